@@ -1,0 +1,1 @@
+"""Evaluation: lm-eval tasks sampled with resume, over-thinking metrics, statistics."""

@@ -1,0 +1,1 @@
+"""Grading: the think splitter, one ``grade()`` for every family, and the killable workers behind it."""

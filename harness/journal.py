@@ -1,0 +1,98 @@
+"""Append-only JSONL: every line is flushed, a torn last line is dropped on opening, one writer holds the lock.
+
+A process killed at any moment loses at most the line it was writing.
+"""
+
+from __future__ import annotations
+
+import json
+import os
+from collections.abc import Iterable, Iterator
+from pathlib import Path
+from typing import Any
+
+
+class JournalBusy(RuntimeError):
+    """Another process writes this journal."""
+
+
+def read(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a journal in order. A torn last line is passed over; a broken line elsewhere raises ValueError."""
+    if not path.exists():
+        return
+    with path.open("rb") as file:
+        for number, line in enumerate(file, 1):
+            if not line.endswith(b"\n"):
+                return
+            try:
+                yield json.loads(line)
+            except json.JSONDecodeError as error:
+                raise ValueError(
+                    f"{path}:{number}: not JSON ({error.msg}); the file was edited or the disk failed: "
+                    "move it away to start afresh"
+                ) from None
+
+
+class Journal:
+    """The writer of one journal file; a context manager. ``wait`` is how long to wait for another writer, in seconds."""
+
+    def __init__(self, path: Path, wait: float = 30.0) -> None:
+        import filelock
+
+        self.path = path
+        path.parent.mkdir(parents=True, exist_ok=True)
+        self._lock = filelock.FileLock(f"{path}.lock")
+        try:
+            self._lock.acquire(timeout=wait)
+        except filelock.Timeout:
+            raise JournalBusy(f"{path}: another process is writing it; wait for it to end or stop it") from None
+        self._drop_torn_line()
+        self._file = path.open("a", encoding="utf-8")
+
+    def _drop_torn_line(self) -> None:
+        if not self.path.exists():
+            return
+        with self.path.open("rb+") as file:
+            end = file.seek(0, os.SEEK_END)
+            while end > 0:
+                start = max(0, end - 65536)
+                file.seek(start)
+                cut = file.read(end - start).rfind(b"\n")
+                if cut >= 0:
+                    file.truncate(start + cut + 1)
+                    return
+                end = start
+            file.truncate(0)
+
+    def append(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Write rows, one line each, in one flush."""
+        self._file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        self._file.flush()
+
+    def close(self) -> None:
+        self._file.close()
+        self._lock.release()
+
+    def __enter__(self) -> Journal:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self.close()
+
+
+def write_whole(path: Path, text: str) -> None:
+    """Write a file so that readers see the old content or the new one, never a part (write aside, then rename)."""
+    path.parent.mkdir(parents=True, exist_ok=True)
+    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
+    with aside.open("w", encoding="utf-8") as file:
+        file.write(text)
+        file.flush()
+        os.fsync(file.fileno())
+    os.replace(aside, path)
+
+
+def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+    """Write a whole JSONL file atomically; returns the number of rows."""
+    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    write_whole(path, "".join(lines))
+    return len(lines)

@@ -1,0 +1,221 @@
+"""In-process completion of any ``AutoModelForCausalLM``: batches whatever is waiting, one seed per request.
+
+A batch is generated together, left-padded, on a key-value cache that drops finished rows. Every row samples from
+its own seed by inverting the distribution function, so a row's tokens do not depend on its neighbours beyond rounding.
+Weights stay in float32 on CPU: reduced precision changes one greedy answer in eight at this size.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import hashlib
+import json
+import random
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.models.base import Completion, ModelError, Request
+from harness.records import Finish
+
+
+def load_tokenizer(path: str) -> Any:
+    """The tokenizer at a local path or hub name; raises ModelError with one clear line."""
+    from transformers import AutoTokenizer
+
+    try:
+        return AutoTokenizer.from_pretrained(path)
+    except Exception as error:
+        raise ModelError(f"{path}: no tokenizer could be loaded ({_first_line(error)})") from error
+
+
+def model_digest(path: str) -> str:
+    """Digest of the weights, configuration and tokenizer of a local model; of the name for a hub model."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return hashlib.sha256(path.encode()).hexdigest()[:16]
+    total = hashlib.sha256()
+    names = [p for p in folder.iterdir() if p.suffix in {".safetensors", ".jinja"} or p.name in _IDENTITY]
+    for file in sorted(names):
+        total.update(file.name.encode())
+        total.update(_without_versions(file) if file.suffix == ".json" else file.read_bytes())
+    return total.hexdigest()[:16]
+
+
+_IDENTITY = {"config.json", "tokenizer.json", "generation_config.json"}
+
+
+def _without_versions(file: Path) -> bytes:
+    """Library versions are written into configurations and do not change what the model says."""
+    data = json.loads(file.read_text())
+    data.pop("transformers_version", None)
+    data.pop("_name_or_path", None)
+    return json.dumps(data, sort_keys=True).encode()
+
+
+def _first_line(error: BaseException) -> str:
+    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
+
+
+class HFCompleter:
+    """A model loaded in this process. ``batch_size`` rows at most share a forward pass."""
+
+    def __init__(self, path: str, batch_size: int = 64, device: str | None = None, threads: int | None = None) -> None:
+        import torch
+        from transformers import AutoModelForCausalLM
+
+        if threads:
+            torch.set_num_threads(threads)
+        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
+        try:
+            self.model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(self.device).eval()
+        except Exception as error:
+            raise ModelError(f"{path}: no causal language model could be loaded ({_first_line(error)})") from error
+        self.tokenizer = load_tokenizer(path)
+        self.digest = model_digest(path)
+        self.batch_size = batch_size
+        self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
+        self.generated_tokens = 0
+        self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
+        self._busy = False
+        eos = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
+        self._eos = set(eos if isinstance(eos, list) else [eos])
+
+    async def complete(self, request: Request) -> Completion:
+        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        self._waiting.append((request, future))
+        if not self._busy:
+            self._busy = True
+            asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._drain()))
+        return await future
+
+    async def _drain(self) -> None:
+        while self._waiting:
+            batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
+            try:
+                results = self.generate([request for request, _ in batch])
+            except Exception as error:
+                for _, future in batch:
+                    if not future.done():
+                        future.set_exception(error)
+            else:
+                for (_, future), result in zip(batch, results, strict=True):
+                    if not future.done():
+                        future.set_result(result)
+            await asyncio.sleep(0)
+        self._busy = False
+
+    def generate(self, requests: Sequence[Request]) -> list[Completion]:
+        """Complete a batch; the result is a function of the batch alone."""
+        import torch
+
+        rows = [_Row(index, request, self.context) for index, request in enumerate(requests)]
+        live = [row for row in rows if row.room > 0]
+        if live:
+            with torch.inference_mode():
+                self._decode(live)
+        self.generated_tokens += sum(len(row.ids) for row in rows)
+        return [self._completion(row) for row in rows]
+
+    def _decode(self, live: list[_Row]) -> None:
+        import torch
+        from transformers import DynamicCache
+
+        width = max(len(row.request.prompt_ids) for row in live)
+        pad = self.tokenizer.pad_token_id or 0
+        ids = torch.full((len(live), width), pad, dtype=torch.long)
+        mask = torch.zeros((len(live), width), dtype=torch.long)
+        for i, row in enumerate(live):
+            prompt = row.request.prompt_ids
+            ids[i, width - len(prompt) :] = torch.tensor(prompt)
+            mask[i, width - len(prompt) :] = 1
+        ids, mask = ids.to(self.device), mask.to(self.device)
+        positions = (mask.cumsum(-1) - 1).clamp(min=0)
+        cache = DynamicCache(config=self.model.config)
+        while live:
+            logits = self.model(
+                input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
+                use_cache=True, logits_to_keep=1,
+            ).logits[:, -1, :]  # fmt: skip
+            tokens = _sample(logits, [row.request for row in live], [row.random for row in live])
+            for row, token in zip(live, tokens, strict=True):
+                row.take(token, self._eos, self.tokenizer)
+            keep = [i for i, row in enumerate(live) if row.finish is None]
+            if len(keep) < len(live):
+                if not keep:
+                    return
+                index = torch.tensor(keep, device=self.device)
+                cache.batch_select_indices(index)
+                mask, positions = mask[index], positions[index]
+                live = [live[i] for i in keep]
+            ids = torch.tensor([[row.ids[-1]] for row in live], device=self.device)
+            mask = torch.cat([mask, mask.new_ones((len(live), 1))], dim=1)
+            positions = positions[:, -1:] + 1
+
+    def _completion(self, row: _Row) -> Completion:
+        text = self.tokenizer.decode(row.ids[: row.text_ids], skip_special_tokens=False)
+        for stop in row.request.stop:
+            cut = text.find(stop)
+            text = text if cut < 0 else text[:cut]
+        return Completion(text, tuple(row.ids), row.finish or "context", len(row.request.prompt_ids))
+
+
+class _Row:
+    """One request in a batch: what it has sampled and why it ended."""
+
+    def __init__(self, index: int, request: Request, context: int) -> None:
+        self.index = index
+        self.request = request
+        self.room = min(request.max_tokens, context - len(request.prompt_ids))
+        self.cut_by: Finish = "length" if self.room == request.max_tokens else "context"
+        self.ids: list[int] = []
+        self.text_ids = 0  # how many of the ids belong to the text (an end-of-turn token does not)
+        self.finish: Finish | None = None if self.room > 0 else "context"
+        self.random = random.Random(request.seed)
+
+    def take(self, token: int, eos: set[int], tokenizer: Any) -> None:
+        self.ids.append(token)
+        if token in eos:
+            self.finish = "stop"
+            return
+        self.text_ids = len(self.ids)
+        if self.request.stop and self._stopped(tokenizer):
+            self.finish = "stop"
+        elif len(self.ids) >= self.room:
+            self.finish = self.cut_by
+
+    def _stopped(self, tokenizer: Any) -> bool:
+        # A stop string of n characters spans at most n tokens, and a multi-byte character at most four more.
+        tail = self.ids[-max(len(stop) for stop in self.request.stop) - 4 :]
+        last = tokenizer.convert_ids_to_tokens(tail[-1])
+        if last in self.request.stop:
+            return True
+        if isinstance(last, str) and not any(stop[-1] in last for stop in self.request.stop):
+            return False
+        text = tokenizer.decode(tail, skip_special_tokens=False)
+        return any(stop in text for stop in self.request.stop)
+
+
+def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.Random]) -> list[int]:
+    """One token per row: argmax at temperature 0, else the inverse of the (top-p) distribution function."""
+    import torch
+
+    greedy = logits.argmax(-1).tolist()
+    hot = [i for i, request in enumerate(requests) if request.temperature > 0]
+    if not hot:
+        return greedy
+    heat = torch.tensor([requests[i].temperature for i in hot], dtype=torch.float64, device=logits.device)
+    probabilities = torch.softmax(logits[hot].double() / heat[:, None], dim=-1)
+    if any(requests[i].top_p < 1 for i in hot):
+        ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
+        before = ordered.cumsum(-1) - ordered
+        top = torch.tensor([requests[i].top_p for i in hot], dtype=torch.float64, device=logits.device)
+        ordered = ordered.masked_fill(before >= top[:, None], 0.0)
+        probabilities = torch.zeros_like(probabilities).scatter_(-1, order, ordered)
+    total = probabilities.cumsum(-1)
+    draws = torch.tensor([streams[i].random() for i in hot], dtype=torch.float64, device=logits.device)
+    chosen = torch.searchsorted(total, (draws * total[:, -1])[:, None], right=True).clamp(max=logits.shape[-1] - 1)
+    for i, token in zip(hot, chosen[:, 0].tolist(), strict=True):
+        greedy[i] = token
+    return greedy

@@ -1,0 +1,74 @@
+"""The embedded suite: three procedural families in plain English, with disjoint splits.
+
+The split of a problem is a function of its content (``split_of``), so no problem of ``eval`` can appear in
+``pretrain``, ``search`` or ``dev`` whatever the seeds, levels or counts.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import random
+from types import ModuleType
+
+from harness.problems.embedded import mini_blocks, mini_math, mini_rules
+from harness.records import Problem, Split
+
+FAMILIES: dict[str, ModuleType] = {
+    "mini_math": mini_math,
+    "mini_blocks": mini_blocks,
+    "mini_rules": mini_rules,
+}
+
+# Share of all contents, in hundredths. ``dev`` is where doses and levels are chosen, never ``eval``.
+_BOUNDS: tuple[tuple[int, Split], ...] = ((70, "pretrain"), (82, "search"), (88, "dev"), (100, "eval"))
+
+
+def split_of(family: str, content: str) -> Split:
+    """The split that a problem's content belongs to, by hash. Surface wording is not part of the content."""
+    bucket = int.from_bytes(hashlib.sha256(f"{family}\n{content}".encode()).digest()[:8], "big") % 100
+    for bound, split in _BOUNDS:
+        if bucket < bound:
+            return split
+    raise AssertionError("bounds end at 100")
+
+
+def draw(family: str, rng: random.Random, level: int, split: Split) -> Problem:
+    """One random problem of this level and split; contents of other splits are passed over."""
+    module = FAMILIES[family]
+    while True:
+        content, prompt, gold = module.draw(rng, level)
+        if split_of(family, content) == split:
+            digest = hashlib.sha256(f"{content}\n{prompt}".encode()).hexdigest()[:12]
+            return Problem(
+                id=f"{family}-{digest}", family=family, prompt=prompt, gold=gold, level=level, split=split
+            )
+
+
+def problems(
+    family: str, split: Split, n: int, seed: int = 0, levels: dict[int, float] | None = None
+) -> list[Problem]:
+    """``n`` problems with distinct contents. ``levels`` maps level to weight; the default is the family's suite mix.
+
+    Raises ValueError when the levels asked for do not hold ``n`` distinct contents.
+    """
+    module = FAMILIES[family]
+    mix = levels or module.SUITE_LEVELS
+    rng = random.Random(f"{family}/{split}/{seed}")
+    seen: set[str] = set()
+    out: list[Problem] = []
+    misses = 0
+    while len(out) < n:
+        level = rng.choices(list(mix), weights=list(mix.values()))[0]
+        problem = draw(family, rng, level, split)
+        key = module.content(problem.gold)
+        if key in seen:
+            misses += 1
+            if misses > 200 * n + 1000:
+                raise ValueError(
+                    f"{family}: levels {sorted(mix)} hold fewer than {n} distinct {split} problems; "
+                    "ask for fewer or add a higher level"
+                )
+            continue
+        seen.add(key)
+        out.append(problem)
+    return out

@@ -1,0 +1,181 @@
+"""``mini_blocks``: Blocksworld with 3 to 5 blocks in the wording of PlanBench (arXiv 2206.10498).
+
+A state is a list of stacks, each from the table up. Graded by executing the plan, never by string match.
+"""
+
+from __future__ import annotations
+
+import random
+from collections import deque
+from functools import lru_cache
+from typing import Any
+
+LEVELS = (1, 2, 3, 4)
+SUITE_LEVELS = {1: 0.25, 2: 0.5, 3: 0.25}
+
+# level: (block counts, smallest and largest number of moves of a shortest plan; a move is two actions)
+_SIZES = {1: ((3,), 1, 2), 2: ((3, 4), 1, 3), 3: ((4, 5), 2, 4), 4: ((5,), 3, 6)}
+
+COLORS = ("red", "blue", "orange", "yellow", "white", "magenta", "black", "cyan")
+
+INTRO = """I am playing with a set of blocks where I need to arrange the blocks into stacks. \
+Here are the actions I can do
+
+Pick up a block
+Unstack a block from on top of another block
+Put down a block
+Stack a block on top of another block
+
+I have the following restrictions on my actions:
+I can only pick up or unstack one block at a time.
+I can only pick up or unstack a block if my hand is empty.
+I can only pick up a block if the block is on the table and the block is clear. \
+A block is clear if the block has no other blocks on top of it and if the block is not picked up.
+I can only unstack a block from on top of another block if the block I am unstacking was really on top of \
+the other block.
+I can only unstack a block from on top of another block if the block I am unstacking is clear.
+Once I pick up or unstack a block, I am holding the block.
+I can only put down a block that I am holding.
+I can only stack a block on top of another block if I am holding the block being stacked.
+I can only stack a block on top of another block if the block onto which I am stacking the block is clear.
+Once I put down or stack a block, my hand becomes empty.
+Once you stack a block on top of a second block, the second block is no longer clear.
+
+[STATEMENT]
+"""
+QUESTION = "\n\nWhat is the plan to achieve my goal? Just give the actions in the plan."
+
+State = tuple[tuple[str, ...], ...]
+Move = tuple[str, str, str]  # (block, where from, where to); "table" is a place
+
+
+def positions(state: State) -> dict[str, str]:
+    """What each block stands on."""
+    return {
+        block: stack[height - 1] if height else "table" for stack in state for height, block in enumerate(stack)
+    }
+
+
+def moves(state: State) -> list[Move]:
+    """All legal moves of one clear block, in the order of the stacks."""
+    out: list[Move] = []
+    for stack in state:
+        block, source = stack[-1], stack[-2] if len(stack) > 1 else "table"
+        out += [(block, source, other[-1]) for other in state if other is not stack]
+        if source != "table":
+            out.append((block, source, "table"))
+    return out
+
+
+def move(state: State, step: Move) -> State:
+    """The state after a legal move; a block put on the table starts the last stack."""
+    block, _, target = step
+    out = []
+    for stack in state:
+        if stack[-1] == block:
+            stack = stack[:-1]
+        elif stack[-1] == target:
+            stack = (*stack, block)
+        if stack:
+            out.append(stack)
+    if target == "table":
+        out.append((block,))
+    return tuple(out)
+
+
+def satisfied(state: State, goal: list[list[str]]) -> bool:
+    places = positions(state)
+    return all(places.get(block) == under for block, under in goal)
+
+
+def shortest(state: State, goal: list[list[str]]) -> list[Move]:
+    """A shortest list of moves to the goal, by breadth-first search; goals here are always reachable."""
+    return list(_shortest(state, tuple((a, b) for a, b in goal)))
+
+
+@lru_cache(maxsize=65536)
+def _shortest(state: State, goal: tuple[tuple[str, str], ...]) -> tuple[Move, ...]:
+    pairs = [list(pair) for pair in goal]
+    queue: deque[tuple[State, tuple[Move, ...]]] = deque([(state, ())])
+    seen = {frozenset(state)}
+    while queue:
+        current, path = queue.popleft()
+        if satisfied(current, pairs):
+            return path
+        for step in moves(current):
+            after = move(current, step)
+            if frozenset(after) not in seen:
+                seen.add(frozenset(after))
+                queue.append((after, (*path, step)))
+    raise ValueError("the goal cannot be reached")
+
+
+def actions(step: Move) -> list[str]:
+    """The two actions of a move in PlanBench's wording."""
+    block, source, target = step
+    first = (
+        f"pick up the {block} block"
+        if source == "table"
+        else f"unstack the {block} block from on top of the {source} block"
+    )
+    second = (
+        f"put down the {block} block"
+        if target == "table"
+        else f"stack the {block} block on top of the {target} block"
+    )
+    return [first, second]
+
+
+def content(gold: dict[str, Any]) -> str:
+    stacks = " | ".join(sorted(" ".join(stack) for stack in gold["init"]))
+    return stacks + " => " + ", ".join(f"{a} on {b}" for a, b in sorted(gold["goal"]))
+
+
+def draw(rng: random.Random, level: int) -> tuple[str, str, dict[str, Any]]:
+    """A random problem: (content, prompt, gold)."""
+    counts, fewest, most = _SIZES[level]
+    while True:
+        blocks = rng.sample(COLORS, rng.choice(counts))
+        state, target = _stacks(rng, blocks), _stacks(rng, blocks)
+        facts = [[block, under] for block, under in positions(target).items() if under != "table"]
+        if not facts:
+            continue
+        goal = sorted(rng.sample(facts, rng.randint(1, len(facts))), key=lambda fact: COLORS.index(fact[0]))
+        optimal = len(shortest(state, goal))
+        if fewest <= optimal <= most:
+            gold = {"init": [list(stack) for stack in state], "goal": goal, "optimal": 2 * optimal}
+            return content(gold), _prompt(state, goal), gold
+
+
+def _stacks(rng: random.Random, blocks: list[str]) -> State:
+    order = rng.sample(blocks, len(blocks))
+    stacks: list[list[str]] = []
+    for block in order:
+        place = rng.randint(0, len(stacks))
+        if place == len(stacks):
+            stacks.append([block])
+        else:
+            stacks[place].append(block)
+    return canonical(tuple(tuple(stack) for stack in stacks))
+
+
+def canonical(state: State) -> State:
+    """Stacks in the order of the colour of their lowest block."""
+    return tuple(sorted(state, key=lambda stack: COLORS.index(stack[0])))
+
+
+def _prompt(state: State, goal: list[list[str]]) -> str:
+    places = sorted(positions(state).items(), key=lambda item: COLORS.index(item[0]))
+    clear = sorted((stack[-1] for stack in state), key=COLORS.index)
+    facts = [f"the {block} block is clear" for block in clear] + ["the hand is empty"]
+    facts += [f"the {a} block is on top of the {b} block" for a, b in places if b != "table"]
+    facts += [f"the {a} block is on the table" for a, b in places if b == "table"]
+    wanted = [f"the {a} block is on top of the {b} block" for a, b in goal]
+    return (
+        f"{INTRO}As initial conditions I have that, {_listed(facts)}.\n"
+        f"My goal is to have that {_listed(wanted)}.{QUESTION}"
+    )
+
+
+def _listed(facts: list[str]) -> str:
+    return facts[0] if len(facts) == 1 else ", ".join(facts[:-1]) + " and " + facts[-1]

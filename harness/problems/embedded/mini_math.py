@@ -1,0 +1,87 @@
+"""``mini_math``: multi-step integer arithmetic, as commands or as a short story; gold computed exactly.
+
+Every running value stays between 0 and 99. Levels differ in the number of steps and the size of operands.
+"""
+
+from __future__ import annotations
+
+import random
+from typing import Any
+
+LEVELS = (1, 2, 3, 4)
+SUITE_LEVELS = {1: 0.25, 2: 0.5, 3: 0.25}
+
+# level: (smallest and largest number of steps, largest added number, largest running value)
+_SIZES = {1: (1, 2, 9, 20), 2: (2, 3, 9, 50), 3: (3, 4, 9, 99), 4: (3, 5, 30, 99)}
+
+NAMES = ("Tom", "Ann", "Ben", "Eva", "Sam", "Mia")
+NOUNS = ("apples", "books", "coins", "stamps", "shells", "cards")
+
+FORMAT = "Put the final answer in \\boxed{}."
+
+_COMMANDS = {"+": "Add {}.", "-": "Subtract {}.", "*": "Multiply by {}."}
+_STORY = {
+    "+": ("{who} buys {} more {what}.", "{who} finds {} more {what}."),
+    "-": ("{who} gives away {} {what}.", "{who} loses {} {what}."),
+    "*": ("Then the number of {what} grows {} times.",),
+}
+
+
+def apply(value: int, op: str, operand: int) -> int:
+    """One step of exact integer arithmetic."""
+    if op == "+":
+        return value + operand
+    if op == "-":
+        return value - operand
+    if op == "*":
+        return value * operand
+    raise ValueError(f"unknown operation {op!r}: use +, - or *")
+
+
+def values(gold: dict[str, Any]) -> list[int]:
+    """Running values from the start to the result, one more than there are steps."""
+    out = [gold["start"]]
+    for op, operand in gold["steps"]:
+        out.append(apply(out[-1], op, operand))
+    return out
+
+
+def content(gold: dict[str, Any]) -> str:
+    """The arithmetic itself; the wording around it is not part of a problem's identity."""
+    return " ".join([str(gold["start"]), *(f"{op}{operand}" for op, operand in gold["steps"])])
+
+
+def draw(rng: random.Random, level: int) -> tuple[str, str, dict[str, Any]]:
+    """A random problem: (content, prompt, gold)."""
+    fewest, most, largest, ceiling = _SIZES[level]
+    value = start = rng.randint(2, ceiling // 2)
+    steps: list[list[Any]] = []
+    for _ in range(rng.randint(fewest, most)):
+        op = rng.choices("+-*", weights=(45, 45, 10 if level > 1 else 0))[0]
+        if op == "+":
+            top = min(largest, ceiling - value)
+        elif op == "-":
+            top = min(largest, value)
+        else:
+            top = min(4, ceiling // max(value, 1))
+        low = 2 if op == "*" else 1
+        if top < low:
+            op, low, top = ("-", 1, min(largest, value)) if value > 0 else ("+", 1, largest)
+        operand = rng.randint(low, top)
+        steps.append([op, operand])
+        value = apply(value, op, operand)
+    gold = {"start": start, "steps": steps, "answer": value}
+    return content(gold), _prompt(rng, gold), gold
+
+
+def _prompt(rng: random.Random, gold: dict[str, Any]) -> str:
+    if rng.random() < 0.5:
+        lines = [f"Start with {gold['start']}."]
+        lines += [_COMMANDS[op].format(operand) for op, operand in gold["steps"]]
+        lines += ["What is the result?"]
+    else:
+        who, what = rng.choice(NAMES), rng.choice(NOUNS)
+        lines = [f"{who} has {gold['start']} {what}."]
+        lines += [rng.choice(_STORY[op]).format(operand, who=who, what=what) for op, operand in gold["steps"]]
+        lines += [f"How many {what} does {who} have now?"]
+    return " ".join([*lines, FORMAT])

@@ -1,0 +1,100 @@
+"""Which tasks and suites there are, read from the task files without importing lm-eval.
+
+A task is a YAML file that lm-eval accepts; its ``metadata.harness`` block holds what we list: family, title, size, source.
+"""
+
+from __future__ import annotations
+
+import difflib
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+SUITES: dict[str, tuple[str, ...]] = {
+    "embedded": ("mini_math", "mini_blocks", "mini_rules"),
+}
+
+
+class UnknownTask(ValueError):
+    """A task or suite name that is not registered; the message names the nearest ones."""
+
+
+@dataclass(frozen=True)
+class Task:
+    name: str
+    group: str
+    title: str
+    source: str
+    items: str
+    file: Path
+
+
+def shipped_tasks() -> Path:
+    """The folder of the tasks that come with the project: inside the wheel, or beside the package in a checkout."""
+    inside = Path(__file__).parent.parent / "tasks"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "tasks"
+
+
+def include_paths(extra: Sequence[Path] = ()) -> list[Path]:
+    """Folders to search for tasks, the user's first. Raises UnknownTask for a folder that does not exist."""
+    for path in extra:
+        if not path.is_dir():
+            raise UnknownTask(f"--task-path {path}: no such folder")
+    return [*extra, shipped_tasks()]
+
+
+def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
+    """All tasks by name."""
+    out: dict[str, Task] = {}
+    for folder in include_paths(extra):
+        for file in sorted(folder.rglob("*.yaml")):
+            entry = _read(file)
+            if "task" in entry:
+                about = (entry.get("metadata") or {}).get("harness") or {}
+                task = Task(
+                    name=str(entry["task"]),
+                    group=file.parent.name,
+                    title=str(about.get("title", "")),
+                    source=str(about.get("source", "")),
+                    items=str(about.get("items", "")),
+                    file=file,
+                )
+                out.setdefault(task.name, task)
+    return out
+
+
+def _read(file: Path) -> dict[str, Any]:
+    import yaml
+
+    class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+        """Safe YAML in which lm-eval's ``!function`` is a plain string: nothing is imported to list tasks."""
+
+    Loader.add_constructor("!function", lambda loader, node: str(node.value))
+    try:
+        data = yaml.load(file.read_text(), Loader=Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
+    return data if isinstance(data, dict) else {}
+
+
+def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = ()) -> list[Task]:
+    """The tasks asked for, in order and without repeats. Raises UnknownTask naming the nearest valid name."""
+    known = tasks(extra)
+    wanted = list(names)
+    if suite is not None:
+        if suite not in SUITES:
+            raise UnknownTask(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
+        wanted += SUITES[suite]
+    if not wanted:
+        raise UnknownTask("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
+    for name in wanted:
+        if name not in known:
+            raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
+    return [known[name] for name in dict.fromkeys(wanted)]
+
+
+def nearest(name: str, known: Any) -> str:
+    """A hint for a mistyped name, or nothing."""
+    found = difflib.get_close_matches(name, list(known), 1)
+    return f" (did you mean {found[0]!r}?)" if found else ""

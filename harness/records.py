@@ -1,0 +1,96 @@
+"""Plain typed data: the only things rooms exchange (DESIGN: contracts).
+
+Vocabularies are closed: a value outside them is a bug, not a new category.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
+
+Split = Literal["pretrain", "search", "dev", "eval"]
+ThinkState = Literal["none", "closed", "orphan_close", "unclosed"]
+Finish = Literal["stop", "length", "context", "error"]
+Verdict = Literal["correct", "wrong", "no_answer", "unfinished", "grader_timeout", "infra_error"]
+
+
+class Record(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+class Problem(Record):
+    """One question. ``gold`` is what the grader of ``family`` needs, ``level`` its difficulty from 1."""
+
+    id: str
+    family: str
+    prompt: str
+    gold: dict[str, Any]
+    level: int = 0
+    split: Split = "eval"
+
+
+class Grade(Record):
+    """A verdict with its reason. ``details`` holds grader-specific extras (failing step, strict list)."""
+
+    verdict: Verdict
+    reason: str
+    answer: str = ""
+    think_state: ThinkState = "none"
+    seconds: float = 0.0
+    details: dict[str, Any] = {}
+
+    @property
+    def correct(self) -> bool:
+        return self.verdict == "correct"
+
+
+class Sample(Record):
+    """One generation for one problem: text and ids as sampled, never trimmed."""
+
+    key: str
+    task: str
+    problem_id: str
+    index: int
+    seed: int
+    prompt_ids_hash: str
+    text: str
+    token_ids: list[int]
+    finish: Finish
+    thinking_tokens: int
+    answer_tokens: int
+    grade: Grade
+    metrics: dict[str, Any] = {}
+
+
+class Chain(Record):
+    """Root-to-answer path of a tree. ``rank`` orders lengths within the problem and verdict, 0 = shortest."""
+
+    problem_id: str
+    family: str
+    node: str
+    kinds: list[str]
+    writers: list[str]
+    text: str
+    token_ids: list[int]
+    prompt_ids: list[int]
+    correct: bool
+    reason: str
+    rank: int = 0
+
+    @property
+    def length(self) -> int:
+        return len(self.token_ids)
+
+
+class Pair(Record):
+    """Chosen and rejected chain of one problem with the length of their common token prefix."""
+
+    problem_id: str
+    family: str
+    prompt_ids: list[int]
+    chosen_ids: list[int]
+    rejected_ids: list[int]
+    fork: int
+    chosen_node: str = ""
+    rejected_node: str = ""

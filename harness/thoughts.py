@@ -1,0 +1,65 @@
+"""Thought kinds and how a chain of them is written as text.
+
+A chain is ``<think>`` + one tagged span per thought + ``</think>`` + the visible answer. The answer is
+the only kind outside the think block: its opening is ``</think>`` itself, so a chain without an answer
+is an unfinished thought by construction (the node kinds are those of arXiv 2503.01461, section 3).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import dataclass
+
+THINK_OPEN = "<think>"
+THINK_CLOSE = "</think>"
+
+KINDS = (
+    "sub-task",
+    "thinking",
+    "hypothesis",
+    "double-check",
+    "reflection",
+    "reclarify",
+    "thinking-from-scratch",
+    "answer",
+)
+
+TAGS = tuple(tag for kind in KINDS if kind != "answer" for tag in (f"<{kind}>", f"</{kind}>"))
+
+
+@dataclass(frozen=True)
+class Span:
+    """One thought: its kind, its text, and whether the text holds a deliberate error."""
+
+    kind: str
+    text: str
+    faulty: bool = False
+
+    @property
+    def opening(self) -> str:
+        return opening(self.kind)
+
+    @property
+    def closing(self) -> str:
+        return closing(self.kind)
+
+
+def opening(kind: str) -> str:
+    return THINK_CLOSE if kind == "answer" else f"<{kind}>"
+
+
+def closing(kind: str) -> str:
+    """Text that ends a thought of this kind; the answer ends with the turn, so nothing is written."""
+    return "" if kind == "answer" else f"</{kind}>"
+
+
+def render(spans: Sequence[Span]) -> str:
+    """The response text of a chain. Without thoughts before the answer the think block is empty."""
+    return THINK_OPEN + "".join(span.opening + span.text + span.closing for span in spans)
+
+
+def strip_tags(text: str) -> str:
+    """Text of a thought without its tags, for counting words and for reading by people."""
+    for tag in (*TAGS, THINK_OPEN, THINK_CLOSE):
+        text = text.replace(tag, " ")
+    return text
