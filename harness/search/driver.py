@@ -43,6 +43,18 @@ class Search:
         """Search every problem; returns the finished trees by problem id. The journal alone can rebuild them."""
         return asyncio.run(self._run(problems, journal))
 
+    def replay(self, problems: Sequence[Problem], journal: Path) -> dict[str, Tree]:
+        """The trees of a finished search from its journal alone. Raises ValueError if the journal is incomplete."""
+        known = {(row["problem"], row["node"]): _result(row) for row in read(journal)}
+        trees = {problem.id: self._tree(problem) for problem in problems}
+        for name, tree in trees.items():
+            while asked := [e for _ in range(self.in_flight) if (e := tree.ask()) is not None]:
+                for expansion in asked:
+                    if (name, expansion.node) not in known:
+                        raise ValueError(f"{journal}: node {expansion.node} of {name} is missing; run its search again")
+                    tree.tell(expansion.node, known[name, expansion.node])
+        return trees
+
     async def _run(self, problems: Sequence[Problem], path: Path) -> dict[str, Tree]:
         states = [_State(p, prompt_ids(self.tokenizer, p.prompt), self._tree(p)) for p in problems]
         with Journal(path) as journal:

@@ -9,6 +9,7 @@ from __future__ import annotations
 import json
 import os
 import time
+from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
@@ -87,7 +88,10 @@ def _scale(step: int, spec: Spec) -> float:
     return min((step + 1) / spec.warmup, 1.0, left)
 
 
-def pretrain(spec: Spec, tokenizer: Any, folder: Path, save_every: int = 500) -> dict[str, Any]:
+def pretrain(
+    spec: Spec, tokenizer: Any, folder: Path,
+    report: Callable[[int, int, int], None] = lambda step, total, tokens: None, save_every: int = 500,
+) -> dict[str, Any]:  # fmt: skip
     """Train ``spec`` into ``folder`` (HF format), going on from its last checkpoint. Returns steps, tokens, seconds, loss."""
     import torch
 
@@ -137,6 +141,7 @@ def pretrain(spec: Spec, tokenizer: Any, folder: Path, save_every: int = 500) ->
             if (step + 1) % 50 == 0:
                 log.write(json.dumps({**state, "loss": round(running, 4)}) + "\n")
                 log.flush()
+                report(state["step"], spec.steps, state["tokens"])
             if (step + 1) % save_every == 0 and step + 1 < spec.steps:
                 saved = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "state": state}
                 torch.save(saved, checkpoint.with_suffix(".tmp"))

@@ -1,0 +1,44 @@
+"""The command line: one thin function per command; nothing is decided here."""
+
+from __future__ import annotations
+
+import typer
+
+app = typer.Typer(
+    name="harness",
+    help="Evaluation-centred bench for reasoning distillation: search, train, score, compare.",
+    no_args_is_help=True,
+    add_completion=False,
+    pretty_exceptions_enable=False,
+)
+
+
+def main() -> None:
+    """Entry point: user errors become one line and an exit code, never a traceback."""
+    import sys
+
+    from harness.cli import evaluate, leaderboard, recipes, tasks
+
+    for module in (evaluate, leaderboard, recipes, tasks):
+        module.register(app)
+    try:
+        app(standalone_mode=True)
+    except KeyboardInterrupt:
+        print("interrupted; the same command goes on from here", file=sys.stderr)
+        sys.exit(130)
+    except Exception as error:
+        code = _exit_code(error)
+        if code is None:
+            raise
+        print(f"harness: {error}", file=sys.stderr)
+        sys.exit(code)
+
+
+def _exit_code(error: Exception) -> int | None:
+    """2 for what the user can mend, 3 for work that ended incomplete, None for a bug (its traceback is wanted)."""
+    name = type(error).__name__
+    if name in {"RecipeError", "UnknownTask", "DataError", "GrammarError", "ModelError", "NoRuns"}:
+        return 2
+    if name in {"StageFailed", "JournalBusy", "TrainingError", "GraderBroken"}:
+        return 3
+    return None

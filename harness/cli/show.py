@@ -1,0 +1,209 @@
+"""What commands print: live progress, stage times, tables. Model text never reaches the terminal from here."""
+
+from __future__ import annotations
+
+import sys
+import time
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+from rich.table import Table
+
+from harness.ledger.board import LEGEND, Board, cell_lines, interval, percent
+from harness.pipeline.graph import Graph, Job
+from harness.pipeline.runner import result_of
+
+
+class Display:
+    """Live view of running stages: bars on a terminal (``full``), a line per event otherwise (``plain``)."""
+
+    def __init__(self, mode: str, jobs: Graph) -> None:
+        if mode not in ("auto", "full", "plain", "none"):
+            from harness.pipeline.recipe import RecipeError
+
+            raise RecipeError(f"--display {mode}: use full, plain or none")
+        self.mode = ("full" if sys.stdout.isatty() else "plain") if mode == "auto" else mode
+        self.console = Console(highlight=False)
+        self.total = len(jobs.jobs)
+        self.finished = 0
+        self._bars: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<22}"),
+            BarColumn(bar_width=18),
+            TextColumn("{task.fields[items]:>11}"),
+            TextColumn("{task.fields[rate]:>10}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+        )
+
+    def __enter__(self) -> Display:
+        if self.mode == "full":
+            self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.mode == "full":
+            self._progress.stop()
+
+    def listen(self, event: str, job: Job, payload: dict[str, Any]) -> None:
+        if self.mode == "none":
+            return
+        if event == "cached":
+            self.finished += 1
+        elif event == "start":
+            self._started[job.digest] = time.monotonic()
+            if self.mode == "full":
+                self._bars[job.digest] = self._progress.add_task(job.name, total=None, items="", rate="")
+            else:
+                self.console.print(f"start {job.name}")
+        elif event == "progress" and self.mode == "full" and job.digest in self._bars:
+            seconds = max(time.monotonic() - self._started[job.digest], 1e-3)
+            rate = f"{payload['tokens'] / seconds:,.0f} tok/s" if payload["tokens"] else ""
+            items = f"{payload['done']}/{payload['total']}"
+            bar = self._bars[job.digest]
+            self._progress.update(bar, completed=payload["done"], total=payload["total"], items=items, rate=rate)
+        elif event == "end":
+            self.finished += 1
+            if job.digest in self._bars:
+                self._progress.remove_task(self._bars.pop(job.digest))
+            line = f"[{self.finished:>2}/{self.total}] {job.name:<22} {payload['seconds']:>7.1f} s  {_summary(job, payload)}"
+            self.console.print(line, markup=False, soft_wrap=self.mode == "plain")
+
+
+def _summary(job: Job, payload: dict[str, Any]) -> str:
+    f = payload["figures"]
+    if job.kind == "search":
+        return f"{f['problems']} problems, {sum(f['tokens'].values()):,} tokens, {f['rollouts']:,} rollouts"
+    if job.kind == "chains":
+        return f"{f['correct_chains']:,} correct and {f['wrong_chains']:,} wrong chains"
+    if job.kind == "sft":
+        return f"{f['rows']} rows of {f['mean_tokens']:g} tokens, {f['steps']} steps, loss {f['loss']:g}"
+    if job.kind == "preference":
+        lengths = f"{f['chosen_tokens']:g} against {f['rejected_tokens']:g} tokens"
+        return f"{f['pairs']} pairs, {lengths}, {f['steps']} steps, loss {f['loss']:g}"
+    if job.kind == "eval":
+        return ", ".join(percent(row["accuracy"]) for row in f["rows"].values()) + " % right"
+    return f"{f['steps']} steps, loss {f['loss']:g}"
+
+
+def stage_times(jobs: Graph, store: Path, wall: float) -> None:
+    """Seconds of each stage, and what the search yielded."""
+    console = Console(highlight=False)
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False)
+    table.add_column("stage")
+    table.add_column("seconds", justify="right")
+    table.add_column("result", overflow="fold")
+    total = 0.0
+    for digest, job in jobs.jobs.items():
+        done = result_of(store, digest)
+        if done is not None:
+            total += done["seconds"]
+            table.add_row(job.name, f"{done['seconds']:.1f}", _summary(job, done))
+    console.print(table)
+    console.print(f"work {total:,.0f} s in all stages, this command {wall:,.1f} s")
+    for digest, job in jobs.jobs.items():
+        if job.kind == "chains" and (done := result_of(store, digest)) is not None:
+            _search_figures(console, done["figures"])
+
+
+def _search_figures(console: Console, f: dict[str, Any]) -> None:
+    console.print(
+        f"\nsearch: {f['problems']} problems; {percent(f['with_correct'])} % got a verified correct chain,\n"
+        f"  {percent(f['with_both'])} % a correct and a wrong one; {f['rollouts']:,} rollouts\n"
+        f"  backtracking: {f['reflections']:,} reflections by the critic, {f['reflections_followed']:,} followed\n"
+        f"  generator: {f['nodes']['generator']:,} nodes, {f['tokens']['generator']:,} tokens; "
+        f"critic: {f['nodes']['critic']:,} nodes, {f['tokens']['critic']:,} tokens"
+    )
+    for family, each in f["by_family"].items():
+        console.print(
+            f"  {family}: {each['with_correct']} with a correct chain, {each['with_both']} with both; "
+            f"{each['correct_chains']} and {each['wrong_chains']} chains"
+        )
+
+
+def leaderboard(board: Board) -> None:
+    """The table of a recipe: arms by rows, tasks by columns; fits 80 columns."""
+    console = Console(highlight=False)
+    first = next(iter(board.cells.values())).figures
+    table = Table(title=f"{board.title}, n = {first['n']} per task", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
+    table.add_column("arm", no_wrap=True)
+    for task in board.tasks:
+        table.add_column(task, no_wrap=True)
+    for arm, runs in board.runs.items():
+        label = arm + (f"\n{len(runs)} seeds" if len(runs) > 1 else "")
+        table.add_row(label, *("\n".join(cell_lines(board.cells[arm, task])) for task in board.tasks))
+    console.print(table, markup=False)
+    for line in LEGEND:
+        console.print(line, markup=False, style="dim")
+
+
+def markdown(board: Board) -> str:
+    """The same table in Markdown, for a README or a report."""
+    lines = ["| arm | " + " | ".join(board.tasks) + " |", "| --- |" + " --- |" * len(board.tasks)]
+    for arm in board.runs:
+        cells = []
+        for task in board.tasks:
+            f, gap = board.cells[arm, task].figures, board.cells[arm, task].difference
+            text = f"**{percent(f['accuracy'])}** ({interval(f['low'], f['high'])})"
+            if gap is not None:
+                text += f"<br>Δ {100 * gap['difference']:+.1f} ({interval(gap['low'], gap['high'], True)})"
+            text += f"<br>na {percent(f['no_answer'])}, think {f['median_thinking_tokens']:g}"
+            cells.append(text)
+        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
+    return "\n".join(lines)
+
+
+def eval_table(model: str, folder: Path, rows: dict[str, dict[str, Any]]) -> None:
+    console = Console(highlight=False)
+    table = Table(title=None, box=box.SIMPLE_HEAD, pad_edge=False)
+    names = ("task", "n", "acc % [95%]", "|ans", "no ans %", "wrong %", "think", "loop %", "refl/1k")
+    for name in names:
+        table.add_column(name, justify="left" if name in ("task", "no ans %") else "right", overflow="fold")
+    for task, f in rows.items():
+        causes = [f"{word} {percent(f[key], 0)}" for key, word in _WORDS if f[key] > 0]
+        table.add_row(
+            task, str(f["n"]), f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}]", percent(f["accuracy_answered"]),
+            percent(f["no_answer"], 0) + (f" ({', '.join(causes)})" if causes else ""), percent(f["wrong"], 0),
+            f"{f['median_thinking_tokens']:g}", percent(f["loops"], 0), f"{f['reflection_per_1000']:.1f}",
+        )  # fmt: skip
+    console.print(table, markup=False)
+    cut = ", ".join(f"{task} {percent(f['cut'], 0)} %" for task, f in rows.items() if f["cut"] > 0)
+    if cut:
+        console.print(f"cut by --max-tokens: {cut}")
+    console.print(f"{model}: samples and manifest in {folder}", markup=False, soft_wrap=True)
+
+
+_WORDS = (("unfinished", "unfinished"), ("empty", "empty"), ("failed", "grader failed"))
+
+
+def dry_run_table(jobs: Graph, store: Path) -> None:
+    console = Console(highlight=False)
+    for digest, job in jobs.jobs.items():
+        done = result_of(store, digest)
+        state = f"cached ({done['seconds']:.1f} s)" if done else "to run"
+        console.print(f"{digest}  {job.name:<22} {state}", markup=False)
+
+
+class EvalProgress:
+    """One line of progress for a single evaluation, on stderr."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet or not sys.stderr.isatty()
+        self._started = time.monotonic()
+
+    def __enter__(self) -> EvalProgress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if not self.quiet:
+            print(file=sys.stderr)
+
+    def report(self, done: int, total: int, tokens: int) -> None:
+        if not self.quiet:
+            rate = tokens / max(time.monotonic() - self._started, 1e-3)
+            print(f"\r{done}/{total} samples, {rate:,.0f} tokens/s ", end="", file=sys.stderr, flush=True)

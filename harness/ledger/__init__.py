@@ -1,0 +1,1 @@
+"""Ledger: what was run and how the runs compare."""

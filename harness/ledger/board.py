@@ -1,0 +1,135 @@
+"""The leaderboard: arms by rows, tasks by columns, differences to the control arm with paired intervals."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Sequence
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.evaluation.evaluate import load_samples
+from harness.evaluation.metrics import row
+from harness.evaluation.statistics import paired_difference, wilson
+from harness.journal import write_whole
+from harness.records import Sample
+
+
+class NoRuns(ValueError):
+    """There is nothing to show; the message says how to make it."""
+
+
+@dataclass(frozen=True)
+class Cell:
+    """One arm on one task: the figures of its row and the difference to the control arm (None for the control)."""
+
+    figures: dict[str, Any]
+    difference: dict[str, float | int] | None
+
+
+@dataclass(frozen=True)
+class Board:
+    title: str
+    control: str
+    tasks: list[str]
+    runs: dict[str, list[str]]
+    cells: dict[tuple[str, str], Cell]
+
+    def rows(self) -> list[dict[str, Any]]:
+        """One mapping per arm and task, in the stable form of ``harness leaderboard --json``."""
+        out = []
+        for arm, runs in self.runs.items():
+            for task in self.tasks:
+                cell = self.cells[arm, task]
+                out.append({"run": "+".join(r[:8] for r in runs), "arm": arm, "task": task, **cell.figures,
+                            "difference": cell.difference})  # fmt: skip
+        return out
+
+
+def save(store: Path, recipe: str, profile: str, control: str, arms: dict[str, list[str]]) -> Path:
+    """Remember which runs make up the arms of a recipe, so that its leaderboard can be shown again."""
+    path = store / "recipes" / f"{recipe}.{profile}.json"
+    write_whole(path, json.dumps({"recipe": recipe, "profile": profile, "control": control, "arms": arms}, indent=1) + "\n")
+    return path
+
+
+def saved(store: Path, name: str | None = None) -> Path:
+    """The newest saved recipe result, or the newest of recipe ``name``. Raises NoRuns if there is none."""
+    found = sorted((store / "recipes").glob(f"{name or '*'}.*.json"), key=lambda p: p.stat().st_mtime)
+    if not found:
+        which = f"of {name!r} " if name else ""
+        raise NoRuns(f"no finished recipe {which}in {store}; run 'harness run-recipe {name or 'ablation_full'}' first")
+    return found[-1]
+
+
+def load(store: Path, path: Path) -> Board:
+    """Build the board of a saved recipe result from the samples of its runs."""
+    data = json.loads(path.read_text())
+    title = f"{data['recipe']} ({data['profile']})"
+    samples = {
+        arm: [load_samples(store / "stages" / digest) for digest in digests] for arm, digests in data["arms"].items()
+    }
+    return build(title, data["control"], data["arms"], samples)
+
+
+def build(title: str, control: str, runs: dict[str, list[str]], samples: dict[str, list[list[Sample]]]) -> Board:
+    """A board from the samples of each arm, one list per training seed."""
+    first = next(iter(samples.values()))[0]
+    tasks = list(dict.fromkeys(sample.task for sample in first))
+    cells = {}
+    for arm, seeds in samples.items():
+        for task in tasks:
+            mine = [[s for s in one if s.task == task] for one in seeds]
+            theirs = [[s for s in one if s.task == task] for one in samples[control]]
+            gap = None if arm == control else paired_difference(_scores(mine), _scores(theirs))
+            cells[arm, task] = Cell(_figures(mine), gap)
+    return Board(title, control, tasks, runs, cells)
+
+
+def _figures(seeds: list[list[Sample]]) -> dict[str, Any]:
+    """Row figures over all seeds. The interval counts items, not samples: seeds of one item are no new evidence."""
+    figures = row([sample for one in seeds for sample in one])
+    items = len(seeds[0])
+    low, high = wilson(figures["accuracy"] * items, items)
+    return figures | {"n": items, "seeds": len(seeds), "low": low, "high": high}
+
+
+def _scores(seeds: list[list[Sample]]) -> dict[str, list[float]]:
+    out: dict[str, list[float]] = {}
+    for one in seeds:
+        for sample in one:
+            out.setdefault(sample.problem_id, []).append(float(sample.grade.correct))
+    return out
+
+
+def percent(value: float | None, digits: int = 1) -> str:
+    return "–" if value is None else f"{100 * value:.{digits}f}"
+
+
+def interval(low: float, high: float, signed: bool = False) -> str:
+    form = "{:+.0f}" if signed else "{:.0f}"
+    return f"{form.format(100 * low)}…{form.format(100 * high)}"
+
+
+def cell_lines(cell: Cell) -> Sequence[str]:
+    """Three short lines: accuracy, difference to the control, no-answer split with median thinking tokens."""
+    f, gap = cell.figures, cell.difference
+    second = "control"
+    if gap is not None:
+        mark = "*" if gap["low"] > 0 or gap["high"] < 0 else ""
+        second = f"Δ {100 * gap['difference']:+.1f} [{interval(gap['low'], gap['high'], True)}]{mark}"
+    causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] > 0)
+    return (
+        f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}] |{percent(f['accuracy_answered'])}",
+        second,
+        f"na {percent(f['no_answer'])}{causes}, {f['median_thinking_tokens']:g} tok",
+    )
+
+
+_CAUSES = (("unfinished", "u"), ("empty", "e"), ("failed", "f"), ("loops", "l"))
+LEGEND = (
+    "line 1: accuracy % [95% interval] | accuracy given an answer",
+    "line 2: difference to control in points [95% paired interval]; * excludes 0",
+    "line 3: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a",
+    "        repetition loop; median thinking tokens",
+)

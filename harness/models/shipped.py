@@ -1,0 +1,27 @@
+"""The tiny models that come with the project, and how model names are resolved."""
+
+from __future__ import annotations
+
+from pathlib import Path
+
+from harness.models.base import ModelError
+
+PREFIX = "shipped:"
+
+
+def folder() -> Path:
+    return Path(__file__).parent.parent / "assets" / "tiny"
+
+
+def names() -> list[str]:
+    return sorted(path.parent.name for path in folder().glob("*/model.safetensors"))
+
+
+def resolve(name: str) -> str:
+    """``shipped:NAME`` as a path; anything else is a local path or a hub name and is returned as it is."""
+    if not name.startswith(PREFIX):
+        return name
+    path = folder() / name.removeprefix(PREFIX)
+    if not (path / "model.safetensors").exists():
+        raise ModelError(f"{name}: no such shipped model; there are {', '.join(PREFIX + n for n in names()) or 'none'}")
+    return str(path)

@@ -1,0 +1,1 @@
+"""Pipeline: recipes, the stage graph behind them, and the runner."""

@@ -1,0 +1,218 @@
+"""Recipes and profiles: what an ablation consists of, and at which scale it runs. Unknown keys are errors."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any, Literal, TypeVar
+
+from pydantic import BaseModel, ConfigDict, Field, ValidationError
+
+from harness.problems.registry import nearest
+
+
+class RecipeError(ValueError):
+    """A recipe or profile cannot be used; the message names file, key and the nearest valid name."""
+
+
+class _Strict(BaseModel):
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+
+_Model = TypeVar("_Model", bound=BaseModel)
+
+
+class SearchStage(_Strict):
+    """Tree search by two models. ``correct``/``wrong``: distinct chains wanted per problem, ``rollouts``: its budget."""
+
+    kind: Literal["search"]
+    generator: str = "generator"
+    critic: str = "critic"
+    grammar: str = "embedded"
+    correct: int = Field(default=6, ge=1)
+    wrong: int = Field(default=2, ge=0)
+    rollouts: int = Field(default=16, ge=1)
+
+
+class SftStage(_Strict):
+    """SFT on searched chains. ``padding`` > 0 pads each with at least that many re-checks (formalistic long CoT)."""
+
+    kind: Literal["sft"]
+    model: str
+    chains: str
+    rule: Literal["shortest", "medium", "longest", "mixed"] = "longest"
+    per_problem: int = Field(default=2, ge=1)
+    padding: int = Field(default=0, ge=0)
+
+
+class ObjectiveSpec(_Strict):
+    """Switches of the preference objective; beta comes with the dose, the same for every arm."""
+
+    label_smoothing: float = 0.0
+    sft_weight: float = 0.0
+    sft_mean: Literal["sequence", "token"] = "sequence"
+    mask_prefix_dpo: bool = False
+    mask_prefix_sft: bool = False
+    length_normalized: bool = False
+
+
+class PreferenceStage(_Strict):
+    kind: Literal["preference"]
+    model: str
+    chains: str
+    chosen: Literal["shortest", "medium", "longest", "mixed"] = "longest"
+    prefix: Literal["shortest", "longest", "random"] = "shortest"
+    per_problem: int = Field(default=2, ge=1)
+    objective: ObjectiveSpec = ObjectiveSpec()
+
+
+class PretrainStage(_Strict):
+    """A tiny model from scratch, by the name of its spec."""
+
+    kind: Literal["pretrain"]
+    spec: str
+
+
+Stage = Annotated[SearchStage | SftStage | PreferenceStage | PretrainStage, Field(discriminator="kind")]
+
+
+class Recipe(_Strict):
+    """``arms`` maps the name of a table row to a model of the profile or a training stage; ``control`` is one of them."""
+
+    name: str
+    about: str = ""
+    suite: str = "embedded"
+    control: str = ""
+    stages: dict[str, Stage]
+    arms: dict[str, str] = {}
+
+
+class DoseSpec(_Strict):
+    learning_rate: float = Field(gt=0)
+    epochs: float = Field(default=1.0, gt=0)
+    batch_size: int = Field(default=16, ge=1)
+    warmup: float = Field(default=0.1, ge=0)
+    save_steps: int = Field(default=25, ge=1)
+    beta: float = Field(default=0.1, gt=0)
+
+
+class SearchScale(_Strict):
+    problems: int = Field(ge=1)
+    shards: int = Field(default=2, ge=1)
+    seed: int = 0
+
+
+class EvalScale(_Strict):
+    count: int = Field(ge=1)
+    split: Literal["eval", "dev", "search"] = "eval"
+    max_tokens: int = Field(default=512, ge=1)
+    temperature: float = Field(default=0.6, ge=0)
+    seed: int = 0
+
+
+class Profile(_Strict):
+    name: str
+    about: str = ""
+    models: dict[str, str]
+    search: SearchScale
+    eval: EvalScale
+    sft: DoseSpec
+    preference: DoseSpec
+    seeds: list[int] = Field(default=[0], min_length=1)
+    workers: int = Field(default=2, ge=1)
+
+
+def shipped_recipes() -> Path:
+    """The folder of the recipes that come with the project: inside the wheel, or beside the package in a checkout."""
+    inside = Path(__file__).parent.parent / "recipes"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "recipes"
+
+
+def recipe_names() -> list[str]:
+    return sorted(path.stem for path in shipped_recipes().glob("*.yaml"))
+
+
+def profile_names() -> list[str]:
+    return sorted(path.stem for path in (shipped_recipes() / "profiles").glob("*.yaml"))
+
+
+def find(name: str, folder: Path, kind: str) -> Path:
+    """The file of a recipe or profile given by name or path."""
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        if not path.exists():
+            raise RecipeError(f"{name}: no such file")
+        return path
+    known = sorted(p.stem for p in folder.glob("*.yaml"))
+    if name not in known:
+        hint = nearest(name, known)
+        raise RecipeError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}, or give a path ending in .yaml")
+    return folder / f"{name}.yaml"
+
+
+def load_recipe(name: str) -> Recipe:
+    """A recipe by name or path, with what it ``extends`` beneath it: stages are merged, other keys replaced."""
+    path = find(name, shipped_recipes(), "recipe")
+    recipe = _validated(Recipe, _extended(path, shipped_recipes(), ()), path)
+    _check(recipe, path)
+    return recipe
+
+
+def load_profile(name: str) -> Profile:
+    folder = shipped_recipes() / "profiles"
+    path = find(name, folder, "profile")
+    return _validated(Profile, _extended(path, folder, ()), path)
+
+
+def _extended(path: Path, folder: Path, above: tuple[Path, ...]) -> dict[str, Any]:
+    import yaml
+
+    if path in above:
+        raise RecipeError(f"{path}: extends itself, by way of {', '.join(p.name for p in above)}")
+    try:
+        data = yaml.safe_load(path.read_text())
+    except yaml.YAMLError as error:
+        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(data, dict):
+        raise RecipeError(f"{path}: a recipe is a mapping of keys, this file is not")
+    parent = data.pop("extends", None)
+    if parent is None:
+        return data
+    beside = path.parent / f"{parent}.yaml"
+    base = _extended(beside if beside.exists() else find(str(parent), folder, "recipe"), folder, (*above, path))
+    for key in ("stages", "search", "eval", "sft", "preference", "models"):
+        if isinstance(base.get(key), dict) and isinstance(data.get(key), dict):
+            data[key] = base[key] | data[key]
+    return base | data
+
+
+def _validated(model: type[_Model], data: dict[str, Any], path: Path) -> _Model:
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        lines = []
+        for entry in error.errors():
+            where = ".".join(str(part) for part in entry["loc"])
+            hint = nearest(str(entry["loc"][-1]), _keys(model)) if entry["type"] == "extra_forbidden" else ""
+            text = "unknown key" if entry["type"] == "extra_forbidden" else entry["msg"]
+            lines.append(f"{where}: {text}{hint}")
+        raise RecipeError(f"{path}: " + "; ".join(lines)) from None
+
+
+def _keys(model: type[BaseModel]) -> list[str]:
+    parts = (SearchStage, SftStage, PreferenceStage, PretrainStage, ObjectiveSpec, DoseSpec, SearchScale, EvalScale)
+    return sorted({*model.model_fields, *(name for part in parts for name in part.model_fields)})
+
+
+def _check(recipe: Recipe, path: Path) -> None:
+    problems = []
+    for arm, target in recipe.arms.items():
+        if target in recipe.stages and recipe.stages[target].kind == "search":
+            problems.append(f"arm {arm!r} names the search stage {target!r}, which yields no model")
+    if recipe.arms and recipe.control not in recipe.arms:
+        problems.append(f"control {recipe.control!r} is no arm{nearest(recipe.control, recipe.arms)}")
+    for name, stage in recipe.stages.items():
+        chains = getattr(stage, "chains", None)
+        if chains is not None and (chains not in recipe.stages or recipe.stages[chains].kind != "search"):
+            problems.append(f"stage {name!r}: chains {chains!r} is no search stage{nearest(chains, recipe.stages)}")
+    if problems:
+        raise RecipeError(f"{path}: " + "; ".join(problems))

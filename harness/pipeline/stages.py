@@ -1,0 +1,204 @@
+"""What each kind of job does: inputs and parameters in, files in its folder, figures back."""
+
+from __future__ import annotations
+
+import json
+import random
+from collections.abc import Callable
+from pathlib import Path
+from typing import Any
+
+from harness.journal import read, write_rows
+from harness.pipeline.graph import Job
+from harness.records import Chain, Problem
+
+# (items done, items in all, tokens generated so far)
+Report = Callable[[int, int, int], None]
+
+
+def execute(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+    """Run one job in ``folder``; what an interrupted run left there is used. Returns its figures."""
+    return _KINDS[job.kind](job, folder, inputs, report)
+
+
+def _problems(params: dict[str, Any], shard: int | None) -> list[Problem]:
+    """Search problems of all families, or one shard of them: every ``shards``-th problem."""
+    from harness.problems.embedded import problems
+
+    out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
+    return out if shard is None else out[shard :: params["shards"]]
+
+
+def _search_parts(job: Job, completers: dict[str, Any], tokenizer: Any, grader: Any, report: Report) -> Any:
+    from harness.search.driver import Search
+    from harness.search.grammar import load
+    from harness.search.tree import Goals
+
+    return Search(
+        load(job.params["grammar"]), Goals(**job.params["goals"]), completers, tokenizer, grader,
+        seed=job.params["seed"], progress=report,
+    )  # fmt: skip
+
+
+def _search(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+    from harness.grading.grade import shared_grader
+    from harness.models.hf import HFCompleter
+    from harness.search.driver import figures
+
+    completers = {role: HFCompleter(path, threads=1) for role, path in job.models.items()}
+    tokenizers = {json.dumps(c.tokenizer.get_vocab(), sort_keys=True) for c in completers.values()}
+    if len(tokenizers) > 1:
+        raise ValueError("generator and critic have different vocabularies; this search passes token ids between them")
+    search = _search_parts(job, completers, completers["generator"].tokenizer, shared_grader(), report)
+    journal = folder / "tree.jsonl"
+    return figures(search.run(_problems(job.params, job.params["shard"]), journal), journal)
+
+
+def _chains(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+    """Fold the journals of all shards into trees, extract the chains, and sum up what the search yielded."""
+    from harness.chains.extract import chains_of
+    from harness.models.hf import load_tokenizer
+    from harness.models.prompts import prompt_ids
+    from harness.search.driver import figures
+
+    tokenizer = load_tokenizer(job.models["generator"])
+    search = _search_parts(job, {}, tokenizer, None, report)
+    chains: list[Chain] = []
+    totals: list[dict[str, Any]] = []
+    for shard in range(job.params["shards"]):
+        problems = _problems(job.params, shard)
+        journal = inputs[f"shard{shard}"] / "tree.jsonl"
+        trees = search.replay(problems, journal)
+        for problem in problems:
+            chains += chains_of(trees[problem.id], problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
+        totals.append(figures(trees, journal))
+    write_rows(folder / "chains.jsonl", (chain.model_dump() for chain in chains))
+    write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in _problems(job.params, None)))
+    return _sum(totals, chains)
+
+
+def _sum(totals: list[dict[str, Any]], chains: list[Chain]) -> dict[str, Any]:
+    n = sum(t["problems"] for t in totals)
+    out: dict[str, Any] = {"problems": n}
+    for share in ("with_correct", "with_both"):
+        out[share] = sum(t[share] * t["problems"] for t in totals) / n
+    for count in ("correct_chains", "wrong_chains", "rollouts", "reflections", "reflections_followed"):
+        out[count] = sum(t[count] for t in totals)
+    for each in ("nodes", "tokens"):
+        out[each] = {role: sum(t[each].get(role, 0) for t in totals) for role in ("generator", "critic")}
+    out["by_family"] = {}
+    for family in sorted({c.family for c in chains}):
+        mine = [c for c in chains if c.family == family]
+        right = {c.problem_id for c in mine if c.correct}
+        wrong = {c.problem_id for c in mine if not c.correct}
+        out["by_family"][family] = {
+            "with_correct": len(right), "with_both": len(right & wrong),
+            "correct_chains": sum(c.correct for c in mine), "wrong_chains": sum(not c.correct for c in mine),
+        }  # fmt: skip
+    return out
+
+
+def _sft(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+    from harness.chains.select import sft_chains
+    from harness.models.hf import load_tokenizer
+    from harness.training.train import sft
+
+    model = _model_path(job, inputs)
+    chains = _load_chains(inputs)
+    chosen = sft_chains(chains, job.params["rule"], job.params["per_problem"], job.params["seed"])
+    rows = [(c.prompt_ids, c.token_ids) for c in chosen]
+    if job.params["padding"]:
+        problems = {p.id: p for p in map(Problem.model_validate, read(inputs["chains"] / "problems.jsonl"))}
+        rows = _padded(chosen, problems, load_tokenizer(model), job)
+    write_rows(folder / "rows.jsonl", ({"prompt_ids": p, "completion_ids": c} for p, c in rows))
+    figures = sft(model, rows, _dose(job), job.params["seed"], folder / "model", lambda i, n: report(i, n, 0))
+    return figures | {"mean_tokens": round(sum(len(c) for _, c in rows) / len(rows), 1)}
+
+
+def _padded(
+    chains: list[Chain], problems: dict[str, Problem], tokenizer: Any, job: Job
+) -> list[tuple[list[int], list[int]]]:
+    """Each chain with formalistic re-checks before its answer: the long CoT of arXiv 2503.01461, section 2."""
+    from harness.problems.embedded import worked
+    from harness.thoughts import THINK_CLOSE
+
+    rng = random.Random(f"padding/{job.params['seed']}")
+    rows = []
+    for chain in chains:
+        spans = worked.padding(problems[chain.problem_id], rng, job.params["padding"])
+        extra = "".join(span.opening + span.text + span.closing for span in spans)
+        head, _, tail = chain.text.rpartition(THINK_CLOSE)
+        text = head + extra + THINK_CLOSE + tail + tokenizer.eos_token
+        rows.append((chain.prompt_ids, list(tokenizer.encode(text, add_special_tokens=False))))
+    return rows
+
+
+def _preference(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+    from harness.chains.select import pairs
+    from harness.training.objective import Objective
+    from harness.training.train import preference
+
+    found = pairs(
+        _load_chains(inputs), job.params["chosen"], job.params["prefix"], job.params["per_problem"], job.params["seed"]
+    )
+    write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in found))
+    objective = Objective(beta=job.params["dose"]["beta"], **job.params["objective"])
+    rows = [(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in found]
+    figures = preference(
+        _model_path(job, inputs), rows, objective, _dose(job), job.params["seed"], folder / "model",
+        lambda i, n: report(i, n, 0),
+    )  # fmt: skip
+    means = {
+        "chosen_tokens": sum(len(p.chosen_ids) for p in found),
+        "rejected_tokens": sum(len(p.rejected_ids) for p in found),
+        "shared_tokens": sum(p.fork for p in found),
+    }
+    return figures | {name: round(total / len(found), 1) for name, total in means.items()}
+
+
+def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+    from harness.evaluation.bridge import Decoding
+    from harness.evaluation.evaluate import evaluate
+    from harness.models.hf import HFCompleter
+    from harness.problems.registry import select
+
+    params = job.params
+    completer = HFCompleter(_model_path(job, inputs), threads=1)
+    decoding = Decoding(params["max_tokens"], params["temperature"], seed=params["seed"])
+    settings = {"split": params["split"], "count": params["count"]}
+    tasks = select([], params["suite"])
+    rows = evaluate(completer, completer.tokenizer, tasks, decoding, folder, settings, progress=report)
+    return {"rows": rows, "model_digest": completer.digest, "generated_tokens": completer.generated_tokens}
+
+
+def _pretrain(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+    from harness.models.hf import load_tokenizer
+    from harness.models.shipped import folder as assets
+    from harness.training.tiny.pretrain import SPECS, pretrain
+
+    spec = SPECS[job.params["spec"]]
+    return pretrain(spec, load_tokenizer(str(assets() / "tokenizer")), folder / "model", report)
+
+
+def _model_path(job: Job, inputs: dict[str, Path]) -> str:
+    return str(inputs["model"] / "model") if "model" in inputs else job.models["model"]
+
+
+def _load_chains(inputs: dict[str, Path]) -> list[Chain]:
+    return [Chain.model_validate(row) for row in read(inputs["chains"] / "chains.jsonl")]
+
+
+def _dose(job: Job) -> Any:
+    from harness.training.train import Dose
+
+    return Dose(**{key: value for key, value in job.params["dose"].items() if key != "beta"})
+
+
+_KINDS: dict[str, Callable[[Job, Path, dict[str, Path], Report], dict[str, Any]]] = {
+    "search": _search,
+    "chains": _chains,
+    "sft": _sft,
+    "preference": _preference,
+    "eval": _evaluate,
+    "pretrain": _pretrain,
+}
