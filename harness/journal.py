@@ -34,7 +34,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Journal:
-    """The writer of one journal file; a context manager. ``wait`` is how long to wait for another writer, in seconds."""
+    """The writer of one journal file; a context manager. ``wait``: seconds to wait for another writer."""
 
     def __init__(self, path: Path, wait: float = 30.0) -> None:
         import filelock

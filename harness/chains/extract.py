@@ -24,16 +24,15 @@ def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer
     return out
 
 
-def _chain(
-    node: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool
-) -> Chain:
+def _chain(node: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool) -> Chain:
     def ids_of(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
     ids = ids_of(THINK_OPEN)
     spans = []
     for step in node.path:
-        assert step.kind is not None and step.result is not None
+        assert step.kind is not None
+        assert step.result is not None
         ids += [*ids_of(opening(step.kind)), *step.result.token_ids]
         ids += ids_of(closing(step.kind) or tokenizer.eos_token)
         spans.append(Span(step.kind, step.result.text))

@@ -17,11 +17,15 @@ def evaluate(
     tasks: Annotated[str, typer.Option(help="Tasks, separated by commas.")] = "",
     suite: Annotated[str | None, typer.Option(help="A suite of tasks, such as embedded.")] = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N problems of each task.", min=1)] = None,
-    data_dir: Annotated[Path | None, typer.Option(help="Where benchmark files lie; without it the hub is asked.")] = None,
+    data_dir: Annotated[
+        Path | None, typer.Option(help="Where benchmark files lie; without it the hub is asked.")
+    ] = None,
     task_path: Annotated[list[Path] | None, typer.Option(help="A folder with tasks of your own.")] = None,
     backend: Annotated[str, typer.Option(help="hf (in process) or openai (a server, see --base-url).")] = "hf",
     base_url: Annotated[str, typer.Option(help="Address of an OpenAI-compatible server.")] = "http://127.0.0.1:8000/v1",
-    tokenizer: Annotated[str | None, typer.Option(help="Tokenizer of a served model, if --model does not name it.")] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Tokenizer of a served model, if --model does not name it.")
+    ] = None,
     max_tokens: Annotated[int, typer.Option("--max-tokens", help="Cap on thinking and answer together.", min=1)] = 512,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.6,
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0)] = 1.0,

@@ -16,7 +16,9 @@ def register(app: typer.Typer) -> None:
 def run_recipe(
     name: Annotated[str, typer.Argument(help="A shipped recipe ('harness recipes' lists them) or a YAML file.")],
     profile: Annotated[str, typer.Option(help="The scale to run at, or a YAML file.")] = "tiny",
-    arms: Annotated[str | None, typer.Option(help="Only these arms, separated by commas; the control is added.")] = None,
+    arms: Annotated[
+        str | None, typer.Option(help="Only these arms, separated by commas; the control is added.")
+    ] = None,
     store: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("runs"),
     dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages, cached or not, and stop.")] = False,
     display: Annotated[str, typer.Option(help="full, plain or none; plain where stdout is no terminal.")] = "auto",

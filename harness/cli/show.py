@@ -71,7 +71,8 @@ class Display:
             self.finished += 1
             if job.digest in self._bars:
                 self._progress.remove_task(self._bars.pop(job.digest))
-            line = f"[{self.finished:>2}/{self.total}] {job.name:<22} {payload['seconds']:>7.1f} s  {_summary(job, payload)}"
+            place = f"[{self.finished:>2}/{self.total}] {job.name:<22}"
+            line = f"{place} {payload['seconds']:>7.1f} s  {_summary(job, payload)}"
             self.console.print(line, markup=False, soft_wrap=self.mode == "plain")
 
 
@@ -130,7 +131,9 @@ def leaderboard(board: Board) -> None:
     """The table of a recipe: arms by rows, tasks by columns; fits 80 columns."""
     console = Console(highlight=False)
     first = next(iter(board.cells.values())).figures
-    table = Table(title=f"{board.title}, n = {first['n']} per task", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True)
+    table = Table(
+        title=f"{board.title}, n = {first['n']} per task", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True
+    )
     table.add_column("arm", no_wrap=True)
     for task in board.tasks:
         table.add_column(task, no_wrap=True)
@@ -167,7 +170,8 @@ def eval_table(model: str, folder: Path, rows: dict[str, dict[str, Any]]) -> Non
     for task, f in rows.items():
         causes = [f"{word} {percent(f[key], 0)}" for key, word in _WORDS if f[key] > 0]
         table.add_row(
-            task, str(f["n"]), f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}]", percent(f["accuracy_answered"]),
+            task, str(f["n"]), f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}]",
+            percent(f["accuracy_answered"]),
             percent(f["no_answer"], 0) + (f" ({', '.join(causes)})" if causes else ""), percent(f["wrong"], 0),
             f"{f['median_thinking_tokens']:g}", percent(f["loops"], 0), f"{f['reflection_per_1000']:.1f}",
         )  # fmt: skip

@@ -23,8 +23,15 @@ def tasks(
     if as_json:
         import json
 
-        rows = [{"task": t.name, "group": t.group, "title": t.title, "items": t.items, "source": t.source} for t in known.values()]
-        print(json.dumps({"tasks": rows, "suites": {name: list(names) for name, names in registry.SUITES.items()}}, indent=1))
+        rows = [
+            {"task": t.name, "group": t.group, "title": t.title, "items": t.items, "source": t.source}
+            for t in known.values()
+        ]
+        print(
+            json.dumps(
+                {"tasks": rows, "suites": {name: list(names) for name, names in registry.SUITES.items()}}, indent=1
+            )
+        )
         return
     width = max(len(name) for name in known)
     for task in known.values():

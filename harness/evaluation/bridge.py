@@ -65,7 +65,9 @@ class HarnessLM(LM):
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         asked = [self._request(instance) for instance in requests]
-        keys = [request.key(self.completer.digest, instance.idx) for request, instance in zip(asked, requests, strict=True)]
+        keys = [
+            request.key(self.completer.digest, instance.idx) for request, instance in zip(asked, requests, strict=True)
+        ]
         with Journal(self.journal) as journal:
             known = {row["key"]: row for row in read(self.journal)}
 
@@ -84,9 +86,7 @@ class HarnessLM(LM):
                 self.model_calls += len(rows)
                 self.progress(sum(k in known for k in keys), len(keys), sum(len(r["ids"]) for r in known.values()))
 
-            asyncio.run(
-                complete_in_chunks(self.completer, asked, lambda i: keys[i] in known, done, self.chunk)
-            )
+            asyncio.run(complete_in_chunks(self.completer, asked, lambda i: keys[i] in known, done, self.chunk))
         texts = []
         for request, instance, key in zip(asked, requests, keys, strict=True):
             row = known[key]
@@ -101,7 +101,9 @@ class HarnessLM(LM):
         ids = tuple(self.tokenizer.encode(context, add_special_tokens=self.tokenizer.chat_template is None))
         bos = self.tokenizer.bos_token_id
         if bos is not None and ids[:2] == (bos, bos):
-            raise ModelError(f"{instance.task_name}: the prompt starts with two BOS tokens; the template adds one too many")
+            raise ModelError(
+                f"{instance.task_name}: the prompt starts with two BOS tokens; the template adds one too many"
+            )
         limit = self.decoding.max_tokens or int(settings.get("max_gen_toks", 512))
         return Request(
             ids, limit, self.decoding.temperature, self.decoding.top_p,

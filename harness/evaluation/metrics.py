@@ -32,7 +32,7 @@ def reflection_words(thinking: str) -> int:
 
 
 def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:
-    """(period, copies) of the loop that ends the sequence, (0, 0) when there is none. Exact; the smallest period wins."""
+    """(period, copies) of the loop that ends the sequence, (0, 0) if there is none. Exact; the smallest period wins."""
     for period in range(1, len(ids) // LOOP_COPIES + 1):
         run = 0
         while run < len(ids) - period and ids[-1 - run] == ids[-1 - run - period]:

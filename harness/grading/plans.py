@@ -7,7 +7,10 @@ from typing import Any
 
 _NAME = r"([a-z][a-z0-9_-]*)"
 _PATTERNS = (
-    ("unstack", re.compile(rf"unstack\s+(?:the\s+)?{_NAME}(?:\s+block)?\s+from\s+(?:on\s+)?top\s+of\s+(?:the\s+)?{_NAME}")),
+    (
+        "unstack",
+        re.compile(rf"unstack\s+(?:the\s+)?{_NAME}(?:\s+block)?\s+from\s+(?:on\s+)?top\s+of\s+(?:the\s+)?{_NAME}"),
+    ),
     ("stack", re.compile(rf"(?<!un)stack\s+(?:the\s+)?{_NAME}(?:\s+block)?\s+on\s+top\s+of\s+(?:the\s+)?{_NAME}")),
     ("pick-up", re.compile(rf"pick[\s-]*up\s+(?:the\s+)?{_NAME}")),
     ("put-down", re.compile(rf"put[\s-]*down\s+(?:the\s+)?{_NAME}")),

@@ -49,7 +49,9 @@ class Board:
 def save(store: Path, recipe: str, profile: str, control: str, arms: dict[str, list[str]]) -> Path:
     """Remember which runs make up the arms of a recipe, so that its leaderboard can be shown again."""
     path = store / "recipes" / f"{recipe}.{profile}.json"
-    write_whole(path, json.dumps({"recipe": recipe, "profile": profile, "control": control, "arms": arms}, indent=1) + "\n")
+    write_whole(
+        path, json.dumps({"recipe": recipe, "profile": profile, "control": control, "arms": arms}, indent=1) + "\n"
+    )
     return path
 
 
@@ -119,10 +121,11 @@ def cell_lines(cell: Cell) -> Sequence[str]:
         mark = "*" if gap["low"] > 0 or gap["high"] < 0 else ""
         second = f"Δ {100 * gap['difference']:+.1f} [{interval(gap['low'], gap['high'], True)}]{mark}"
     causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] > 0)
+    missing = percent(f["no_answer"], 1 if f["no_answer"] < 0.1 else 0)
     return (
         f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}] |{percent(f['accuracy_answered'])}",
         second,
-        f"na {percent(f['no_answer'])}{causes}, {f['median_thinking_tokens']:g} tok",
+        f"na {missing}{causes}, {f['median_thinking_tokens']:.0f}t",
     )
 
 

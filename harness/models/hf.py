@@ -201,7 +201,7 @@ def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.R
     """One token per row: argmax at temperature 0, else the inverse of the (top-p) distribution function."""
     import torch
 
-    greedy = logits.argmax(-1).tolist()
+    greedy: list[int] = logits.argmax(-1).tolist()
     hot = [i for i, request in enumerate(requests) if request.temperature > 0]
     if not hot:
         return greedy

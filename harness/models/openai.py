@@ -49,7 +49,9 @@ class OpenAICompleter:
         except (KeyError, IndexError, TypeError):
             raise ModelError(f"{self._url}: the reply has no choices; is this a completions endpoint?") from None
         ids = choice.get("token_ids") or self.tokenizer.encode(text, add_special_tokens=False)
-        finish: Finish = "length" if choice.get("finish_reason") == "length" or len(ids) >= request.max_tokens else "stop"
+        finish: Finish = (
+            "length" if choice.get("finish_reason") == "length" or len(ids) >= request.max_tokens else "stop"
+        )
         end = self.tokenizer.eos_token
         if end and text.endswith(end):
             text, finish = text[: -len(end)], "stop"

@@ -73,7 +73,9 @@ class _Builder:
     def build(self, arms: list[str]) -> Graph:
         for arm in arms:
             if arm not in self.recipe.arms:
-                raise RecipeError(f"no arm {arm!r}{nearest(arm, self.recipe.arms)}; arms: {', '.join(self.recipe.arms)}")
+                raise RecipeError(
+                    f"no arm {arm!r}{nearest(arm, self.recipe.arms)}; arms: {', '.join(self.recipe.arms)}"
+                )
         if not arms:
             for name in self.recipe.stages:
                 self._stage(name, 0)
@@ -138,7 +140,9 @@ class _Builder:
         }
         source = [load(stage.grammar).digest_source]
         shards = {
-            f"shard{i}": self._add(f"search {i + 1}/{scale.shards}", "search", {**common, "shard": i}, {}, models, source)
+            f"shard{i}": self._add(
+                f"search {i + 1}/{scale.shards}", "search", {**common, "shard": i}, {}, models, source
+            )
             for i in range(scale.shards)
         }
         return self._add("chains", "chains", common, shards, models, source)

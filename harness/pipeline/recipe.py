@@ -22,7 +22,7 @@ _Model = TypeVar("_Model", bound=BaseModel)
 
 
 class SearchStage(_Strict):
-    """Tree search by two models. ``correct``/``wrong``: distinct chains wanted per problem, ``rollouts``: its budget."""
+    """Tree search by two models: distinct ``correct`` and ``wrong`` chains wanted per problem, ``rollouts`` at most."""
 
     kind: Literal["search"]
     generator: str = "generator"
@@ -76,7 +76,7 @@ Stage = Annotated[SearchStage | SftStage | PreferenceStage | PretrainStage, Fiel
 
 
 class Recipe(_Strict):
-    """``arms`` maps the name of a table row to a model of the profile or a training stage; ``control`` is one of them."""
+    """``arms`` maps a table row to a model of the profile or a training stage; ``control`` is one of the arms."""
 
     name: str
     about: str = ""

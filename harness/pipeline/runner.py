@@ -65,7 +65,9 @@ def _schedule(
     running: dict[Future[dict[str, Any]], Job] = {}
     failure: StageFailed | None = None
     while todo or running:
-        ready = [job for job in todo.values() if not any(d in todo or _is_running(d, running) for d in job.inputs.values())]
+        ready = [
+            job for job in todo.values() if not any(d in todo or _is_running(d, running) for d in job.inputs.values())
+        ]
         for job in ready if failure is None else []:
             if len(running) >= workers:
                 break

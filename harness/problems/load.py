@@ -1,4 +1,4 @@
-"""Loaders behind the task files: each returns lm-eval documents with ``id``, ``family``, ``prompt`` and ``gold`` (JSON)."""
+"""Loaders behind the task files: lm-eval documents with ``id``, ``family``, ``prompt`` and ``gold`` (JSON)."""
 
 from __future__ import annotations
 
@@ -46,7 +46,9 @@ def gsm8k(data_dir: str | None = None, **_: Any) -> dict[str, Any]:
     for number, row in enumerate(rows):
         gold = row["answer"].rsplit("####", 1)[1].strip().replace(",", "")
         prompt = row["question"].strip() + GSM8K_FORMAT
-        documents.append({"id": f"gsm8k-{number:04d}", "family": "gsm8k", "prompt": prompt, "gold": json.dumps({"answer": gold})})
+        documents.append(
+            {"id": f"gsm8k-{number:04d}", "family": "gsm8k", "prompt": prompt, "gold": json.dumps({"answer": gold})}
+        )
     return _dataset(documents)
 
 

@@ -1,6 +1,6 @@
 """Which tasks and suites there are, read from the task files without importing lm-eval.
 
-A task is a YAML file that lm-eval accepts; its ``metadata.harness`` block holds what we list: family, title, size, source.
+A task is a YAML file that lm-eval accepts; its ``metadata.harness`` block holds what we list: title, size, source.
 """
 
 from __future__ import annotations

@@ -86,10 +86,11 @@ def load(name: str) -> Grammar:
 def defects(grammar: Grammar) -> list[str]:
     """What makes the grammar unsearchable or is surely a slip, in words."""
     out = []
-    edges = {None: grammar.start, **{name: kind.next for name, kind in grammar.kinds.items()}}
-    for name, following in edges.items():
-        where = name or "start"
-        out += [f"{where} leads to {child!r}, which is not defined" for child in following if child not in grammar.kinds]
+    edges = {"start": grammar.start} | {name: kind.next for name, kind in grammar.kinds.items()}
+    for where, following in edges.items():
+        out += [
+            f"{where} leads to {child!r}, which is not defined" for child in following if child not in grammar.kinds
+        ]
         out += [f"{where} asks for {n} children of kind {child!r}" for child, n in following.items() if n < 1]
     out += [f"kind {name!r} is not a thought kind ({', '.join(KINDS)})" for name in grammar.kinds if name not in KINDS]
     if "answer" not in grammar.kinds:

@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from harness.models.base import seed_of
 from harness.search.grammar import Grammar
-from harness.thoughts import THINK_CLOSE, THINK_OPEN, closing, opening
+from harness.thoughts import THINK_CLOSE, THINK_OPEN, opening
 
 
 @dataclass(frozen=True)
@@ -102,7 +102,7 @@ class Tree:
         return enough or self.root.closed or (spent and not self._continuing and not self._urgent)
 
     def ask(self) -> Expansion | None:
-        """The next node to write, or None while nothing can be asked (all done, or all depends on what is in flight)."""
+        """The next node to write; None while nothing can be asked (done, or all depends on what is in flight)."""
         enough = len(self.correct) >= self.goals.correct and len(self.wrong) >= self.goals.wrong
         if enough or len(self.nodes) > self.goals.nodes + self.goals.rollouts:
             return None
@@ -192,7 +192,9 @@ class Tree:
         tags = {THINK_OPEN, THINK_CLOSE, *(opening(kind) for kind in self.grammar.kinds)}
         if any(tag in result.text for tag in tags):
             return "foreign tag"
-        same = [c for c in node.parent.children if c is not node and c.kind == node.kind and c.result and not c.discarded]
+        same = [
+            c for c in node.parent.children if c is not node and c.kind == node.kind and c.result and not c.discarded
+        ]
         if any(c.result is not None and _normal(c.result.text) == _normal(result.text) for c in same):
             return "duplicate"
         return ""

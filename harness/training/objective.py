@@ -1,7 +1,7 @@
 """The preference objective: DPO, conservative DPO, joint SFT term and prefix masks, each a switch.
 
-L = L_cDPO + alpha * L_SFT (arXiv 2503.01461, section 4), with m = beta * (log-ratio of chosen - log-ratio of rejected) and
-L_cDPO = -(1 - e) * log sigma(m) - e * log sigma(-m). TRL's ``sigmoid`` loss ignores ``label_smoothing``, hence our own.
+L = L_cDPO + alpha * L_SFT (arXiv 2503.01461, section 4), with m = beta * (log-ratio of chosen - log-ratio of rejected)
+and L_cDPO = -(1 - e) * log sigma(m) - e * log sigma(-m). TRL's ``sigmoid`` loss ignores ``label_smoothing``.
 
 With summed log-probabilities the shared prefix cancels in m exactly, so masking it in the DPO term changes rounding
 only; it acts through the SFT term and through length normalisation (docs/doses.md shows the figures of a run).
@@ -20,8 +20,8 @@ if TYPE_CHECKING:
 class Objective:
     """Every field is a switch of an ablation.
 
-    ``label_smoothing`` is e of cDPO (0 = plain DPO), ``sft_weight`` is alpha. ``sft_mean``: mean of the sequences' means, or
-    over all tokens of the batch; alpha means something different under each.
+    ``label_smoothing`` is e of cDPO (0 = plain DPO), ``sft_weight`` is alpha. ``sft_mean``: mean of the sequences'
+    means, or over all tokens of the batch; alpha means something different under each.
     """
 
     beta: float = 0.1
@@ -42,8 +42,8 @@ class Objective:
 def shared_prefix_mask(input_ids: Tensor, completion_mask: Tensor) -> Tensor:
     """Which completion tokens lie in the prefix that chosen and rejected share.
 
-    ``input_ids`` and ``completion_mask`` are (2B, T), the B chosen rows before the B rejected ones; the result is a boolean
-    tensor of the same shape. The prompt is not part of it.
+    ``input_ids`` and ``completion_mask`` are (2B, T), the B chosen rows before the B rejected ones; the result is a
+    boolean tensor of the same shape. The prompt is not part of it.
     """
     real = completion_mask.bool()
     half = input_ids.shape[0] // 2
@@ -69,8 +69,9 @@ def loss(
 ) -> tuple[Tensor, dict[str, Any]]:
     """Loss of a batch and its terms, detached, for the log.
 
-    ``logps`` (2B, T) are the policy's per-token log-probs, chosen rows first; ``reference_scores`` (2B,) are the reference's
-    ``sequence_scores`` under the same mask; ``completion`` and ``shared`` are (2B, T) masks aligned with ``logps``.
+    ``logps`` (2B, T) are the policy's per-token log-probs, chosen rows first; ``reference_scores`` (2B,) are the
+    reference's ``sequence_scores`` under the same mask; ``completion`` and ``shared`` are (2B, T) masks aligned with
+    ``logps``.
     """
     import torch.nn.functional as F
 

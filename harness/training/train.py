@@ -175,8 +175,8 @@ _PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.js
 def last_complete_checkpoint(folder: Path) -> Path | None:
     """The newest checkpoint that is whole. The Trainer would take a half-written one, or resume it with fresh state.
 
-    Incomplete ones are removed. Whole means: weights, optimizer, scheduler and random state are there, the weights' header
-    and length agree, and the state names the step of the folder.
+    Incomplete ones are removed. Whole means: weights, optimizer, scheduler and random state are there, the weights'
+    header and length agree, and the state names the step of the folder.
     """
     found: list[tuple[int, Path]] = []
     for path in folder.glob("checkpoint-*") if folder.exists() else ():
@@ -200,4 +200,4 @@ def _complete(path: Path, step: int) -> bool:
         whole = (path / "model.safetensors").stat().st_size == 8 + length + end
     except (OSError, ValueError, KeyError):
         return False
-    return whole and state.get("global_step") == step
+    return bool(whole and state.get("global_step") == step)

@@ -39,14 +39,10 @@ def draw(family: str, rng: random.Random, level: int, split: Split) -> Problem:
         content, prompt, gold = module.draw(rng, level)
         if split_of(family, content) == split:
             digest = hashlib.sha256(f"{content}\n{prompt}".encode()).hexdigest()[:12]
-            return Problem(
-                id=f"{family}-{digest}", family=family, prompt=prompt, gold=gold, level=level, split=split
-            )
+            return Problem(id=f"{family}-{digest}", family=family, prompt=prompt, gold=gold, level=level, split=split)
 
 
-def problems(
-    family: str, split: Split, n: int, seed: int = 0, levels: dict[int, float] | None = None
-) -> list[Problem]:
+def problems(family: str, split: Split, n: int, seed: int = 0, levels: dict[int, float] | None = None) -> list[Problem]:
     """``n`` problems with distinct contents. ``levels`` maps level to weight; the default is the family's suite mix.
 
     Raises ValueError when the levels asked for do not hold ``n`` distinct contents.
@@ -62,13 +58,14 @@ def problems(
         problem = draw(family, rng, level, split)
         key = module.content(problem.gold)
         if key in seen:
-            misses += 1
-            if misses > 200 * n + 1000:
+            misses += 1  # in a row: a fresh content has become rare
+            if misses > 5000:
                 raise ValueError(
                     f"{family}: levels {sorted(mix)} hold fewer than {n} distinct {split} problems; "
                     "ask for fewer or add a higher level"
                 )
             continue
+        misses = 0
         seen.add(key)
         out.append(problem)
     return out

@@ -51,9 +51,7 @@ Move = tuple[str, str, str]  # (block, where from, where to); "table" is a place
 
 def positions(state: State) -> dict[str, str]:
     """What each block stands on."""
-    return {
-        block: stack[height - 1] if height else "table" for stack in state for height, block in enumerate(stack)
-    }
+    return {block: stack[height - 1] if height else "table" for stack in state for height, block in enumerate(stack)}
 
 
 def moves(state: State) -> list[Move]:
@@ -119,9 +117,7 @@ def actions(step: Move) -> list[str]:
         else f"unstack the {block} block from on top of the {source} block"
     )
     second = (
-        f"put down the {block} block"
-        if target == "table"
-        else f"stack the {block} block on top of the {target} block"
+        f"put down the {block} block" if target == "table" else f"stack the {block} block on top of the {target} block"
     )
     return [first, second]
 

@@ -9,7 +9,7 @@ import random
 from typing import Any
 
 LEVELS = (1, 2, 3, 4)
-SUITE_LEVELS = {1: 0.25, 2: 0.5, 3: 0.25}
+SUITE_LEVELS = {2: 0.2, 3: 0.3, 4: 0.5}
 
 # level: (smallest and largest number of steps, largest added number, largest running value)
 _SIZES = {1: (1, 2, 9, 20), 2: (2, 3, 9, 50), 3: (3, 4, 9, 99), 4: (3, 5, 30, 99)}

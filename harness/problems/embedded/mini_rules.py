@@ -1,9 +1,9 @@
 """``mini_rules``: short writing tasks with checkable instructions.
 
 Two forms: repeat a word (``repeat``) or choose some of the words given (``choose``), under rules on case,
-separator, first and last word, quotation marks and forbidden words. Kinds that IFEval has (arXiv 2311.07911) are named
-and checked as there; ``mini_rules:*`` are kinds that it lacks or that it checks with a language guesser, which is random
-on texts this short.
+separator, first and last word, quotation marks and forbidden words. Kinds that IFEval has (arXiv 2311.07911) are
+named and checked as there; ``mini_rules:*`` are kinds that it lacks or that it checks with a language guesser, which is
+random on texts this short.
 """
 
 from __future__ import annotations
@@ -17,7 +17,24 @@ SUITE_LEVELS = {2: 0.3, 3: 0.4, 4: 0.3}
 # level: (fewest and most repetitions, words to choose and words given, number of further rules)
 _SIZES = {1: (2, 4, 2, 4, 1), 2: (3, 7, 3, 5, 2), 3: (5, 9, 3, 6, 3), 4: (7, 12, 4, 8, 4)}
 
-WORDS = ("cat", "dog", "cow", "pig", "hen", "fox", "sun", "sky", "sea", "tree", "rain", "snow", "bird", "fish", "lamp", "door")
+WORDS = (
+    "cat",
+    "dog",
+    "cow",
+    "pig",
+    "hen",
+    "fox",
+    "sun",
+    "sky",
+    "sea",
+    "tree",
+    "rain",
+    "snow",
+    "bird",
+    "fish",
+    "lamp",
+    "door",
+)
 STARTS = ("hello", "first", "begin")
 ENDS = ("done", "finish", "bye")
 SEPARATORS = {"comma": ",", "semicolon": ";", "dash": " -", "space": ""}

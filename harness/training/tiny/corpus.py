@@ -58,10 +58,7 @@ def batches(tokenizer: Any, mix: Mix, seed: int, tokens: int, first: int = 0) ->
     """Batches of about ``tokens`` padded tokens, similar lengths together, from batch ``first`` on."""
     rng = random.Random(f"pool/{seed}")
     pools = {
-        family: [
-            draw(family, rng, rng.choices(*zip(*mix.levels, strict=True))[0], "pretrain")
-            for _ in range(mix.pool)
-        ]
+        family: [draw(family, rng, rng.choices(*zip(*mix.levels, strict=True))[0], "pretrain") for _ in range(mix.pool)]
         for family in FAMILIES
     }
     number = 0

@@ -92,7 +92,7 @@ def pretrain(
     spec: Spec, tokenizer: Any, folder: Path,
     report: Callable[[int, int, int], None] = lambda step, total, tokens: None, save_every: int = 500,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train ``spec`` into ``folder`` (HF format), going on from its last checkpoint. Returns steps, tokens, seconds, loss."""
+    """Train ``spec`` into ``folder`` (HF format), going on from its last checkpoint. Returns its figures."""
     import torch
 
     folder.mkdir(parents=True, exist_ok=True)
@@ -126,13 +126,15 @@ def pretrain(
             loss = torch.nn.functional.cross_entropy(
                 logits[:, :-1].float().reshape(-1, logits.shape[-1]), targets, ignore_index=IGNORE
             )
-            loss.backward()
+            loss.backward()  # type: ignore[no-untyped-call]
             torch.nn.utils.clip_grad_norm_(model.parameters(), 1.0)
             for optimizer in optimizers:
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             if not torch.isfinite(loss):
-                raise FloatingPointError(f"{spec.name}: loss is {loss.item()} at step {step}; lower muon_lr in its spec")
+                raise FloatingPointError(
+                    f"{spec.name}: loss is {loss.item()} at step {step}; lower muon_lr in its spec"
+                )
             running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
             state["step"] = step + 1
             state["tokens"] += sum(len(d.input_ids) for d in documents)
@@ -143,7 +145,11 @@ def pretrain(
                 log.flush()
                 report(state["step"], spec.steps, state["tokens"])
             if (step + 1) % save_every == 0 and step + 1 < spec.steps:
-                saved = {"model": model.state_dict(), "optimizers": [o.state_dict() for o in optimizers], "state": state}
+                saved = {
+                    "model": model.state_dict(),
+                    "optimizers": [o.state_dict() for o in optimizers],
+                    "state": state,
+                }
                 torch.save(saved, checkpoint.with_suffix(".tmp"))
                 os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
     model.save_pretrained(folder)

@@ -1,0 +1,101 @@
+"""The real command line: exit codes, clean JSON, light start, one-line errors."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+
+import pytest
+
+HEAVY = ("torch", "transformers", "trl", "lm_eval", "datasets", "sympy", "vllm", "ray", "scipy", "statsmodels", "httpx")
+
+
+def harness(*args, cwd=None, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *args], capture_output=True, text=True, cwd=cwd, timeout=300
+    )
+    assert done.returncode == code, done.stderr[-2000:]
+    return done
+
+
+@pytest.mark.parametrize("args", [["--help"], ["tasks"], ["recipes"], ["run-recipe", "--help"], ["eval", "--help"]])
+def test_light_commands_import_nothing_heavy(args):
+    code = (
+        "import sys; sys.argv = ['harness', *sys.argv[1:]]\n"
+        "from harness.cli import main\n"
+        "try: main()\n"
+        "except SystemExit: pass\n"
+        f"print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules)))"
+    )
+    out = subprocess.run([sys.executable, "-c", code, *args], capture_output=True, text=True, check=True).stdout
+    assert out.strip().endswith("HEAVY []")
+
+
+def test_tasks_as_json():
+    data = json.loads(harness("tasks", "--json").stdout)
+    assert "gsm8k" in [row["task"] for row in data["tasks"]]
+    assert data["suites"]["embedded"] == ["mini_math", "mini_blocks", "mini_rules"]
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["eval", "--model", "shipped:student", "--tasks", "mini_maths"], "did you mean 'mini_math'"),
+        (["eval", "--model", "shipped:teacher", "--suite", "embedded"], "no such shipped model"),
+        (["eval", "--model", "/nowhere/model", "--suite", "embedded"], "could be loaded"),
+        (["eval", "--model", "shipped:student", "--tasks", "gsm8k", "--data-dir", "/nowhere"], "no such file"),
+        (
+            ["eval", "--model", "shipped:student", "--suite", "embedded", "--backend", "carrier-pigeon"],
+            "use hf or openai",
+        ),
+        (["run-recipe", "ablation_ful"], "did you mean 'ablation_full'"),
+        (["run-recipe", "ablation_full", "--profile", "tinny"], "did you mean 'tiny'"),
+        (["run-recipe", "ablation_full", "--arms", "+cdp"], "did you mean '+cdpo'"),
+        (["leaderboard", "--store", "/nowhere/runs"], "harness run-recipe"),
+        (["tasks", "--task-path", "/nowhere"], "no such folder"),
+    ],
+)
+def test_mistakes_are_one_line_and_exit_2(args, message, tmp_path):
+    done = harness(*args, cwd=tmp_path, code=2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert done.stderr.strip().splitlines()[-1].startswith("harness: ")
+
+
+def test_eval_prints_clean_json_and_goes_on_where_it_was(tmp_path):
+    args = [
+        "eval",
+        "--model",
+        "shipped:student",
+        "--suite",
+        "embedded",
+        "--limit",
+        "4",
+        "--max-tokens",
+        "120",
+        "--json",
+    ]
+    first = json.loads(harness(*args, cwd=tmp_path).stdout)
+    assert [row["n"] for row in first["rows"]] == [4, 4, 4]
+    again = json.loads(harness(*args, cwd=tmp_path).stdout)
+    assert again == first
+    folder = tmp_path / "runs" / "evals" / first["run"]
+    assert len((folder / "samples.jsonl").read_text().splitlines()) == 12
+    assert len((folder / "generated.jsonl").read_text().splitlines()) == 12
+    assert json.loads((folder / "manifest.json").read_text())["model"] == "shipped:student"
+
+
+def test_eval_of_gsm8k_says_why_it_scores_nothing(tmp_path, shared_data):
+    done = harness(
+        "eval", "--model", "shipped:student", "--tasks", "gsm8k", "--limit", "6", "--max-tokens", "64",
+        "--data-dir", str(shared_data), cwd=tmp_path,
+    )  # fmt: skip
+    assert "gsm8k" in done.stdout
+    assert "no ans" in done.stdout
+
+
+def test_dry_run_lists_stages(tmp_path):
+    out = harness("run-recipe", "ablation_full", "--dry-run", cwd=tmp_path).stdout
+    assert "eval +masking #1" in out
+    assert "to run" in out

@@ -1,0 +1,65 @@
+"""Final numbers: markers before guesses, exact values, no evaluation."""
+
+from __future__ import annotations
+
+import json
+from fractions import Fraction
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.grading.numbers import check, extract, last_box, value
+
+
+@pytest.mark.parametrize(
+    ("text", "expected"),
+    [
+        ("so \\boxed{7}", "7"),
+        ("\\boxed{1} no, \\boxed{2}", "2"),
+        ("\\boxed{\\text{a}{b}}", "\\text{a}{b}"),
+        ("12 apples\n#### 1,200", "1,200"),
+        ("the answer is **5**", "5"),
+        ("we get 3, then 4", "4"),
+        ("\\boxed{unclosed 9", "9"),
+    ],
+)
+def test_extraction_order(text, expected):
+    assert extract(text, any_number=True) == expected
+
+
+def test_a_cut_answer_is_not_guessed_at():
+    assert check("4", "3 plus 1 is 4", cut=True)[0] == "no_answer"
+    assert check("4", "3 plus 1 is 4", cut=False)[0] == "correct"
+    assert check("4", "\\boxed{4} and", cut=True)[0] == "correct"
+
+
+@given(st.integers(-(10**12), 10**12))
+def test_integers_are_equal_to_themselves_and_to_no_neighbour(n):
+    assert check(str(n), f"\\boxed{{{n:,}}}", cut=False)[0] == "correct"
+    assert check(str(n), f"\\boxed{{{n + 1}}}", cut=False)[0] == "wrong"
+
+
+@pytest.mark.parametrize(
+    "text", ["__import__('os').system('true')", "9**9**9", "1e999999999", "9" * 200, "1/0", "", "٣"]
+)
+def test_what_is_no_plain_number_is_no_value(text):
+    assert value(text) is None
+
+
+def test_values():
+    assert value("$1,234.50") == Fraction("1234.5")
+    assert value("50\\%") == 50
+
+
+@given(st.text(alphabet="\\boxed{}1 ", max_size=60))
+def test_last_box_is_balanced(text):
+    box = last_box(text)
+    assert box is None or box.count("{") == box.count("}")
+
+
+def test_every_gsm8k_gold_is_accepted(shared_data):
+    rows = [json.loads(line) for line in (shared_data / "gsm8k" / "test.jsonl").read_text().splitlines()]
+    for row in rows:
+        gold = row["answer"].rsplit("####", 1)[1].strip().replace(",", "")
+        assert check(gold, row["answer"], cut=False)[0] == "correct"

@@ -1,0 +1,79 @@
+"""Plans are executed: agreement with published plans, every kind of failure with its step."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.grading.plans import check, read_plan
+
+GOLD = {"init": [["orange", "blue"], ["red"]], "goal": [["orange", "red"]]}
+PLAN = """unstack the blue block from on top of the orange block
+put down the blue block
+pick up the orange block
+stack the orange block on top of the red block"""
+
+
+def test_a_valid_plan_in_words_numbered_upper_case_and_pddl():
+    assert check(GOLD, PLAN)[0] == "correct"
+    numbered = "\n".join(f"{i}. {line.upper()}" for i, line in enumerate(PLAN.splitlines(), 1))
+    assert check(GOLD, "Here is my plan:\n[PLAN]\n" + numbered + "\n[PLAN END]")[0] == "correct"
+    pddl = "(unstack blue orange)\n(put-down blue)\n(pick-up orange)\n(stack orange red)"
+    assert check(GOLD, pddl)[0] == "correct"
+    assert read_plan(pddl) == read_plan(PLAN)
+
+
+@pytest.mark.parametrize(
+    ("plan", "step", "reason"),
+    [
+        ("pick up the orange block", 1, "not clear"),
+        ("pick up the blue block", 1, "not on the table"),
+        ("pick up the red block\npick up the blue block", 2, "holds"),
+        ("stack the red block on top of the blue block", 1, "does not hold"),
+        ("pick up the red block\nstack the red block on top of the orange block", 2, "not clear"),
+        ("pick up the red block\nstack the red block on top of the red block", 2, "not clear"),
+        ("unstack the blue block from on top of the red block", 1, "not on red"),
+        ("pick up the green block", 1, "no block"),
+    ],
+)
+def test_illegal_steps_are_named(plan, step, reason):
+    verdict, why, _, details = check(GOLD, plan)
+    assert verdict == "wrong"
+    assert details["failing_step"] == step
+    assert reason in why
+
+
+def test_unreached_goal_and_no_plan():
+    verdict, why, _, details = check(GOLD, "pick up the red block\nput down the red block")
+    assert (verdict, details["failing_step"]) == ("wrong", 0)
+    assert "orange on red" in why
+    assert check(GOLD, "I do not know.")[0] == "no_answer"
+
+
+def test_published_reference_plans_are_valid_and_broken_ones_are_not(shared_data):
+    checked = 0
+    for name in ("blocksworld", "blocksworld_3"):
+        for line in (shared_data / "planbench" / f"{name}.jsonl").read_text().splitlines():
+            row = json.loads(line)
+            if not row["reference_plan"]:
+                continue
+            facts = [f.strip("()").split() for f in row["init"]]
+            on = {f[1]: f[2] for f in facts if f[0] == "on"}
+            stacks = []
+            for base in (f[1] for f in facts if f[0] == "ontable"):
+                stack = [base]
+                while above := [a for a, b in on.items() if b == stack[-1]]:
+                    stack.append(above[0])
+                stacks.append(stack)
+            goal = [f.strip("()").split()[1:] for f in row["goal"] if f.startswith("(on ")]
+            gold = {"init": stacks, "goal": goal}
+            assert check(gold, "\n".join(row["reference_plan"]))[0] == "correct"
+            assert check(gold, "\n".join(row["reference_plan"][:-1]))[0] == "wrong"
+            checked += 1
+    assert checked > 500
+
+
+def test_hostile_text_is_read_in_bounded_time():
+    assert read_plan("unstack " * 200_000) == []
+    assert len(read_plan("(pick-up a)\n" * 100_000)) <= 600

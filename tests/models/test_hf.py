@@ -1,0 +1,209 @@
+"""The in-process backend: equal to transformers' own generate, one seed per row, exact batches."""
+
+from __future__ import annotations
+
+import asyncio
+
+import pytest
+
+from harness.models.base import Completer, Completion, ModelError, Request, complete_in_chunks
+from harness.models.hf import HFCompleter, load_tokenizer, model_digest
+from harness.models.prompts import prompt_ids
+from harness.models.shipped import names, resolve
+from harness.problems.embedded import FAMILIES, problems
+
+
+@pytest.fixture(scope="module")
+def completer(student):
+    return HFCompleter(student, threads=1)
+
+
+def requests(tokenizer, n=4, **settings):
+    found = [p for family in FAMILIES for p in problems(family, "dev", n)]
+    return [
+        Request(prompt_ids(tokenizer, p.prompt), seed=i, **({"max_tokens": 60} | settings)) for i, p in enumerate(found)
+    ]
+
+
+def test_is_a_completer(completer):
+    assert isinstance(completer, Completer)
+
+
+@pytest.mark.parametrize("name", ["generator-qwen2", "generator-llama", "student"])
+def test_greedy_equals_transformers_generate(name):
+    import torch
+
+    own = HFCompleter(resolve(f"shipped:{name}"), threads=1)
+    asked = requests(own.tokenizer)
+    ours = own.generate(asked)
+    for request, completion in zip(asked, ours, strict=True):
+        ids = torch.tensor([request.prompt_ids])
+        with torch.inference_mode():
+            theirs = own.model.generate(ids, attention_mask=torch.ones_like(ids), do_sample=False, max_new_tokens=60)
+        assert theirs[0, ids.shape[1] :].tolist() == list(completion.token_ids)
+
+
+def test_sampling_follows_the_models_distribution(completer):
+    """Draws of one token against its probability, five standard errors."""
+    import torch
+
+    request = requests(completer.tokenizer, 1, max_tokens=1, temperature=1.3)[0]
+    with torch.inference_mode():
+        logits = completer.model(torch.tensor([request.prompt_ids])).logits[0, -1].double()
+    probability = torch.softmax(logits / 1.3, -1)
+    draws = [
+        c.token_ids[0]
+        for start in range(0, 1200, 60)
+        for c in completer.generate([Request(request.prompt_ids, 1, 1.3, seed=s) for s in range(start, start + 60)])
+    ]
+    top = int(probability.argmax())
+    p = float(probability[top])
+    assert abs(draws.count(top) / 1200 - p) < 5 * (p * (1 - p) / 1200) ** 0.5 + 1e-9
+
+
+def test_top_p_keeps_the_head_of_the_distribution(completer):
+    asked = requests(completer.tokenizer, 4, max_tokens=40, temperature=1.5, top_p=1e-9)
+    greedy = requests(completer.tokenizer, 4, max_tokens=40)
+    assert [c.token_ids for c in completer.generate(asked)] == [c.token_ids for c in completer.generate(greedy)]
+
+
+def test_a_row_depends_on_its_seed_and_a_batch_on_nothing_else(completer):
+    asked = requests(completer.tokenizer, temperature=1.0)
+    assert completer.generate(asked) == completer.generate(asked)
+    other = [Request(r.prompt_ids, r.max_tokens, r.temperature, r.top_p, r.seed + 1000) for r in asked]
+    assert completer.generate(other) != completer.generate(asked)
+
+
+def test_finish_reasons(completer):
+    tokenizer = completer.tokenizer
+    prompt = requests(tokenizer, 1)[0].prompt_ids
+    cut, whole = completer.generate([Request(prompt, 2), Request(prompt, 300)])
+    assert (cut.finish, len(cut.token_ids)) == ("length", 2)
+    assert whole.finish == "stop"
+    assert tokenizer.eos_token not in whole.text
+    full = completer.generate([Request((5,) * 2048, 4), Request((5,) * 2046, 4)])
+    assert [c.finish for c in full] == ["context", "context"]
+    assert [len(c.token_ids) for c in full] == [0, 2]
+
+
+@pytest.mark.parametrize("stop", ["</sub-task>", " +", "b-ta"])
+def test_stop_strings_end_the_text_wherever_tokens_fall(completer, stop):
+    prompt = requests(completer.tokenizer, 1)[0].prompt_ids
+    free = completer.generate([Request(prompt, 200)])[0].text
+    text = completer.generate([Request(prompt, 200, stop=(stop,))])[0].text
+    assert text == free.split(stop)[0]
+
+
+def test_waiting_requests_share_batches(completer):
+    async def both():
+        return await asyncio.gather(*(completer.complete(r) for r in requests(completer.tokenizer, 3)))
+
+    assert asyncio.run(both()) == completer.generate(requests(completer.tokenizer, 3))
+
+
+def test_a_resumed_chunk_is_completed_whole():
+    """Whatever was known before, the same requests share a batch."""
+    seen: list[list[int]] = []
+
+    class Spy:
+        digest = "spy"
+
+        def __init__(self):
+            self.waiting = []
+
+        async def complete(self, request):
+            self.waiting.append(request.seed)
+            await asyncio.sleep(0)
+            if self.waiting:
+                seen.append(self.waiting)
+                self.waiting = []
+            return Completion("", (), "stop")
+
+    asked = [Request((1,) * (1 + i % 3), 5, seed=i) for i in range(10)]
+    runs = []
+    for known in (set(), {0, 3, 6}, {0, 3, 6, 9, 1, 4}):
+        seen = []
+        got: list[int] = []
+        asyncio.run(
+            complete_in_chunks(Spy(), asked, known.__contains__, lambda r, got=got: got.extend(i for i, _ in r), 4)
+        )
+        assert sorted(got) == sorted(set(range(10)) - known)
+        runs.append([sorted(batch) for batch in seen])
+    assert runs[1] == runs[0]
+    assert all(batch in runs[0] for batch in runs[2])
+    assert len(runs[2]) == 2
+
+
+def test_keys_cover_everything_that_makes_a_sample():
+    base = Request((1, 2), 5, 0.5, 0.9, 7, ("x",))
+    keys = {
+        base.key("m"),
+        base.key("other"),
+        base.key("m", 1),
+        *(
+            Request(**(vars(base) | change)).key("m")
+            for change in (
+                {"prompt_ids": (1, 3)},
+                {"max_tokens": 6},
+                {"temperature": 0.6},
+                {"top_p": 1.0},
+                {"seed": 8},
+                {"stop": ()},
+            )
+        ),
+    }
+    assert len(keys) == 9
+
+
+def test_missing_models_are_one_clear_line(tmp_path):
+    for call in (HFCompleter, load_tokenizer):
+        with pytest.raises(ModelError, match="could be loaded"):
+            call(str(tmp_path / "nothing"))
+    with pytest.raises(ModelError, match="shipped:student"):
+        resolve("shipped:teacher")
+
+
+@pytest.mark.parametrize("name", ["generator-qwen2", "generator-llama", "student"])
+def test_autotokenizer_keeps_the_words_of_every_shipped_model(name, tmp_path):
+    """For some model types AutoTokenizer swaps in a class with a pre-tokenizer of its own; ours must survive that."""
+    from harness.models.shipped import folder
+
+    loaded = load_tokenizer(resolve(f"shipped:{name}"))
+    frozen = load_tokenizer(str(folder() / "tokenizer"))
+    loaded.save_pretrained(tmp_path)
+    saved = load_tokenizer(str(tmp_path))
+    texts = [p.prompt for family in FAMILIES for p in problems(family, "dev", 20)]
+    texts += ["Wait, let me check again.", "naïve 世界 \n\t ¡12.5%! <think>x</think>"]
+    for text in texts:
+        ids = frozen.encode(text, add_special_tokens=False)
+        assert loaded.encode(text, add_special_tokens=False) == ids == saved.encode(text, add_special_tokens=False)
+        assert loaded.decode(ids) == text
+    assert max(len(frozen.encode(text)) for text in texts[:-1]) < 110
+
+
+def test_gsm8k_encodes_without_loss(tokenizer, shared_data):
+    for line in (shared_data / "gsm8k" / "test.jsonl").read_text().splitlines()[:300]:
+        assert tokenizer.decode(tokenizer.encode(line, add_special_tokens=False)) == line
+
+
+def test_digest_follows_weights_not_library_versions(student, tmp_path):
+    import json
+    import shutil
+
+    shutil.copytree(student, tmp_path / "m")
+    config = tmp_path / "m" / "config.json"
+    config.write_text(json.dumps(json.loads(config.read_text()) | {"transformers_version": "0.0.1"}))
+    assert model_digest(str(tmp_path / "m")) == model_digest(student)
+    weights = tmp_path / "m" / "model.safetensors"
+    data = bytearray(weights.read_bytes())
+    data[-1] ^= 1
+    weights.write_bytes(data)
+    assert model_digest(str(tmp_path / "m")) != model_digest(student)
+
+
+def test_shipped_models_fit_the_budget():
+    from harness.models.shipped import folder
+
+    sizes = {name: (folder() / name / "model.safetensors").stat().st_size for name in names()}
+    assert set(sizes) == {"generator-llama", "generator-qwen2", "student"}
+    assert sum(sizes.values()) < 20_000_000

@@ -1,0 +1,98 @@
+"""``ablation_full`` at smoke size: whole, cached, and killed in every phase with equal verdicts afterwards."""
+
+from __future__ import annotations
+
+import json
+import os
+import signal
+import subprocess
+import sys
+import time
+from pathlib import Path
+
+import pytest
+
+pytestmark = pytest.mark.slow
+COMMAND = [sys.executable, "-m", "harness", "run-recipe", "ablation_full", "--profile", "smoke", "--display", "plain"]
+
+
+def verdicts(store: Path) -> dict[str, list[tuple[str, str, list[int]]]]:
+    """Per arm: problem, verdict and tokens of every sample."""
+    saved = json.loads((store / "recipes" / "ablation_full.smoke.json").read_text())
+    out = {}
+    for arm, digests in saved["arms"].items():
+        out[arm] = []
+        for digest in digests:
+            for line in (store / "stages" / digest / "samples.jsonl").read_text().splitlines():
+                row = json.loads(line)
+                out[arm].append((row["problem_id"], row["grade"]["verdict"], row["token_ids"]))
+    return out
+
+
+def run(cwd: Path) -> str:
+    done = subprocess.run(COMMAND, cwd=cwd, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    return done.stdout
+
+
+@pytest.fixture(scope="module")
+def whole(tmp_path_factory) -> Path:
+    path = tmp_path_factory.mktemp("whole")
+    out = run(path)
+    for arm in ("base", "sft_long_cot", "+masking"):
+        assert arm in out
+    return path
+
+
+def test_the_same_command_again_runs_no_stage(whole):
+    before = {
+        p: p.stat().st_mtime_ns for p in (whole / "runs" / "stages").rglob("*") if p.is_file() and p.suffix != ".lock"
+    }
+    out = run(whole)
+    assert "start " not in out
+    assert {p: p.stat().st_mtime_ns for p in before} == before
+
+
+@pytest.mark.parametrize("phase", ["search", "train sft_long_cot", "eval sft_long_cot"])
+def test_killed_in_any_phase_it_ends_in_the_same_verdicts(whole, tmp_path, phase):
+    process = subprocess.Popen(COMMAND, cwd=tmp_path, stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, text=True)
+    assert process.stdout is not None
+    for line in process.stdout:
+        if line.startswith(f"start {phase}"):
+            break
+    time.sleep(4 if phase == "search" else 2)
+    os.kill(process.pid, signal.SIGKILL)
+    process.wait()
+    assert not (tmp_path / "runs" / "recipes").exists()
+    run(tmp_path)
+    assert verdicts(tmp_path / "runs") == verdicts(whole / "runs")
+
+
+def test_leaderboard_commands(whole):
+    def call(*args):
+        return subprocess.run(
+            [sys.executable, "-m", "harness", "leaderboard", *args],
+            cwd=whole,
+            capture_output=True,
+            text=True,
+            check=True,
+        ).stdout
+
+    rows = json.loads(call("--json"))["rows"]
+    assert len(rows) == 24
+    wanted = {
+        "run",
+        "arm",
+        "task",
+        "n",
+        "accuracy",
+        "low",
+        "high",
+        "accuracy_answered",
+        "no_answer",
+        "unfinished",
+        "median_thinking_tokens",
+    }
+    assert all(wanted <= set(row) for row in rows)
+    assert all(max(map(len, line.split("\n"))) <= 80 for line in call().splitlines())
+    assert call("--markdown").count("\n") >= 9
