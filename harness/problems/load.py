@@ -20,7 +20,7 @@ def _dataset(documents: list[dict[str, Any]]) -> dict[str, Any]:
     return {"test": Dataset.from_list(documents)}
 
 
-def embedded(family: str, split: str = "eval", count: int = 250, problem_seed: int = 0, **_: Any) -> dict[str, Any]:
+def embedded(family: str, split: str = "eval", count: int = 300, problem_seed: int = 0, **_: Any) -> dict[str, Any]:
     """Documents of an embedded family. ``count`` problems of ``split``; metadata meant for other tasks is ignored."""
     rows = problems(family, split, count, problem_seed)  # type: ignore[arg-type]
     return _dataset(

@@ -23,12 +23,16 @@ class _Strict(BaseModel):
 
 
 class Kind(_Strict):
-    """One node kind: who writes it, how long it may be, what may follow it (kind: number of children), its prefill."""
+    """One node kind: who writes it, how long it may be, what may follow it (kind: number of children), its prefill.
+
+    ``per_chain`` caps how often the kind may stand on one chain (0: no cap but the depth).
+    """
 
     role: Role = "generator"
     max_tokens: int = Field(gt=0)
     next: dict[str, int] = {}
     prefill: str = ""
+    per_chain: int = Field(default=0, ge=0)
 
 
 class Backtrack(_Strict):

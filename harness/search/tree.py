@@ -154,8 +154,13 @@ class Tree:
 
     def _open_slots(self, node: Node) -> None:
         """The children a new node may have, in an order drawn from the tree's seed and the node's path."""
-        depth = len(node.path)
-        following = self.grammar.following(node.kind)
+        path = node.path
+        depth = len(path)
+        following = {
+            kind: number
+            for kind, number in self.grammar.following(node.kind).items()
+            if not (cap := self.grammar.kinds[kind].per_chain) or sum(step.kind == kind for step in path) < cap
+        }
         if depth >= self.grammar.max_depth - 1:
             following = {kind: n for kind, n in following.items() if kind == "answer"}
         kinds = [kind for kind, number in following.items() for _ in range(number)]

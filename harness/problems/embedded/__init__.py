@@ -43,12 +43,15 @@ def draw(family: str, rng: random.Random, level: int, split: Split) -> Problem:
 
 
 def problems(family: str, split: Split, n: int, seed: int = 0, levels: dict[int, float] | None = None) -> list[Problem]:
-    """``n`` problems with distinct contents. ``levels`` maps level to weight; the default is the family's suite mix.
+    """``n`` problems with distinct contents. ``levels`` maps level to weight; the default is the family's mix.
+
+    The mix of ``search`` is set so that the generators are good but fallible, the mix of ``dev`` and ``eval`` so that the
+    student has room on both sides (docs/tiny-models.md).
 
     Raises ValueError when the levels asked for do not hold ``n`` distinct contents.
     """
     module = FAMILIES[family]
-    mix = levels or module.SUITE_LEVELS
+    mix = levels or (module.SEARCH_LEVELS if split == "search" else module.SUITE_LEVELS)
     rng = random.Random(f"{family}/{split}/{seed}")
     seen: set[str] = set()
     out: list[Problem] = []

@@ -12,6 +12,7 @@ from typing import Any
 
 LEVELS = (1, 2, 3, 4)
 SUITE_LEVELS = {1: 0.25, 2: 0.5, 3: 0.25}
+SEARCH_LEVELS = SUITE_LEVELS
 
 # level: (block counts, smallest and largest number of moves of a shortest plan; a move is two actions)
 _SIZES = {1: ((3,), 1, 2), 2: ((3, 4), 1, 3), 3: ((4, 5), 2, 4), 4: ((5,), 3, 6)}

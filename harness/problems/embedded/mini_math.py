@@ -9,7 +9,8 @@ import random
 from typing import Any
 
 LEVELS = (1, 2, 3, 4)
-SUITE_LEVELS = {2: 0.2, 3: 0.3, 4: 0.5}
+SUITE_LEVELS = {2: 0.3, 3: 0.4, 4: 0.3}
+SEARCH_LEVELS = {4: 1.0}
 
 # level: (smallest and largest number of steps, largest added number, largest running value)
 _SIZES = {1: (1, 2, 9, 20), 2: (2, 3, 9, 50), 3: (3, 4, 9, 99), 4: (3, 5, 30, 99)}

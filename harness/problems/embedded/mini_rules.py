@@ -12,7 +12,8 @@ import random
 from typing import Any
 
 LEVELS = (1, 2, 3, 4)
-SUITE_LEVELS = {2: 0.3, 3: 0.4, 4: 0.3}
+SUITE_LEVELS = {3: 0.5, 4: 0.5}
+SEARCH_LEVELS = {2: 0.3, 3: 0.4, 4: 0.3}
 
 # level: (fewest and most repetitions, words to choose and words given, number of further rules)
 _SIZES = {1: (2, 4, 2, 4, 1), 2: (3, 7, 3, 5, 2), 3: (5, 9, 3, 6, 3), 4: (7, 12, 4, 8, 4)}
