@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import os
 import re
+from collections.abc import Callable
 from typing import Any
 
 LONGEST = 20_000
@@ -71,7 +72,7 @@ def _start(text: str, word: str) -> bool:
     return _words(text)[:1] == [word]
 
 
-_OWN = {
+_OWN: dict[str, Callable[..., bool]] = {
     "mini_rules:choose": _choose,
     "mini_rules:words_only": _words_only,
     "mini_rules:separator": _separator,

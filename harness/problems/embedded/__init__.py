@@ -45,8 +45,8 @@ def draw(family: str, rng: random.Random, level: int, split: Split) -> Problem:
 def problems(family: str, split: Split, n: int, seed: int = 0, levels: dict[int, float] | None = None) -> list[Problem]:
     """``n`` problems with distinct contents. ``levels`` maps level to weight; the default is the family's mix.
 
-    The mix of ``search`` is set so that the generators are good but fallible, the mix of ``dev`` and ``eval`` so that the
-    student has room on both sides (docs/tiny-models.md).
+    The mix of ``search`` is set so that the generators are good but fallible, the mix of ``dev`` and ``eval`` so that
+    the student has room on both sides (docs/tiny-models.md).
 
     Raises ValueError when the levels asked for do not hold ``n`` distinct contents.
     """

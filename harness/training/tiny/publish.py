@@ -60,14 +60,14 @@ def card(
     lines = [
         f"# {spec.name}",
         "",
-        f"A {spec.architecture} model of {parameters:,} parameters ({spec.layers} layers of {spec.hidden}), trained from "
-        "scratch for the embedded profile of harness. It knows three procedural families and nothing else.",
+        f"A {spec.architecture} model of {parameters:,} parameters ({spec.layers} layers of {spec.hidden}), trained "
+        "from scratch for the embedded profile of harness. It knows three procedural families and nothing else.",
         "",
         f"- Data: `pretrain` split of mini_math, mini_blocks, mini_rules, made on the fly; {styles}.",
-        f"- Training: {figures['step']:,} steps, {figures['tokens']:,} tokens, {figures['trained']:,} of them trained on; "
+        f"- Training: {figures['step']:,} steps, {figures['tokens']:,} tokens, {figures['trained']:,} of them trained; "
         f"Muon {spec.muon_lr:g} and AdamW {spec.adam_lr:g}, linear decay over the last {spec.decay:.0%}; "
         f"last loss {figures['loss']:.3f}.",
-        f"- Wall time: {figures['seconds'] / 60:.0f} minutes on one thread of a two-core machine, other work beside it.",
+        f"- Wall time: {figures['seconds'] / 60:.0f} minutes on one thread, other work beside it on the same cores.",
         f"- Digest of weights and tokenizer: `{digest}`.",
         f"- Again: `harness run-recipe tiny_models` (spec `{spec.name}`).",
         "",
