@@ -12,12 +12,16 @@ from pathlib import Path
 from typing import Any
 
 
+class JournalBroken(ValueError):
+    """A journal holds something that is no row; the message says where and what to do."""
+
+
 class JournalBusy(RuntimeError):
     """Another process writes this journal."""
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
-    """Rows of a journal in order. A torn last line is passed over; a broken line elsewhere raises ValueError."""
+    """Rows of a journal in order. A torn last line is passed over; a broken line elsewhere raises JournalBroken."""
     if not path.exists():
         return
     with path.open("rb") as file:
@@ -27,7 +31,7 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             try:
                 yield json.loads(line)
             except json.JSONDecodeError as error:
-                raise ValueError(
+                raise JournalBroken(
                     f"{path}:{number}: not JSON ({error.msg}); the file was edited or the disk failed: "
                     "move it away to start afresh"
                 ) from None

@@ -60,7 +60,8 @@ def pairs(
     """Preference pairs: correct chains by length rule, each against a wrong chain of its problem by prefix rule.
 
     The paper pairs a correct path with the wrong path that shares the shortest prefix with it. A wrong chain is used
-    once per problem as long as others are left; ties in prefix length go to the order of discovery.
+    once per problem as long as others are left. Ties in prefix length, common in trees that fork at the root, go to the
+    shorter wrong chain.
     """
     rng = random.Random(f"pairs/{seed}")
     out: list[Pair] = []

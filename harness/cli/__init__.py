@@ -23,9 +23,10 @@ def main() -> None:
         module.register(app)
     try:
         app(standalone_mode=True)
-    except KeyboardInterrupt:
-        print("interrupted; the same command goes on from here", file=sys.stderr)
-        sys.exit(130)
+    except SystemExit as end:
+        if end.code == 130:
+            print("interrupted; the same command goes on from here", file=sys.stderr)
+        raise
     except Exception as error:
         code = _exit_code(error)
         if code is None:
@@ -37,8 +38,10 @@ def main() -> None:
 def _exit_code(error: Exception) -> int | None:
     """2 for what the user can mend, 3 for work that ended incomplete, None for a bug (its traceback is wanted)."""
     name = type(error).__name__
-    if name in {"RecipeError", "UnknownTask", "DataError", "GrammarError", "ModelError", "NoRuns"}:
+    if name in {"RecipeError", "UnknownTask", "DataError", "GrammarError", "ModelError", "NoRuns", "NoGrader"}:
         return 2
-    if name in {"StageFailed", "JournalBusy", "TrainingError", "GraderBroken"}:
+    if isinstance(error, OSError):
+        return 2
+    if name in {"StageFailed", "JournalBusy", "JournalBroken", "TrainingError", "GraderBroken"}:
         return 3
     return None

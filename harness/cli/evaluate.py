@@ -26,7 +26,10 @@ def evaluate(
     tokenizer: Annotated[
         str | None, typer.Option(help="Tokenizer of a served model, if --model does not name it.")
     ] = None,
-    max_tokens: Annotated[int, typer.Option("--max-tokens", help="Cap on thinking and answer together.", min=1)] = 512,
+    max_tokens: Annotated[
+        int | None,
+        typer.Option("--max-tokens", help="Cap on thinking and answer together; default: the task's.", min=1),
+    ] = None,
     temperature: Annotated[float, typer.Option(min=0.0)] = 0.6,
     top_p: Annotated[float, typer.Option(min=0.0, max=1.0)] = 1.0,
     seed: Annotated[int, typer.Option(help="Seed of the run; each sample's seed derives from it.")] = 0,

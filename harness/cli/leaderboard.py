@@ -22,6 +22,10 @@ def leaderboard(
     from harness.cli import show
     from harness.ledger import board
 
+    if recipe is not None and recipe.endswith((".yaml", ".yml")):
+        from harness.pipeline.recipe import load_recipe
+
+        recipe = load_recipe(recipe).name
     table = board.load(store, board.saved(store, recipe))
     if as_json:
         import json

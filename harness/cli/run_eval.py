@@ -23,7 +23,7 @@ class EvalSpec:
     backend: str
     base_url: str
     tokenizer: str | None
-    max_tokens: int
+    max_tokens: int | None
     temperature: float
     top_p: float
     seed: int

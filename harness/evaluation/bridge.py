@@ -17,13 +17,14 @@ from lm_eval.api.model import LM
 from harness.journal import Journal, read
 from harness.models.base import Completer, Completion, ModelError, Request, complete_in_chunks, seed_of
 from harness.models.prompts import render_chat
+from harness.thoughts import THINK_OPEN
 
 
 @dataclass(frozen=True)
 class Decoding:
-    """Sampling settings of a run. ``max_tokens`` covers thinking and answer."""
+    """Sampling settings of a run. ``max_tokens`` covers thinking and answer; None leaves it to the task."""
 
-    max_tokens: int = 512
+    max_tokens: int | None = 512
     temperature: float = 0.6
     top_p: float = 1.0
     seed: int = 0
@@ -31,12 +32,13 @@ class Decoding:
 
 @dataclass(frozen=True)
 class Generated:
-    """A completion with its identity."""
+    """A completion with its identity. ``prefilled``: its prompt already opened the think block."""
 
     key: str
     prompt_hash: str
     seed: int
     completion: Completion
+    prefilled: bool = False
 
 
 class HarnessLM(LM):
@@ -92,7 +94,9 @@ class HarnessLM(LM):
             row = known[key]
             completion = Completion(row["text"], tuple(row["ids"]), row["finish"], len(request.prompt_ids))
             where = (instance.task_name, instance.doc_id, instance.idx)
-            self.generated[where] = Generated(key, f"{seed_of(request.prompt_ids):012x}", request.seed, completion)
+            prefilled = str(instance.args[0]).rstrip().endswith(THINK_OPEN)
+            prompt_hash = f"{seed_of(request.prompt_ids):012x}"
+            self.generated[where] = Generated(key, prompt_hash, request.seed, completion, prefilled)
             texts.append(completion.text)
         return texts
 

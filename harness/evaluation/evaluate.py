@@ -28,7 +28,7 @@ def evaluate(
 
     ``settings`` reach the tasks' loaders (``data_dir``, ``split``, ``count``). A killed run goes on from its journal.
     """
-    from lm_eval.evaluator import simple_evaluate
+    from lm_eval import evaluator
     from lm_eval.tasks import TaskManager
 
     started = time.monotonic()
@@ -38,7 +38,9 @@ def evaluate(
     manager = TaskManager(
         include_path=[str(path) for path in include_paths(task_paths)], include_defaults=False, metadata=settings
     )
-    results = simple_evaluate(
+    # lm-eval asks git for the commit of the current folder, and outside a repository git complains on our stderr.
+    evaluator.get_git_commit_hash = lambda: None
+    results = evaluator.simple_evaluate(
         model=lm,
         tasks=[task.name for task in tasks],
         task_manager=manager,
@@ -72,7 +74,9 @@ def _samples(lm: HarnessLM, task: str, entry: dict[str, Any], tokenizer: Any, gr
     for index in range(len(entry["resps"][0])):
         generated = lm.generated[task, entry["doc_id"], index]
         completion = generated.completion
-        measured = of_response(completion.text, completion.token_ids, tokenizer)
+        measured = of_response(completion.text, completion.token_ids, tokenizer, generated.prefilled)
+        gold = json.loads(doc["gold"])
+        grade = grader.grade(doc["family"], gold, completion.text, completion.finish, generated.prefilled)
         out.append(
             Sample(
                 key=generated.key,
@@ -86,9 +90,7 @@ def _samples(lm: HarnessLM, task: str, entry: dict[str, Any], tokenizer: Any, gr
                 finish=completion.finish,
                 thinking_tokens=measured.pop("thinking_tokens"),
                 answer_tokens=measured.pop("answer_tokens"),
-                grade=_timeless(
-                    grader.grade(doc["family"], json.loads(doc["gold"]), completion.text, completion.finish)
-                ),
+                grade=_timeless(grade),
                 metrics=measured,
             )
         )

@@ -43,9 +43,9 @@ def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:
     return 0, 0
 
 
-def of_response(text: str, token_ids: Sequence[int], tokenizer: Any) -> dict[str, Any]:
+def of_response(text: str, token_ids: Sequence[int], tokenizer: Any, prefilled: bool = False) -> dict[str, Any]:
     """Metrics of one response: token counts of thinking and answer, reflection words, the loop at its end."""
-    parts = split(text)
+    parts = split(text, prefilled=prefilled)
     thinking = len(tokenizer.encode(parts.thinking, add_special_tokens=False))
     period, copies = suffix_loop([i for i in token_ids if i != tokenizer.eos_token_id])
     return {

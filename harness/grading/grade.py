@@ -28,6 +28,13 @@ GRADERS = {
 }
 
 
+class NoGrader(KeyError):
+    """A family of problems has no grader; the message names those that have."""
+
+    def __str__(self) -> str:
+        return str(self.args[0])
+
+
 class GraderBroken(RuntimeError):
     """Workers cannot be started here; the message holds what they printed."""
 
@@ -80,11 +87,16 @@ class Grader:
             self._idle.put(None)  # started on first use
         self._memo: dict[str, Grade] = {}
 
-    def grade(self, family: str, gold: dict[str, Any], response: str, finish: Finish = "stop") -> Grade:
-        """The verdict on ``response``: thinking is split off first, and only the visible answer is graded."""
+    def grade(
+        self, family: str, gold: dict[str, Any], response: str, finish: Finish = "stop", prefilled: bool = False
+    ) -> Grade:
+        """The verdict on ``response``: thinking is split off first, and only the visible answer is graded.
+
+        ``prefilled``: the prompt already opened the think block, so the response starts inside it.
+        """
         if finish == "error":
             return Grade(verdict="infra_error", reason="the model call failed")
-        parts = split(response)
+        parts = split(response, prefilled=prefilled)
         cut = finish in ("length", "context")
         if parts.state == "unclosed":
             why = "cut by the limit inside the thought" if cut else "the thought was never closed"
@@ -95,7 +107,7 @@ class Grader:
             return Grade.model_validate({"verdict": verdict, "reason": why, "think_state": parts.state})
         kind = GRADERS.get(family)
         if kind is None:
-            raise KeyError(f"no grader for family {family!r}; known: {', '.join(sorted(GRADERS))}")
+            raise NoGrader(f"no grader for family {family!r}; known: {', '.join(sorted(GRADERS))}")
         message = {"kind": kind, "gold": gold, "answer": parts.answer, "cut": cut}
         key = hashlib.sha256(json.dumps(message, sort_keys=True).encode()).hexdigest()
         if key not in self._memo:
@@ -111,8 +123,9 @@ class Grader:
         try:
             worker = worker or _Worker()
             if kind not in worker.warm:
-                if worker.call({"kind": kind, "warm": True}, 120.0) is None:
-                    raise GraderBroken(f"the {kind} grader could not be loaded; run 'harness check' to see why")
+                loaded = worker.call({"kind": kind, "warm": True}, 120.0) or {"reason": "its worker died"}
+                if loaded.get("warm") != kind:
+                    raise GraderBroken(f"the {kind} grader cannot be loaded: {loaded.get('reason')}")
                 worker.warm.add(kind)
             started = time.monotonic()
             reply = worker.call(message, self.limit)

@@ -68,6 +68,10 @@ def load(store: Path, path: Path) -> Board:
     """Build the board of a saved recipe result from the samples of its runs."""
     data = json.loads(path.read_text())
     title = f"{data['recipe']} ({data['profile']})"
+    for arm, digests in data["arms"].items():
+        for digest in digests:
+            if not (store / "stages" / digest / "samples.jsonl").exists():
+                raise NoRuns(f"{arm}: the samples of run {digest} are gone from {store}; run the recipe again")
     samples = {
         arm: [load_samples(store / "stages" / digest) for digest in digests] for arm, digests in data["arms"].items()
     }
@@ -120,7 +124,7 @@ def cell_lines(cell: Cell) -> Sequence[str]:
     if gap is not None:
         mark = "*" if gap["low"] > 0 or gap["high"] < 0 else ""
         second = f"Δ {100 * gap['difference']:+.1f} [{interval(gap['low'], gap['high'], True)}]{mark}"
-    causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] > 0)
+    causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] >= 0.005)
     missing = percent(f["no_answer"], 1 if f["no_answer"] < 0.1 else 0)
     return (
         f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}] |{percent(f['accuracy_answered'])}",

@@ -78,6 +78,9 @@ async def complete_in_chunks(
         missing = [i for i in chunk if not known(i)]
         if not missing:
             continue
-        results = await asyncio.gather(*(completer.complete(requests[i]) for i in chunk))
+        results = await asyncio.gather(*(completer.complete(requests[i]) for i in chunk), return_exceptions=True)
         wanted = set(missing)
-        done([(i, result) for i, result in zip(chunk, results, strict=True) if i in wanted])
+        done([(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)])
+        for result in results:
+            if isinstance(result, BaseException):
+                raise result

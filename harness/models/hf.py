@@ -35,22 +35,30 @@ def model_digest(path: str) -> str:
     if not folder.is_dir():
         return hashlib.sha256(path.encode()).hexdigest()[:16]
     total = hashlib.sha256()
-    names = [p for p in folder.iterdir() if p.suffix in {".safetensors", ".jinja"} or p.name in _IDENTITY]
+    names = [p for p in folder.iterdir() if p.is_file() and p.suffix in _IDENTITY]
     for file in sorted(names):
         total.update(file.name.encode())
         total.update(_without_versions(file) if file.suffix == ".json" else file.read_bytes())
     return total.hexdigest()[:16]
 
 
-_IDENTITY = {"config.json", "tokenizer.json", "generation_config.json"}
+# Weights, configurations, vocabularies and templates; not cards and logs.
+_IDENTITY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
 
 
 def _without_versions(file: Path) -> bytes:
     """Library versions are written into configurations and do not change what the model says."""
     data = json.loads(file.read_text())
-    data.pop("transformers_version", None)
-    data.pop("_name_or_path", None)
+    for name in ("transformers_version", "_name_or_path", "is_local", "local_files_only", "backend", "tokenizer_class"):
+        data.pop(name, None)
     return json.dumps(data, sort_keys=True).encode()
+
+
+def quiet() -> None:
+    """Turn off transformers' progress bars, which would run through our own display and logs."""
+    from transformers.utils import logging
+
+    logging.disable_progress_bar()
 
 
 def _first_line(error: BaseException) -> str:
@@ -64,6 +72,7 @@ class HFCompleter:
         import torch
         from transformers import AutoModelForCausalLM
 
+        quiet()
         if threads:
             torch.set_num_threads(threads)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
@@ -211,7 +220,9 @@ def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.R
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
         before = ordered.cumsum(-1) - ordered
         top = torch.tensor([requests[i].top_p for i in hot], dtype=torch.float64, device=logits.device)
-        ordered = ordered.masked_fill(before >= top[:, None], 0.0)
+        beyond = before >= top[:, None]
+        beyond[:, 0] = False  # the likeliest token always stays
+        ordered = ordered.masked_fill(beyond, 0.0)
         probabilities = torch.zeros_like(probabilities).scatter_(-1, order, ordered)
     total = probabilities.cumsum(-1)
     draws = torch.tensor([streams[i].random() for i in hot], dtype=torch.float64, device=logits.device)

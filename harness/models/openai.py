@@ -43,6 +43,8 @@ class OpenAICompleter:
         }
         async with self._slots:
             data = await self._post(body)
+        if data is None:
+            return Completion("", (), "context", len(request.prompt_ids))
         try:
             choice = data["choices"][0]
             text = choice["text"] or ""
@@ -58,7 +60,8 @@ class OpenAICompleter:
         self.generated_tokens += len(ids)
         return Completion(text, tuple(ids), finish, len(request.prompt_ids))
 
-    async def _post(self, body: dict[str, Any]) -> dict[str, Any]:
+    async def _post(self, body: dict[str, Any]) -> dict[str, Any] | None:
+        """The reply, or None when the prompt does not fit the server's context."""
         import httpx
 
         problem = ""
@@ -71,7 +74,12 @@ class OpenAICompleter:
                 problem = f"{type(error).__name__}: {error}"
                 continue
             if reply.status_code < 400:
-                return dict(reply.json())
+                try:
+                    return dict(reply.json())
+                except ValueError:
+                    raise ModelError(f"{self._url}: the reply is not JSON; is this a completions endpoint?") from None
+            if reply.status_code == 400 and "context length" in reply.text:
+                return None
             problem = f"HTTP {reply.status_code}: {reply.text[:200]}"
             if reply.status_code != 429 and reply.status_code < 500:
                 break

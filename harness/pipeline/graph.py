@@ -22,12 +22,18 @@ from harness.problems.registry import nearest, select, shipped_tasks
 
 # The code and the packages that a kind of job depends on.
 _CODE = {
-    "search": ("search", "grading", "models", "problems/embedded", "thoughts.py"),
-    "chains": ("chains", "search", "problems/embedded", "thoughts.py"),
-    "sft": ("training/train.py", "chains/select.py", "problems/embedded/worked.py"),
-    "preference": ("training/train.py", "training/trainer.py", "training/objective.py", "chains/select.py"),
-    "eval": ("evaluation", "grading", "models", "problems"),
-    "pretrain": ("training/tiny", "problems/embedded"),
+    "search": ("pipeline/stages.py", "search", "grading", "models", "problems/embedded", "thoughts.py"),
+    "chains": ("pipeline/stages.py", "chains", "search", "models", "problems/embedded", "thoughts.py"),
+    "sft": ("pipeline/stages.py", "training/train.py", "chains/select.py", "problems/embedded", "thoughts.py"),
+    "preference": (
+        "pipeline/stages.py",
+        "training/train.py",
+        "training/trainer.py",
+        "training/objective.py",
+        "chains/select.py",
+    ),
+    "eval": ("pipeline/stages.py", "evaluation", "grading", "models", "problems", "thoughts.py"),
+    "pretrain": ("training/tiny", "problems/embedded", "thoughts.py"),
 }
 _PACKAGES = {
     "search": ("torch", "transformers", "tokenizers"),

@@ -47,8 +47,8 @@ class SftStage(_Strict):
 class ObjectiveSpec(_Strict):
     """Switches of the preference objective; beta comes with the dose, the same for every arm."""
 
-    label_smoothing: float = 0.0
-    sft_weight: float = 0.0
+    label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
+    sft_weight: float = Field(default=0.0, ge=0)
     sft_mean: Literal["sequence", "token"] = "sequence"
     mask_prefix_dpo: bool = False
     mask_prefix_sft: bool = False
@@ -214,5 +214,18 @@ def _check(recipe: Recipe, path: Path) -> None:
         chains = getattr(stage, "chains", None)
         if chains is not None and (chains not in recipe.stages or recipe.stages[chains].kind != "search"):
             problems.append(f"stage {name!r}: chains {chains!r} is no search stage{nearest(chains, recipe.stages)}")
+        problems += _model_problems(recipe, name)
     if problems:
         raise RecipeError(f"{path}: " + "; ".join(problems))
+
+
+def _model_problems(recipe: Recipe, name: str) -> list[str]:
+    """What is wrong with the line of models that stage ``name`` starts from."""
+    seen = [name]
+    while (model := getattr(recipe.stages[seen[-1]], "model", None)) in recipe.stages:
+        if model in seen:
+            return [f"stage {name!r} starts from itself, by way of {', '.join(seen)}"]
+        if recipe.stages[model].kind == "search":
+            return [f"stage {seen[-1]!r}: model {model!r} is a search stage, which yields no model"]
+        seen.append(model)
+    return []

@@ -37,7 +37,12 @@ def gsm8k(data_dir: str | None = None, **_: Any) -> dict[str, Any]:
     if data_dir is None:
         from datasets import load_dataset
 
-        rows = [dict(row) for row in load_dataset("openai/gsm8k", "main", split="test")]
+        try:
+            rows = [dict(row) for row in load_dataset("openai/gsm8k", "main", split="test")]
+        except Exception as error:
+            raise DataError(
+                f"gsm8k: the hub gave no data ({type(error).__name__}); without network use --data-dir"
+            ) from error
     else:
         rows = _read_checked(Path(data_dir), "gsm8k/test.jsonl", GSM8K_SHA256)
     if len(rows) != 1319:

@@ -113,7 +113,9 @@ class Search:
 
     def _request(self, state: _State, expansion: Expansion) -> Request:
         kind = self.grammar.kinds[expansion.kind]
-        ids = [*state.prompt, *self._ids(THINK_OPEN)]
+        # A chat template may open the think block itself.
+        opened = self.tokenizer.decode(state.prompt[-8:]).rstrip().endswith(THINK_OPEN)
+        ids = [*state.prompt, *([] if opened else self._ids(THINK_OPEN))]
         for ancestor in expansion.ancestors:
             node = state.tree.nodes[ancestor]
             assert node.result is not None
@@ -133,13 +135,15 @@ class Search:
     def _row(self, state: _State, expansion: Expansion, role: str, completion: Completion) -> dict[str, Any]:
         prefill = self.grammar.kinds[expansion.kind].prefill
         ids = self._content_ids(expansion.kind, completion)
+        ended = expansion.kind != "answer" and completion.token_ids[-1:] == (self.tokenizer.eos_token_id,)
         row: dict[str, Any] = {
             "problem": state.problem.id,
             "node": expansion.node,
             "role": role,
             "text": prefill + completion.text,
             "ids": [*self._ids(prefill), *ids] if prefill else ids,
-            "finish": completion.finish,
+            # A thought that ends the whole turn did not close its tag: it is no part of a chain.
+            "finish": "end of turn" if ended else completion.finish,
         }
         if expansion.kind == "answer":
             spans = [Span(n.kind or "", n.result.text) for n in self._path(state, expansion) if n.result]

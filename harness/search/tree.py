@@ -16,7 +16,7 @@ from dataclasses import dataclass, field
 
 from harness.models.base import seed_of
 from harness.search.grammar import Grammar
-from harness.thoughts import THINK_CLOSE, THINK_OPEN, opening
+from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN, opening
 
 
 @dataclass(frozen=True)
@@ -194,8 +194,7 @@ class Tree:
         assert node.parent is not None
         if result.finish != "stop":
             return f"ended by {result.finish}"
-        tags = {THINK_OPEN, THINK_CLOSE, *(opening(kind) for kind in self.grammar.kinds)}
-        if any(tag in result.text for tag in tags):
+        if any(tag in result.text for tag in (THINK_OPEN, THINK_CLOSE, *TAGS)):
             return "foreign tag"
         same = [
             c for c in node.parent.children if c is not node and c.kind == node.kind and c.result and not c.discarded

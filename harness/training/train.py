@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.models.base import ModelError
-from harness.models.hf import load_tokenizer
+from harness.models.hf import load_tokenizer, quiet
 from harness.training.objective import Objective
 
 Progress = Callable[[int, int], None]
@@ -89,7 +89,8 @@ def preference(
 def _check_rows(model: str, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> None:
     if not rows:
         raise TrainingError(f"no rows to train {model} on: the stage before it found none")
-    config = json.loads((Path(model) / "config.json").read_text()) if Path(model).is_dir() else {}
+    file = Path(model) / "config.json"
+    config = json.loads(file.read_text()) if file.exists() else {}
     limit = config.get("max_position_embeddings")
     longest = max(len(p) + len(c) for p, c in rows)
     if limit and longest > limit:
@@ -100,6 +101,7 @@ def _load(model: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
+    quiet()
     try:
         return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     except (OSError, ValueError) as error:
@@ -123,7 +125,7 @@ def _arguments(dose: Dose, seed: int, out: Path, rows: int) -> dict[str, Any]:
         "bf16": gpu,
         "use_cpu": not gpu,
         "gradient_checkpointing": False,
-        "logging_steps": 5,
+        "logging_steps": 1,
         "save_steps": dose.save_steps,
         "save_total_limit": 2,
         "report_to": "none",
@@ -149,7 +151,7 @@ def _run(trainer: Any, out: Path, figures: dict[str, Any]) -> dict[str, Any]:
     work = Path(trainer.args.output_dir)
     checkpoint = last_complete_checkpoint(work)
     with contextlib.redirect_stdout(open(os.devnull, "w")):
-        result = trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     history = [row for row in trainer.state.log_history if "loss" in row]
     if history and not all(_finite(row["loss"]) for row in history):
         raise TrainingError(f"{out.name}: the loss became NaN or infinite; lower the learning rate in the recipe")
@@ -158,11 +160,14 @@ def _run(trainer: Any, out: Path, figures: dict[str, Any]) -> dict[str, Any]:
     trainer.model.save_pretrained(aside)
     trainer.processing_class.save_pretrained(aside)
     (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trainer.state.log_history))
+    shutil.rmtree(out, ignore_errors=True)  # a model whose job was killed before it was recorded
     os.replace(aside, out)
     shutil.rmtree(work, ignore_errors=True)
     last = history[-1] if history else {}
+    # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
+    mean = sum(row["loss"] for row in history) / len(history) if history else 0.0
     kept = {k: round(v, 4) for k, v in last.items() if isinstance(v, float)}
-    return figures | {"steps": trainer.state.global_step, "loss": round(result.training_loss, 4), "last": kept}
+    return figures | {"steps": trainer.state.global_step, "loss": round(mean, 4), "last": kept}
 
 
 def _finite(value: float) -> bool:

@@ -51,7 +51,7 @@ def killer(at):
 
 
 def test_sft_lowers_the_loss_and_a_killed_run_ends_in_the_same_weights(student, tokenizer, tmp_path):
-    dose = Dose(1e-3, epochs=2, batch_size=4, save_steps=3)
+    dose = Dose(1e-3, epochs=2, batch_size=4, save_steps=4)
     figures = sft(student, rows(tokenizer), dose, 0, tmp_path / "whole")
     log = [json.loads(line) for line in (tmp_path / "whole" / "training.jsonl").read_text().splitlines()]
     losses = [entry["loss"] for entry in log if "loss" in entry]
@@ -63,6 +63,18 @@ def test_sft_lowers_the_loss_and_a_killed_run_ends_in_the_same_weights(student, 
     sft(student, rows(tokenizer), dose, 0, tmp_path / "killed")
     assert model_digest(str(tmp_path / "killed")) == model_digest(str(tmp_path / "whole"))
     assert not (tmp_path / "killed.work").exists()
+
+
+def test_killed_preference_training_and_an_unrecorded_model(student, tokenizer, tmp_path):
+    """Killed in the middle of an epoch, and once more after the model was written but before its job was recorded."""
+    objective, dose = Objective(beta=0.5, label_smoothing=0.1, sft_weight=1.0), Dose(5e-4, 2, 4, save_steps=4)
+    whole = preference(student, pairs(tokenizer), objective, dose, 0, tmp_path / "whole")
+    with pytest.raises(Killed):
+        preference(student, pairs(tokenizer), objective, dose, 0, tmp_path / "killed", killer(9))
+    for _ in range(2):
+        figures = preference(student, pairs(tokenizer), objective, dose, 0, tmp_path / "killed")
+        assert model_digest(str(tmp_path / "killed")) == model_digest(str(tmp_path / "whole"))
+        assert figures["loss"] == pytest.approx(whole["loss"], abs=1e-3)
 
 
 def test_preference_training_widens_the_margin(student, tokenizer, tmp_path):
