@@ -132,7 +132,11 @@ def leaderboard(board: Board) -> None:
     console = Console(highlight=False)
     first = next(iter(board.cells.values())).figures
     table = Table(
-        title=f"{board.title}, n = {first['n']} per task", box=box.SIMPLE_HEAD, pad_edge=False, show_lines=True
+        title=f"{board.title}, n = {first['n']} per task",
+        box=box.SIMPLE_HEAD,
+        pad_edge=False,
+        show_edge=False,
+        show_lines=True,
     )
     table.add_column("arm", no_wrap=True)
     for task in board.tasks:

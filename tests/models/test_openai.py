@@ -1,0 +1,102 @@
+"""The server backend against a scripted server on loopback: retries, context limits, replies of other kinds."""
+
+from __future__ import annotations
+
+import asyncio
+import json
+import threading
+from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
+
+import pytest
+
+from harness.models import openai
+from harness.models.base import ModelError, Request
+
+
+@pytest.fixture
+def server():
+    """``server.script`` holds (status, body) replies in order; ``server.seen`` the bodies that came."""
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_POST(self):
+            self.server.seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
+            status, body = self.server.script.pop(0)
+            self.send_response(status)
+            self.end_headers()
+            self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
+
+        def log_message(self, *args):
+            pass
+
+    http = ThreadingHTTPServer(("127.0.0.1", 0), Handler)
+    http.seen, http.script = [], []
+    threading.Thread(target=http.serve_forever, daemon=True).start()
+    yield http
+    http.shutdown()
+
+
+def complete(server, tokenizer, monkeypatch, **settings):
+    async def at_once(seconds):
+        return None
+
+    async def go():
+        model = openai.OpenAICompleter(f"http://127.0.0.1:{server.server_port}/v1", "m", tokenizer, retries=2)
+        return await model.complete(Request((1, 2, 3), **({"max_tokens": 9, "stop": ("</x>",), "seed": 7} | settings)))
+
+    monkeypatch.setattr(openai.asyncio, "sleep", at_once)
+    return asyncio.run(go())
+
+
+def choice(text, reason="stop", **more):
+    return 200, {"choices": [{"text": text, "finish_reason": reason, **more}]}
+
+
+def test_ids_go_out_and_come_back(server, tokenizer, monkeypatch):
+    server.script = [choice("Add", token_ids=[5, 6])]
+    found = complete(server, tokenizer, monkeypatch)
+    assert (found.text, found.token_ids, found.finish) == ("Add", (5, 6), "stop")
+    assert server.seen[0]["prompt"] == [1, 2, 3]
+    assert server.seen[0]["stop"] == ["</x>"]
+    assert server.seen[0]["seed"] == 7
+
+
+def test_a_cut_that_the_server_calls_a_stop_is_a_cut(server, tokenizer, monkeypatch):
+    server.script = [choice("a b", token_ids=list(range(9)))]
+    assert complete(server, tokenizer, monkeypatch).finish == "length"
+
+
+def test_the_end_of_turn_is_no_text(server, tokenizer, monkeypatch):
+    server.script = [choice("Add" + tokenizer.eos_token, token_ids=[5, tokenizer.eos_token_id])]
+    assert complete(server, tokenizer, monkeypatch).text == "Add"
+
+
+def test_busy_servers_are_asked_again(server, tokenizer, monkeypatch):
+    server.script = [(503, "busy"), (429, "slow down"), choice("ok", token_ids=[5])]
+    assert complete(server, tokenizer, monkeypatch).text == "ok"
+    server.script = [(503, "busy")] * 3
+    with pytest.raises(ModelError, match="HTTP 503"):
+        complete(server, tokenizer, monkeypatch)
+    assert len(server.seen) == 6
+
+
+def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer, monkeypatch):
+    server.script = [(400, "This model's maximum context length is 8 tokens")]
+    assert complete(server, tokenizer, monkeypatch).finish == "context"
+
+
+@pytest.mark.parametrize(
+    ("reply", "message"),
+    [((200, "<html>"), "not JSON"), ((200, {"error": "?"}), "no choices"), ((404, "nope"), "HTTP 404")],
+)
+def test_what_is_no_completions_server_is_named(server, tokenizer, monkeypatch, reply, message):
+    server.script = [reply]
+    with pytest.raises(ModelError, match=message):
+        complete(server, tokenizer, monkeypatch)
+
+
+def test_nobody_there(tokenizer, monkeypatch):
+    class Nobody:
+        server_port = 9
+
+    with pytest.raises(ModelError, match="check that the server is up"):
+        complete(Nobody, tokenizer, monkeypatch)
