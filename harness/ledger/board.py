@@ -124,7 +124,7 @@ def cell_lines(cell: Cell) -> Sequence[str]:
     if gap is not None:
         mark = "*" if gap["low"] > 0 or gap["high"] < 0 else ""
         second = f"Δ {100 * gap['difference']:+.1f} [{interval(gap['low'], gap['high'], True)}]{mark}"
-    causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] >= 0.005)
+    causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] > 0.005)
     missing = percent(f["no_answer"], 1 if f["no_answer"] < 0.1 else 0)
     return (
         f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}] |{percent(f['accuracy_answered'])}",
