@@ -41,7 +41,8 @@ def run_eval(spec: EvalSpec, quiet: bool = False) -> tuple[Path, dict[str, dict[
     path = resolve(spec.model)
     if spec.backend not in ("hf", "openai"):
         raise ModelError(f"unknown backend {spec.backend!r}: use hf or openai")
-    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+    # One line of progress, ours, instead of every library's bars. Read when the libraries are first imported.
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from harness.cli.show import EvalProgress
     from harness.evaluation.bridge import Decoding

@@ -166,27 +166,33 @@ def markdown(board: Board) -> str:
 
 
 def eval_table(model: str, folder: Path, rows: dict[str, dict[str, Any]]) -> None:
+    """The rows of one evaluation; fits 80 columns."""
     console = Console(highlight=False)
-    table = Table(title=None, box=box.SIMPLE_HEAD, pad_edge=False)
-    names = ("task", "n", "acc % [95%]", "|ans", "no ans %", "wrong %", "think", "loop %", "refl/1k")
-    for name in names:
-        table.add_column(name, justify="left" if name in ("task", "no ans %") else "right", overflow="fold")
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for name in ("task", "n", "acc % [95%]", "|ans", "wrong", "na", "unf", "emp", "think", "loop", "refl/1k"):
+        table.add_column(name, justify="left" if name == "task" else "right", overflow="fold")
     for task, f in rows.items():
-        causes = [f"{word} {percent(f[key], 0)}" for key, word in _WORDS if f[key] > 0]
+        shares = [percent(f[key], 0) for key in ("wrong", "no_answer", "unfinished", "empty")]
+        accuracy = f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}]"
         table.add_row(
-            task, str(f["n"]), f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}]",
-            percent(f["accuracy_answered"]),
-            percent(f["no_answer"], 0) + (f" ({', '.join(causes)})" if causes else ""), percent(f["wrong"], 0),
-            f"{f['median_thinking_tokens']:g}", percent(f["loops"], 0), f"{f['reflection_per_1000']:.1f}",
+            task, str(f["n"]), accuracy, percent(f["accuracy_answered"]), *shares,
+            f"{f['median_thinking_tokens']:.0f}", percent(f["loops"], 0), f"{f['reflection_per_1000']:.1f}",
         )  # fmt: skip
     console.print(table, markup=False)
-    cut = ", ".join(f"{task} {percent(f['cut'], 0)} %" for task, f in rows.items() if f["cut"] > 0)
-    if cut:
-        console.print(f"cut by --max-tokens: {cut}")
+    for line in _EVAL_LEGEND:
+        console.print(line, style="dim")
+    for key, text in (("cut", "cut by --max-tokens"), ("failed", "grader or model call failed")):
+        found = ", ".join(f"{task} {percent(f[key])} %" for task, f in rows.items() if f[key] > 0)
+        if found:
+            console.print(f"{text}: {found}", markup=False)
     console.print(f"{model}: samples and manifest in {folder}", markup=False, soft_wrap=True)
 
 
-_WORDS = (("unfinished", "unfinished"), ("empty", "empty"), ("failed", "grader failed"))
+_EVAL_LEGEND = (
+    "in %: acc, |ans (accuracy given an answer), wrong, na (no answer), of it unf",
+    "(unfinished) and emp (empty), loop (ends in a repetition loop)",
+    "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
+)
 
 
 def dry_run_table(jobs: Graph, store: Path) -> None:

@@ -29,6 +29,7 @@ def evaluate(
     ``settings`` reach the tasks' loaders (``data_dir``, ``split``, ``count``). A killed run goes on from its journal.
     """
     from lm_eval import evaluator
+    from lm_eval.api import task
     from lm_eval.tasks import TaskManager
 
     started = time.monotonic()
@@ -38,11 +39,13 @@ def evaluate(
     manager = TaskManager(
         include_path=[str(path) for path in include_paths(task_paths)], include_defaults=False, metadata=settings
     )
-    # lm-eval asks git for the commit of the current folder, and outside a repository git complains on our stderr.
+    # lm-eval asks git for the commit of the current folder, which complains on our stderr outside a repository, and
+    # draws bars of its own through our progress line.
     evaluator.get_git_commit_hash = lambda: None
+    task.tqdm = lambda items, **_: items
     results = evaluator.simple_evaluate(
         model=lm,
-        tasks=[task.name for task in tasks],
+        tasks=[chosen.name for chosen in tasks],
         task_manager=manager,
         limit=limit,
         bootstrap_iters=0,
@@ -58,7 +61,7 @@ def evaluate(
     for name, logged in results["samples"].items():
         for entry in sorted(logged, key=lambda entry: entry["doc_id"]):
             samples += _samples(lm, name, entry, tokenizer, grader)
-    rows = {task.name: row([s for s in samples if s.task == task.name]) for task in tasks}
+    rows = {t.name: row([s for s in samples if s.task == t.name]) for t in tasks}
     write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in samples))
     # lm-eval's own score, from text alone: a cross-check of ours, which also knows why a generation ended.
     theirs = {name: values.get("acc,none") for name, values in results["results"].items()}
