@@ -60,3 +60,24 @@ def test_a_killed_run_ends_in_the_same_weights(tokenizer, tmp_path, monkeypatch)
     assert again["step"] == whole["step"] == 6
     assert again["tokens"] == whole["tokens"]
     assert model_digest(str(tmp_path / "killed")) == model_digest(str(tmp_path / "whole"))
+
+
+def test_the_pretraining_stage_leaves_a_model_that_publishing_finds(tokenizer, tmp_path, monkeypatch):
+    import json
+
+    from harness.models.hf import HFCompleter
+    from harness.pipeline.graph import Job
+    from harness.pipeline.stages import execute
+    from harness.training.tiny.publish import trained
+
+    monkeypatch.setitem(module.SPECS, "student", SMALL)
+    stage = tmp_path / "stages" / "abc"
+    stage.mkdir(parents=True)
+    job = Job("pretrain student", "pretrain", {"spec": "student"}, {}, {}, "abc")
+    figures = execute(job, stage, {}, lambda done, total, tokens: None)
+    assert figures["step"] == 6
+    assert trained(tmp_path, "student") is None  # no record yet: an unfinished stage is not published
+    (stage / "done.json").write_text(json.dumps({"kind": "pretrain", "params": job.params}))
+    assert trained(tmp_path, "student") == stage / "model"
+    assert trained(tmp_path, "generator-llama") is None
+    assert HFCompleter(str(stage / "model")).digest

@@ -82,6 +82,16 @@ def card(
     return "\n".join(lines) + "\n"
 
 
+def trained(folder: Path, name: str) -> Path | None:
+    """Where the finished model of a spec lies: in a folder of its own, or as a stage of a recipe's store."""
+    candidates = [folder / name]
+    for file in folder.glob("stages/*/done.json"):
+        done = json.loads(file.read_text())
+        if done["kind"] == "pretrain" and done["params"]["spec"] == name:
+            candidates.append(file.parent / "model")
+    return next((path for path in candidates if (path / "model.safetensors").exists()), None)
+
+
 def publish(folder: Path, target: Path) -> None:
     """Copy each trained model into ``target`` with the frozen tokenizer and a card."""
     from safetensors import safe_open
@@ -89,8 +99,8 @@ def publish(folder: Path, target: Path) -> None:
     from harness.models.hf import model_digest
 
     for name, spec in SPECS.items():
-        source = folder / name
-        if not (source / "model.safetensors").exists():
+        source = trained(folder, name)
+        if source is None:
             print(f"{name}: not trained in {folder}, left as it is")
             continue
         out = target / name
