@@ -60,6 +60,7 @@ class Sample(Record):
     thinking_tokens: int
     answer_tokens: int
     grade: Grade
+    prefilled: bool = False
     metrics: dict[str, Any] = {}
 
 

@@ -17,9 +17,9 @@ def main() -> None:
     """Entry point: user errors become one line and an exit code, never a traceback."""
     import sys
 
-    from harness.cli import evaluate, leaderboard, recipes, tasks
+    from harness.cli import check, compare, evaluate, leaderboard, recipes, runs, score, tasks
 
-    for module in (evaluate, leaderboard, recipes, tasks):
+    for module in (evaluate, check, score, compare, runs, leaderboard, recipes, tasks):
         module.register(app)
     try:
         app(standalone_mode=True)
@@ -38,10 +38,13 @@ def main() -> None:
 def _exit_code(error: Exception) -> int | None:
     """2 for what the user can mend, 3 for work that ended incomplete, None for a bug (its traceback is wanted)."""
     name = type(error).__name__
-    if name in {"RecipeError", "UnknownTask", "DataError", "GrammarError", "ModelError", "NoRuns", "NoGrader"}:
+    if name in {
+        "BadResponses", "DataError", "GrammarError", "ModelError", "NoGrader", "NoRuns", "NotComparable", "RecipeError",
+        "UnknownTask", "Usage",
+    }:  # fmt: skip
         return 2
     if isinstance(error, OSError):
         return 2
-    if name in {"StageFailed", "JournalBusy", "JournalBroken", "TrainingError", "GraderBroken"}:
+    if name in {"StageFailed", "SamplesMissing", "JournalBusy", "JournalBroken", "TrainingError", "GraderBroken"}:
         return 3
     return None

@@ -2,10 +2,13 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 from typing import Annotated
 
 import typer
+
+from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 
 
 def register(app: typer.Typer) -> None:
@@ -14,42 +17,113 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     model: Annotated[str, typer.Option(help="A local path, a hub name, or shipped:student.")],
-    tasks: Annotated[str, typer.Option(help="Tasks, separated by commas.")] = "",
-    suite: Annotated[str | None, typer.Option(help="A suite of tasks, such as embedded.")] = None,
+    tasks: Tasks = "",
+    suite: Suite = None,
     limit: Annotated[int | None, typer.Option(help="Only the first N problems of each task.", min=1)] = None,
-    data_dir: Annotated[
-        Path | None, typer.Option(help="Where benchmark files lie; without it the hub is asked.")
-    ] = None,
-    task_path: Annotated[list[Path] | None, typer.Option(help="A folder with tasks of your own.")] = None,
-    backend: Annotated[str, typer.Option(help="hf (in process) or openai (a server, see --base-url).")] = "hf",
-    base_url: Annotated[str, typer.Option(help="Address of an OpenAI-compatible server.")] = "http://127.0.0.1:8000/v1",
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Tokenizer of a served model, if --model does not name it.")
-    ] = None,
+    ids: Annotated[str, typer.Option(help="Only these problems, ids or numbers separated by commas.")] = "",
+    samples: Annotated[int, typer.Option(help="Samples per problem.", min=1, rich_help_panel="Decoding")] = 1,
     max_tokens: Annotated[
         int | None,
-        typer.Option("--max-tokens", help="Cap on thinking and answer together; default: the task's.", min=1),
+        typer.Option(
+            "--max-tokens", "--max_gen_toks", help="Cap on thinking and answer together; default: the task's.", min=1,
+            rich_help_panel="Decoding",
+        ),
     ] = None,
-    temperature: Annotated[float, typer.Option(min=0.0)] = 0.6,
-    top_p: Annotated[float, typer.Option(min=0.0, max=1.0)] = 1.0,
-    seed: Annotated[int, typer.Option(help="Seed of the run; each sample's seed derives from it.")] = 0,
-    batch_size: Annotated[int, typer.Option(min=1)] = 64,
-    store: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-) -> None:
+    temperature: Annotated[float, typer.Option(min=0.0, rich_help_panel="Decoding")] = 0.6,
+    top_p: Annotated[float, typer.Option(min=0.0, max=1.0, rich_help_panel="Decoding")] = 1.0,
+    seed: Annotated[
+        int, typer.Option(help="Each sample's seed derives from it.", rich_help_panel="Decoding")
+    ] = 0,
+    system: Annotated[str | None, typer.Option(help="A system message.", rich_help_panel="Prompting")] = None,
+    chat_template: Annotated[
+        bool, typer.Option(help="Use the tokenizer's chat template, if it has one.", rich_help_panel="Prompting")
+    ] = True,
+    thinking: Annotated[
+        str, typer.Option(help="auto (the template's default), on or off.", rich_help_panel="Prompting")
+    ] = "auto",
+    think_tags: Annotated[
+        str | None,
+        typer.Option(help="OPEN,CLOSE; default: found from the tokenizer.", rich_help_panel="Prompting"),
+    ] = None,
+    backend: Annotated[str, typer.Option(help="hf, vllm, openai or mock.", rich_help_panel="Backend")] = "hf",
+    base_url: Annotated[
+        str | None,
+        typer.Option(help="An OpenAI-compatible server, ending in /v1; vllm starts its own without.",
+                     rich_help_panel="Backend"),
+    ] = None,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Of a served model that --model does not locate.", rich_help_panel="Backend")
+    ] = None,
+    concurrency: Annotated[
+        int,
+        typer.Option("--concurrency", "--batch-size", "--batch_size", min=1,
+                     help="Rows per batch (hf), requests in flight (servers).", rich_help_panel="Backend"),
+    ] = 64,
+    vllm: Annotated[
+        str, typer.Option(help="The vllm program, perhaps of another environment.", rich_help_panel="Backend")
+    ] = "vllm",
+    vllm_args: Annotated[
+        str, typer.Option(help="More arguments for 'vllm serve', in one string.", rich_help_panel="Backend")
+    ] = "",
+    mock_faults: Annotated[
+        float, typer.Option(min=0.0, max=0.9, help="Share of failing calls (mock).", rich_help_panel="Backend")
+    ] = 0.0,
+    data_dir: DataDir = None,
+    task_path: TaskPath = None,
+    store: Store = Path("runs"),
+    out: Annotated[
+        Path | None, typer.Option("--out", "--output-path", "--output_path", help="This run's folder.")
+    ] = None,
+    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run sampled.")] = False,
+    max_unfinished: Annotated[
+        float | None,
+        typer.Option(min=0.0, max=1.0, help="Exit 1 when a task's share of unfinished samples is above this."),
+    ] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; load no model.")] = False,
+    as_json: Json = False,
+) -> None:  # fmt: skip
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
-    from harness.cli.run_eval import EvalSpec, run_eval
-    from harness.cli.show import eval_table
+    import shlex
 
-    names = [name.strip() for name in tasks.split(",") if name.strip()]
-    spec = EvalSpec(
-        model, names, suite, limit, data_dir, task_path or [], backend, base_url, tokenizer, max_tokens, temperature,
-        top_p, seed, batch_size, store,
+    from harness.cli import options
+    from harness.evaluation.plan import Decoding, EvalPlan, Selection
+    from harness.ledger import runs
+    from harness.models.backends import BackendSpec
+    from harness.models.prompts import Prompting
+    from harness.problems.registry import select
+
+    options.one_of("--thinking", thinking, ("auto", "on", "off"))
+    plan = EvalPlan(
+        select(options.names(tasks), suite, task_path or [], foreign=True),
+        Decoding(max_tokens, temperature, top_p, seed, samples),
+        Prompting(chat_template, system, thinking, options.tags(think_tags)),
+        Selection(limit, tuple(options.names(ids))),
+        {} if data_dir is None else {"data_dir": str(data_dir)},
+        task_path or [],
+    )
+    spec = BackendSpec(
+        model, backend, base_url, tokenizer, concurrency, vllm, shlex.split(vllm_args), mock_faults
     )  # fmt: skip
-    folder, rows = run_eval(spec, quiet=as_json)
-    if as_json:
-        import json
+    folder = out or store / "evals" / runs.run_id(runs.identity(spec, plan))
+    # One line of progress, ours, instead of every library's bars. Read when the libraries are first imported.
+    os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+    if dry_run:
+        from harness.cli.preview import preview
 
-        print(json.dumps({"run": folder.name, "rows": [{"task": t, **r} for t, r in rows.items()]}, indent=1))
+        preview(spec, plan, folder, as_json)
+        return
+    from harness.cli.show import EvalProgress, eval_table
+
+    if fresh:
+        runs.fresh(folder)
+    with EvalProgress(as_json) as progress:
+        rows = runs.execute(spec, plan, folder, progress.report)
+    if as_json:
+        options.print_json({"run": folder.name, "rows": [{"task": t, **r} for t, r in rows.items()]})
     else:
         eval_table(model, folder, rows)
+    over = [t for t, r in rows.items() if max_unfinished is not None and r["unfinished"] > max_unfinished]
+    if over:
+        options.complain(f"unfinished samples above {max_unfinished:g} in {', '.join(over)}")
+        raise typer.Exit(1)

@@ -158,7 +158,7 @@ def markdown(board: Board) -> str:
             f, gap = board.cells[arm, task].figures, board.cells[arm, task].difference
             text = f"**{percent(f['accuracy'])}** ({interval(f['low'], f['high'])})"
             if gap is not None:
-                text += f"<br>Δ {100 * gap['difference']:+.1f} ({interval(gap['low'], gap['high'], True)})"
+                text += f"<br>Δ {100 * gap.difference:+.1f} ({interval(gap.low, gap.high, True)})"
             text += f"<br>na {percent(f['no_answer'])}, think {f['median_thinking_tokens']:g}"
             cells.append(text)
         lines.append(f"| {arm} | " + " | ".join(cells) + " |")

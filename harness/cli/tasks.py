@@ -1,41 +1,87 @@
-"""``harness tasks``: what can be evaluated."""
+"""``harness tasks``: what can be evaluated, and what a task asks."""
 
 from __future__ import annotations
 
-from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
+from harness.cli.options import DataDir, Json, TaskPath
+
 
 def register(app: typer.Typer) -> None:
-    app.command("tasks")(tasks)
+    group = typer.Typer(help="List the registered tasks and suites; 'tasks show NAME' prints a first prompt.")
+    group.callback(invoke_without_command=True)(tasks)
+    group.command("show")(show)
+    app.add_typer(group, name="tasks")
 
 
-def tasks(
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    task_path: Annotated[list[Path] | None, typer.Option(help="A folder with tasks of your own.")] = None,
-) -> None:
+def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = None) -> None:
     """List the registered tasks and suites."""
+    if context.invoked_subcommand is not None:
+        return
     from harness.problems import registry
 
     known = registry.tasks(task_path or [])
     if as_json:
-        import json
+        from harness.cli.options import print_json
 
         rows = [
             {"task": t.name, "group": t.group, "title": t.title, "items": t.items, "source": t.source}
             for t in known.values()
         ]
-        print(
-            json.dumps(
-                {"tasks": rows, "suites": {name: list(names) for name, names in registry.SUITES.items()}}, indent=1
-            )
-        )
+        print_json({"tasks": rows, "suites": {name: list(names) for name, names in registry.SUITES.items()}})
         return
     width = max(len(name) for name in known)
-    for task in known.values():
-        print(f"{task.name:<{width}}  {task.title}\n{'':<{width}}  {task.group}; {task.items} items; {task.source}")
+    group = ""
+    for task in sorted(known.values(), key=lambda task: (task.group != "embedded", task.group)):
+        if task.group != group:
+            group = task.group
+            print(f"{'' if group == 'embedded' else chr(10)}{group}")
+        print(f"  {task.name:<{width}}  {task.title}\n  {'':<{width}}  {task.items} items; {task.source}")
     print()
     for name, names in registry.SUITES.items():
         print(f"suite {name}: {', '.join(names)}")
+
+
+def show(
+    name: Annotated[str, typer.Argument(help="A task.")],
+    number: Annotated[int, typer.Option("--number", min=0, help="Which problem, from 0.")] = 0,
+    model: Annotated[str, typer.Option(help="Render with this model's chat template.")] = "shipped:student",
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Print a problem of a task as a model would see it, with its gold answer and grader."""
+    import json
+
+    from harness.cli.options import print_json
+    from harness.grading.grade import kind_of
+    from harness.models.hf import load_tokenizer
+    from harness.models.prompts import Prompting, encode, render, uses_chat
+    from harness.models.shipped import resolve
+    from harness.problems.load import DataError, documents, is_ours
+    from harness.problems.registry import select
+
+    task = select([name], None)[0]
+    if not is_ours(task.name):
+        raise DataError(f"{name}: only registered tasks can be shown")
+    settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
+    found = documents(task.name, **settings)
+    if number >= len(found):
+        raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
+    document, tokenizer = found[number], load_tokenizer(resolve(model))
+    chat = uses_chat(tokenizer, Prompting())
+    prompt = document["prompt"]
+    text = render(tokenizer, [{"role": "user", "content": prompt}], Prompting()) if chat else prompt
+    tokens = len(encode(tokenizer, text, chat))
+    gold = json.loads(document["gold"])
+    kind = kind_of(document["family"])
+    if as_json:
+        print_json(
+            {"task": task.name, "id": document["id"], "prompt": text, "tokens": tokens, "gold": gold, "grader": kind}
+        )
+        return
+    print(f"{task.name}: {task.title}; {len(found)} problems; graded as {kind}")
+    print(f"problem {number}, {document['id']}: {tokens} tokens with the template of {model}\n")
+    print(text)
+    print(f"\ngold: {json.dumps(gold, ensure_ascii=False)[:600]}")

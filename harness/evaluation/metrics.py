@@ -1,18 +1,21 @@
-"""Over-thinking metrics of one response and of a row of a table. No judge model is involved.
+"""Over-thinking metrics of one response. No judge model is involved; docs/metrics.md gives formulas and sources.
 
-Sources: no-answer by cause as in arXiv 2503.01461 Table 5 (whose rule is unpublished; ours is in docs/metrics.md),
-reflection words after arXiv 2506.08343, suffix loops are exact.
+Where a trace states its answers comes from the graders (``grading.statements``); the rest is counting.
 """
 
 from __future__ import annotations
 
 import re
-import statistics
+from bisect import bisect_left, bisect_right
+from collections import Counter
 from collections.abc import Sequence
+from dataclasses import dataclass
+from itertools import pairwise
 from typing import Any
 
-from harness.grading.thinking import split
-from harness.records import Sample
+from harness.grading.statements import Statement
+from harness.grading.thinking import Parts
+from harness.records import Finish, Verdict
 from harness.thoughts import strip_tags
 
 # The word list of arXiv 2506.08343 as far as it is published; whole words, any case.
@@ -20,15 +23,51 @@ REFLECTION_WORDS = (
     "wait", "alternatively", "hmm", "but", "however", "alternative", "another", "check", "double-check", "oh", "maybe",
     "verify", "other", "again",
 )  # fmt: skip
-_REFLECTION = re.compile(r"(?<![\w-])(?:" + "|".join(REFLECTION_WORDS) + r")(?![\w-])", re.IGNORECASE)
+# The same kinds of word in Chinese, which has no word boundaries (our list; none is published).
+REFLECTION_CHINESE = (
+    "等等", "等一下", "不对", "但是", "然而", "或者说", "另一种", "另外", "检查",
+    "验证", "再想", "重新", "让我再", "也许", "可能不",
+)  # fmt: skip
+_REFLECTION = re.compile(r"(?<![\w-])(?:" + "|".join(REFLECTION_WORDS) + r")(?![\w-])", re.IGNORECASE | re.ASCII)
+_CHINESE = re.compile("|".join(REFLECTION_CHINESE))
 
-# A loop is at least this many copies of one block, together at least this many tokens long.
+# A suffix loop is at least this many copies of one block, together at least this many tokens long.
 LOOP_COPIES, LOOP_TOKENS = 4, 32
+# The published criterion (arXiv 2512.12895): some 30-gram occurs at least 20 times.
+NGRAM, NGRAM_COPIES = 30, 20
+# An unanswered response is over-reflection when it has this many reflection words, this densely per 1,000 tokens.
+OVER_REFLECTION_WORDS, OVER_REFLECTION_DENSITY = 8, 10.0
+
+
+@dataclass(frozen=True)
+class Tokens:
+    """Tokens of a text: an identity and the end offset of each. ``unit``: whose tokens they are."""
+
+    ids: Sequence[int]
+    ends: Sequence[int]
+    unit: str = "tokens"
+
+    def until(self, offset: int) -> int:
+        """How many tokens it takes to say the first ``offset`` characters."""
+        return min(bisect_left(self.ends, offset) + 1, len(self.ends)) if offset > 0 else 0
+
+
+_PIECE = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]|\w+|[^\w\s]")
+
+
+def tokens_of(text: str, tokenizer: Any = None) -> Tokens:
+    """Tokens by ``tokenizer``; without one (or without offsets), words and marks."""
+    if tokenizer is not None and getattr(tokenizer, "is_fast", False):
+        found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
+        return Tokens(found["input_ids"], [end for _, end in found["offset_mapping"]])
+    pieces = list(_PIECE.finditer(text))
+    return Tokens([hash(m.group()) for m in pieces], [m.end() for m in pieces], "words and marks")
 
 
 def reflection_words(thinking: str) -> int:
-    """Whole-word count of reflection words; tags of thoughts do not count."""
-    return len(_REFLECTION.findall(strip_tags(thinking)))
+    """Count of reflection words, English and Chinese; tags of thoughts do not count."""
+    text = strip_tags(thinking)
+    return len(_REFLECTION.findall(text)) + len(_CHINESE.findall(text))
 
 
 def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:
@@ -43,49 +82,87 @@ def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:
     return 0, 0
 
 
-def of_response(text: str, token_ids: Sequence[int], tokenizer: Any, prefilled: bool = False) -> dict[str, Any]:
-    """Metrics of one response: token counts of thinking and answer, reflection words, the loop at its end."""
-    parts = split(text, prefilled=prefilled)
-    thinking = len(tokenizer.encode(parts.thinking, add_special_tokens=False))
-    period, copies = suffix_loop([i for i in token_ids if i != tokenizer.eos_token_id])
-    return {
+def seq_rep(ids: Sequence[int], n: int = 4) -> float:
+    """Share of repeated n-grams, 1 - unique / all (seq-rep-n of arXiv 1908.04319); 0 when there are none."""
+    total = len(ids) - n + 1
+    return 1 - len({tuple(ids[i : i + n]) for i in range(total)}) / total if total > 0 else 0.0
+
+
+def ngram_loop(ids: Sequence[int], n: int = NGRAM, copies: int = NGRAM_COPIES) -> bool:
+    """Whether some n-gram occurs at least ``copies`` times (arXiv 2512.12895)."""
+    if len(ids) < n + copies - 1:
+        return False
+    return max(Counter(tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)).values()) >= copies
+
+
+def stated_text(parts: Parts) -> str:
+    """Thinking and answer as one text, in which statements are looked for."""
+    return parts.thinking + "\n" + parts.answer if parts.answer else parts.thinking
+
+
+def of_response(
+    parts: Parts, verdict: Verdict, finish: Finish, tokenizer: Any = None, sampled: Sequence[int] | None = None,
+    statements: Sequence[Statement] | None = (),
+) -> dict[str, Any]:  # fmt: skip
+    """Metrics of one response, for ``sampled`` token ids (default: the text's own).
+
+    ``statements`` None: they could not be found in time, and what rests on them is None. Units are tokens.
+    """
+    text = stated_text(parts)
+    tokens = tokens_of(text, tokenizer)
+    thinking = bisect_right(tokens.ends, len(parts.thinking))
+    joint = len(parts.thinking) + 1  # where the line break between thinking and answer ends
+    ids = tokens.ids if sampled is None else sampled
+    period, copies = suffix_loop(ids)
+    words = reflection_words(parts.thinking or parts.answer if parts.state == "none" else parts.thinking)
+    out: dict[str, Any] = {
+        "unit": tokens.unit,
         "thinking_tokens": thinking,
-        "answer_tokens": len(tokenizer.encode(parts.answer, add_special_tokens=False)),
-        "reflection_words": reflection_words(parts.thinking),
+        "answer_tokens": len(tokens.ends) - bisect_right(tokens.ends, joint),
+        "reflection_words": words,
         "loop_period": period,
         "loop_copies": copies,
+        "loop_onset": len(ids) - period * copies if period else None,
+        "ngram_loop": ngram_loop(ids),
+        "seq_rep_4": round(seq_rep(ids), 4),
     }
+    out |= _of_statements(statements, tokens, verdict)
+    out["error_type"] = _error_type(out, verdict, finish)
+    return out
 
 
-def row(samples: Sequence[Sample]) -> dict[str, Any]:
-    """The figures every table shows for these samples; rates from 0 to 1. Raises ValueError on no samples."""
-    from harness.evaluation.statistics import wilson
-
-    n = len(samples)
-    if n == 0:
-        raise ValueError("no samples: a row without items has no figures")
-    count = {verdict: sum(s.grade.verdict == verdict for s in samples) for verdict in _VERDICTS}
-    answered = count["correct"] + count["wrong"]
-    thinking = [s.thinking_tokens for s in samples]
-    low, high = wilson(count["correct"], n)
-    words = sum(s.metrics["reflection_words"] for s in samples)
+def _of_statements(statements: Sequence[Statement] | None, tokens: Tokens, verdict: Verdict) -> dict[str, Any]:
+    names = ("first_correct", "efficiency", "underthinking", "redundant", "repeats", "oscillations", "abandoned")
+    total = len(tokens.ends)
+    if not statements or not total:
+        return dict.fromkeys(names)
+    first = next((tokens.until(end) for end, _, right, _ in statements if right), None)
+    explicit = [(end, answer) for end, answer, _, marked in statements if marked]
+    changes = sum(a != b for (_, a), (_, b) in pairwise(explicit))
+    final = (explicit or [(end, answer) for end, answer, _, _ in statements])[-1][1]
+    same = [end for end, answer, _, _ in statements if answer == final]
     return {
-        "n": n,
-        "accuracy": count["correct"] / n,
-        "low": low,
-        "high": high,
-        "accuracy_answered": count["correct"] / answered if answered else None,
-        "no_answer": (n - answered) / n,
-        "unfinished": count["unfinished"] / n,
-        "empty": count["no_answer"] / n,
-        "failed": (count["grader_timeout"] + count["infra_error"]) / n,
-        "wrong": count["wrong"] / n,
-        "cut": sum(s.finish in ("length", "context") for s in samples) / n,
-        "loops": sum(s.metrics["loop_period"] > 0 for s in samples) / n,
-        "median_thinking_tokens": statistics.median(thinking),
-        "mean_thinking_tokens": statistics.fmean(thinking),
-        "reflection_per_1000": 1000 * words / sum(thinking) if sum(thinking) else 0.0,
+        "first_correct": first,
+        "efficiency": round(first / total, 4) if first is not None else 0.0,
+        "underthinking": None if verdict != "wrong" else round(1 - first / total, 4) if first is not None else 0.0,
+        "redundant": round(1 - tokens.until(same[0]) / total, 4),
+        "repeats": len(same) - 1,
+        "oscillations": changes,
+        "abandoned": first is not None and verdict != "correct",
     }
 
 
-_VERDICTS = ("correct", "wrong", "no_answer", "unfinished", "grader_timeout", "infra_error")
+def _error_type(found: dict[str, Any], verdict: Verdict, finish: Finish) -> str | None:
+    """The paper's three kinds of failure (arXiv 2503.01461, Table 1), for responses without an answer.
+
+    The paper gives examples, no rule; this one is ours: a loop is *repetition*; many reflection words are
+    *over_reflection*; an end without an answer for neither reason is *instruction_failure*, a cut is *length*.
+    """
+    if verdict not in ("unfinished", "no_answer"):
+        return None
+    if found["loop_period"] or found["ngram_loop"]:
+        return "repetition"
+    words, thinking = found["reflection_words"], found["thinking_tokens"]
+    if words >= OVER_REFLECTION_WORDS and 1000 * words / max(thinking, 1) >= OVER_REFLECTION_DENSITY:
+        return "over_reflection"
+    return "length" if finish in ("length", "context") else "instruction_failure"

@@ -3,46 +3,37 @@
 from __future__ import annotations
 
 import re
+import unicodedata
 from fractions import Fraction
 
-_NUMBER = re.compile(r"[-+]?\d[\d,]*(?:\.\d+)?(?:/\d+)?")
-_SENTENCE = re.compile(r"answer\s*(?:is|:|=)\s*\**\s*\$?\s*([-+]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?)", re.IGNORECASE)
-LONGEST = 20_000
+from harness.grading.boxes import LONGEST, marked
 
-
-def last_box(text: str) -> str | None:
-    """Content of the last balanced ``\\boxed{...}``; None when there is none."""
-    start = text.rfind("\\boxed{")
-    while start >= 0:
-        depth = 0
-        for i in range(start + 6, len(text)):
-            depth += (text[i] == "{") - (text[i] == "}")
-            if depth == 0:
-                return text[start + 7 : i]
-        start = text.rfind("\\boxed{", 0, start)
-    return None
-
-
-def extract(text: str, any_number: bool) -> str | None:
-    """The stated answer: last box, then ``####``, then "the answer is", then (``any_number``) the last number."""
-    text = text[-LONGEST:]
-    box = last_box(text)
-    if box is not None:
-        return box.strip()
-    if "####" in text:
-        return text.rsplit("####", 1)[1].strip().split("\n")[0].strip()
-    sentences = _SENTENCE.findall(text)
-    if sentences:
-        return str(sentences[-1])
-    numbers = _NUMBER.findall(text) if any_number else []
-    return str(numbers[-1]) if numbers else None
+_PLAIN = r"[-+−]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?"
+# Not a part of a longer token: neither of 1e9 nor of x2 nor of 3.1.4.
+_ALONE = r"(?![\d.,]*[A-Za-z_]+\d|\d|[.,]\d)"
+NUMBER = re.compile(rf"(?<![\w.])(?:{_PLAIN}|[-+−]?\.\d+){_ALONE}", re.ASCII)
+_EXACT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?", re.ASCII)
+_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
+_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
+_GROUPED = re.compile(r"(?<=\d)(?:\\[,!;: ]|\{,\}|[,\u00a0\u2009\u202f ])(?=\d{3}(?!\d))")
+MOST_DIGITS = 100
 
 
 def value(text: str) -> Fraction | None:
-    """Exact value of a number as written, without currency, percent, thousands marks; None if it is no number."""
-    cleaned = text.strip().rstrip(".").replace("\\$", "").replace("$", "").replace("\\%", "").replace("%", "")
-    cleaned = cleaned.replace(",", "").replace("\\!", "").strip()
-    if len(cleaned) > 100 or not re.fullmatch(r"[-+]?\d+(?:\.\d+)?(?:/\d+)?", cleaned, re.ASCII):
+    """Exact value of a number as written, without currency, units, thousands marks; None if it is no single number."""
+    if len(text) > 10 * MOST_DIGITS:
+        return None
+    cleaned = unicodedata.normalize("NFKC", text).replace("−", "-").replace("\\$", "").replace("$", "")
+    cleaned = _FRACTION.sub(r"\1/\2", _TEXT.sub(r" \1 ", cleaned))
+    cleaned = _GROUPED.sub("", cleaned).replace("\\%", "").replace("%", "").replace("\\!", "")
+    cleaned = re.sub(r"\^?\s*\{?\s*\\circ\s*\}?|°|\\[,;: ]|~|[*`]", " ", cleaned)
+    cleaned = cleaned.rsplit("=", 1)[-1].strip().rstrip(".").strip()
+    if not _EXACT.fullmatch(cleaned):
+        found = NUMBER.findall(cleaned)
+        if len(found) != 1 or re.search(r"[\\^*/(]", cleaned):
+            return None
+        cleaned = found[0].replace("$", "").replace(",", "")
+    if len(cleaned) > MOST_DIGITS:
         return None
     try:
         return Fraction(cleaned)
@@ -50,14 +41,27 @@ def value(text: str) -> Fraction | None:
         return None
 
 
+def extract(text: str, any_number: bool) -> str | None:
+    """The stated answer: box, ``####``, a sentence with "answer", then (``any_number``) the last number of the text."""
+    stated = marked(text)
+    if stated is not None and (value(stated) is not None or not any_number or "\\boxed" in text):
+        return stated
+    if any_number:
+        numbers = NUMBER.findall(text[-LONGEST:])
+        if numbers:
+            return str(numbers[-1])
+    return stated
+
+
 def check(gold: str, answer: str, cut: bool) -> tuple[str, str, str]:
     """(verdict, reason, extracted answer). A cut answer is graded only by what it marked as its answer."""
+    wanted = value(gold)
+    if wanted is None:
+        raise ValueError(f"gold {gold!r} is not a number")
     stated = extract(answer, any_number=not cut)
     if stated is None:
         return "no_answer", "no final number was stated", ""
-    given, wanted = value(stated), value(gold)
-    if wanted is None:
-        raise ValueError(f"gold {gold!r} is not a number")
+    given = value(stated)
     if given is None:
         return "wrong", f"{stated[:40]!r} is not a number", stated[:100]
     if given == wanted:

@@ -1,98 +1,208 @@
-"""Blocksworld plans: read from PlanBench's wording or PDDL, then executed action by action."""
+"""Plans: read from PlanBench's wording or PDDL, then executed action by action, never matched as strings.
+
+Blocksworld and Mystery Blocksworld run on our simulator (``blocks``), any other PDDL domain on unified-planning
+(``pddl``).
+"""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Collection, Mapping
 from typing import Any
 
-_NAME = r"([a-z][a-z0-9_-]*)"
-_PATTERNS = (
-    (
-        "unstack",
-        re.compile(rf"unstack\s+(?:the\s+)?{_NAME}(?:\s+block)?\s+from\s+(?:on\s+)?top\s+of\s+(?:the\s+)?{_NAME}"),
-    ),
-    ("stack", re.compile(rf"(?<!un)stack\s+(?:the\s+)?{_NAME}(?:\s+block)?\s+on\s+top\s+of\s+(?:the\s+)?{_NAME}")),
-    ("pick-up", re.compile(rf"pick[\s-]*up\s+(?:the\s+)?{_NAME}")),
-    ("put-down", re.compile(rf"put[\s-]*down\s+(?:the\s+)?{_NAME}")),
-)
-_PDDL = re.compile(r"\(\s*(unstack|stack|pick-?up|put-?down)\s+([a-z0-9_-]+)(?:\s+([a-z0-9_-]+))?\s*\)")
+from harness.grading import blocks
+from harness.grading.blocks import Action
+
 MOST_ACTIONS = 500
+LONGEST = 200_000
 LONGEST_LINE = 400
 
-Action = tuple[str, ...]
+# An article before a common noun ("pick up a clear block") starts no object's name.
+_ARTICLE = r"(?:a|an|any|another|one|each|every)\s+(?!from\b|on\b|onto\b)(?:[a-z]+\s+)?(?:block|object)s?\b"
+_NAME = rf"(?:the\s+)?(?:block\s+|object\s+)?(?!{_ARTICLE}|it\b|them\b)([a-z0-9][a-z0-9_-]*)(?:\s+block)?"
+_WORDING = {
+    "blocksworld": (
+        ("unstack", re.compile(rf"\bunstack\s+{_NAME}\s+from\s+(?:on\s+)?(?:top\s+of\s+)?{_NAME}")),
+        ("stack", re.compile(rf"(?<![a-z])stack\s+{_NAME}\s+on(?:to)?\s+(?:top\s+of\s+)?{_NAME}")),
+        ("pick-up", re.compile(rf"\bpick[\s-]*up\s+{_NAME}")),
+        ("put-down", re.compile(rf"\bput[\s-]*down\s+{_NAME}")),
+        ("put-down", re.compile(rf"\bput\s+{_NAME}\s+(?:down|on\s+the\s+table)\b")),
+    ),
+    "mystery_blocksworld": (
+        ("feast", re.compile(rf"\bfeast\s+{_NAME}\s+(?:from\s+)?{_NAME}")),
+        ("overcome", re.compile(rf"\bovercome\s+{_NAME}\s+(?:from\s+)?{_NAME}")),
+        ("attack", re.compile(rf"\battack\s+{_NAME}")),
+        ("succumb", re.compile(rf"\bsuccumb\s+{_NAME}")),
+    ),
+}
+_CALL = re.compile(
+    r"\(\s*([a-z][a-z0-9_-]*)((?:\s+[a-z0-9][a-z0-9_-]*)*)\s*\)|\b([a-z][a-z0-9_-]*)\(([a-z0-9_,\s-]*)\)"
+)
+_LEAD = re.compile(r"[\s>#\-•–]*(?:step\s*)?(\d{1,3})?[\s.):\-]*(?:action\s*:)?\s*")
+_HEADING = re.compile(r"\b(?:plan|actions?|summary|sequence|steps|answer)\b")
+_ASIDE = re.compile(r"^\W*(?:the\s+)?(?:explanations?|key\s+steps|reasoning|reasons?|notes?|justification|why)\b")
+_FILLER = {"block", "object", "the", "from", "on", "onto", "top", "of"}
+_BETWEEN = re.compile(r"[\s,;.]*(?:and|then)?[\s,;.]*(?:then)?\s*")
 
 
-def read_plan(text: str) -> list[Action]:
-    """Actions in the order stated; lines that hold none are passed over (numbers, prose, plan markers)."""
+def action_words(vocabulary: str) -> list[str]:
+    """The four action names of a Blocksworld vocabulary."""
+    names = blocks.VOCABULARIES[vocabulary]
+    return [names[name] for name in ("pick-up", "put-down", "stack", "unstack")]
+
+
+def read_plan(text: str, actions: Collection[str] | None = None, wording: str = "blocksworld") -> list[Action]:
+    """The plan that a text ends up stating.
+
+    Only what stands between ``[PLAN]`` and ``[PLAN END]`` where the text has them, and nothing past an invented
+    ``[STATEMENT]``. Of a plan stated twice (a list that starts again at 1, a summary under a heading) the last counts.
+    Lines that begin with an action (after a number, a bullet, "Action:") are the plan; other mentions count only in a
+    text without such lines.
+    """
+    known = action_words(wording) if actions is None else actions
+    lines = [_bare(line[:LONGEST_LINE]) for line in _plan_part(text[:LONGEST].lower()).splitlines()]
+    plan = _last_list(lines, known, wording)
+    return plan or [action for line in lines for _, _, action in _actions(line, known, wording)][:MOST_ACTIONS]
+
+
+def _bare(line: str) -> str:
+    """Without Markdown's emphasis and LaTeX's inline marks."""
+    return re.sub(r"[*`]+|\\[()]|(?<![a-z0-9])_+|_+(?![a-z0-9])", "", line)
+
+
+def _plan_part(text: str) -> str:
+    text = text.split("[statement]")[0]
+    if "[plan]" in text:
+        text = text.rsplit("[plan]", 1)[1]
+    return text.split("[plan end]")[0]
+
+
+def _last_list(lines: list[str], actions: Collection[str], wording: str) -> list[Action]:
     plan: list[Action] = []
-    for line in text.lower().splitlines():
-        line = line[:LONGEST_LINE]
-        found = [(m.start(), _pddl(m)) for m in _PDDL.finditer(line)]
+    last, heading, aside = 0, False, False
+    for line in lines:
+        lead = _LEAD.match(line)
+        number = int(lead[1]) if lead and lead[1] else 0
+        found = _leading(line, lead.end() if lead else 0, actions, wording)
         if not found:
-            found = [(m.start(), (name, *m.groups())) for name, p in _PATTERNS for m in p.finditer(line)]
-        plan += [action for _, action in sorted(found)]
-        if len(plan) >= MOST_ACTIONS:
+            named = bool(_HEADING.search(line))
+            aside = bool(_ASIDE.search(line)) or (aside and not named)
+            heading = heading or named
+            continue
+        if aside and plan:
+            continue
+        again = number <= last if number and last else heading and not number
+        if plan and again:
+            plan, last = [], 0
+        elif plan and not number and last and found == plan[-len(found) :]:
+            continue  # "Action: ..." beneath a numbered line that says the same
+        plan += found
+        last, heading = number or last, False
+        if len(plan) > MOST_ACTIONS:
             break
     return plan
 
 
-def _pddl(match: re.Match[str]) -> Action:
-    name = match[1].replace("pickup", "pick-up").replace("putdown", "put-down")
-    return (name, *(group for group in match.groups()[1:] if group))
+def _leading(line: str, start: int, actions: Collection[str], wording: str) -> list[Action]:
+    """Actions that the line begins with, joined by commas or "then"."""
+    found: list[Action] = []
+    for begin, end, action in _actions(line, actions, wording):
+        if begin != start and not _BETWEEN.fullmatch(line, start, begin):
+            break
+        found.append(action)
+        start = end
+    return found
 
 
-def execute(stacks: list[list[str]], plan: list[Action]) -> tuple[dict[str, str], int, str]:
-    """Run a plan. Returns (what each block is on, failing step counted from 1 or 0, reason)."""
-    on = {b: stack[i - 1] if i else "table" for stack in stacks for i, b in enumerate(stack)}
-    holding = ""
-    for step, (name, *blocks) in enumerate(plan, 1):
-        arity = 2 if name in ("stack", "unstack") else 1
-        if len(blocks) != arity:
-            return on, step, f"{name} takes {arity} block(s), got {len(blocks)}"
-        unknown = [b for b in blocks if b not in on]
-        if unknown:
-            return on, step, f"there is no block {unknown[0]!r}"
-        block = blocks[0]
-        problem = _illegal(name, blocks, on, holding)
-        if problem:
-            return on, step, problem
-        if name in ("pick-up", "unstack"):
-            on[block], holding = "hand", block
-        else:
-            on[block], holding = "table" if name == "put-down" else blocks[1], ""
-    return on, 0, ""
+def _actions(line: str, actions: Collection[str], wording: str) -> list[tuple[int, int, Action]]:
+    """(start, end, action) of every action in a line: PDDL or calls if it has any, else PlanBench's wording."""
+    found = []
+    for match in _CALL.finditer(line):
+        name = (match[1] or match[3]).replace("pickup", "pick-up").replace("putdown", "put-down")
+        if name in actions:
+            words = re.findall(r"[^\s,]+", match[2] or match[4] or "")
+            action = (name, *(words if match[1] else [word for word in words if word not in _FILLER]))
+            found.append((match.start(), match.end(), action))
+    if not found:
+        found = [
+            (m.start(), m.end(), (name, *m.groups())) for name, p in _WORDING.get(wording, ()) for m in p.finditer(line)
+        ]
+    return sorted(found)
 
 
-def _illegal(name: str, blocks: list[str], on: dict[str, str], holding: str) -> str:
-    block, covered = blocks[0], set(on.values())
-    if name in ("pick-up", "unstack"):
-        if holding:
-            return f"the hand holds {holding}"
-        if block in covered:
-            return f"{block} is not clear"
-        if name == "pick-up" and on[block] != "table":
-            return f"{block} is not on the table"
-        if name == "unstack" and on[block] != blocks[1]:
-            return f"{block} is not on {blocks[1]}"
-        return ""
-    if holding != block:
-        return f"the hand does not hold {block}"
-    if name == "stack" and (blocks[1] in covered or blocks[1] == block):
-        return f"{blocks[1]} is not clear"
-    return ""
+def holds_action(line: str, gold: Mapping[str, Any]) -> bool:
+    """Whether a line states an action of the domain of ``gold``."""
+    if "domain" in gold:
+        from harness.grading import pddl
+
+        return bool(_actions(line[:LONGEST_LINE].lower(), pddl.action_names(gold), ""))
+    vocabulary = str(gold.get("vocabulary", "blocksworld"))
+    return bool(_actions(line[:LONGEST_LINE].lower(), action_words(vocabulary), vocabulary))
 
 
-def check(gold: dict[str, Any], answer: str) -> tuple[str, str, str, dict[str, Any]]:
-    """(verdict, reason, plan as text, details) for gold ``init`` stacks and ``goal`` pairs (block, what it is on)."""
-    plan = read_plan(answer)
-    text = "; ".join(" ".join(action) for action in plan)[:500]
+def check(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, dict[str, Any]]:
+    """(verdict, reason, plan as text, details). ``gold`` is one of
+
+    - ``init`` stacks from the table up and ``goal`` pairs (block, what it is on), as in ``mini_blocks``;
+    - ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object);
+    - ``domain`` and ``problem`` as PDDL text.
+
+    ``details``: valid, failing_step (from 1; 0 if all steps were legal), steps, plan; with ``optimal`` in the gold also
+    optimal and length_ratio.
+    """
+    if "domain" in gold:
+        from harness.grading import pddl
+
+        plan = read_plan(answer, pddl.action_names(gold), wording="")
+        return _verdict(gold, plan, pddl.simulate(gold, plan) if plan else None)
+    return check_blocks(gold, answer)
+
+
+def check_blocks(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, dict[str, Any]]:
+    vocabulary = str(gold.get("vocabulary", "blocksworld"))
+    names = blocks.VOCABULARIES[vocabulary]
+    plan = read_plan(answer, wording=vocabulary)
     if not plan:
-        return "no_answer", "no action was found", "", {"valid": False, "failing_step": 0}
-    on, step, problem = execute(gold["init"], plan)
-    details: dict[str, Any] = {"valid": False, "failing_step": step, "steps": len(plan)}
-    if step:
-        return "wrong", f"step {step} ({' '.join(plan[step - 1])[:60]}): {problem[:80]}", text, details
-    missed = [f"{a} on {b}" for a, b in gold["goal"] if on.get(a) != b]
-    if missed:
-        return "wrong", f"goal not reached: {', '.join(missed)}", text, details
-    return "correct", f"valid plan of {len(plan)} steps", text, details | {"valid": True}
+        return _verdict(gold, plan, None)
+    objects, facts, goals = block_problem(gold)
+    aliases = gold.get("aliases", {})
+    plain = {word: name for name, word in names.items()}
+    steps = [(plain[name], *(b if b in objects else aliases.get(b, b) for b in args)) for name, *args in plan]
+    return _verdict(gold, plan, blocks.simulate(objects, facts, goals, steps))
+
+
+def block_problem(gold: Mapping[str, Any]) -> tuple[list[str], list[blocks.Atom], list[blocks.Atom]]:
+    """(objects, initial facts, goals) of a Blocksworld gold in plain names."""
+    if "facts" in gold:
+        return list(gold["objects"]), [tuple(a) for a in gold["facts"]], [tuple(a) for a in gold["goals"]]
+    objects, facts = blocks.from_stacks(gold["init"])
+    goals: list[blocks.Atom] = [("ontable", a) if b == "table" else ("on", a, b) for a, b in gold["goal"]]
+    return objects, facts, goals
+
+
+def _verdict(
+    gold: Mapping[str, Any], plan: list[Action], outcome: blocks.Outcome | None
+) -> tuple[str, str, str, dict[str, Any]]:
+    text = "; ".join(" ".join(action) for action in plan)[:500]
+    details: dict[str, Any] = {"valid": False, "failing_step": 0, "steps": len(plan), "plan": [list(a) for a in plan]}
+    if outcome is None:
+        return "no_answer", "no action was found", "", details
+    if gold.get("optimal"):
+        details["optimal"] = gold["optimal"]
+    if outcome.step:
+        details["failing_step"] = outcome.step
+        step = " ".join(plan[outcome.step - 1])[:60]
+        return "wrong", f"step {outcome.step} ({step}): {outcome.reason[:80]}", text, details
+    if outcome.missed:
+        missed = ", ".join(_goal(atom) for atom in outcome.missed)[:200]
+        return "wrong", f"goal not reached: {missed}", text, details
+    details["valid"] = True
+    reason = f"valid plan of {len(plan)} steps"
+    if gold.get("optimal"):
+        details["length_ratio"] = round(len(plan) / gold["optimal"], 4)
+        reason += f", shortest is {gold['optimal']}" if len(plan) > gold["optimal"] else ", a shortest one"
+    return "correct", reason, text, details
+
+
+def _goal(atom: blocks.Atom) -> str:
+    return f"{atom[1]} on {atom[2]}" if atom[0] == "on" and len(atom) == 3 else f"({' '.join(atom)})"

@@ -7,26 +7,63 @@ from dataclasses import dataclass
 from harness.records import ThinkState
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 
+Tags = tuple[str, str]
+THINK_TAGS: Tags = (THINK_OPEN, THINK_CLOSE)
+
 
 @dataclass(frozen=True)
 class Parts:
+    """``answer_start``: offset in the text at which the answer begins (its length when there is none)."""
+
     state: ThinkState
     thinking: str
     answer: str
+    answer_start: int = 0
 
 
-def split(text: str, opening: str = THINK_OPEN, closing: str = THINK_CLOSE, prefilled: bool = False) -> Parts:
+def split(text: str, tags: Tags = THINK_TAGS, prefilled: bool = False) -> Parts:
     """Split a response. ``prefilled``: the prompt already opened the think block, so the text has no opening tag.
 
     The last closing tag ends the thinking; an opening tag after it (or one never closed) leaves the thought *unclosed*
-    and the answer empty: an unfinished thought is never handed to a grader as the answer.
+    and the answer empty: an unfinished thought is never handed to a grader as the answer. A tag between single
+    backticks is talk about tags, not a tag.
     """
-    start, end = text.rfind(opening), text.rfind(closing)
+    opening, closing = tags
+    start, end = _last(text, opening), _last(text, closing)
     if start < 0 and end < 0:
-        return Parts("unclosed", text, "") if prefilled else Parts("none", "", text)
+        return Parts("unclosed", text, "", len(text)) if prefilled else Parts("none", "", text)
     if start > end:
-        return Parts("unclosed", text[start + len(opening) :], "")
-    first = text.find(opening)
+        return Parts("unclosed", text[start + len(opening) :], "", len(text))
+    first = _first(text, opening)
     inside = text[first + len(opening) : end] if 0 <= first < end else text[:end]
     state: ThinkState = "closed" if prefilled or 0 <= first < end else "orphan_close"
-    return Parts(state, inside, text[end + len(closing) :])
+    after = end + len(closing)
+    return Parts(state, inside, text[after:], after)
+
+
+def _first(text: str, tag: str) -> int:
+    at = text.find(tag)
+    while at >= 0 and _quoted(text, at, len(tag)):
+        at = text.find(tag, at + len(tag))
+    return at
+
+
+def _last(text: str, tag: str) -> int:
+    at = text.rfind(tag)
+    while at >= 0 and _quoted(text, at, len(tag)):
+        at = text.rfind(tag, 0, at)
+    return at
+
+
+def _quoted(text: str, at: int, length: int) -> bool:
+    """Between single backticks; three of them are a fence, which may well end a thought or begin an answer."""
+    before, after = text[max(0, at - 2) : at], text[at + length : at + length + 2]
+    return before[-1:] == "`" == after[:1] and before != "``" != after
+
+
+def tags_of(name: str) -> Tags:
+    """``OPEN,CLOSE`` as a pair. Raises ValueError on anything else."""
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
+        raise ValueError(f"think tags {name!r}: write the opening and the closing tag, as in '<think>,</think>'")
+    return parts[0], parts[1]

@@ -8,15 +8,12 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.evaluation.evaluate import load_samples
-from harness.evaluation.metrics import row
-from harness.evaluation.statistics import paired_difference, wilson
+from harness.evaluation.plan import load_samples
+from harness.evaluation.rows import row, scores_by_item
+from harness.evaluation.statistics import Gap, paired, wilson
 from harness.journal import write_whole
+from harness.ledger.runs import NoRuns
 from harness.records import Sample
-
-
-class NoRuns(ValueError):
-    """There is nothing to show; the message says how to make it."""
 
 
 @dataclass(frozen=True)
@@ -24,7 +21,7 @@ class Cell:
     """One arm on one task: the figures of its row and the difference to the control arm (None for the control)."""
 
     figures: dict[str, Any]
-    difference: dict[str, float | int] | None
+    difference: Gap | None
 
 
 @dataclass(frozen=True)
@@ -42,7 +39,7 @@ class Board:
             for task in self.tasks:
                 cell = self.cells[arm, task]
                 out.append({"run": "+".join(r[:8] for r in runs), "arm": arm, "task": task, **cell.figures,
-                            "difference": cell.difference})  # fmt: skip
+                            "difference": cell.difference and cell.difference.as_dict()})  # fmt: skip
         return out
 
 
@@ -87,7 +84,7 @@ def build(title: str, control: str, runs: dict[str, list[str]], samples: dict[st
         for task in tasks:
             mine = [[s for s in one if s.task == task] for one in seeds]
             theirs = [[s for s in one if s.task == task] for one in samples[control]]
-            gap = None if arm == control else paired_difference(_scores(mine), _scores(theirs))
+            gap = None if arm == control else paired(_scores(mine), _scores(theirs))
             cells[arm, task] = Cell(_figures(mine), gap)
     return Board(title, control, tasks, runs, cells)
 
@@ -101,11 +98,7 @@ def _figures(seeds: list[list[Sample]]) -> dict[str, Any]:
 
 
 def _scores(seeds: list[list[Sample]]) -> dict[str, list[float]]:
-    out: dict[str, list[float]] = {}
-    for one in seeds:
-        for sample in one:
-            out.setdefault(sample.problem_id, []).append(float(sample.grade.correct))
-    return out
+    return scores_by_item([sample for one in seeds for sample in one])
 
 
 def percent(value: float | None, digits: int = 1) -> str:
@@ -122,8 +115,8 @@ def cell_lines(cell: Cell) -> Sequence[str]:
     f, gap = cell.figures, cell.difference
     second = "control"
     if gap is not None:
-        mark = "*" if gap["low"] > 0 or gap["high"] < 0 else ""
-        second = f"Δ {100 * gap['difference']:+.1f} [{interval(gap['low'], gap['high'], True)}]{mark}"
+        mark = "*" if gap.low > 0 or gap.high < 0 else ""
+        second = f"Δ {100 * gap.difference:+.1f} [{interval(gap.low, gap.high, True)}]{mark}"
     causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] > 0.005)
     missing = percent(f["no_answer"], 1 if f["no_answer"] < 0.1 else 0)
     return (

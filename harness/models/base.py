@@ -46,7 +46,10 @@ class Completion:
 
 @runtime_checkable
 class Completer(Protocol):
-    """A model behind one asynchronous call. ``digest`` identifies its weights and tokenizer."""
+    """A model behind one asynchronous call. ``digest`` identifies its weights and tokenizer.
+
+    A completer whose results depend on what shares a batch has a true ``lockstep``: it is given fixed chunks.
+    """
 
     digest: str
 
@@ -84,3 +87,27 @@ async def complete_in_chunks(
         for result in results:
             if isinstance(result, BaseException):
                 raise result
+
+
+async def complete_all(
+    completer: Completer,
+    requests: Sequence[Request],
+    missing: Sequence[int],
+    done: Callable[[list[tuple[int, Completion]]], None],
+) -> list[str]:
+    """Complete the ``missing`` requests freely; ``done`` gets each as it ends. Returns what the failed calls said.
+
+    The completer limits how many run at once. A failed call does not stop the others.
+    """
+    failed: list[str] = []
+
+    async def one(index: int) -> None:
+        try:
+            completion = await completer.complete(requests[index])
+        except ModelError as error:
+            failed.append(str(error))
+        else:
+            done([(index, completion)])
+
+    await asyncio.gather(*(one(index) for index in dict.fromkeys(missing)))
+    return failed

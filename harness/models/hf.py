@@ -68,6 +68,8 @@ def _first_line(error: BaseException) -> str:
 class HFCompleter:
     """A model loaded in this process. ``batch_size`` rows at most share a forward pass."""
 
+    lockstep = True  # which rows share a batch changes rounding, and so what is sampled
+
     def __init__(self, path: str, batch_size: int = 64, device: str | None = None, threads: int | None = None) -> None:
         import torch
         from transformers import AutoModelForCausalLM

@@ -1,26 +1,83 @@
-"""From a user message to prompt token ids: chat template when the tokenizer has one, exactly one BOS."""
+"""From a user message to prompt token ids: chat template when the tokenizer has one, exactly one BOS, think tags."""
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from typing import Any
 
+from harness.grading.thinking import THINK_TAGS, Tags
 from harness.models.base import ModelError
 
+# Pairs of tags that reasoning models use; the first that a chat template or vocabulary mentions is the model's.
+KNOWN_TAGS: tuple[Tags, ...] = (
+    THINK_TAGS,
+    ("<|begin_of_thought|>", "<|end_of_thought|>"),
+    ("<Thought>", "</Thought>"),
+    ("<reasoning>", "</reasoning>"),
+    ("<seed:think>", "</seed:think>"),
+)
 
-def prompt_ids(tokenizer: Any, message: str, chat: bool = True) -> tuple[int, ...]:
-    """Token ids that a model continues as the assistant's turn. Raises ModelError on a doubled BOS."""
-    if chat and getattr(tokenizer, "chat_template", None):
-        ids = tokenizer.apply_chat_template(
-            [{"role": "user", "content": message}], add_generation_prompt=True, tokenize=True, return_dict=False
-        )
-    else:
-        ids = tokenizer.encode(message, add_special_tokens=True)
+
+@dataclass(frozen=True)
+class Prompting:
+    """How messages become prompts. ``thinking``: auto leaves the template's default, on and off tell it.
+
+    ``tags`` None: found from the tokenizer. ``chat`` False: the bare text, even if the tokenizer has a template.
+    """
+
+    chat: bool = True
+    system: str | None = None
+    thinking: str = "auto"
+    tags: Tags | None = None
+
+
+DEFAULT = Prompting()
+
+
+def uses_chat(tokenizer: Any, prompting: Prompting) -> bool:
+    return prompting.chat and bool(getattr(tokenizer, "chat_template", None))
+
+
+def think_tags(tokenizer: Any, prompting: Prompting = DEFAULT) -> Tags:
+    """The tags around a model's thinking: as told, else as its template or vocabulary has them, else ``<think>``."""
+    if prompting.tags is not None:
+        return prompting.tags
+    template = getattr(tokenizer, "chat_template", None)
+    text = template if isinstance(template, str) else str(template or "")
+    added = set(getattr(tokenizer, "get_added_vocab", dict)())
+    for opening, closing in KNOWN_TAGS:
+        if closing in text or opening in text or closing in added:
+            return opening, closing
+    return THINK_TAGS
+
+
+def is_prefilled(prompt: str, tags: Tags) -> bool:
+    """Whether a rendered prompt already opens the think block, so that the response starts inside it."""
+    return prompt.rstrip().endswith(tags[0])
+
+
+def render(tokenizer: Any, messages: list[dict[str, str]], prompting: Prompting, generate: bool = True) -> str:
+    """The chat as text. Raises ModelError when the template refuses it."""
+    extra: dict[str, Any] = {} if prompting.thinking == "auto" else {"enable_thinking": prompting.thinking == "on"}
+    try:
+        return str(tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False, **extra))
+    except Exception as error:
+        why = " ".join(str(error).split())[:200]
+        raise ModelError(f"the chat template refuses this conversation ({why}); try --no-chat-template") from error
+
+
+def encode(tokenizer: Any, prompt: str, chat: bool) -> tuple[int, ...]:
+    """Token ids of a rendered prompt, with one BOS where the tokenizer has one. Raises ModelError on two."""
+    ids = tuple(tokenizer.encode(prompt, add_special_tokens=not chat))
     bos = tokenizer.bos_token_id
-    if bos is not None and list(ids[:2]) == [bos, bos]:
+    if bos is not None and ids[:2] == (bos, bos):
         raise ModelError("the prompt starts with two BOS tokens: the chat template and the tokenizer both add one")
-    return tuple(ids)
+    return ids
 
 
-def render_chat(tokenizer: Any, messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-    """The chat as text, for harnesses that pass text around."""
-    return str(tokenizer.apply_chat_template(messages, add_generation_prompt=add_generation_prompt, tokenize=False))
+def prompt_ids(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> tuple[int, ...]:
+    """Token ids that a model continues as the assistant's turn."""
+    chat = uses_chat(tokenizer, prompting)
+    messages = [{"role": "system", "content": prompting.system}] if prompting.system else []
+    text = render(tokenizer, [*messages, {"role": "user", "content": message}], prompting) if chat else message
+    return encode(tokenizer, text, chat)

@@ -97,7 +97,7 @@ class _Builder:
         scale = self.profile.eval
         inputs, models = self._model(target, seed)
         params = {"suite": self.recipe.suite, **scale.model_dump()}
-        tasks = [task.file.read_text() for task in select([], self.recipe.suite)]
+        tasks = [task.file.read_text() for task in select([], self.recipe.suite) if task.file is not None]
         name = f"eval {arm}" + (f" #{seed}" if many else "")
         return self._add(name, "eval", params, inputs, models, extra=tasks)
 

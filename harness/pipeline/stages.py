@@ -157,8 +157,8 @@ def _preference(job: Job, folder: Path, inputs: dict[str, Path], report: Report)
 
 
 def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
-    from harness.evaluation.bridge import Decoding
     from harness.evaluation.evaluate import evaluate
+    from harness.evaluation.plan import Decoding, EvalPlan
     from harness.models.hf import HFCompleter
     from harness.problems.registry import select
 
@@ -166,8 +166,8 @@ def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -
     completer = HFCompleter(_model_path(job, inputs), threads=1)
     decoding = Decoding(params["max_tokens"], params["temperature"], seed=params["seed"])
     settings = {"split": params["split"], "count": params["count"]}
-    tasks = select([], params["suite"])
-    rows = evaluate(completer, completer.tokenizer, tasks, decoding, folder, settings, progress=report)
+    plan = EvalPlan(select([], params["suite"]), decoding, settings=settings)
+    rows = evaluate(completer, completer.tokenizer, plan, folder, report)
     return {"rows": rows, "model_digest": completer.digest, "generated_tokens": completer.generated_tokens}
 
 

@@ -2,69 +2,69 @@
 
 from __future__ import annotations
 
-import hashlib
 import json
-from pathlib import Path
+from collections.abc import Callable
 from typing import Any
 
-from harness.problems.embedded import problems
+from harness.problems.benchmarks.files import DataError
+from harness.problems.embedded import FAMILIES, problems
+
+__all__ = ["DataError", "benchmark", "documents", "embedded", "letters", "process_results"]
 
 
-class DataError(ValueError):
-    """A data file is missing or is not what the task expects; the message says where it was looked for."""
-
-
-def _dataset(documents: list[dict[str, Any]]) -> dict[str, Any]:
+def _dataset(rows: list[dict[str, Any]]) -> dict[str, Any]:
     from datasets import Dataset
 
-    return {"test": Dataset.from_list(documents)}
+    return {"test": Dataset.from_list(rows)}
 
 
-def embedded(family: str, split: str = "eval", count: int = 300, problem_seed: int = 0, **_: Any) -> dict[str, Any]:
-    """Documents of an embedded family. ``count`` problems of ``split``; metadata meant for other tasks is ignored."""
-    rows = problems(family, split, count, problem_seed)  # type: ignore[arg-type]
-    return _dataset(
-        [{"id": p.id, "family": family, "prompt": p.prompt, "gold": json.dumps(p.gold), "level": p.level} for p in rows]
-    )
+def documents(
+    task: str, data_dir: str | None = None, split: str = "eval", count: int = 300, problem_seed: int = 0, **_: Any
+) -> list[dict[str, Any]]:
+    """The documents of one of our tasks by its short name. Raises DataError when their data is not to be had."""
+    if task in FAMILIES:
+        rows = problems(task, split, count, problem_seed)  # type: ignore[arg-type]
+        return [
+            {
+                "id": p.id,
+                "family": task,
+                "prompt": p.prompt,
+                "gold": json.dumps(p.gold),
+                "native_id": p.id,
+                "source": p.prompt,
+            }
+            for p in rows
+        ]
+    if task == "letter_count":
+        from harness.problems.letter_count import letter_count
+
+        return letter_count(min(count, 300), problem_seed)
+    return _benchmarks()[task](data_dir)
 
 
-GSM8K_SHA256 = "3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14"
-GSM8K_FORMAT = "\nThink step by step, then put the final answer in \\boxed{}."
+def is_ours(task: str) -> bool:
+    """Whether ``documents`` knows this task."""
+    return task in FAMILIES or task == "letter_count" or task in _benchmarks()
 
 
-def gsm8k(data_dir: str | None = None, **_: Any) -> dict[str, Any]:
-    """GSM8K test (arXiv 2110.14168): 1319 problems from ``data_dir`` (``gsm8k/test.jsonl``), else from the hub."""
-    if data_dir is None:
-        from datasets import load_dataset
+def _benchmarks() -> dict[str, Callable[[str | None], list[dict[str, Any]]]]:
+    from harness.problems.benchmarks import instructions, math, planbench
 
-        try:
-            rows = [dict(row) for row in load_dataset("openai/gsm8k", "main", split="test")]
-        except Exception as error:
-            raise DataError(
-                f"gsm8k: the hub gave no data ({type(error).__name__}); without network use --data-dir"
-            ) from error
-    else:
-        rows = _read_checked(Path(data_dir), "gsm8k/test.jsonl", GSM8K_SHA256)
-    if len(rows) != 1319:
-        raise DataError(f"gsm8k: {len(rows)} problems where the test set has 1319")
-    documents = []
-    for number, row in enumerate(rows):
-        gold = row["answer"].rsplit("####", 1)[1].strip().replace(",", "")
-        prompt = row["question"].strip() + GSM8K_FORMAT
-        documents.append(
-            {"id": f"gsm8k-{number:04d}", "family": "gsm8k", "prompt": prompt, "gold": json.dumps({"answer": gold})}
-        )
-    return _dataset(documents)
+    return {**math.LOADERS, **planbench.LOADERS, **instructions.LOADERS}
 
 
-def _read_checked(folder: Path, name: str, sha256: str) -> list[dict[str, Any]]:
-    path = next((p for p in (folder / name, folder / Path(name).name) if p.exists()), None)
-    if path is None:
-        raise DataError(f"{folder / name}: no such file; --data-dir must hold {name}")
-    data = path.read_bytes()
-    if hashlib.sha256(data).hexdigest() != sha256:
-        raise DataError(f"{path}: not the published file (sha256 differs); scores on it would not be comparable")
-    return [json.loads(line) for line in data.decode().splitlines()]
+def embedded(family: str, **settings: Any) -> dict[str, Any]:
+    """Documents of an embedded family, for lm-eval. Metadata meant for other tasks is ignored."""
+    return _dataset(documents(family, **settings))
+
+
+def benchmark(task: str, data_dir: str | None = None, **_: Any) -> dict[str, Any]:
+    """Documents of a published benchmark, for lm-eval."""
+    return _dataset(documents(task, data_dir))
+
+
+def letters(count: int = 200, **settings: Any) -> dict[str, Any]:
+    return _dataset(documents("letter_count", count=count, **settings))
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:

@@ -13,7 +13,14 @@ from typing import Any
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
-}
+    "paper": (
+        "gsm8k", "math500", "aime", "blocksworld", "ifeval", "multi_if_en", "multi_if_zh", "multi_if_other",
+    ),
+    "quick": ("gsm8k", "blocksworld", "ifeval"),
+}  # fmt: skip
+
+# Our tasks carry this prefix for lm-eval, whose own tasks have the plain names; users leave it out.
+PREFIX = "harness_"
 
 
 class UnknownTask(ValueError):
@@ -22,12 +29,15 @@ class UnknownTask(ValueError):
 
 @dataclass(frozen=True)
 class Task:
+    """``name`` is what users type, ``lm_eval_name`` what the task file says; lm-eval's own tasks have no ``file``."""
+
     name: str
+    lm_eval_name: str
     group: str
     title: str
     source: str
     items: str
-    file: Path
+    file: Path | None
 
 
 def shipped_tasks() -> Path:
@@ -53,7 +63,8 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
             if "task" in entry:
                 about = (entry.get("metadata") or {}).get("harness") or {}
                 task = Task(
-                    name=str(entry["task"]),
+                    name=str(entry["task"]).removeprefix(PREFIX),
+                    lm_eval_name=str(entry["task"]),
                     group=file.parent.name,
                     title=str(about.get("title", "")),
                     source=str(about.get("source", "")),
@@ -78,8 +89,11 @@ def _read(file: Path) -> dict[str, Any]:
     return data if isinstance(data, dict) else {}
 
 
-def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = ()) -> list[Task]:
-    """The tasks asked for, in order and without repeats. Raises UnknownTask naming the nearest valid name."""
+def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:
+    """The tasks asked for, in order and without repeats. Raises UnknownTask naming the nearest valid name.
+
+    ``foreign``: names that are not ours are looked up among lm-eval's own tasks (which takes seconds).
+    """
     known = tasks(extra)
     wanted = list(names)
     if suite is not None:
@@ -88,10 +102,26 @@ def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = ()) 
         wanted += SUITES[suite]
     if not wanted:
         raise UnknownTask("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
+    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in wanted))
     for name in wanted:
         if name not in known:
-            raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
-    return [known[name] for name in dict.fromkeys(wanted)]
+            if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
+                raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
+            known[name] = Task(name, name, "lm_eval", "", "lm-eval", "", None)
+    return [known[name] for name in wanted]
+
+
+def _in_lm_eval(name: str) -> bool:
+    """Whether lm-eval has a task file of this name, by a search of its files: its own index takes half a minute."""
+    import importlib.util
+    import re
+
+    spec = importlib.util.find_spec("lm_eval")
+    if spec is None or spec.origin is None or not re.fullmatch(r"[\w.-]+", name):
+        return False
+    pattern = re.compile(rf"^task:\s*['\"]?{re.escape(name)}['\"]?\s*$", re.MULTILINE)
+    folder = Path(spec.origin).parent / "tasks"
+    return any(pattern.search(file.read_text(errors="replace")) for file in folder.rglob("*.yaml"))
 
 
 def nearest(name: str, known: Any) -> str:

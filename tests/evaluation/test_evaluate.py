@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness.evaluation.bridge import Decoding
-from harness.evaluation.evaluate import evaluate, load_samples
+from harness.evaluation.evaluate import evaluate
+from harness.evaluation.plan import Decoding, EvalPlan, load_samples
 from harness.models.hf import HFCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
@@ -21,9 +21,8 @@ def completer(student):
 
 def run(completer, folder, **settings):
     decoding = Decoding(max_tokens=150, **settings)
-    return evaluate(
-        completer, completer.tokenizer, select([], "embedded"), decoding, folder, {"split": "dev", "count": 12}
-    )
+    plan = EvalPlan(select([], "embedded"), decoding, settings={"split": "dev", "count": 12})
+    return evaluate(completer, completer.tokenizer, plan, folder)
 
 
 def test_run_resume_and_agreement_with_lm_eval(completer, tmp_path):
@@ -52,8 +51,6 @@ def test_run_resume_and_agreement_with_lm_eval(completer, tmp_path):
 
 
 def test_prompts_through_lm_eval_are_the_chat_template_with_one_bos(completer, tmp_path):
-    import hashlib  # noqa: F401
-
     from harness.models.base import seed_of
 
     run(completer, tmp_path / "r")
@@ -74,15 +71,3 @@ def test_registry():
         select([], "embeded")
     with pytest.raises(UnknownTask, match="no tasks named"):
         select([], None)
-
-
-def test_gsm8k_reads_the_real_file_and_refuses_another(completer, shared_data, tmp_path):
-    from harness.problems.load import DataError, gsm8k
-
-    assert len(gsm8k(str(shared_data))["test"]) == 1319
-    with pytest.raises(DataError, match="no such file"):
-        gsm8k(str(tmp_path))
-    (tmp_path / "gsm8k").mkdir()
-    (tmp_path / "gsm8k" / "test.jsonl").write_text('{"question": "1+1?", "answer": "#### 2"}\n')
-    with pytest.raises(DataError, match="sha256"):
-        gsm8k(str(tmp_path))

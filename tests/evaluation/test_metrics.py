@@ -6,13 +6,15 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evaluation.metrics import LOOP_COPIES, LOOP_TOKENS, of_response, reflection_words, row, suffix_loop
+from harness.evaluation.metrics import LOOP_COPIES, LOOP_TOKENS, of_response, reflection_words, suffix_loop
+from harness.evaluation.rows import row
+from harness.grading.thinking import split
 from harness.records import Grade, Sample
 
 
-def sample(verdict="correct", thinking=10, finish="stop", loop=0, words=0, task="t") -> Sample:
+def sample(verdict="correct", thinking=10, finish="stop", loop=0, words=0, task="t", item="p", index=0):
     return Sample(
-        key="k", task=task, problem_id="p", index=0, seed=0, prompt_ids_hash="h", text="", token_ids=[], finish=finish,
+        key="k", task=task, problem_id=item, index=index, seed=0, prompt_ids_hash="h", text="", token_ids=[], finish=finish,
         thinking_tokens=thinking, answer_tokens=1, grade=Grade(verdict=verdict, reason="r"),
         metrics={"reflection_words": words, "loop_period": loop, "loop_copies": loop},
     )  # fmt: skip
@@ -54,14 +56,17 @@ def test_a_counted_list_is_no_loop_but_a_long_repetition_is():
 def test_of_response_counts_tokens_of_both_parts(tokenizer):
     text = "<think><thinking>7 + 5 = 12.</thinking></think>The answer is \\boxed{12}."
     ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
-    found = of_response(text, ids, tokenizer)
+    found = of_response(split(text), "correct", "stop", tokenizer, ids)
     assert found["thinking_tokens"] + found["answer_tokens"] + 3 == len(ids)  # <think>, </think>, end of turn
 
 
 def test_row_adds_up():
     verdicts = ["correct"] * 5 + ["wrong"] * 3 + ["no_answer"] + ["unfinished"] * 4 + ["grader_timeout", "infra_error"]
     figures = row(
-        [sample(v, thinking=i, finish="length" if v == "unfinished" else "stop") for i, v in enumerate(verdicts)]
+        [
+            sample(v, thinking=i, finish="length" if v == "unfinished" else "stop", item=str(i))
+            for i, v in enumerate(verdicts)
+        ]
     )
     assert figures["n"] == 15
     assert figures["accuracy"] == pytest.approx(5 / 15)

@@ -8,7 +8,7 @@ from hypothesis import strategies as st
 
 from harness.grading.thinking import split
 
-plain = st.text(alphabet=st.characters(exclude_characters="<>"))
+plain = st.text(alphabet=st.characters(exclude_characters="<>`"))
 
 
 @pytest.mark.parametrize(
@@ -22,6 +22,10 @@ plain = st.text(alphabet=st.characters(exclude_characters="<>"))
         ("maybe 3", True, "unclosed", "maybe 3", ""),
         ("<think>a</think>b<think>c", False, "unclosed", "c", ""),
         ("<think>a</think>b</think>c", False, "closed", "a</think>b", "c"),
+        ("<think>a<think>b</think>c", False, "closed", "a<think>b", "c"),
+        ("<think>a</think>write `<think>` first", False, "closed", "a", "write `<think>` first"),
+        ("<think>a `</think>` is", False, "unclosed", "a `</think>` is", ""),
+        ("<think>a```</think>```b```", False, "closed", "a```", "```b```"),
     ],
 )
 def test_states(text, prefilled, state, thinking, answer):

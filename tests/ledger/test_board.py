@@ -36,8 +36,8 @@ def test_seeds_are_averaged_and_the_interval_counts_items():
     cell = table.cells["+dpo", "mini_math"]
     assert cell.figures["accuracy"] == pytest.approx(28 / 40)
     assert (cell.figures["n"], cell.figures["seeds"]) == (40, 2)
-    assert cell.difference["difference"] == pytest.approx(8 / 40)
-    assert cell.difference["low"] < 0.2 < cell.difference["high"]
+    assert cell.difference.difference == pytest.approx(8 / 40)
+    assert cell.difference.low < 0.2 < cell.difference.high
     assert table.cells["sft", "mini_math"].difference is None
     low, high = cell.figures["low"], cell.figures["high"]
     assert high - low > 0.25  # 40 items, not 80 samples

@@ -89,7 +89,7 @@ def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer
     [((200, "<html>"), "not JSON"), ((200, {"error": "?"}), "no choices"), ((404, "nope"), "HTTP 404")],
 )
 def test_what_is_no_completions_server_is_named(server, tokenizer, monkeypatch, reply, message):
-    server.script = [reply]
+    server.script = [reply] * 3
     with pytest.raises(ModelError, match=message):
         complete(server, tokenizer, monkeypatch)
 

@@ -1,0 +1,79 @@
+"""``harness check``: what must hold before a model is loaded."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
+
+
+def register(app: typer.Typer) -> None:
+    app.command("check")(check)
+
+
+def check(
+    tasks: Tasks = "",
+    suite: Suite = None,
+    model: Annotated[
+        str | None, typer.Option(help="Check prompts with this model's tokenizer; its weights are not loaded.")
+    ] = None,
+    max_tokens: Annotated[int, typer.Option(min=1, help="Budget that must fit the context.")] = 512,
+    chat_template: Annotated[bool, typer.Option(help="Use the tokenizer's chat template.")] = True,
+    thinking: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
+    think_tags: Annotated[str | None, typer.Option(help="OPEN,CLOSE.")] = None,
+    limit: Annotated[int | None, typer.Option(min=1, help="Only the first N gold answers of each task.")] = None,
+    data_dir: DataDir = None,
+    task_path: TaskPath = None,
+    store: Store = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Grade every gold answer through the real graders, and look at libraries, prompts, context and output.
+
+    Exit 0: all holds. Exit 1: something fails. Exit 3: something could not be looked at (no data here).
+    """
+    from harness.cli import options
+    from harness.cli.tables import Findings
+    from harness.evaluation import preflight
+    from harness.evaluation.plan import nltk_data
+    from harness.grading.grade import Grader
+    from harness.models.prompts import Prompting
+    from harness.problems.load import is_ours
+    from harness.problems.registry import select
+
+    options.one_of("--thinking", thinking, ("auto", "on", "off"))
+    chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
+    settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
+    with Findings(as_json) as findings, Grader(2, nltk_data=nltk_data(settings)) as grader:
+        findings.take(preflight.dependencies())
+        findings.take(preflight.writable(store))
+        for task in chosen:
+            if is_ours(task):
+                findings.take(preflight.gold_answers(task, settings, grader, limit, findings.report(task)))
+            else:
+                findings.take([preflight.Finding(task, "note", "a task of your own: run 'harness tasks show' on it")])
+        if model is not None:
+            tokenizer, context = _tokenizer(model)
+            prompting = Prompting(chat_template, None, thinking, options.tags(think_tags))
+            ours = [task for task in chosen if is_ours(task)]
+            findings.take(preflight.prompts(ours, settings, tokenizer, prompting, max_tokens, context))
+    raise typer.Exit(findings.code)
+
+
+def _tokenizer(model: str) -> tuple[Any, int]:
+    """Tokenizer and context length, from files only."""
+    from harness.models.base import ModelError
+    from harness.models.hf import load_tokenizer
+    from harness.models.shipped import resolve
+
+    path = resolve(model)
+    tokenizer = load_tokenizer(path)
+    from transformers import AutoConfig
+
+    try:
+        config = AutoConfig.from_pretrained(path)
+    except (OSError, ValueError) as error:
+        raise ModelError(f"{model}: no configuration could be loaded ({str(error).splitlines()[0][:150]})") from error
+    return tokenizer, int(getattr(config, "max_position_embeddings", 0) or 1 << 20)

@@ -1,0 +1,150 @@
+"""``harness compare``, ``gate`` and ``rescore``: what one run says about another."""
+
+from __future__ import annotations
+
+import json
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.options import DataDir, Json, RunName, Store
+
+
+def register(app: typer.Typer) -> None:
+    app.command("compare")(compare)
+    app.command("gate")(gate)
+    app.command("rescore")(rescore)
+
+
+def compare(
+    a: RunName,
+    b: RunName,
+    tasks: Annotated[str, typer.Option(help="Only these tasks; default: all that both have.")] = "",
+    flips: Annotated[int, typer.Option(min=0, help="Show this many flipped items a task.")] = 5,
+    store: Store = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Compare run A with run B on the same items: paired differences, flips, tokens, and what would settle it."""
+    from harness.cli import options, tables
+    from harness.evaluation.compare import NotComparable
+    from harness.evaluation.compare import compare as compared
+    from harness.ledger import runs
+
+    ours, theirs = runs.load(store, a), runs.load(store, b)
+    named = options.names(tasks) or [task for task in ours.tasks if task in theirs.tasks]
+    if not named:
+        raise NotComparable(f"no task in both runs: {', '.join(ours.tasks)} against {', '.join(theirs.tasks)}")
+    notes = _differences(ours.manifest, theirs.manifest)
+    left_out = sorted(set(ours.tasks) ^ set(theirs.tasks)) if not tasks else []
+    found = compared(ours.samples, theirs.samples, named)
+    if as_json:
+        rows = [one.as_dict() for one in found]
+        options.print_json({"a": ours.name, "b": theirs.name, "differences": notes, "tasks": rows})
+    else:
+        tables.comparison(ours, theirs, found, notes, left_out, flips)
+
+
+def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
+    """How the runs differ beyond their verdicts. Raises NotComparable when they were graded by other graders."""
+    from harness.evaluation.compare import NotComparable
+
+    if "grader" in a and "grader" in b and a["grader"] != b["grader"]:
+        odd = [name for name in a["grader"] if a["grader"][name] != b["grader"].get(name)]
+        raise NotComparable(
+            f"graded by different graders ({', '.join(odd)}); run 'harness rescore' on the older run first"
+        )
+    names = ("model", "model_digest", "backend", "decoding", "prompting", "prompt_ids_hash", "packages", "machine")
+    return [f"{n}: {a[n]} against {b[n]}" for n in names if n in a and n in b and a[n] != b[n]]
+
+
+def gate(
+    run: RunName,
+    baseline: Annotated[Path, typer.Option(help="Baseline file.")],
+    update: Annotated[bool, typer.Option("--update", help="Write the run as the new baseline; no test.")] = False,
+    tasks: Annotated[str, typer.Option(help="Only these tasks; default: all of the baseline.")] = "",
+    margin_accuracy: Annotated[float, typer.Option(min=0.0, help="Largest loss that counts as none.")] = 0.03,
+    margin_no_answer: Annotated[float, typer.Option(min=0.0, help="The same for the no-answer rate.")] = 0.03,
+    margin_tokens: Annotated[float, typer.Option(min=0.0, help="The same for tokens, as a share.")] = 0.10,
+    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
+    github: Annotated[bool, typer.Option("--github", help="Print GitHub annotations, too.")] = False,
+    store: Store = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """No worse than the baseline? Exit 0 pass, 1 regression, 4 inconclusive (with the items that would settle it)."""
+    from harness.cli import options, tables
+    from harness.evaluation import gate as gating
+    from harness.evaluation.compare import NotComparable
+    from harness.journal import write_whole
+    from harness.ledger import reports, runs
+
+    found = runs.load(store, run)
+    if update:
+        write_whole(baseline, json.dumps(gating.baseline(found.samples, found.manifest), separators=(",", ":")) + "\n")
+        print(f"{baseline}: baseline of {found.name} with {', '.join(found.tasks)}")
+        return
+    try:
+        against = json.loads(baseline.read_text())
+    except FileNotFoundError:
+        raise NotComparable(f"{baseline}: no such file; write it with --update") from None
+    except ValueError as error:
+        raise NotComparable(f"{baseline}: not JSON ({error})") from None
+    if not isinstance(against, dict):
+        raise NotComparable(f"{baseline}: not a baseline file; write one with --update")
+    theirs = (against.get("manifest") or {}).get("grader")
+    if theirs and found.manifest.get("grader") and theirs != found.manifest["grader"]:
+        options.complain("note: the baseline was graded by another version of the graders")
+    margins = gating.Margins(margin_accuracy, margin_no_answer, margin_tokens)
+    verdict = gating.gate(found.samples, against, margins, options.names(tasks))
+    if junit is not None:
+        write_whole(junit, reports.junit(verdict, found.name))
+    if as_json:
+        options.print_json({"run": found.name, **verdict.as_dict()})
+    else:
+        tables.gate_table(found.name, baseline, verdict)
+    if github:
+        print("\n".join(reports.github(verdict)))
+    raise typer.Exit(gating.EXIT_CODES[verdict.outcome])
+
+
+def rescore(
+    run: RunName,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the flips, change nothing.")] = False,
+    flips: Annotated[int, typer.Option(min=0, help="Show this many flips.")] = 20,
+    data_dir: DataDir = None,
+    store: Store = Path("runs"),
+    as_json: Json = False,
+) -> None:
+    """Grade a stored run again with today's graders and list the verdicts that flip."""
+    from dataclasses import asdict
+
+    from harness.cli import options, tables
+    from harness.evaluation.plan import nltk_data
+    from harness.grading.grade import Grader
+    from harness.ledger import rescore as rescoring
+    from harness.ledger import runs
+
+    found = runs.load(store, run)
+    settings = {} if data_dir is None else {"data_dir": str(data_dir)}
+    with Grader(2, nltk_data=nltk_data(settings)) as grader:
+        samples, flipped = rescoring.rescore(found, grader, _tokenizer(found.manifest))
+    if not dry_run:
+        rescoring.keep(found, samples)
+    if as_json:
+        rows = [asdict(flip) for flip in flipped]
+        options.print_json({"run": found.name, "samples": len(samples), "flips": rows, "kept": not dry_run})
+    else:
+        tables.flips(found.name, len(samples), flipped, flips, dry_run)
+
+
+def _tokenizer(manifest: dict[str, Any]) -> Any:
+    """The run's tokenizer, if it is still where it was; without it lengths stay as they were."""
+    from harness.models.base import ModelError
+    from harness.models.hf import load_tokenizer
+    from harness.models.shipped import resolve
+
+    name = "shipped:student" if manifest.get("backend") == "mock" else str(manifest.get("model", ""))
+    try:
+        return load_tokenizer(resolve(name))
+    except ModelError:
+        return None

@@ -1,0 +1,90 @@
+"""``harness score``: grade responses that were generated elsewhere."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Annotated, Any
+
+import typer
+
+from harness.cli.options import DataDir, Json
+
+
+def register(app: typer.Typer) -> None:
+    app.command("score")(score)
+
+
+def score(
+    responses: Annotated[Path, typer.Option(help="JSONL with 'id' (or 'key', or 'prompt') and 'response'.")],
+    task: Annotated[str | None, typer.Option(help="The task whose problems were answered.")] = None,
+    grader: Annotated[
+        str | None, typer.Option(help="Instead of a task: rows carry 'gold'; number, math, plan or instructions.")
+    ] = None,
+    out: Annotated[Path | None, typer.Option(help="Write one verdict row per input row here.")] = None,
+    metrics: Annotated[bool, typer.Option("--metrics", help="Over-thinking metrics in every row, too.")] = False,
+    form: Annotated[str, typer.Option("--from", help="Whose file it is: jsonl, lm-eval or inspect.")] = "jsonl",
+    think_tags: Annotated[str | None, typer.Option(help="OPEN,CLOSE; default <think>,</think>.")] = None,
+    prefilled: Annotated[
+        bool, typer.Option("--prefilled", help="The prompts opened the think block, so responses start inside it.")
+    ] = False,
+    tokenizer: Annotated[
+        str | None, typer.Option(help="Count in this tokenizer's tokens; default: words and marks.")
+    ] = None,
+    workers: Annotated[int, typer.Option(min=1, help="Grading processes.")] = 2,
+    data_dir: DataDir = None,
+    as_json: Json = False,
+) -> None:
+    """Grade responses generated elsewhere; the same graders, splitter and metrics as 'eval'."""
+    from harness.cli import options
+    from harness.cli.tables import score_table
+    from harness.evaluation import score as scoring
+    from harness.evaluation.plan import nltk_data
+    from harness.evaluation.rows import row
+    from harness.grading.grade import KINDS, Grader
+    from harness.grading.thinking import THINK_TAGS
+    from harness.journal import write_rows
+
+    options.one_of("--from", form, scoring.FORMATS)
+    if (task is None) == (grader is None):
+        raise options.Usage("score needs either --task NAME or --grader KIND")
+    rows = scoring.read_responses(responses, form)
+    if not rows:
+        raise scoring.BadResponses(f"{responses}: holds no rows")
+    settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
+    if task is not None:
+        found = scoring.match(rows, _documents(task, settings), responses)
+    else:
+        found = scoring.own_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
+    counter = None
+    if tokenizer is not None:
+        from harness.models.hf import load_tokenizer
+        from harness.models.shipped import resolve
+
+        counter = load_tokenizer(resolve(tokenizer))
+    how = scoring.Scoring(options.tags(think_tags) or THINK_TAGS, prefilled, metrics, counter)
+    with Grader(workers, nltk_data=nltk_data(settings)) as pool:
+        samples = scoring.score(found, pool, how, 2 * workers)
+    if out is not None:
+        write_rows(out, (scoring.output_row(sample, metrics) for sample in samples))
+    figures = row(samples)
+    strangers = sum(response.document is None for response in found)
+    if strangers:
+        options.complain(
+            f"{strangers} of {len(found)} rows fit no problem of {task}; they count as failed, the first is row "
+            f"{next(r.number for r in found if r.document is None)}"
+        )
+    if as_json:
+        options.print_json({"task": task or grader, "out": None if out is None else str(out), **figures})
+    else:
+        score_table(task or str(grader), figures, samples, out, how.metrics)
+
+
+def _documents(task: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    from harness.problems.load import documents, is_ours
+    from harness.problems.registry import UnknownTask, nearest, tasks
+
+    name = task.removeprefix("harness_")
+    if not is_ours(name):
+        raise UnknownTask(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
+    # The embedded families are endless: their rows are the suite's, with as many problems as a run may have had.
+    return documents(name, **settings)

@@ -1,0 +1,147 @@
+"""What must hold before a model is loaded: data, gold answers, prompts, context, output. Takes seconds."""
+
+from __future__ import annotations
+
+import json
+import random
+import time
+from collections.abc import Callable, Iterable
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.grading.grade import Grader, GraderBroken, kind_of
+
+Status = Literal["ok", "failed", "missing", "note"]
+
+
+@dataclass(frozen=True)
+class Finding:
+    """One line of a check. ``missing``: could not be looked at, which is no pass."""
+
+    what: str
+    status: Status
+    text: str
+
+
+def dependencies() -> Iterable[Finding]:
+    """Libraries without which a run fails, by their versions."""
+    from harness.grading.version import grader_version
+
+    versions = grader_version()
+    absent = [name for name, version in versions.items() if version == "missing"]
+    if absent:
+        yield Finding("libraries", "failed", f"not installed: {', '.join(absent)}")
+    else:
+        named = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "code")
+        yield Finding("libraries", "ok", named)
+
+
+def writable(store: Path) -> Iterable[Finding]:
+    try:
+        store.mkdir(parents=True, exist_ok=True)
+        probe = store / ".probe"
+        probe.write_text("writable")
+        probe.unlink()
+    except OSError as error:
+        yield Finding("output", "failed", f"{store} cannot be written ({error.strerror}); choose another --store")
+    else:
+        yield Finding("output", "ok", f"{store} can be written")
+
+
+def gold_answers(
+    task: str, settings: dict[str, Any], grader: Grader, limit: int | None = None,
+    report: Callable[[int, int], None] = lambda done, total: None,
+) -> Iterable[Finding]:  # fmt: skip
+    """Every gold answer through the real grader. Instructions have no gold answers: their checkers are run instead."""
+    from harness.problems.load import DataError, documents
+
+    started = time.monotonic()
+    try:
+        found = documents(task, **settings)[:limit]
+        kind = kind_of(found[0]["family"])
+    except DataError as error:
+        yield Finding(task, "missing", str(error))
+        return
+    wrong: list[str] = []
+    graded = 0
+    try:
+        for number, document in enumerate(found, 1):
+            gold = json.loads(document["gold"])
+            text = reference(document, gold, kind)
+            if text is not None:
+                graded += 1
+                grade = grader.grade(document["family"], gold, text)
+                good = grade.verdict in ("correct", "wrong") if kind == "instructions" else grade.correct
+                if not good:
+                    wrong.append(f"{document['id']}: {grade.verdict}, {grade.reason}")
+            report(number, len(found))
+    except GraderBroken as error:
+        yield Finding(task, "failed", str(error))
+        return
+    seconds = time.monotonic() - started
+    what = "checkers ran" if kind == "instructions" else "gold answers correct"
+    text = f"{graded - len(wrong)}/{graded} {what} in {seconds:.1f} s"
+    if graded < len(found):
+        text += f"; {len(found) - graded} without a reference"
+    if wrong:
+        yield Finding(task, "failed", f"{text}; first: {wrong[0]}")
+    else:
+        yield Finding(task, "ok" if graded else "note", text)
+
+
+def reference(document: dict[str, Any], gold: dict[str, Any], kind: str) -> str | None:
+    """A right response of a problem, where its data set has one; for instructions any text, to run the checkers on."""
+    if kind == "instructions" and "spec" not in gold:
+        return "A plain first sentence. And a second one."
+    if "reference" in gold:
+        made = gold["reference"]
+        return made if isinstance(made, str) else "\n".join(made) or None
+    from harness.problems.embedded import FAMILIES, worked
+    from harness.records import Problem
+    from harness.thoughts import render
+
+    if document["family"] not in FAMILIES:
+        return None
+    problem = Problem(id=document["id"], family=document["family"], prompt=document["prompt"], gold=gold)
+    return render(worked.chain(problem, random.Random(0), worked.Style(fault=0.0)))
+
+
+def prompts(
+    tasks: Iterable[str], settings: dict[str, Any], tokenizer: Any, prompting: Any, max_tokens: int, context: int
+) -> Iterable[Finding]:
+    """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
+    from harness.models.base import ModelError
+    from harness.models.prompts import encode, is_prefilled, render, think_tags, uses_chat
+    from harness.problems.load import DataError, documents
+
+    chat = uses_chat(tokenizer, prompting)
+    yield Finding("template", "ok", "the tokenizer's chat template" if chat else "none: the bare prompt")
+    tags = think_tags(tokenizer, prompting)
+    system = [{"role": "system", "content": prompting.system}] if prompting.system else []
+    for task in tasks:
+        try:
+            asked = [document["prompt"] for document in documents(task, **settings)]
+        except DataError:
+            continue  # the gold answers say so
+        try:
+            texts = [
+                render(tokenizer, [*system, {"role": "user", "content": text}], prompting) if chat else text
+                for text in asked
+            ]
+            ids = [encode(tokenizer, text, chat) for text in texts]
+        except ModelError as error:
+            yield Finding(f"{task} prompts", "failed", str(error))
+            continue
+        bos = tokenizer.bos_token_id
+        starts = "no BOS token in this tokenizer" if bos is None else f"{int(ids[0][:1] == (bos,))} BOS"
+        opened = "opened by the prompt" if is_prefilled(texts[0], tags) else "opened by the model"
+        longest = max(map(len, ids))
+        text = f"{starts}; {' '.join(tags)} {opened}; up to {longest} tokens"
+        if longest + max_tokens > context:
+            yield Finding(
+                f"{task} prompts", "failed",
+                f"{text}, plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens",
+            )  # fmt: skip
+        else:
+            yield Finding(f"{task} prompts", "ok", f"{text} of {context}")

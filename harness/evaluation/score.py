@@ -1,0 +1,232 @@
+"""Grading responses that were generated elsewhere: which problem each answers, its verdict, its metrics."""
+
+from __future__ import annotations
+
+import json
+import zipfile
+from collections.abc import Iterator, Mapping, Sequence
+from concurrent.futures import ThreadPoolExecutor
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.evaluation.metrics import of_response, stated_text
+from harness.grading.grade import Grader
+from harness.grading.thinking import THINK_TAGS, Tags, split
+from harness.records import Finish, Grade, Sample
+
+
+class BadResponses(ValueError):
+    """A file of responses cannot be used; the message says where and how to mend it."""
+
+
+@dataclass(frozen=True)
+class Response:
+    """One response with the problem it answers; ``document`` None: no problem of the task fits it."""
+
+    number: int
+    ident: str
+    text: str | None
+    finish: Finish
+    document: Mapping[str, Any] | None
+
+
+FORMATS = ("jsonl", "lm-eval", "inspect")
+
+
+def read_responses(path: Path, form: str = "jsonl") -> list[dict[str, Any]]:
+    """Rows of a file of responses: our JSONL, lm-eval's sample log, or Inspect's log (.eval or .json).
+
+    Raises BadResponses with the line of the first row that cannot be read.
+    """
+    if not path.is_file():
+        raise BadResponses(f"{path}: no such file")
+    if form == "inspect":
+        return [_from_inspect(sample) for sample in _inspect_samples(path)]
+    rows = list(_json_lines(path))
+    if form != "lm-eval":
+        return [row for _, row in rows]
+    seen: set[Any] = set()
+    out = []
+    for number, row in rows:
+        try:
+            # With several filters lm-eval logs every sample once for each.
+            if (place := row["doc_id"]) not in seen:
+                seen.add(place)
+                out.append({"number": place, "doc": row["doc"], "response": row["resps"][0][0]})
+        except (KeyError, IndexError, TypeError):
+            raise BadResponses(
+                f"{path}:{number}: not a row of lm-eval's sample log (no doc, doc_id or resps)"
+            ) from None
+    return out
+
+
+def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+    with path.open(encoding="utf-8", errors="replace") as file:
+        for number, line in enumerate(file, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line)
+            except (ValueError, RecursionError) as error:
+                raise BadResponses(f"{path}:{number}: not JSON ({str(error)[:80]})") from None
+            if not isinstance(row, dict):
+                raise BadResponses(f"{path}:{number}: a row is an object with 'id' (or 'prompt') and 'response'")
+            yield number, row
+
+
+def _inspect_samples(path: Path) -> list[dict[str, Any]]:
+    try:
+        if zipfile.is_zipfile(path):
+            with zipfile.ZipFile(path) as archive:
+                names = sorted(n for n in archive.namelist() if n.startswith("samples/") and n.endswith(".json"))
+                return [json.loads(archive.read(name)) for name in names]
+        return list(json.loads(path.read_text())["samples"])
+    except (KeyError, ValueError, TypeError, zipfile.BadZipFile) as error:
+        raise BadResponses(f"{path}: not an Inspect log with samples ({type(error).__name__})") from None
+
+
+def _from_inspect(sample: Mapping[str, Any]) -> dict[str, Any]:
+    choices = (sample.get("output") or {}).get("choices") or [{}]
+    content = (choices[0].get("message") or {}).get("content", "")
+    if isinstance(content, list):  # reasoning and text in parts of their own
+        thoughts = "".join(str(part.get("reasoning", "")) for part in content if part.get("type") == "reasoning")
+        text = "".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
+        content = f"<think>{thoughts}</think>{text}" if thoughts else text
+    question = sample.get("input", "")
+    if isinstance(question, list):
+        question = next((str(m.get("content", "")) for m in reversed(question) if m.get("role") == "user"), "")
+    cut = choices[0].get("stop_reason") in ("max_tokens", "model_length")
+    return {
+        "id": str(sample.get("id", "")), "prompt": question, "response": content, "gold": sample.get("target"),
+        "finish": "length" if cut else "stop",
+    }  # fmt: skip
+
+
+_NAMES = ("id", "key", "instance_id", "unique_id", "native_id")
+_TEXTS = ("prompt", "question", "problem", "query", "source")
+
+
+def match(rows: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, Any]], path: Path) -> list[Response]:
+    """Each row with its problem: by id or the data set's own id, else by prompt or question, else by number from 0.
+
+    Raises BadResponses for a row without a response.
+    """
+    by_name: dict[str, Mapping[str, Any]] = {}
+    for name in ("native_id", "id"):
+        by_name |= {str(document[name]): document for document in documents if document.get(name)}
+    by_text = {_spaceless(document[name]): document for name in ("source", "prompt") for document in documents}
+    by_number = {str(i): document for i, document in enumerate(documents)}
+    out = []
+    for number, row in enumerate(rows, 1):
+        inner = row.get("doc")
+        fields = {**row, **inner} if isinstance(inner, dict) else row
+        names = [str(fields[n]) for n in _NAMES if n in fields]
+        found = next((by_name[n] for n in names if n in by_name), None)
+        if found is None:
+            found = next((by_text[k] for k in (_spaceless(fields.get(n)) for n in _TEXTS) if k and k in by_text), None)
+        if found is None and not any(fields.get(n) for n in _TEXTS):
+            found = next((by_number[n] for n in [*names, str(row.get("number"))] if n in by_number), None)
+        out.append(Response(number, _ident(fields, number), _response_text(row, path, number), _finish(row), found))
+    return out
+
+
+def own_gold(rows: Sequence[Mapping[str, Any]], grader: str, path: Path) -> list[Response]:
+    """Rows that carry their own gold answer, for the grader named. Raises BadResponses for one without."""
+    out = []
+    for number, row in enumerate(rows, 1):
+        gold = row.get("gold")
+        if grader == "instructions" and gold is None and "instruction_id_list" in row:
+            gold = {key: row.get(key) for key in ("instruction_id_list", "kwargs", "prompt")}
+        if gold is None:
+            raise BadResponses(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
+        if not isinstance(gold, dict):
+            gold = {"answer": str(gold)}
+        needed = {
+            "plan": ({"domain", "problem"}, {"init", "goal"}, {"facts", "goals", "objects"}),
+            "instructions": ({"instruction_id_list", "kwargs"},),
+        }.get(grader, ({"answer"},))
+        if not any(names <= set(gold) for names in needed):
+            wanted = " or ".join(" and ".join(sorted(names)) for names in needed)
+            raise BadResponses(f"{path}:{number}: the gold of a {grader} grader has {wanted}")
+        document = {"family": grader, "gold": json.dumps(gold)}
+        text = _response_text(row, path, number)
+        out.append(Response(number, _ident(row, number), text, _finish(row), document))
+    return out
+
+
+def _spaceless(text: Any) -> str:
+    return " ".join(text.split()) if isinstance(text, str) else ""
+
+
+def _response_text(row: Mapping[str, Any], path: Path, number: int) -> str | None:
+    for name in ("response", "output", "completion", "generation"):
+        if name in row:
+            value = row[name]
+            if value is None or isinstance(value, str):
+                return value
+            if isinstance(value, list) and len(value) == 1 and isinstance(value[0], str):
+                return value[0]
+            raise BadResponses(f"{path}:{number}: '{name}' is no text")
+    raise BadResponses(f"{path}:{number}: no 'response'")
+
+
+def _ident(row: Mapping[str, Any], number: int) -> str:
+    return next((str(row[name]) for name in _NAMES if row.get(name) not in (None, "")), str(number - 1))
+
+
+def _finish(row: Mapping[str, Any]) -> Finish:
+    told = row.get("finish_reason", row.get("finish", "stop"))
+    return told if told in ("length", "context", "error") else "stop"
+
+
+@dataclass(frozen=True)
+class Scoring:
+    """How responses are read. ``prefilled``: their prompts opened the think block."""
+
+    tags: Tags = THINK_TAGS
+    prefilled: bool = False
+    metrics: bool = False
+    tokenizer: Any = None
+
+
+def score(responses: Sequence[Response], grader: Grader, how: Scoring = Scoring(), threads: int = 4) -> list[Sample]:
+    """Verdict and metrics of every response, in order. A response without a problem gets ``infra_error``."""
+    with ThreadPoolExecutor(threads) as pool:
+        return list(pool.map(lambda response: _one(response, grader, how), responses))
+
+
+def _one(response: Response, grader: Grader, how: Scoring) -> Sample:
+    text = response.text or ""
+    parts = split(text, how.tags, how.prefilled)
+    statements: Any = ()
+    if response.document is None:
+        reason = "no problem of the task has this id or prompt"
+        grade = Grade(verdict="infra_error", reason=reason, think_state=parts.state)
+    else:
+        gold, family = json.loads(response.document["gold"]), response.document["family"]
+        grade = grader.grade(family, gold, text, response.finish, how.prefilled, how.tags)
+        if response.text is None and grade.verdict == "no_answer":
+            grade = grade.model_copy(update={"reason": "the response is null"})
+        if how.metrics:
+            statements = grader.statements(family, gold, stated_text(parts))
+    measured = of_response(parts, grade.verdict, response.finish, how.tokenizer, None, statements)
+    return Sample(
+        key="", task="score", problem_id=response.ident, index=response.number, seed=0, prompt_ids_hash="", text=text,
+        token_ids=[], finish=response.finish, thinking_tokens=measured.pop("thinking_tokens"),
+        answer_tokens=measured.pop("answer_tokens"), grade=grade, prefilled=how.prefilled, metrics=measured,
+    )  # fmt: skip
+
+
+def output_row(sample: Sample, metrics: bool) -> dict[str, Any]:
+    """The row of the output file: id, grade, answer, reason, think_state, seconds; strict and loose, or the plan."""
+    grade = sample.grade
+    out: dict[str, Any] = {
+        "id": sample.problem_id, "grade": grade.verdict, "answer": grade.answer, "reason": grade.reason,
+        "think_state": grade.think_state, "seconds": grade.seconds,
+    }  # fmt: skip
+    out |= grade.details
+    if metrics:
+        extra = {"thinking_tokens": sample.thinking_tokens, "answer_tokens": sample.answer_tokens, **sample.metrics}
+        out["metrics"] = extra
+    return out

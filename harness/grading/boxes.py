@@ -1,0 +1,79 @@
+"""Where a response states its answer: last box, ``####``, a sentence that says so. Linear in the length of the text."""
+
+from __future__ import annotations
+
+import re
+
+LONGEST = 20_000
+
+_BOX = re.compile(r"\\(?:boxed|fbox)\s*")
+_BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$.,]{1,40})")
+_SENTENCE = re.compile(r"\banswer\b[^.\n:=]{0,40}?(?:\bis\b|:|=)\s*\**\s*:?\s*", re.IGNORECASE)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+
+
+def boxes(text: str) -> list[tuple[int, int]]:
+    """(start, end) of the content of every balanced box, by start. One pass with a stack of open braces."""
+    starts = {m.end() for m in _BOX.finditer(text)}
+    if not starts:
+        return []
+    found: list[tuple[int, int]] = []
+    open_braces: list[int] = []
+    at = 0
+    while at < len(text):
+        char = text[at]
+        if char == "\\":
+            at += 1 if at + 1 < len(text) and text[at + 1].isalpha() else 2
+            continue
+        if char == "{":
+            open_braces.append(at)
+        elif char == "}" and open_braces:
+            opened = open_braces.pop()
+            if opened in starts:
+                found.append((opened + 1, at))
+        at += 1
+    return sorted(found)
+
+
+def last_box(text: str) -> str | None:
+    """Content of the last balanced ``\\boxed{...}`` (or ``\\boxed 5``); None when there is none."""
+    found = boxes(text)
+    if found:
+        start, end = found[-1]
+        return text[start:end]
+    bare = _BARE_BOX.findall(text)
+    return str(bare[-1]) if bare else None
+
+
+def marked(text: str) -> str | None:
+    """The answer that the text marks as its answer; None when it marks none. Only the last 20,000 characters count."""
+    text = text[-LONGEST:]
+    box = last_box(text)
+    if box is not None:
+        return box.strip()
+    if "####" in text:
+        return text.rsplit("####", 1)[1].strip().split("\n")[0].strip()
+    return _sentence(text)
+
+
+def _sentence(text: str) -> str | None:
+    """What follows the last "the answer is": an expression between dollars, or the rest of the sentence."""
+    ends = [m.end() for m in _SENTENCE.finditer(text)]
+    for end in reversed(ends):
+        rest = text[end : end + 300].split("\n")[0]
+        math = _MATH.match(rest)
+        if math:
+            return next(group for group in math.groups() if group is not None).strip()
+        stated = re.split(r"\.(?:\s|$)|;|\*\*|, (?:so|because|since|which)\b", rest)[0].strip(" *`\"'")
+        if stated:
+            return stated
+    return None
+
+
+def last_expression(text: str) -> str | None:
+    """The last expression between dollars of the last line that holds one; for answers that mark nothing."""
+    for line in reversed(text[-LONGEST:].strip().splitlines()[-3:]):
+        found = _MATH.findall(line)
+        if found:
+            return str(next(group for group in found[-1] if group)).strip()
+    return None

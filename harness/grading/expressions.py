@@ -1,0 +1,174 @@
+"""LaTeX answers: our extraction and limits, Math-Verify's equivalence (github.com/huggingface/Math-Verify).
+
+Runs in grading workers only: symbolic comparison can be arbitrarily slow. Nothing here evaluates text as Python: the
+strings that reach the parser are LaTeX within the limits of ``beyond``, parsed by an ANTLR grammar.
+"""
+
+from __future__ import annotations
+
+import re
+import unicodedata
+from functools import lru_cache
+from typing import Any
+
+from harness.grading.boxes import last_expression, marked
+from harness.grading.numbers import NUMBER, value
+
+LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
+DEEPEST = 24
+MOST_DIGITS = 60
+
+_WRAP = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|textnormal|operatorname)\s*\{([^{}]*)\}")
+_SPACES = re.compile(r"\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
+_GROUPED = re.compile(r"(?<=\d)(?:\\[,!;: ]|\{,\}|,\\!|,|\s)(?=\d{3}(?!\d))")
+_DEGREES = re.compile(r"\^?\s*\{?\s*\\circ\s*\}?|\\degree|°")
+_POWER = re.compile(r"\^\s*\{?[^{}]*\^|\*\*.*\*\*|\^\s*\{?\s*\d{5,}|\*\*\s*\d{5,}")
+_HEAVY = re.compile(
+    r"\\(?:int|iint|oint|sum|prod|lim|gcd|lcm|binom|dbinom|tbinom|zeta|Gamma)(?![a-zA-Z])|\d{4,}\s*!|!\s*!"
+)
+_UNIT_TAIL = re.compile(r"(?<=[\d}])\s*\\(?:text|mathrm|mbox)\s*\{\s*[a-zA-Z .^\d/]*\}(?:\^\{?\d\}?)?\s*$")
+
+
+def canon(text: str) -> str:
+    """A spelling in which answers that differ only in typesetting are the same string."""
+    out = unicodedata.normalize("NFKC", text).strip().strip("$").replace("−", "-")
+    out = _UNIT_TAIL.sub("", out)
+    out = _GROUPED.sub("", out)
+    out = _SPACES.sub(" ", out)
+    out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
+    out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)
+    out = _DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
+    return re.sub(r"\s+", " ", out).strip().rstrip(".").strip()
+
+
+def words(text: str) -> str | None:
+    """The letters of an answer in words (a name, a day, a choice), lower case; None if it is not one."""
+    plain = _plain(text)
+    named = re.fullmatch(r"[a-z][a-z .,'-]+", plain) or (
+        "\\text" in text and re.fullmatch(r"[a-z][a-z0-9 .,'-]*", plain)
+    )
+    return plain if named else None
+
+
+def _plain(text: str) -> str:
+    return _WRAP.sub(r"\1", text).strip().strip("().\"' ").lower()
+
+
+def beyond(text: str) -> str:
+    """Why an answer is not handed to the parser; empty if it is within the limits."""
+    if len(text) > LONGEST:
+        return f"longer than {LONGEST} characters"
+    if _POWER.search(text):
+        return "a power of a power, or an exponent above 9999"
+    heavy = _HEAVY.search(text)
+    if heavy:
+        return f"an unevaluated {heavy.group()[:20]!r}"
+    digits = max((len(m) for m in re.findall(r"\d+", text)), default=0)
+    if digits > MOST_DIGITS:
+        return f"a number of {digits} digits"
+    depth = deepest = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        deepest = max(deepest, depth)
+    if deepest > DEEPEST:
+        return f"nested {deepest} deep"
+    if text.count("&") > 100 or text.count(",") > 100:
+        return "more than 100 entries"
+    return ""
+
+
+def check(gold: str, answer: str, cut: bool) -> tuple[str, str, str]:
+    """(verdict, reason, extracted answer). Compared is the last box, else the marked answer, else the last line.
+
+    Raises ValueError for a gold answer that cannot be parsed.
+    """
+    stated = marked(answer)
+    if stated is None and not cut:
+        stated = last_expression(answer) or _last_number(answer)
+    if stated is None:
+        return "no_answer", "no final answer was stated", ""
+    return *compare(gold, stated), stated[:200]
+
+
+def _last_number(text: str) -> str | None:
+    found = NUMBER.findall(text[-400:])
+    return str(found[-1]) if found else None
+
+
+def compare(gold: str, stated: str) -> tuple[str, str]:
+    """(verdict, reason) for an answer already extracted."""
+    if len(stated) > LONGEST:
+        return "wrong", f"not compared: longer than {LONGEST} characters"
+    wanted, given = canon(gold), canon(stated)
+    if given == wanted or given.replace(" ", "") == wanted.replace(" ", ""):
+        return "correct", "written as the gold answer"
+    if words(wanted) is not None:
+        same = _plain(wanted) == _plain(given)
+        return ("correct" if same else "wrong"), ("the same words" if same else "other words than the gold answer")
+    exact = value(given), value(wanted)
+    if None not in exact and not re.search(r"[A-Za-z]", wanted):
+        same = exact[0] == exact[1]
+        return ("correct" if same else "wrong"), ("equal numbers" if same else f"{given[:40]} is not {wanted[:40]}")
+    limit = beyond(given)
+    if limit:
+        return "wrong", f"not compared: {limit}"
+    shape = _other_shape(wanted, given)
+    if shape:
+        return "wrong", shape
+    if _equal(wanted, given):
+        return "correct", "equivalent to the gold answer (Math-Verify)"
+    return "wrong", f"not equivalent to {wanted[:60]}"
+
+
+def _other_shape(wanted: str, given: str) -> str:
+    """Differences that Math-Verify would pass over: numbers side by side, brackets of another kind, extra entries."""
+    if re.search(r"\d\s+\d", given):
+        return "several numbers without a separator"
+    if re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted:
+        return "an unevaluated remainder"
+    if len(wanted) == len(given) == 1:
+        return f"{given} is not {wanted}"
+    if not _commas(wanted) and _commas(given):
+        return "several answers where the gold answer is one"
+    pairs = ("(", ")"), ("[", "]"), ("\\{", "\\}"), ("(", "]"), ("[", ")")
+    kinds = [
+        [pair for pair in pairs if text.startswith(pair[0]) and text.endswith(pair[1])] for text in (wanted, given)
+    ]
+    if kinds[0] and kinds[1] and kinds[0] != kinds[1] and _inner_comma(wanted):
+        return "other brackets than the gold answer"
+    return ""
+
+
+def _commas(text: str) -> int:
+    """Commas outside all brackets; those inside an outermost pair count as well."""
+    depth = count = 0
+    for char in text:
+        depth += (char in "([{") - (char in ")]}")
+        count += char == "," and depth <= 1
+    return count
+
+
+def _inner_comma(text: str) -> bool:
+    return "," in text[1:-1]
+
+
+def _equal(wanted: str, given: str) -> bool:
+    from math_verify import verify
+
+    gold, answer = _parsed(_relations(wanted)), _parsed(_relations(given))
+    if not gold:
+        raise ValueError(f"gold {wanted!r} cannot be parsed")
+    return bool(answer) and bool(verify(list(gold), list(answer), timeout_seconds=None, raise_on_error=False))
+
+
+def _relations(text: str) -> str:
+    """Without a closing ``\\pmod{n}``, which Math-Verify multiplies in."""
+    return re.sub(r"\\pmod(?![a-zA-Z]).*$", "", text).strip() or text
+
+
+@lru_cache(maxsize=4096)
+def _parsed(text: str) -> tuple[Any, ...]:
+    from math_verify import LatexExtractionConfig, parse
+
+    config = LatexExtractionConfig(boxed_match_priority=0)
+    return tuple(parse(f"\\boxed{{{text}}}", extraction_config=[config], parsing_timeout=None, raise_on_error=False))

@@ -1,0 +1,30 @@
+"""Which grader gave a verdict: its code and the libraries whose versions change verdicts."""
+
+from __future__ import annotations
+
+import hashlib
+from functools import cache
+from importlib import metadata
+from pathlib import Path
+
+# antlr and langdetect are here because they, too, change verdicts (docs/graders.md).
+PACKAGES = (
+    "math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime", "lm-eval", "langdetect", "nltk",
+    "unified-planning",
+)  # fmt: skip
+
+
+@cache
+def grader_version() -> dict[str, str]:
+    """``code`` digest and package versions, for manifests; equal versions give equal verdicts."""
+    total = hashlib.sha256()
+    for file in sorted(Path(__file__).parent.glob("*.py")):
+        total.update(file.name.encode())
+        total.update(file.read_bytes())
+    out = {"code": total.hexdigest()[:12]}
+    for package in PACKAGES:
+        try:
+            out[package] = metadata.version(package)
+        except metadata.PackageNotFoundError:
+            out[package] = "missing"
+    return out

