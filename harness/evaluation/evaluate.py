@@ -10,6 +10,7 @@ import logging
 import time
 from concurrent.futures import Future, ThreadPoolExecutor
 from dataclasses import asdict
+from functools import partial
 from pathlib import Path
 from typing import Any
 
@@ -21,7 +22,7 @@ from harness.grading.grade import FAMILIES, Grader
 from harness.grading.thinking import split
 from harness.journal import write_rows, write_whole
 from harness.models.base import Completer
-from harness.problems.load import DataError
+from harness.problems.load import DataError, process_results
 from harness.problems.registry import include_paths
 from harness.records import Grade, Sample
 
@@ -49,6 +50,9 @@ def evaluate(
         )  # fmt: skip
         families = sorted({doc["family"] for task in tasks.values() for doc in task.eval_docs if _ours(doc)})
         grader.load([family for family in families if family in FAMILIES])
+        for name, task in tasks.items():
+            if name not in foreign:  # lm-eval scores with this run's grader, which has seen the texts already
+                task.set_config("process_results", partial(process_results, grader=grader))
         results = evaluator.evaluate(
             lm, {"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True,
             samples=_chosen(tasks, plan.selection), apply_chat_template=lm.chat,

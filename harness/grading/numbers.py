@@ -16,6 +16,8 @@ _EXACT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?", re.ASCII)
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
 _GROUPED = re.compile(r"(?<=\d)(?:\\[,!;: ]|\{,\}|[,\u00a0\u2009\u202f ])(?=\d{3}(?!\d))")
+# What makes a text with one number in it an expression rather than a number with its unit ("/" may stand in a unit).
+_OPERATION = re.compile(r"[\\^*!_\[\]{}+<>|]|/(?![A-Za-z])")
 MOST_DIGITS = 100
 
 
@@ -30,7 +32,7 @@ def value(text: str) -> Fraction | None:
     cleaned = cleaned.rsplit("=", 1)[-1].strip().rstrip(".").strip()
     if not _EXACT.fullmatch(cleaned):
         found = NUMBER.findall(cleaned)
-        if len(found) != 1 or re.search(r"[\\^*/(]", cleaned):
+        if len(found) != 1 or _OPERATION.search(cleaned):
             return None
         cleaned = found[0].replace("$", "").replace(",", "")
     if len(cleaned) > MOST_DIGITS:

