@@ -1,8 +1,8 @@
 """What evaluation costs beside generation: `harness eval`'s own path against the same requests to the same backend.
 
 Both sides generate the same tokens with the same model in this process; the harness side also builds prompts through
-lm-eval, journals, grades, measures and writes its tables. Imports are outside both. Sides alternate; the ratio is of the
-medians.
+lm-eval, journals, grades, measures and writes its tables. Imports are outside both. Sides alternate; the ratio is of
+the medians.
 
     python benchmarks/eval_overhead.py [--rounds 3] [--count 150] [--quick] [--json]
 """
@@ -76,9 +76,8 @@ def main() -> None:
     if told.json:
         print(json.dumps(result))
     else:
-        print(
-            f"direct {statistics.median(bare):.2f} s, harness {statistics.median(whole):.2f} s for {len(requests)} samples"
-        )
+        print(f"{len(requests)} samples: direct {statistics.median(bare):.2f} s, ", end="")
+        print(f"harness {statistics.median(whole):.2f} s")
         print(f"harness eval takes {ratio:.3f} times the time of the bare generation")
 
 

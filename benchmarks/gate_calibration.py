@@ -1,8 +1,8 @@
 """Is the regression gate calibrated? Simulated pairs of runs with a known truth, through the real gate.
 
-Null pairs: both models have the same rates, so every "regression" is false (target: at most 5%). Pairs at the margin: one
-metric of one task is really worse by exactly the margin, so every "pass" is false (target: at most 5%). Items differ in
-difficulty and the runs' verdicts on an item are correlated, as they are for two checkpoints of one model.
+Null pairs: both models have the same rates, so every "regression" is false (target: at most 5%). Pairs at the margin:
+one metric of one task is really worse by exactly the margin, so every "pass" is false (target: at most 5%). The runs'
+verdicts on an item are correlated, as they are for two checkpoints of one model.
 
     python benchmarks/gate_calibration.py [--pairs 1000] [--quick] [--json]
 """
@@ -100,12 +100,10 @@ def main() -> None:
             })  # fmt: skip
             if not told.json:
                 r = rows[-1]
-                print(
-                    f"n={n:<5} samples={k} flip={flip}  truth: {'no difference' if name == 'null' else name + ' worse by its margin':<26}"
-                    f" pass {r['pass']:.3f}  inconclusive {r['inconclusive']:.3f}  regression {r['regression']:.3f}"
-                    f"  false {wrong} {r['false']:.3f} [{low:.3f}, {high:.3f}]",
-                    flush=True,
-                )
+                truth = "no difference" if name == "null" else f"{name} worse by its margin"
+                shares = "  ".join(f"{o} {r[o]:.3f}" for o in ("pass", "inconclusive", "regression"))
+                print(f"n={n}, samples={k}, flip={flip}; {truth}: {shares}; ", end="")
+                print(f"false {wrong} {r['false']:.3f} [{low:.3f}, {high:.3f}]", flush=True)
     result = {
         "false_regression": max(r["false"] for r in rows if r["truth"] == "null"),
         "false_pass": max(r["false"] for r in rows if r["truth"] != "null"),
@@ -114,9 +112,8 @@ def main() -> None:
     if told.json:
         print(json.dumps(result))
     else:
-        print(
-            f"worst false-regression rate {result['false_regression']:.3f}, worst false-pass rate {result['false_pass']:.3f}"
-        )
+        print(f"worst false-regression rate {result['false_regression']:.3f}, ", end="")
+        print(f"worst false-pass rate {result['false_pass']:.3f}")
 
 
 if __name__ == "__main__":

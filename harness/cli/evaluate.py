@@ -65,9 +65,13 @@ def evaluate(
     vllm_args: Annotated[
         str, typer.Option(help="More arguments for 'vllm serve', in one string.", rich_help_panel="Backend")
     ] = "",
+    timeout: Annotated[
+        float, typer.Option(min=1.0, help="Seconds a server may take for one call.", rich_help_panel="Backend")
+    ] = 600.0,
     mock_faults: Annotated[
         float, typer.Option(min=0.0, max=0.9, help="Share of failing calls (mock).", rich_help_panel="Backend")
     ] = 0.0,
+    mock_latency: Annotated[float, typer.Option(min=0.0, hidden=True)] = 0.0,
     data_dir: DataDir = None,
     task_path: TaskPath = None,
     store: Store = Path("runs"),
@@ -102,8 +106,17 @@ def evaluate(
         task_path or [],
     )
     spec = BackendSpec(
-        model, backend, base_url, tokenizer, concurrency, vllm, shlex.split(vllm_args), mock_faults
-    )  # fmt: skip
+        model,
+        backend,
+        base_url,
+        tokenizer,
+        concurrency,
+        vllm,
+        shlex.split(vllm_args),
+        mock_faults,
+        mock_latency,
+        timeout,
+    )
     folder = out or store / "evals" / runs.run_id(runs.identity(spec, plan))
     # One line of progress, ours, instead of every library's bars. Read when the libraries are first imported.
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"

@@ -140,9 +140,9 @@ def comparison(
         )  # fmt: skip
     console.print(table, markup=False)
     for line in (
-        "A - B: accuracy in points, paired 95% interval; p: Holm over tasks; flips: items that A",
-        "does better / worse; tokens: A over B where both are right; sees: smallest true",
-        "difference this n would show; needs: items at which the observed one would be seen",
+        "A - B: accuracy in points, paired 95% interval; p: Holm over tasks; flips: items",
+        "that A does better / worse; tokens: A over B where both are right; sees: smallest",
+        "true difference this n would show; needs: items that would show the observed one",
     ):
         console.print(line, style="dim")
     for one in found:

@@ -1,8 +1,9 @@
 """The regression gate: is a run no worse than a baseline, by margins set in advance?
 
 Per task three paired one-sided tests: accuracy, no-answer rate, tokens. *Pass* needs every lower bound within its
-margin (an intersection-union test: a true loss of one margin anywhere passes in at most 5% of runs). *Regression* is a
-loss that is there beyond doubt (Holm over all tests, so equal models are called a regression in at most 5% of runs).
+margin (an intersection-union test of two-sided 95% intervals, as is the rule for non-inferiority: a true loss of one
+margin anywhere passes in about 2.5% of runs). *Regression* is a loss that is there beyond doubt (Holm over all tests, so
+equal models are called a regression in at most 5% of runs).
 Everything else is *inconclusive*, with the number of items that would settle it. Calibration:
 ``benchmarks/gate_calibration.py``.
 """
@@ -20,7 +21,7 @@ from harness.evaluation.rows import scores_by_item
 from harness.evaluation.statistics import adjusted, holm, item_gaps
 from harness.records import Sample
 
-LEVEL = 0.05
+LEVEL, PASS_LEVEL = 0.05, 0.025
 Outcome = Literal["pass", "regression", "inconclusive"]
 EXIT_CODES: dict[Outcome, int] = {"pass": 0, "regression": 1, "inconclusive": 4}
 
@@ -36,7 +37,7 @@ class Margins:
 
 @dataclass(frozen=True)
 class Check:
-    """One test of one task. ``change``: loss is negative, gain positive; ``low``: its one-sided 95% bound."""
+    """One test of one task. ``change``: loss is negative, gain positive; ``low``: lower end of its 95% interval."""
 
     task: str
     metric: str
@@ -130,7 +131,7 @@ def _test(
 
     n, change = len(gaps), sum(gaps.values()) / len(gaps)
     centre, error, freedom = adjusted(gaps, clusters, bound)
-    low = centre - float(t.ppf(1 - LEVEL, freedom)) * error
+    low = centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error
     p = float(t.cdf(centre / error, freedom)) if change < 0 else 1.0
     return Check(
         task, metric, change, min(low, change), margin, p, n, _needed(change, error, n, margin), "inconclusive"
@@ -144,7 +145,7 @@ def _needed(change: float, error: float, n: int, margin: float) -> int | None:
     room = margin + min(change, 0.0)
     if room <= 0:
         return None
-    z = float(norm.ppf(1 - LEVEL) + norm.ppf(0.8))
+    z = float(norm.ppf(1 - PASS_LEVEL) + norm.ppf(0.8))
     return math.ceil(n * (z * error / room) ** 2)
 
 

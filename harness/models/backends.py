@@ -19,7 +19,7 @@ class BackendSpec:
     """``model``: path, hub name or ``shipped:NAME``. ``tokenizer``: of a served model that ``model`` does not locate.
 
     ``base_url`` None: openai uses port 8000 on loopback, vllm starts its own server. ``faults``: share of failing
-    calls of the mock backend.
+    calls of the mock backend, ``latency``: seconds of each; ``timeout``: seconds a server may take for one call.
     """
 
     model: str
@@ -30,6 +30,8 @@ class BackendSpec:
     vllm: str = "vllm"
     vllm_arguments: Sequence[str] = ()
     faults: float = 0.0
+    latency: float = 0.0
+    timeout: float = 600.0
 
 
 @contextmanager
@@ -52,17 +54,18 @@ def opened(spec: BackendSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
     if spec.name == "mock":
         from harness.models.mock import scripted_server
 
-        yield scripted_server(tokenizer, spec.concurrency, spec.faults), tokenizer
+        yield scripted_server(tokenizer, spec.concurrency, spec.faults, spec.latency), tokenizer
     elif spec.name == "vllm" and spec.base_url is None:
         from harness.models.vllm import serve
 
         with serve(path, folder / "vllm.log", spec.vllm, spec.vllm_arguments) as url:
-            served = OpenAICompleter(url, path, tokenizer, spec.concurrency)
+            served = OpenAICompleter(url, path, tokenizer, spec.concurrency, spec.timeout)
             served.digest = f"vllm:{model_digest(path)}"
             yield served, tokenizer
     else:
         url = spec.base_url or "http://127.0.0.1:8000/v1"
-        served = OpenAICompleter(url, path if spec.name == "vllm" else spec.model, tokenizer, spec.concurrency)
+        name = path if spec.name == "vllm" else spec.model
+        served = OpenAICompleter(url, name, tokenizer, spec.concurrency, spec.timeout)
         served.digest = f"{spec.name}:{spec.model}"
         if Path(path).is_dir():
             served.digest = f"{spec.name}:{model_digest(path)}"

@@ -14,7 +14,8 @@ from harness.records import Grade, Sample
 
 def sample(verdict="correct", thinking=10, finish="stop", loop=0, words=0, task="t", item="p", index=0):
     return Sample(
-        key="k", task=task, problem_id=item, index=index, seed=0, prompt_ids_hash="h", text="", token_ids=[], finish=finish,
+        key="k", task=task, problem_id=item, index=index, seed=0, prompt_ids_hash="h", text="", token_ids=[],
+        finish=finish,
         thinking_tokens=thinking, answer_tokens=1, grade=Grade(verdict=verdict, reason="r"),
         metrics={"reflection_words": words, "loop_period": loop, "loop_copies": loop},
     )  # fmt: skip
