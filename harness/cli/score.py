@@ -57,10 +57,11 @@ def score(
         found = scoring.own_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
     counter = None
     if tokenizer is not None:
+        from harness.evaluation.metrics import backend_of
         from harness.models.hf import load_tokenizer
         from harness.models.shipped import resolve
 
-        counter = load_tokenizer(resolve(tokenizer))
+        counter = backend_of(load_tokenizer(resolve(tokenizer)))
     how = scoring.Scoring(options.tags(think_tags) or THINK_TAGS, prefilled, metrics, counter)
     with Grader(workers, nltk_data=nltk_data(settings)) as pool:
         samples = scoring.score(found, pool, how, 2 * workers)

@@ -55,11 +55,16 @@ class Tokens:
 _PIECE = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]|\w+|[^\w\s]")
 
 
-def tokens_of(text: str, tokenizer: Any = None) -> Tokens:
-    """Tokens by ``tokenizer``; without one (or without offsets), words and marks."""
-    if tokenizer is not None and getattr(tokenizer, "is_fast", False):
-        found = tokenizer(text, add_special_tokens=False, return_offsets_mapping=True)
-        return Tokens(found["input_ids"], [end for _, end in found["offset_mapping"]])
+def backend_of(tokenizer: Any) -> Any:
+    """The ``tokenizers`` object of a transformers tokenizer, which knows offsets; None if it has none."""
+    return getattr(tokenizer, "backend_tokenizer", None)
+
+
+def tokens_of(text: str, backend: Any = None) -> Tokens:
+    """Tokens by a ``tokenizers`` object; without one, words and marks."""
+    if backend is not None:
+        found = backend.encode(text, add_special_tokens=False)
+        return Tokens(found.ids, [end for _, end in found.offsets])
     pieces = list(_PIECE.finditer(text))
     return Tokens([hash(m.group()) for m in pieces], [m.end() for m in pieces], "words and marks")
 
@@ -101,15 +106,15 @@ def stated_text(parts: Parts) -> str:
 
 
 def of_response(
-    parts: Parts, verdict: Verdict, finish: Finish, tokenizer: Any = None, sampled: Sequence[int] | None = None,
+    parts: Parts, verdict: Verdict, finish: Finish, backend: Any = None, sampled: Sequence[int] | None = None,
     statements: Sequence[Statement] | None = (),
 ) -> dict[str, Any]:  # fmt: skip
-    """Metrics of one response, for ``sampled`` token ids (default: the text's own).
+    """Metrics of one response, for ``sampled`` token ids (default: the text's own); ``backend`` as in ``tokens_of``.
 
     ``statements`` None: they could not be found in time, and what rests on them is None. Units are tokens.
     """
     text = stated_text(parts)
-    tokens = tokens_of(text, tokenizer)
+    tokens = tokens_of(text, backend)
     thinking = bisect_right(tokens.ends, len(parts.thinking))
     joint = len(parts.thinking) + 1  # where the line break between thinking and answer ends
     ids = tokens.ids if sampled is None else sampled

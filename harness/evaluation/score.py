@@ -187,7 +187,7 @@ class Scoring:
     tags: Tags = THINK_TAGS
     prefilled: bool = False
     metrics: bool = False
-    tokenizer: Any = None
+    backend: Any = None  # a ``tokenizers`` object to count with
 
 
 def score(responses: Sequence[Response], grader: Grader, how: Scoring = Scoring(), threads: int = 4) -> list[Sample]:
@@ -210,7 +210,7 @@ def _one(response: Response, grader: Grader, how: Scoring) -> Sample:
             grade = grade.model_copy(update={"reason": "the response is null"})
         if how.metrics:
             statements = grader.statements(family, gold, stated_text(parts))
-    measured = of_response(parts, grade.verdict, response.finish, how.tokenizer, None, statements)
+    measured = of_response(parts, grade.verdict, response.finish, how.backend, None, statements)
     return Sample(
         key="", task="score", problem_id=response.ident, index=response.number, seed=0, prompt_ids_hash="", text=text,
         token_ids=[], finish=response.finish, thinking_tokens=measured.pop("thinking_tokens"),

@@ -107,10 +107,6 @@ class Grader:
     def close(self) -> None:
         self._pool.close()
 
-    def __deepcopy__(self, memo: object) -> Grader:
-        """Processes are not copied: lm-eval copies task configurations, which name their grader."""
-        return self
-
     def __enter__(self) -> Grader:
         return self
 

@@ -7,7 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass
 from typing import Any
 
-from harness.evaluation.metrics import of_response, stated_text
+from harness.evaluation.metrics import backend_of, of_response, stated_text
 from harness.evaluation.rows import row
 from harness.grading.grade import Grader
 from harness.grading.thinking import THINK_TAGS, Tags, split
@@ -36,6 +36,8 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
     problems = run.problems()
     tags: Tags = tuple(run.manifest.get("think_tags") or THINK_TAGS)
 
+    backend = backend_of(tokenizer)
+
     def again(sample: Sample) -> Sample:
         problem = problems.get((sample.task, sample.problem_id))
         if problem is None:
@@ -45,7 +47,8 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
         parts = split(sample.text, tags, sample.prefilled)
         statements = grader.statements(family, gold, stated_text(parts))
         ids = sample.token_ids
-        measured = of_response(parts, grade.verdict, sample.finish, tokenizer, _without_end(ids, tokenizer), statements)
+        own = _without_end(ids, tokenizer)
+        measured = of_response(parts, grade.verdict, sample.finish, backend, own, statements)
         # Counts in other units than the run's own are no correction of them.
         thinking, answer = measured.pop("thinking_tokens"), measured.pop("answer_tokens")
         counts = {} if tokenizer is None else {"thinking_tokens": thinking, "answer_tokens": answer}

@@ -10,7 +10,6 @@ from __future__ import annotations
 import json
 import os
 import shutil
-import signal
 import sys
 import threading
 import time
@@ -22,6 +21,7 @@ from typing import Any
 
 from harness.journal import write_whole
 from harness.pipeline.graph import Graph, Job
+from harness.processes import follow_parent
 
 
 class StageFailed(RuntimeError):
@@ -119,21 +119,13 @@ def _pool(workers: int) -> Iterator[tuple[ProcessPoolExecutor, Any]]:
 def _start_worker(messages: Any, parent: int) -> None:
     global _channel
     _channel = messages
-    signal.signal(signal.SIGINT, signal.SIG_IGN)  # the parent gets it too, and ends its workers
+    follow_parent(parent)
     # One thread a worker: with several workers on few cores, spinning threads cost more than they bring.
     os.environ["OMP_NUM_THREADS"] = os.environ["MKL_NUM_THREADS"] = "1"
     os.environ["OMP_WAIT_POLICY"] = "PASSIVE"
     os.environ["TOKENIZERS_PARALLELISM"] = "false"
     os.environ["HF_HUB_DISABLE_TELEMETRY"] = "1"
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
-    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
-
-
-def _end_with(parent: int) -> None:
-    """A worker must not outlive a killed parent: it would hold the locks that the next run needs."""
-    while os.getppid() == parent:
-        time.sleep(0.3)
-    os._exit(1)
 
 
 def _work(job: Job, store: Path) -> dict[str, Any]:

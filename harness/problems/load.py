@@ -67,9 +67,9 @@ def letters(count: int = 200, **settings: Any) -> dict[str, Any]:
     return _dataset(documents("letter_count", count=count, **settings))
 
 
-def process_results(doc: dict[str, Any], results: list[str], grader: Any = None) -> dict[str, float]:
-    """lm-eval's scoring hook: accuracy from our grader (default: this process's own), on the text alone."""
+def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+    """lm-eval's scoring hook: accuracy from our grader, on the text alone."""
     from harness.grading.grade import shared_grader
 
-    grade = (grader or shared_grader()).grade(doc["family"], json.loads(doc["gold"]), results[0])
+    grade = shared_grader().grade(doc["family"], json.loads(doc["gold"]), results[0])
     return {"acc": float(grade.correct)}
