@@ -1,7 +1,7 @@
 """What evaluation costs beside generation: `harness eval`'s own path against the same requests to the same backend.
 
-Both sides generate the same tokens with the same model in this process; the harness side also builds prompts through
-lm-eval, journals, grades, measures and writes its tables. Imports are outside both. Sides alternate; the ratio is of the
+Both sides generate the same tokens with the same model in this process; the harness side also builds prompts
+through lm-eval, journals, grades, measures and writes its tables. Imports are outside both. Sides alternate; the ratio is of the
 best times, which shared machines disturb least.
 
 Overhead is per sample, so it weighs more the shorter the answers are. Reasoning models write hundreds to thousands of
@@ -65,7 +65,8 @@ def main() -> None:
             evaluate(model, model.tokenizer, EvalPlan(tasks, decoding, settings=settings), Path(folder))
             return time.perf_counter() - started
 
-    harness({**settings, "count": 2})  # libraries are loaded and caches warm on both sides
+    harness({**settings, "count": 2})  # libraries are loaded, and the allocator is warm, on both sides
+    model.generate(requests[:64])
     bare, whole = [], []
     for _ in range(rounds):
         before = model.generated_tokens

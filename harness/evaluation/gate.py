@@ -1,7 +1,7 @@
 """The regression gate: is a run no worse than a baseline, by margins set in advance?
 
 Per task three paired tests: accuracy, no-answer rate, tokens. *Pass* needs every lower bound within its margin, an
-intersection-union test of two-sided 95% intervals, as is the rule for non-inferiority, so that a true loss of one margin
+intersection-union test of two-sided 95% intervals, as is the rule for non-inferiority: a true loss of one margin
 anywhere passes in about 2.5% of runs. *Regression* is a loss that is there beyond doubt: Holm over all tests, so that
 equal models are called a regression in at most 5% of runs.
 Everything else is *inconclusive*, with the number of items that would settle it. Calibration:
