@@ -1,8 +1,8 @@
 """What evaluation costs beside generation: `harness eval`'s own path against the same requests to the same backend.
 
 Both sides generate the same tokens with the same model in this process; the harness side also builds prompts
-through lm-eval, journals, grades, measures and writes its tables. Imports are outside both. Sides alternate; the ratio is of the
-best times, which shared machines disturb least.
+through lm-eval, journals, grades, measures and writes its tables. Imports are outside both. Sides alternate; the
+ratio is of the best times, which shared machines disturb least.
 
 Overhead is per sample, so it weighs more the shorter the answers are. Reasoning models write hundreds to thousands of
 tokens; the shipped student, about 60. By default its end of turn is therefore ignored, on both sides, and every sample

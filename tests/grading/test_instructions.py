@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-import os
 import random
 from pathlib import Path
 
@@ -13,8 +12,6 @@ from hypothesis import strategies as st
 
 from harness.grading import instructions
 
-os.environ["LOCAL_RANK"] = "1"  # importing lm-eval's module would try to download sentence data
-
 
 @pytest.fixture(scope="module")
 def registry():
@@ -23,7 +20,9 @@ def registry():
         import nltk
 
         nltk.data.path.insert(0, str(data))
-    return instructions.load()
+    with pytest.MonkeyPatch.context() as patch:  # loading sets it, which trainers of later tests would read
+        patch.setenv("LOCAL_RANK", "1")
+        return instructions.load()
 
 
 @pytest.fixture(scope="module")
