@@ -102,8 +102,8 @@ def gate(
         options.print_json({"run": found.name, **verdict.as_dict()})
     else:
         tables.gate_table(found.name, baseline, verdict)
-    if github:
-        print("\n".join(reports.github(verdict)))
+    for line in reports.github(verdict) if github else []:
+        print(line)
     raise typer.Exit(gating.EXIT_CODES[verdict.outcome])
 
 

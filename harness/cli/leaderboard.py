@@ -7,6 +7,8 @@ from typing import Annotated
 
 import typer
 
+from harness.cli.options import Json, Store
+
 
 def register(app: typer.Typer) -> None:
     app.command("leaderboard")(leaderboard)
@@ -14,24 +16,28 @@ def register(app: typer.Typer) -> None:
 
 def leaderboard(
     recipe: Annotated[str | None, typer.Argument(help="A recipe that was run; default: the newest.")] = None,
-    store: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("runs"),
-    as_json: Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")] = False,
-    markdown: Annotated[bool, typer.Option(help="Print a Markdown table.")] = False,
+    form: Annotated[str, typer.Option("--format", help="table, md, csv, json or html.")] = "table",
+    layout: Annotated[str, typer.Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
+    store: Store = Path("runs"),
+    as_json: Json = False,
+    markdown: Annotated[bool, typer.Option("--markdown", hidden=True)] = False,
 ) -> None:
     """Show arms by rows and tasks by columns, with paired differences to the control arm."""
-    from harness.cli import show
+    from harness.cli import formats, options, show
     from harness.ledger import board
 
+    form = "json" if as_json else "md" if markdown else options.one_of("--format", form, formats.FORMATS)
+    options.one_of("--layout", layout, ("full", "paper"))
     if recipe is not None and recipe.endswith((".yaml", ".yml")):
         from harness.pipeline.recipe import load_recipe
 
         recipe = load_recipe(recipe).name
     table = board.load(store, board.saved(store, recipe))
-    if as_json:
-        import json
-
-        print(json.dumps({"title": table.title, "control": table.control, "rows": table.rows()}, indent=1))
-    elif markdown:
-        print(show.markdown(table))
-    else:
+    if form == "json":
+        options.print_json({"title": table.title, "control": table.control, "rows": table.rows()})
+    elif layout == "paper":
+        print(formats.paper(table))
+    elif form == "table":
         show.leaderboard(table)
+    else:
+        print({"md": formats.markdown, "csv": formats.csv_text, "html": formats.html_text}[form](table).rstrip())

@@ -149,22 +149,6 @@ def leaderboard(board: Board) -> None:
         console.print(line, markup=False, style="dim")
 
 
-def markdown(board: Board) -> str:
-    """The same table in Markdown, for a README or a report."""
-    lines = ["| arm | " + " | ".join(board.tasks) + " |", "| --- |" + " --- |" * len(board.tasks)]
-    for arm in board.runs:
-        cells = []
-        for task in board.tasks:
-            f, gap = board.cells[arm, task].figures, board.cells[arm, task].difference
-            text = f"**{percent(f['accuracy'])}** ({interval(f['low'], f['high'])})"
-            if gap is not None:
-                text += f"<br>Δ {100 * gap.difference:+.1f} ({interval(gap.low, gap.high, True)})"
-            text += f"<br>na {percent(f['no_answer'])}, think {f['median_thinking_tokens']:g}"
-            cells.append(text)
-        lines.append(f"| {arm} | " + " | ".join(cells) + " |")
-    return "\n".join(lines)
-
-
 def eval_table(model: str, folder: Path, rows: dict[str, dict[str, Any]]) -> None:
     """The rows of one evaluation; fits 80 columns."""
     console = Console(highlight=False)

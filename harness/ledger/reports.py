@@ -9,9 +9,11 @@ from harness.evaluation.gate import Check, Verdict
 
 def sentence(check: Check) -> str:
     """One line: what changed, its bound, the margin, and what would settle it."""
-    change, low, margin = (100 * x for x in (check.change, check.low, check.margin))
-    unit = "%" if check.metric == "tokens" else "points"
-    text = f"{check.metric} {change:+.1f} {unit} (at worst {low:+.1f}, margin {margin:g}, n = {check.n})"
+    # A check counts losses as negative; people expect more missing answers and more tokens to be a plus.
+    sign = 100 if check.metric == "accuracy" else -100
+    name, unit = check.metric.replace("_", "-"), "%" if check.metric == "tokens" else "points"
+    worst = f"at worst {sign * check.low + 0.0:+.1f}, margin {100 * check.margin:g}, n = {check.n}"
+    text = f"{name} {sign * check.change + 0.0:+.1f} {unit} ({worst})"
     if check.outcome == "inconclusive":
         more = (
             "no number of items: the loss is past the margin" if check.needed is None else f"about {check.needed} items"

@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.cli import show
+from harness.cli import formats, show
 from harness.journal import write_rows
 from harness.ledger import board
 from harness.records import Grade, Sample
@@ -58,7 +58,7 @@ def test_every_line_fits_eighty_columns_even_at_the_extremes(capsys, monkeypatch
 
 
 def test_markdown_has_a_row_per_arm():
-    text = show.markdown(made())
+    text = formats.markdown(made())
     assert text.count("\n") == 3
     assert "+dpo" in text
 
