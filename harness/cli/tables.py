@@ -169,7 +169,9 @@ def gate_table(run: str, baseline: Path, verdict: Any) -> None:
     for check in verdict.checks:
         console.print(f"{check.outcome:<13}", style=style[check.outcome], end="")
         console.print(f"{check.task}: {sentence(check)}", markup=False)
-    console.print(f"{verdict.outcome}: {run} against {baseline}", style=style[verdict.outcome], markup=False)
+    console.print(
+        f"{verdict.outcome}: {run} against {baseline}", style=style[verdict.outcome], markup=False, soft_wrap=True
+    )
 
 
 def flips(run: str, n: int, found: Sequence[Any], most: int, dry_run: bool) -> None:

@@ -19,11 +19,16 @@ def _dataset(rows: list[dict[str, Any]]) -> dict[str, Any]:
 
 
 def documents(
-    task: str, data_dir: str | None = None, split: str = "eval", count: int = 300, problem_seed: int = 0, **_: Any
+    task: str,
+    data_dir: str | None = None,
+    split: str = "eval",
+    count: int | None = None,
+    problem_seed: int = 0,
+    **_: Any,
 ) -> list[dict[str, Any]]:
     """The documents of one of our tasks by its short name. Raises DataError when their data is not to be had."""
     if task in FAMILIES:
-        rows = problems(task, split, count, problem_seed)  # type: ignore[arg-type]
+        rows = problems(task, split, count or 300, problem_seed)  # type: ignore[arg-type]
         return [
             {
                 "id": p.id,
@@ -38,7 +43,7 @@ def documents(
     if task == "letter_count":
         from harness.problems.letter_count import letter_count
 
-        return letter_count(min(count, 300), problem_seed)
+        return letter_count(count or 200, problem_seed)
     return _benchmarks()[task](data_dir)
 
 
@@ -63,8 +68,8 @@ def benchmark(task: str, data_dir: str | None = None, **_: Any) -> dict[str, Any
     return _dataset(documents(task, data_dir))
 
 
-def letters(count: int = 200, **settings: Any) -> dict[str, Any]:
-    return _dataset(documents("letter_count", count=count, **settings))
+def letters(**settings: Any) -> dict[str, Any]:
+    return _dataset(documents("letter_count", **settings))
 
 
 def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:

@@ -1,0 +1,132 @@
+"""Commands on stored runs: compare, gate, rescore, plot, runs; and those that need no run: check, tasks show."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+from xml.etree import ElementTree
+
+import pytest
+
+
+def harness(*args, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", *map(str, args)], capture_output=True, text=True, timeout=200
+    )
+    assert done.returncode == code, (done.returncode, done.stdout[-800:], done.stderr[-1500:])
+    return done
+
+
+@pytest.fixture(scope="module")
+def store(tmp_path_factory):
+    """Two mock runs on the same problems: ``a`` whole, ``b`` cut short."""
+    folder = tmp_path_factory.mktemp("store")
+    common = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--store", folder]
+    harness(*common, "--samples", 2, "--out", folder / "evals" / "a")
+    harness(*common, "--samples", 2, "--max-tokens", 12, "--out", folder / "evals" / "b")
+    return folder
+
+
+def test_compare_shows_flips_ratio_and_what_would_settle_it(store):
+    found = json.loads(harness("compare", "a", "b", "--store", store, "--json").stdout)
+    task = found["tasks"][0]
+    assert task["accuracy"]["n"] == 200
+    assert task["no_answer"]["difference"] < 0  # b is cut, so it answers less
+    assert task["flips"]
+    assert any(line.startswith("decoding") for line in found["differences"])
+    out = harness("compare", "a", "b", "--store", store, "--flips", 2).stdout
+    assert "more flips" in out
+    same = json.loads(harness("compare", "a", "a", "--store", store, "--json").stdout)["tasks"][0]
+    assert (same["same_texts"], same["flips"], same["accuracy"]["difference"]) == (1.0, [], 0.0)
+
+
+def test_compare_refuses_other_items_and_other_graders(store, tmp_path):
+    rows = (store / "evals" / "a" / "samples.jsonl").read_text().splitlines(keepends=True)
+    part = tmp_path / "part"
+    part.mkdir()
+    (part / "samples.jsonl").write_text("".join(rows[:100]))
+    assert "in one run only" in harness("compare", "a", part, "--store", store, code=2).stderr
+    manifest = json.loads((store / "evals" / "a" / "manifest.json").read_text())
+    manifest["grader"]["sympy"] = "0.1"
+    (part / "manifest.json").write_text(json.dumps(manifest))
+    assert "harness rescore" in harness("compare", "a", part, "--store", store, code=2).stderr
+
+
+def test_gate_has_three_outcomes_and_exit_codes(store, tmp_path):
+    base, report = tmp_path / "base.json", tmp_path / "junit.xml"
+    harness("gate", "a", "--baseline", base, "--update", "--store", store)
+    assert harness("gate", "a", "--baseline", base, "--store", store).stdout.strip().endswith(f"a against {base}")
+    worse = harness("gate", "b", "--baseline", base, "--store", store, "--junit", report, "--github", code=1).stdout
+    assert "::error title=harness gate letter_count::" in worse
+    suite = ElementTree.fromstring(report.read_text())
+    assert int(suite.get("failures")) >= 1
+    open_ = harness("gate", "a", "--baseline", base, "--store", store, "--margin-accuracy", 0.0001, code=4).stdout
+    assert "to settle: about" in " ".join(open_.split())
+    half = json.loads(base.read_text())
+    half["tasks"]["gsm8k"] = half["tasks"].pop("letter_count")
+    base.write_text(json.dumps(half))
+    assert "a missing task is no pass" in harness("gate", "a", "--baseline", base, "--store", store, code=2).stderr
+    assert "no such file" in harness("gate", "a", "--baseline", tmp_path / "none", "--store", store, code=2).stderr
+
+
+def test_rescore_finds_a_verdict_that_was_tampered_with(store, tmp_path):
+    folder = tmp_path / "run"
+    folder.mkdir()
+    for file in (store / "evals" / "a").glob("*.json*"):
+        (folder / file.name).write_bytes(file.read_bytes())
+    whole = (folder / "samples.jsonl").read_text()
+    assert '"verdict": "wrong"' in whole
+    (folder / "samples.jsonl").write_text(whole.replace('"verdict": "wrong"', '"verdict": "correct"', 1))
+    dry = json.loads(harness("rescore", folder, "--dry-run", "--json").stdout)
+    assert [(flip["before"], flip["after"]) for flip in dry["flips"]] == [("correct", "wrong")]
+    assert "1 x correct -> wrong" in harness("rescore", folder).stdout
+    assert (folder / "samples.jsonl").read_text() == whole
+
+
+def test_plots_in_the_terminal_and_as_png(store, tmp_path):
+    out = harness("plot", "a", "b", "--store", store, "--out", tmp_path).stdout
+    assert "within a budget of tokens" in out
+    pictures = sorted(tmp_path.glob("*.png"))
+    assert [p.name for p in pictures] == ["budget.letter_count.png", "lengths.letter_count.png"]
+    assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
+
+
+def test_runs_are_found_by_the_beginning_of_their_name(store):
+    assert "letter_count" in harness("runs", "--store", store).stdout
+    assert "no finished run" in harness("compare", "zz", "a", "--store", store, code=2).stderr
+
+
+def test_check_says_what_holds_what_fails_and_what_is_missing(tmp_path, shared_data):
+    common = ("--store", tmp_path, "--data-dir", shared_data)
+    found = json.loads(harness("check", "--tasks", "gsm8k,aime,blocksworld", "--limit", 50, *common, "--json").stdout)
+    said = {row["what"]: (row["status"], row["text"]) for row in found["findings"]}
+    assert all(said[task][1].startswith("50/50 gold answers correct") for task in ("gsm8k", "aime", "blocksworld"))
+    model = ("--model", "shipped:student", "--tasks", "mini_math", "--limit", 20)
+    out = harness("check", *model, *common).stdout
+    assert "20/20 gold answers correct" in out
+    assert "1 BOS; <think> </think> opened by the model" in " ".join(out.split())
+    absent = harness("check", "--tasks", "multi_if_zh", "--data-dir", shared_data, "--store", tmp_path, code=3)
+    assert "no such file" in absent.stdout
+    tight = harness("check", *model, *common, "--max-tokens", 100_000, code=1)
+    assert "past the context" in " ".join(tight.stdout.split())
+
+
+def test_tasks_show_and_dry_run_print_the_first_prompt(tmp_path):
+    shown = json.loads(harness("tasks", "show", "letter_count", "--json").stdout)
+    assert "How many times does the letter" in shown["prompt"]
+    assert shown["grader"] == "number"
+    mock = ("eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--store", tmp_path)
+    out = harness(*mock, "--samples", 3, "--dry-run").stdout
+    assert "200 problems, 600 samples" in out
+    assert "How many times does the letter" in out
+    assert not list(tmp_path.rglob("generated.jsonl"))
+
+
+def test_ids_limits_and_a_run_that_is_too_unfinished(tmp_path):
+    common = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--json"]
+    rows = json.loads(harness(*common, "--ids", "3,5,letter_count-banana-a", "--out", tmp_path / "ids").stdout)["rows"]
+    assert rows[0]["n"] in (2, 3)  # the third id is there or is another number's
+    done = harness(*common, "--max-tokens", 5, "--max-unfinished", 0.2, "--out", tmp_path / "cut", code=1)
+    assert "unfinished samples above 0.2" in done.stderr
+    assert "no problem has an id" in harness(*common, "--ids", "nobody", "--out", tmp_path / "none", code=2).stderr

@@ -1,0 +1,159 @@
+"""``harness score`` on files as users have them: one verdict a row, in order, with its reason."""
+
+from __future__ import annotations
+
+import json
+import subprocess
+import sys
+import zipfile
+
+import pytest
+
+
+def score(*args, code=0):
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "score", *map(str, args)], capture_output=True, text=True, timeout=120
+    )
+    assert done.returncode == code, done.stderr[-1500:]
+    return done
+
+
+def lines(path, rows):
+    path.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return path
+
+
+def verdicts(path):
+    return [json.loads(line) for line in path.read_text().splitlines()]
+
+
+def test_the_four_think_states_with_the_right_number_inside(tmp_path):
+    """An unfinished thought is unfinished; the same response with the tag and the answer is correct."""
+    cases = [
+        ("<think>so \\boxed{5}", "unfinished", "unclosed"),
+        ("<think>so \\boxed{5}</think>\\boxed{5}", "correct", "closed"),
+        ("so it is 5</think>The answer is 5.", "correct", "orphan_close"),
+        ("The answer is 5.", "correct", "none"),
+        ("<think>5<think>5</think>\\boxed{5}", "correct", "closed"),
+        ("<think>5</think>no, <think>again: \\boxed{5}", "unfinished", "unclosed"),
+        ("<think>5</think>Write `<think>` first. \\boxed{5}", "correct", "closed"),
+        ("<think>\\boxed{5}</think>I do not know", "no_answer", "closed"),
+        ("<think>\\boxed{5}</think>", "no_answer", "closed"),
+        ("<think>\\boxed{7}</think>The answer is **5**", "correct", "closed"),
+        (None, "no_answer", "none"),
+    ]
+    rows = [{"id": f"r{i}", "gold": 5, "response": text} for i, (text, _, _) in enumerate(cases)]
+    out = tmp_path / "out.jsonl"
+    done = score("--grader", "number", "--responses", lines(tmp_path / "in.jsonl", rows), "--out", out)
+    found = verdicts(out)
+    assert [(row["id"], row["grade"], row["think_state"]) for row in found] == [
+        (f"r{i}", grade, state) for i, (_, grade, state) in enumerate(cases)
+    ]
+    assert all({"answer", "reason", "seconds"} <= set(row) for row in found)
+    assert "the response is null" in found[-1]["reason"]
+    assert "unfinished 18.2 %" in done.stdout
+
+
+def test_prefilled_prompts_and_other_tags(tmp_path):
+    rows = [{"gold": 5, "response": "so \\boxed{5}"}, {"gold": 5, "response": "so 7</think>5"}]
+    path, out = lines(tmp_path / "in.jsonl", rows), tmp_path / "out.jsonl"
+    score("--grader", "number", "--responses", path, "--out", out, "--prefilled")
+    assert [row["grade"] for row in verdicts(out)] == ["unfinished", "correct"]
+    rows = [{"gold": 5, "response": "<Thought>7</Thought>5"}, {"gold": 5, "response": "<Thought>5"}]
+    lines(path, rows)
+    score("--grader", "number", "--responses", path, "--out", out, "--think-tags", "<Thought>,</Thought>")
+    assert [row["grade"] for row in verdicts(out)] == ["correct", "unfinished"]
+
+
+def test_plans_and_instructions_say_more(tmp_path):
+    gold = {"init": [["orange", "blue"], ["red"]], "goal": [["blue", "red"]]}
+    plan = "unstack the blue block from on top of the orange block\nstack the blue block on top of the red block"
+    rows = [{"gold": gold, "response": plan}, {"gold": gold, "response": "pick up the orange block"}]
+    out = tmp_path / "out.jsonl"
+    score("--grader", "plan", "--responses", lines(tmp_path / "in.jsonl", rows), "--out", out)
+    good, bad = verdicts(out)
+    assert (good["valid"], good["failing_step"], good["plan"][0]) == (True, 0, ["unstack", "blue", "orange"])
+    assert (bad["valid"], bad["failing_step"]) == (False, 1)
+    rule = {
+        "instruction_id_list": ["punctuation:no_comma", "startend:end_checker"],
+        "kwargs": [{}, {"end_phrase": "Bye."}],
+    }
+    rows = [{**rule, "response": "Well\nBye."}, {**rule, "response": "Well, yes\nBye.\nMore"}]
+    score("--grader", "instructions", "--responses", lines(tmp_path / "in.jsonl", rows), "--out", out)
+    good, bad = verdicts(out)
+    assert (good["strict"], good["loose"]) == ([True, True], [True, True])
+    assert (bad["grade"], bad["strict"], bad["loose"]) == ("wrong", [False, False], [True, True])
+
+
+def test_a_task_by_id_prompt_and_number_with_metrics(tmp_path):
+    from harness.problems.load import documents
+
+    found = documents("letter_count", count=200)
+    right = [json.loads(d["gold"])["answer"] for d in found]
+    thought = f"<think>The answer is {right[2]}. Wait, let me check. The answer is 99.</think>"
+    rows = [
+        {"id": found[0]["id"], "response": f"\\boxed{{{right[0]}}}"},
+        {"prompt": found[1]["prompt"], "response": f"\\boxed{{{right[1]}}}"},
+        {"question": found[2]["source"], "response": thought + "\\boxed{99}"},
+        {"id": 3, "response": right[3]},
+        {"id": "nobody", "response": "5"},
+    ]
+    out = tmp_path / "out.jsonl"
+    path = lines(tmp_path / "in.jsonl", rows)
+    done = score("--task", "letter_count", "--responses", path, "--out", out, "--metrics", "--json")
+    graded = verdicts(out)
+    assert [row["grade"] for row in graded] == ["correct", "correct", "wrong", "correct", "infra_error"]
+    assert "1 of 5 rows fit no problem" in done.stderr
+    assert json.loads(done.stdout)["failed"] == pytest.approx(0.2)
+    metrics = graded[2]["metrics"]
+    assert metrics["abandoned"] is True
+    assert metrics["oscillations"] == 1
+    assert 0 < metrics["first_correct"] < metrics["thinking_tokens"]
+    assert metrics["reflection_words"] == 2
+
+
+def test_logs_of_other_tools(tmp_path):
+    from harness.problems.load import documents
+
+    found = documents("letter_count", count=200)[:2]
+    right = [json.loads(d["gold"])["answer"] for d in found]
+    log = [
+        {"doc_id": i, "doc": d, "resps": [[f"<think>x</think>\\boxed{{{r}}}"]], "filter": f}
+        for f in ("strict", "flexible")
+        for i, (d, r) in enumerate(zip(found, right, strict=True))
+    ]
+    out = tmp_path / "out.jsonl"
+    path = lines(tmp_path / "samples.jsonl", log)
+    score("--task", "letter_count", "--responses", path, "--from", "lm-eval", "--out", out)
+    assert [row["grade"] for row in verdicts(out)] == ["correct", "correct"]
+    content = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": f"\\boxed{{{right[0]}}}"}]
+    choice = {"message": {"content": content}, "stop_reason": "stop"}
+    sample = {"id": 1, "input": found[0]["prompt"], "target": "?", "output": {"choices": [choice]}}
+    with zipfile.ZipFile(tmp_path / "log.eval", "w") as archive:
+        archive.writestr("samples/1_epoch_1.json", json.dumps(sample))
+    score("--task", "letter_count", "--responses", tmp_path / "log.eval", "--from", "inspect", "--out", out)
+    assert [(row["grade"], row["think_state"]) for row in verdicts(out)] == [("correct", "closed")]
+
+
+@pytest.mark.parametrize(
+    ("text", "args", "message"),
+    [
+        ('{"gold": 1, "response": "1"}\nnot json\n', ["--grader", "number"], ":2: not JSON"),
+        ('{"gold": 1}\n', ["--grader", "number"], ":1: no 'response'"),
+        ('{"response": "1"}\n', ["--grader", "number"], ":1: no 'gold'"),
+        ('{"gold": 1, "response": "1"}\n', ["--grader", "plan"], "domain and problem"),
+        ("", ["--grader", "number"], "holds no rows"),
+        ('{"gold": 1, "response": "1"}\n', ["--grader", "numbers"], "did you mean 'number'"),
+        ('{"gold": 1, "response": "1"}\n', [], "either --task NAME or --grader KIND"),
+        ('{"gold": 1, "response": "1"}\n', ["--task", "gsm9k"], "did you mean 'gsm8k'"),
+        ('{"gold": 1, "response": "1"}\n', ["--grader", "number", "--think-tags", "<a>"], "think tags"),
+        ("[1]\n", ["--grader", "number"], "a row is an object"),
+    ],
+)
+def test_bad_input_is_one_line(tmp_path, text, args, message):
+    path = tmp_path / "in.jsonl"
+    path.write_text(text)
+    done = score("--responses", path, *args, code=2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
