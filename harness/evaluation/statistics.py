@@ -30,7 +30,7 @@ def item_interval(items: Sequence[Sequence[float]], level: float = 0.95) -> tupl
     if n > 1 and any(len(item) > 1 for item in items):
         variance = sum((m - p) ** 2 for m in means) / (n - 1) / n
         trials = sum(len(item) for item in items)
-        effective = p * (1 - p) / variance if variance > 0 else float(n)
+        effective = p * (1 - p) / variance if variance > 0 else trials if 0 < p < 1 else n
         effective = min(max(effective, n), trials)
         return wilson(p * effective, effective)  # type: ignore[arg-type]
     return wilson(p * n, n)
