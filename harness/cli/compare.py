@@ -55,7 +55,14 @@ def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
             f"graded by different graders ({', '.join(odd)}); run 'harness rescore' on the older run first"
         )
     names = ("model", "model_digest", "backend", "decoding", "prompting", "prompt_ids_hash", "packages", "machine")
-    return [f"{n}: {a[n]} against {b[n]}" for n in names if n in a and n in b and a[n] != b[n]]
+    notes = []
+    for name in names:
+        x, y = a.get(name), b.get(name)
+        if isinstance(x, dict) and isinstance(y, dict):
+            notes += [f"{name}.{k}: {x.get(k)} against {y.get(k)}" for k in {**x, **y} if x.get(k) != y.get(k)]
+        elif x is not None and y is not None and x != y:
+            notes.append(f"{name}: {x} against {y}")
+    return notes
 
 
 def gate(

@@ -41,7 +41,7 @@ def terminal(runs: Sequence[Any]) -> None:
         console.print("accuracy (and answered) % within a budget of tokens", markup=False)
         for run, samples in mine:
             points = budget.curve(samples)
-            step = max(1, len(points) // 6)
+            step = max(1, -(-len(points) // 5))
             shown = sorted({*range(0, len(points), step), len(points) - 1})
             text = "  ".join(
                 f"{points[i]['budget']}: {100 * points[i]['accuracy']:.0f} ({100 * points[i]['answered']:.0f})"

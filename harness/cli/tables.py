@@ -127,8 +127,8 @@ def comparison(
     console.print(f"A {ours.name}: {ours.manifest.get('model')}", markup=False)
     console.print(f"B {theirs.name}: {theirs.manifest.get('model')}", markup=False)
     for note in notes:
-        console.print(f"  differs in {safe(note, 160)}", markup=False, soft_wrap=True)
-    table = _table("task", "n", "A - B [95%]", "p", "flips +/-", "no answer", "tokens", "sees", "needs")
+        console.print(f"  differs in {safe(note, 160)}", markup=False)
+    table = _table("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs")
     for one in found:
         gap, missing = one.accuracy, one.no_answer
         ratio = "–" if one.token_ratio is None else f"x{one.token_ratio[0]:.2f}"
@@ -141,8 +141,9 @@ def comparison(
     console.print(table, markup=False)
     for line in (
         "A - B: accuracy in points, paired 95% interval; p: Holm over tasks; flips: items",
-        "that A does better / worse; tokens: A over B where both are right; sees: smallest",
-        "true difference this n would show; needs: items that would show the observed one",
+        "that A does better/worse; na: no answer, in points; tokens: A over B where both",
+        "are right; sees: smallest true difference this n would show; needs: items that",
+        "would show the observed one",
     ):
         console.print(line, style="dim")
     for one in found:
@@ -152,8 +153,9 @@ def comparison(
         console.print(same, markup=False)
         for flip in one.flips[:flips]:
             mark = "+" if flip.ours > flip.theirs else "-"
-            line = f"  {mark} {flip.problem_id}: {safe(flip.reason, 70)} | B: {safe(flip.their_reason, 70)}"
-            console.print(line, markup=False, soft_wrap=True)
+            console.print(f"  {mark} {flip.problem_id}", markup=False)
+            console.print(f"      A: {safe(flip.reason, 70)}", markup=False, style="dim")
+            console.print(f"      B: {safe(flip.their_reason, 70)}", markup=False, style="dim")
         if len(one.flips) > flips:
             console.print(f"  and {len(one.flips) - flips} more flips (--flips N)")
     if left_out:
