@@ -75,7 +75,7 @@ def _run(
         return {"acc": float(measured[doc["id"], results[0]].grade.correct)}
 
     done: dict[tuple[str, int, int], Sample] = {}
-    foreign = {task.lm_eval_name for task in plan.tasks if task.file is None}
+    foreign = {name for name, task in tasks.items() if not all(map(_ours, task.eval_docs))}
     lm = HarnessLM(
         completer, tokenizer, plan.decoding, folder / "generated.jsonl", plan.prompting, progress=progress, each=each,
         raw=lambda name: name not in foreign,
@@ -83,7 +83,7 @@ def _run(
     families = {doc["family"] for task in tasks.values() for doc in task.eval_docs if _ours(doc)}
     measurer.load(sorted(family for family in families if family in FAMILIES))
     for name, task in tasks.items():
-        if name not in foreign and all(map(_ours, task.eval_docs)):
+        if name not in foreign:
             task.set_config("process_results", Uncopied(score))
     results = evaluator.evaluate(
         lm, {"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True,

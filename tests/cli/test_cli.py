@@ -19,7 +19,10 @@ def harness(*args, cwd=None, code=0):
     return done
 
 
-@pytest.mark.parametrize("args", [["--help"], ["tasks"], ["recipes"], ["run-recipe", "--help"], ["eval", "--help"]])
+@pytest.mark.parametrize(
+    "args",
+    [["--help"], ["tasks"], ["recipes"], ["run-recipe", "--help"], ["eval", "--help"], ["runs"], ["gate", "--help"]],
+)
 def test_light_commands_import_nothing_heavy(args):
     code = (
         "import sys; sys.argv = ['harness', *sys.argv[1:]]\n"
