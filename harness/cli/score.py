@@ -66,7 +66,7 @@ def score(
     with Grader(workers, nltk_data=nltk_data(settings)) as pool:
         samples = scoring.score(found, pool, how, 2 * workers)
     if out is not None:
-        write_rows(out, (scoring.output_row(sample, metrics) for sample in samples))
+        write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(found, samples, strict=True)))
     figures = row(samples)
     strangers = sum(response.document is None for response in found)
     if strangers:

@@ -25,7 +25,7 @@ class Response:
     """One response with the problem it answers; ``document`` None: no problem of the task fits it."""
 
     number: int
-    ident: str
+    ident: Any
     text: str | None
     finish: Finish
     document: Mapping[str, Any] | None
@@ -127,7 +127,9 @@ def match(rows: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, An
             found = next((by_text[k] for k in (_spaceless(fields.get(n)) for n in _TEXTS) if k and k in by_text), None)
         if found is None and not any(fields.get(n) for n in _TEXTS):
             found = next((by_number[n] for n in [*names, str(row.get("number"))] if n in by_number), None)
-        out.append(Response(number, _ident(fields, number), _response_text(row, path, number), _finish(row), found))
+        out.append(
+            Response(number, _ident(fields, number, found), _response_text(row, path, number), _finish(row), found)
+        )
     return out
 
 
@@ -171,8 +173,10 @@ def _response_text(row: Mapping[str, Any], path: Path, number: int) -> str | Non
     raise BadResponses(f"{path}:{number}: no 'response'")
 
 
-def _ident(row: Mapping[str, Any], number: int) -> str:
-    return next((str(row[name]) for name in _NAMES if row.get(name) not in (None, "")), str(number - 1))
+def _ident(row: Mapping[str, Any], number: int, document: Mapping[str, Any] | None = None) -> Any:
+    """A row's own id as it is written, else its problem's, else its number from 0."""
+    own = next((row[name] for name in _NAMES if row.get(name) not in (None, "")), None)
+    return own if own is not None else document["native_id"] if document else number - 1
 
 
 def _finish(row: Mapping[str, Any]) -> Finish:
@@ -212,17 +216,17 @@ def _one(response: Response, grader: Grader, how: Scoring) -> Sample:
             statements = grader.statements(family, gold, stated_text(parts))
     measured = of_response(parts, grade.verdict, response.finish, how.backend, None, statements)
     return Sample(
-        key="", task="score", problem_id=response.ident, index=response.number, seed=0, prompt_ids_hash="", text=text,
-        token_ids=[], finish=response.finish, thinking_tokens=measured.pop("thinking_tokens"),
+        key="", task="score", problem_id=str(response.ident), index=response.number, seed=0, prompt_ids_hash="",
+        text=text, token_ids=[], finish=response.finish, thinking_tokens=measured.pop("thinking_tokens"),
         answer_tokens=measured.pop("answer_tokens"), grade=grade, prefilled=how.prefilled, metrics=measured,
     )  # fmt: skip
 
 
-def output_row(sample: Sample, metrics: bool) -> dict[str, Any]:
-    """The row of the output file: id, grade, answer, reason, think_state, seconds; strict and loose, or the plan."""
+def output_row(response: Response, sample: Sample, metrics: bool) -> dict[str, Any]:
+    """The output file's row: id, grade, answer, reason, think_state, seconds; strict and loose, or the plan."""
     grade = sample.grade
     out: dict[str, Any] = {
-        "id": sample.problem_id, "grade": grade.verdict, "answer": grade.answer, "reason": grade.reason,
+        "id": response.ident, "grade": grade.verdict, "answer": grade.answer, "reason": grade.reason,
         "think_state": grade.think_state, "seconds": grade.seconds,
     }  # fmt: skip
     out |= grade.details

@@ -42,14 +42,17 @@ class _Worker:
             self.warm.add(kind)
             self._loading.append(kind)
 
-    def call(self, message: dict[str, Any], limit: float) -> dict[str, Any] | None:
-        """The reply, or None when the worker died or ran past ``limit`` seconds. Loading does not count."""
+    def wait(self) -> None:
+        """Until everything asked for is loaded. Raises GraderBroken when something cannot be."""
         while self._loading:
             kind = self._loading.pop(0)
             reply = self._read(120.0)
             if reply is None or "verdict" in reply:
                 why = reply["reason"] if reply else "run 'python -m harness.grading.worker' to see why"
                 raise GraderBroken(f"the {kind} grader cannot be loaded: {why}")
+
+    def call(self, message: dict[str, Any], limit: float) -> dict[str, Any] | None:
+        """The reply, or None when the worker died or ran past ``limit`` seconds."""
         return self._read(limit) if self._send(message) else None
 
     def _send(self, message: dict[str, Any]) -> bool:
@@ -123,7 +126,7 @@ class Pool:
         try:
             worker = worker or _Worker(self._environment)
             worker.load(message["kind"])
-            # What the worker still loads is no part of the answer's time.
+            worker.wait()  # what it still loads is no part of the answer's time
             started = time.monotonic()
             reply = worker.call(message, self.limit)
             if reply is None:
