@@ -46,8 +46,12 @@ def value(text: str) -> Fraction | None:
 def extract(text: str, any_number: bool) -> str | None:
     """The stated answer: box, ``####``, a sentence with "answer", then (``any_number``) the last number of the text."""
     stated = marked(text)
-    if stated is not None and (value(stated) is not None or not any_number or "\\boxed" in text):
+    if stated is not None and (value(stated) is not None or "\\boxed" in text):
         return stated
+    if stated is not None and not stated.startswith("not "):
+        first = NUMBER.search(stated)  # "$18 because 3 eggs are eaten"
+        if first:
+            return first.group()
     if any_number:
         numbers = NUMBER.findall(text[-LONGEST:])
         if numbers:
