@@ -87,8 +87,6 @@ def evaluate(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
-    import shlex
-
     from harness.cli import options
     from harness.evaluation.plan import Decoding, EvalPlan, Selection
     from harness.ledger import runs
@@ -112,7 +110,7 @@ def evaluate(
         tokenizer,
         concurrency,
         vllm,
-        shlex.split(vllm_args),
+        options.words("--vllm-args", vllm_args),
         mock_faults,
         mock_latency,
         timeout,

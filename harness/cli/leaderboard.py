@@ -16,6 +16,9 @@ def register(app: typer.Typer) -> None:
 
 def leaderboard(
     recipe: Annotated[str | None, typer.Argument(help="A recipe that was run; default: the newest.")] = None,
+    runs: Annotated[
+        str, typer.Option(help="Instead of a recipe: evaluations, separated by commas; the first is the control.")
+    ] = "",
     form: Annotated[str, typer.Option("--format", help="table, md, csv, json or html.")] = "table",
     layout: Annotated[str, typer.Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
     store: Store = Path("runs"),
@@ -32,7 +35,8 @@ def leaderboard(
         from harness.pipeline.recipe import load_recipe
 
         recipe = load_recipe(recipe).name
-    table = board.load(store, board.saved(store, recipe))
+    chosen = options.names(runs)
+    table = board.of_runs(store, chosen) if chosen else board.load(store, board.saved(store, recipe))
     if form == "json":
         options.print_json({"title": table.title, "control": table.control, "rows": table.rows()})
     elif layout == "paper":

@@ -30,6 +30,16 @@ def names(text: str) -> list[str]:
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
+def words(option: str, text: str) -> list[str]:
+    """Arguments in one string, as a shell would split it."""
+    import shlex
+
+    try:
+        return shlex.split(text)
+    except ValueError as error:
+        raise Usage(f"{option} {text!r}: {error}") from None
+
+
 def one_of(option: str, value: str, known: Sequence[str]) -> str:
     from harness.problems.registry import nearest
 

@@ -128,23 +128,25 @@ def _search_figures(console: Console, f: dict[str, Any]) -> None:
 
 
 def leaderboard(board: Board) -> None:
-    """The table of a recipe: arms by rows, tasks by columns; fits 80 columns."""
+    """The table of a recipe: arms by rows, tasks by columns, in as many parts as the terminal's width needs."""
     console = Console(highlight=False)
-    first = next(iter(board.cells.values())).figures
-    table = Table(
-        title=f"{board.title}, n = {first['n']} per task",
-        box=box.SIMPLE_HEAD,
-        pad_edge=False,
-        show_edge=False,
-        show_lines=True,
-    )
-    table.add_column("arm", no_wrap=True)
-    for task in board.tasks:
-        table.add_column(task, no_wrap=True)
-    for arm, runs in board.runs.items():
-        label = arm + (f"\n{len(runs)} seeds" if len(runs) > 1 else "")
-        table.add_row(label, *("\n".join(cell_lines(board.cells[arm, task])) for task in board.tasks))
-    console.print(table, markup=False)
+    sizes = {task: board.cells[board.control, task].figures["n"] for task in board.tasks}
+    same = len(set(sizes.values())) == 1
+    about = f"{board.title}, n = {sizes[board.tasks[0]]} per task" if same else board.title
+    side = max(len(arm) for arm in board.runs)
+    columns = max(1, (console.width - side) // 21)
+    for start in range(0, len(board.tasks), columns):
+        table = Table(
+            title=about if start == 0 else None, box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=True
+        )
+        table.add_column("arm", no_wrap=True)
+        part = board.tasks[start : start + columns]
+        for task in part:
+            table.add_column(task if same else f"{task}, n={sizes[task]}", no_wrap=True)
+        for arm, runs in board.runs.items():
+            label = arm + (f"\n{len(runs)} seeds" if len(runs) > 1 else "")
+            table.add_row(label, *("\n".join(cell_lines(board.cells[arm, task])) for task in part))
+        console.print(table, markup=False)
     for line in LEGEND:
         console.print(line, markup=False, style="dim")
 

@@ -78,6 +78,8 @@ def compare(ours: Sequence[Sample], theirs: Sequence[Sample], tasks: Sequence[st
     for task in tasks:
         mine, other = [s for s in ours if s.task == task], [s for s in theirs if s.task == task]
         a, b = scores_by_item(mine), scores_by_item(other)
+        if not a or not b:
+            raise NotComparable(f"{task}: not in {'both runs' if not a and not b else 'one of the runs'}")
         if set(a) != set(b):
             odd = sorted(set(a) ^ set(b))
             raise NotComparable(
@@ -129,10 +131,13 @@ def _divergence(a: Sample, b: Sample) -> int | None:
 
 
 def _tokens(mine: list[Sample], other: list[Sample]) -> tuple[float, float, float] | None:
-    """Ratio of mean tokens over the items that both solve in their first sample, with a paired bootstrap interval."""
-    both = [
-        (budget.length(x), budget.length(y)) for x, y in _matched(mine, other) if x.grade.correct and y.grade.correct
-    ]
+    """Ratio of tokens over the samples that both solve, with a paired bootstrap interval over their items."""
+    spent: dict[str, list[int]] = {}
+    for x, y in _matched(mine, other):
+        if x.grade.correct and y.grade.correct:
+            sums = spent.setdefault(x.problem_id, [0, 0])
+            sums[0], sums[1] = sums[0] + budget.length(x), sums[1] + budget.length(y)
+    both = [(a, b) for a, b in spent.values()]
     if not both:
         return None
 

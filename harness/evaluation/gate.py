@@ -76,7 +76,9 @@ def gate(
     """The verdict on a run. Raises NotComparable when the baseline holds other tasks or items."""
     if against.get("harness_baseline") != 1 or not isinstance(against.get("tasks"), dict):
         raise NotComparable("not a baseline file; write one with 'harness gate RUN --baseline FILE --update'")
-    named = list(tasks) or list(against["tasks"])
+    named = list(dict.fromkeys(tasks or against["tasks"]))
+    if not named:
+        raise NotComparable("the baseline holds no tasks; write one with 'harness gate RUN --baseline FILE --update'")
     drafts = []
     for task in named:
         theirs = against["tasks"].get(task)
@@ -84,7 +86,10 @@ def gate(
         if theirs is None or not mine:
             side = "baseline" if theirs is None else "run"
             raise NotComparable(f"{task}: not in the {side}; a missing task is no pass")
-        drafts += _tests(task, mine, theirs, margins)
+        try:
+            drafts += _tests(task, mine, theirs, margins)
+        except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
+            raise NotComparable(f"{task}: the baseline's rows are not in the written form ({error!r})") from None
     adjusted_p = holm([draft.p for draft in drafts])
     checks = [_decided(draft, p) for draft, p in zip(drafts, adjusted_p, strict=True)]
     outcomes = {check.outcome for check in checks}

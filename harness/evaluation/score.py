@@ -108,7 +108,7 @@ _TEXTS = ("prompt", "question", "problem", "query", "source")
 
 
 def match(rows: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, Any]], path: Path) -> list[Response]:
-    """Each row with its problem: by id or the data set's own id, else by prompt or question, else by number from 0.
+    """Each row with its problem: by the exact prompt or question where it has one, else by id, else by number from 0.
 
     Raises BadResponses for a row without a response.
     """
@@ -117,19 +117,19 @@ def match(rows: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, An
         by_name |= {str(document[name]): document for document in documents if document.get(name)}
     by_text = {_spaceless(document[name]): document for name in ("source", "prompt") for document in documents}
     by_number = {str(i): document for i, document in enumerate(documents)}
+    fields = [{**row, **row["doc"]} if isinstance(row.get("doc"), dict) else dict(row) for row in rows]
+    named = [[str(one[n]) for n in _NAMES if one.get(n) not in (None, "")] for one in fields]
+    # One scheme for the whole file: the data set's own ids if all ids are such, numbers from 0 otherwise.
+    own = all(any(name in by_name for name in names) for names in named if names)
     out = []
-    for number, row in enumerate(rows, 1):
-        inner = row.get("doc")
-        fields = {**row, **inner} if isinstance(inner, dict) else row
-        names = [str(fields[n]) for n in _NAMES if n in fields]
-        found = next((by_name[n] for n in names if n in by_name), None)
+    for number, (row, one, names) in enumerate(zip(rows, fields, named, strict=True), 1):
+        by_id = next((by_name[n] for n in names if n in by_name and (own or not n.isdigit())), None)
+        said = next((by_text[k] for k in (_spaceless(one.get(n)) for n in _TEXTS) if k and k in by_text), None)
+        found = said if said is not None and (by_id is None or not own or not _same_text(by_id, said)) else by_id
         if found is None:
-            found = next((by_text[k] for k in (_spaceless(fields.get(n)) for n in _TEXTS) if k and k in by_text), None)
-        if found is None and not any(fields.get(n) for n in _TEXTS):
             found = next((by_number[n] for n in [*names, str(row.get("number"))] if n in by_number), None)
-        out.append(
-            Response(number, _ident(fields, number, found), _response_text(row, path, number), _finish(row), found)
-        )
+        text = _response_text(row, path, number)
+        out.append(Response(number, _ident(one, number, found), text, _finish(row), found))
     return out
 
 
@@ -155,6 +155,11 @@ def own_gold(rows: Sequence[Mapping[str, Any]], grader: str, path: Path) -> list
         text = _response_text(row, path, number)
         out.append(Response(number, _ident(row, number), text, _finish(row), document))
     return out
+
+
+def _same_text(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+    """Whether two problems have one prompt (a turn that several conversations share): then the id decides."""
+    return _spaceless(a["prompt"]) == _spaceless(b["prompt"])
 
 
 def _spaceless(text: Any) -> str:

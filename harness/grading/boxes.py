@@ -9,7 +9,12 @@ LONGEST = 20_000
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$.,]{1,40})")
 _SENTENCE = re.compile(r"\banswer\b[^.\n:=]{0,40}?(?:\bis\b|:|=)\s*\**\s*:?\s*", re.IGNORECASE)
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
+# A line after four marks that is a heading of Markdown rather than an answer.
+_HEADING = re.compile(
+    r"[A-Za-z]{3,}.*:|^(?:step|part|case|solution|answer|check|conclusion|final)\b|(?:[A-Za-z]{3,} +){2}[A-Za-z]{3,}",
+    re.IGNORECASE,
+)
+_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
 def boxes(text: str) -> list[tuple[int, int]]:
@@ -37,10 +42,10 @@ def boxes(text: str) -> list[tuple[int, int]]:
 
 def last_box(text: str) -> str | None:
     """Content of the last balanced ``\\boxed{...}`` (or ``\\boxed 5``); None when there is none."""
-    found = boxes(text)
+    found = [text[start:end] for start, end in boxes(text)]
+    filled = [content for content in found if content.strip()]
     if found:
-        start, end = found[-1]
-        return text[start:end]
+        return filled[-1] if filled else None
     bare = _BARE_BOX.findall(text)
     return str(bare[-1]) if bare else None
 
@@ -51,8 +56,13 @@ def marked(text: str) -> str | None:
     box = last_box(text)
     if box is not None:
         return box.strip()
-    if "####" in text:
-        return text.rsplit("####", 1)[1].strip().split("\n")[0].strip()
+    _, mark, tail = text.rpartition("####")
+    if mark:
+        stated, _, after = tail.strip().partition("\n")
+        # Four marks are a heading in Markdown, too: then the answer stands in a sentence, or in the text beneath.
+        if stated and not _HEADING.search(stated) and _sentence(after) is None:
+            return stated.strip()
+        return _sentence(tail)
     return _sentence(text)
 
 
@@ -64,7 +74,7 @@ def _sentence(text: str) -> str | None:
         math = _MATH.match(rest)
         if math:
             return next(group for group in math.groups() if group is not None).strip()
-        stated = re.split(r"\.(?:\s|$)|;|\*\*|, (?:so|because|since|which)\b", rest)[0].strip(" *`\"'")
+        stated = re.split(r"\.(?:\s|$)|;|\*\*|, (?:because|since|which)\b", rest)[0].strip(" *`\"'")
         if stated:
             return stated
     return None

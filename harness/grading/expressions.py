@@ -19,9 +19,9 @@ DEEPEST = 24
 MOST_DIGITS = 60
 
 _WRAP = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|textnormal|operatorname)\s*\{([^{}]*)\}")
-_SPACES = re.compile(r"\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
-_GROUPED = re.compile(r"(?<=\d)(?:\\[,!;: ]|\{,\}|,\\!|,|\s)(?=\d{3}(?!\d))")
-_DEGREES = re.compile(r"\^?\s*\{?\s*\\circ\s*\}?|\\degree|°")
+_SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
+_GROUPED = re.compile(r"(?<=\d)(?:(?<!\\)\\[,!;: ]|\{,\}|,\\!\s*|,|\s)(?=\d{3}(?!\d))")
+_DEGREES = re.compile(r"\^?\s?\{?\s?\\circ\s?\}?|\\degree|°")
 # A tower (a power in an exponent), a large exponent, or an exponential of exponentials.
 _POWER = re.compile(
     r"\^\s*\{[^{}]*\^|\^\s*\w\s*\^|\*\*\s*\w+\s*\*\*|(?:\^|\*\*)\s*[{(]?\s*\d{4,}|\)\s*(?:\^|\*\*)\s*\{?\s*\d{3,}"
@@ -39,7 +39,8 @@ _UNIT_TAIL = re.compile(r"(?<=[\d}])\s*\\(?:text|mathrm|mbox)\s*\{\s*[a-zA-Z .^\
 
 def canon(text: str) -> str:
     """A spelling in which answers that differ only in typesetting are the same string."""
-    out = unicodedata.normalize("NFKC", text).strip().strip("$").replace("−", "-")
+    out = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().strip("$").replace("−", "-")
+    out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
     out = _UNIT_TAIL.sub("", out)
     out = _GROUPED.sub("", out)
     out = _SPACES.sub(" ", out)
@@ -52,7 +53,7 @@ def canon(text: str) -> str:
 def words(text: str) -> str | None:
     """The letters of an answer in words (a name, a day, a choice), lower case; None if it is not one."""
     plain = _plain(text)
-    named = re.fullmatch(r"[a-z][a-z .,'-]+", plain) or (
+    named = re.fullmatch(r"(?=.*[a-z]{2})[a-z]+(?:[ .,'-]+[a-z]{2,}|[ .,']+[a-z]+)*[.']?", plain) or (
         "\\text" in text and re.fullmatch(r"[a-z][a-z0-9 .,'-]*", plain)
     )
     return plain if named else None
@@ -138,7 +139,9 @@ def _other_shape(wanted: str, given: str) -> str:
         return "an unevaluated remainder"
     if len(wanted) == len(given) == 1:
         return f"{given} is not {wanted}"
-    if not _commas(wanted) and _commas(given):
+    if _base(wanted) != _base(given) and _base(given):
+        return "a number in another base"
+    if not _commas(wanted) and _commas(given) and "\\pm" not in wanted:
         return "several answers where the gold answer is one"
     pairs = ("(", ")"), ("[", "]"), ("\\{", "\\}"), ("(", "]"), ("[", ")")
     kinds = [
@@ -147,6 +150,12 @@ def _other_shape(wanted: str, given: str) -> str:
     if kinds[0] and kinds[1] and kinds[0] != kinds[1] and _inner_comma(wanted):
         return "other brackets than the gold answer"
     return ""
+
+
+def _base(text: str) -> str:
+    """The base that is written at a number, ``_8`` or ``_{8}``; empty if there is none."""
+    found = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", _WRAP.sub(r"\1", text))
+    return found[1] if found else ""
 
 
 def _commas(text: str) -> int:

@@ -8,9 +8,9 @@ from fractions import Fraction
 
 from harness.grading.boxes import LONGEST, marked
 
-_PLAIN = r"[-+−]?\$?\d[\d,]*(?:\.\d+)?(?:/\d+)?"
+_PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
 # Not a part of a longer token: neither of 1e9 nor of x2 nor of 3.1.4.
-_ALONE = r"(?![\d.,]*[A-Za-z_]+\d|\d|[.,]\d)"
+_ALONE = r"(?![\d.,]*+[A-Za-z_]++\d|\d|[.,]\d)"
 NUMBER = re.compile(rf"(?<![\w.])(?:{_PLAIN}|[-+−]?\.\d+){_ALONE}", re.ASCII)
 _EXACT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?", re.ASCII)
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
@@ -18,6 +18,7 @@ _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
 _GROUPED = re.compile(r"(?<=\d)(?:\\[,!;: ]|\{,\}|[,\u00a0\u2009\u202f ])(?=\d{3}(?!\d))")
 # What makes a text with one number in it an expression rather than a number with its unit ("/" may stand in a unit).
 _OPERATION = re.compile(r"[\\^*!_\[\]{}+<>|]|/(?![A-Za-z])")
+_UNIT_TAIL = re.compile(r"(?<=[\d}\s,;])(?:\s*/?\s*\\(?:text|mathrm|mbox)\s*\{[^{}]*\}(?:\^\{?\d\}?)?)+\s*$")
 MOST_DIGITS = 100
 
 
@@ -25,10 +26,15 @@ def value(text: str) -> Fraction | None:
     """Exact value of a number as written, without currency, units, thousands marks; None if it is no single number."""
     if len(text) > 10 * MOST_DIGITS:
         return None
-    cleaned = unicodedata.normalize("NFKC", text).replace("−", "-").replace("\\$", "").replace("$", "")
+    cleaned = (
+        unicodedata.normalize("NFKC", " ".join(_UNIT_TAIL.sub("", text).split()))
+        .replace("−", "-")
+        .replace("\\$", "")
+        .replace("$", "")
+    )
     cleaned = _FRACTION.sub(r"\1/\2", _TEXT.sub(r" \1 ", cleaned))
     cleaned = _GROUPED.sub("", cleaned).replace("\\%", "").replace("%", "").replace("\\!", "")
-    cleaned = re.sub(r"\^?\s*\{?\s*\\circ\s*\}?|°|\\[,;: ]|~|[*`]", " ", cleaned)
+    cleaned = re.sub(r"\^?\s?\{?\s?\\circ\s?\}?|°|\\[,;: ]|~|[*`]", " ", cleaned)
     cleaned = cleaned.rsplit("=", 1)[-1].strip().rstrip(".").strip()
     if not _EXACT.fullmatch(cleaned):
         found = NUMBER.findall(cleaned)
@@ -49,9 +55,14 @@ def extract(text: str, any_number: bool) -> str | None:
     if stated is not None and (value(stated) is not None or "\\boxed" in text):
         return stated
     if stated is not None and not stated.startswith("not "):
-        first = NUMBER.search(stated)  # "$18 because 3 eggs are eaten"
-        if first:
-            return first.group()
+        found = [match.group() for match in NUMBER.finditer(stated.rsplit("=", 1)[-1])]
+        if found:  # "$18 because 3 eggs are eaten", but "that 9 eggs bring 18 dollars" and "$9 + $9 = $18"
+            starts = "=" in stated or re.match(r"\W*" + re.escape(found[0]), stated)
+            return str(
+                found[0]
+                if starts and not re.match(r"\W*[-+]?\$?[\d.,]+ (?:\w+ )?(?:at|times|and|plus|each)\b", stated)
+                else found[-1]
+            )
     if any_number:
         numbers = NUMBER.findall(text[-LONGEST:])
         if numbers:

@@ -38,8 +38,11 @@ _WORDING = {
 _CALL = re.compile(
     r"\(\s*([a-z][a-z0-9_-]*)((?:\s+[a-z0-9][a-z0-9_-]*)*)\s*\)|\b([a-z][a-z0-9_-]*)\(([a-z0-9_,\s-]*)\)"
 )
-_LEAD = re.compile(r"[\s>#\-•–]*(?:step\s*)?(\d{1,3})?[\s.):\-]*(?:action\s*:)?\s*")
-_HEADING = re.compile(r"\b(?:plan|actions?|summary|sequence|steps|answer)\b")
+_LEAD = re.compile(
+    r"[\s>#\-•–]*(?:step\s*)?(\d{1,3})?[\s.):\-]*(?:action\s*:)?\s*(?:(?:first|next|then|second|third|finally|lastly)\b[,:]?\s*)*"
+)
+_HEADING = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer)\b")
+_PART = re.compile(r"\b(?:phase|stage|part|step|action)\s*\d")  # a heading within one plan
 _ASIDE = re.compile(r"^\W*(?:the\s+)?(?:explanations?|key\s+steps|reasoning|reasons?|notes?|justification|why)\b")
 _FILLER = {"block", "object", "the", "from", "on", "onto", "top", "of"}
 _BETWEEN = re.compile(r"[\s,;.]*(?:and|then)?[\s,;.]*(?:then)?\s*")
@@ -72,32 +75,34 @@ def _bare(line: str) -> str:
 
 def _plan_part(text: str) -> str:
     text = text.split("[statement]")[0]
-    if "[plan]" in text:
-        text = text.rsplit("[plan]", 1)[1]
-    return text.split("[plan end]")[0]
+    parts = [part.split("[plan end]")[0] for part in text.split("[plan]")]
+    # The last marked part that is more than a remark about the plan.
+    return next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
 
 
 def _last_list(lines: list[str], actions: Collection[str], wording: str) -> list[Action]:
     plan: list[Action] = []
-    last, heading, aside = 0, False, False
+    last, heading, aside, within = 0, False, False, False
     for line in lines:
         lead = _LEAD.match(line)
         number = int(lead[1]) if lead and lead[1] else 0
         found = _leading(line, lead.end() if lead else 0, actions, wording)
         if not found:
-            named = bool(_HEADING.search(line))
+            part = bool(_PART.search(line))
+            named = bool(_HEADING.search(line)) and not part and not line.lstrip().startswith("(")
+            within = part or (within and not named)
             aside = bool(_ASIDE.search(line)) or (aside and not named)
             heading = heading or named
             continue
         if aside and plan:
             continue
-        again = number <= last if number and last else heading and not number
+        again = number <= last and not within if number and last else heading and not number
         if plan and again:
             plan, last = [], 0
         elif plan and not number and last and found == plan[-len(found) :]:
             continue  # "Action: ..." beneath a numbered line that says the same
         plan += found
-        last, heading = number or last, False
+        last, heading, within = number or last, False, False
         if len(plan) > MOST_ACTIONS:
             break
     return plan
@@ -140,8 +145,10 @@ def holds_action(line: str, gold: Mapping[str, Any]) -> bool:
     return bool(_actions(line[:LONGEST_LINE].lower(), action_words(vocabulary), vocabulary))
 
 
-def check(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, dict[str, Any]]:
-    """(verdict, reason, plan as text, details). ``gold`` is one of
+def check(gold: Mapping[str, Any], answer: str, cut: bool = False) -> tuple[str, str, str, dict[str, Any]]:
+    """(verdict, reason, plan as text, details); a plan that was cut off and is not valid is no answer.
+
+    ``gold`` is one of
 
     - ``init`` stacks from the table up and ``goal`` pairs (block, what it is on), as in ``mini_blocks``;
     - ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object);
@@ -154,8 +161,12 @@ def check(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, dict[str
         from harness.grading import pddl
 
         plan = read_plan(answer, pddl.action_names(gold), wording="")
-        return _verdict(gold, plan, pddl.simulate(gold, plan) if plan else None)
-    return check_blocks(gold, answer)
+        found = _verdict(gold, plan, pddl.simulate(gold, plan) if plan else None)
+    else:
+        found = check_blocks(gold, answer)
+    if cut and found[0] == "wrong" and "[plan end]" not in answer.lower():
+        return "no_answer", f"the plan was cut off ({found[1]})", *found[2:]
+    return found
 
 
 def check_blocks(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, dict[str, Any]]:

@@ -122,7 +122,7 @@ def _serve(request: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
     elif kind in ("plan", "pddl"):
         from harness.grading import plans
 
-        verdict, reason, stated, details = plans.check(gold, answer)
+        verdict, reason, stated, details = plans.check(gold, answer, request["cut"])
     elif kind == "instructions":
         from harness.grading import instructions
 

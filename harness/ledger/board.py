@@ -13,6 +13,7 @@ from harness.evaluation.rows import row, scores_by_item
 from harness.evaluation.statistics import Gap, paired, wilson
 from harness.journal import write_whole
 from harness.ledger.runs import NoRuns
+from harness.ledger.runs import load as load_run
 from harness.records import Sample
 
 
@@ -75,6 +76,17 @@ def load(store: Path, path: Path) -> Board:
     return build(title, data["control"], data["arms"], samples)
 
 
+def of_runs(store: Path, names: Sequence[str]) -> Board:
+    """A board of single evaluations, the first as control, over the tasks that all have. Raises NoRuns."""
+    runs = [load_run(store, name) for name in names]
+    shared = [task for task in runs[0].tasks if all(task in run.tasks for run in runs)]
+    if not shared:
+        raise NoRuns(f"no task in all of {', '.join(names)}")
+    arms = {run.name[:12]: run for run in runs}
+    samples = {arm: [[s for s in run.samples if s.task in shared]] for arm, run in arms.items()}
+    return build("evaluations", next(iter(arms)), {arm: [run.name] for arm, run in arms.items()}, samples)
+
+
 def build(title: str, control: str, runs: dict[str, list[str]], samples: dict[str, list[list[Sample]]]) -> Board:
     """A board from the samples of each arm, one list per training seed."""
     first = next(iter(samples.values()))[0]
@@ -92,7 +104,7 @@ def build(title: str, control: str, runs: dict[str, list[str]], samples: dict[st
 def _figures(seeds: list[list[Sample]]) -> dict[str, Any]:
     """Row figures over all seeds. The interval counts items, not samples: seeds of one item are no new evidence."""
     figures = row([sample for one in seeds for sample in one])
-    items = len(seeds[0])
+    items = len({sample.problem_id for sample in seeds[0]})
     low, high = wilson(figures["accuracy"] * items, items)
     return figures | {"n": items, "seeds": len(seeds), "low": low, "high": high}
 

@@ -63,6 +63,9 @@ def identity(backend: BackendSpec, plan: EvalPlan) -> dict[str, Any]:
     return {
         "model": backend.model,
         "backend": backend.name,
+        "base_url": backend.base_url,
+        "tokenizer": backend.tokenizer,
+        "vllm_arguments": list(backend.vllm_arguments),
         "tasks": [task.name for task in plan.tasks],
         "task_files": [_file_digest(task.file) for task in plan.tasks],
         "selection": asdict(plan.selection),
@@ -135,15 +138,22 @@ def find(store: Path, name: str) -> Path:
     raise NoRuns(f"{name!r} begins several runs: {', '.join(sorted(f.name for f in found)[:6])}")
 
 
+def _json(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (ValueError, TypeError) as error:
+        raise NoRuns(f"{file}: broken ({error}); run its evaluation again, or move the folder away") from None
+
+
 def load(store: Path, name: str) -> Run:
     """A finished run by path or id. Raises NoRuns."""
     folder = find(store, name)
     file = folder / "manifest.json"
     if file.exists():
-        manifest = dict(json.loads(file.read_text()))
+        manifest = _json(file)
     else:  # a stage of a recipe keeps its own record
         done = folder / "done.json"
-        record = dict(json.loads(done.read_text())) if done.exists() else {}
+        record = _json(done) if done.exists() else {}
         params = record.get("params", {})
         known = {key: params[key] for key in ("max_tokens", "temperature", "seed") if key in params}
         manifest = {"model": record.get("name", folder.name), "run": folder.name, "decoding": asdict(Decoding(**known))}
@@ -158,7 +168,7 @@ def load(store: Path, name: str) -> Run:
 
 def listed(store: Path) -> list[tuple[Path, dict[str, Any]]]:
     """Finished evaluations of a store with their manifests, newest first."""
-    found = [(f.parent, json.loads(f.read_text())) for f in (store / "evals").glob("*/manifest.json")]
+    found = [(f.parent, _json(f)) for f in (store / "evals").glob("*/manifest.json")]
     return sorted(found, key=lambda entry: str(entry[1].get("date", "")), reverse=True)
 
 

@@ -66,7 +66,7 @@ def opened(spec: BackendSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
         url = spec.base_url or "http://127.0.0.1:8000/v1"
         name = path if spec.name == "vllm" else spec.model
         served = OpenAICompleter(url, name, tokenizer, spec.concurrency, spec.timeout)
-        served.digest = f"{spec.name}:{spec.model}"
+        served.digest = f"{spec.name}:{spec.model}@{url}"
         if Path(path).is_dir():
             served.digest = f"{spec.name}:{model_digest(path)}"
         yield served, tokenizer

@@ -70,6 +70,27 @@ def test_gate_has_three_outcomes_and_exit_codes(store, tmp_path):
     assert "no such file" in harness("gate", "a", "--baseline", tmp_path / "none", "--store", store, code=2).stderr
 
 
+def test_broken_files_are_one_line_and_never_a_regression(store, tmp_path):
+    base = tmp_path / "base.json"
+    for text in (
+        "{",
+        "[]",
+        '{"harness_baseline": 1, "tasks": {}}',
+        '{"harness_baseline": 1, "tasks": {"letter_count": {"a": 1}}}',
+    ):
+        base.write_text(text)
+        done = harness("gate", "a", "--baseline", base, "--store", store, code=2)
+        assert len(done.stderr.strip().splitlines()) == 1
+    assert "not in both" in harness("compare", "a", "b", "--tasks", "typo", "--store", store, code=2).stderr
+    folder = tmp_path / "evals" / "x"
+    folder.mkdir(parents=True)
+    (folder / "manifest.json").write_text("{")
+    (folder / "samples.jsonl").write_text((store / "evals" / "a" / "samples.jsonl").read_text())
+    assert "broken" in harness("runs", "--store", tmp_path, code=2).stderr
+    assert "broken" in harness("compare", folder, "a", "--store", store, code=2).stderr
+    assert "--vllm-args" in harness("eval", "--model", "m", "--suite", "embedded", "--vllm-args", "'", code=2).stderr
+
+
 def test_rescore_finds_a_verdict_that_was_tampered_with(store, tmp_path):
     folder = tmp_path / "run"
     folder.mkdir()
@@ -90,6 +111,21 @@ def test_plots_in_the_terminal_and_as_png(store, tmp_path):
     pictures = sorted(tmp_path.glob("*.png"))
     assert [p.name for p in pictures] == ["budget.letter_count.png", "lengths.letter_count.png"]
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
+
+
+def test_evaluations_have_a_leaderboard_of_their_own(store):
+    rows = json.loads(harness("leaderboard", "--runs", "a,b", "--store", store, "--json").stdout)["rows"]
+    assert [(row["arm"], row["task"], row["n"]) for row in rows] == [
+        ("a", "letter_count", 200),
+        ("b", "letter_count", 200),
+    ]
+    assert rows[0]["difference"] is None
+    assert rows[1]["difference"]["n"] == 200
+    assert "<td>" in harness("leaderboard", "--runs", "a,b", "--store", store, "--format", "html").stdout
+    assert (
+        "published, not run here"
+        in harness("leaderboard", "--runs", "a,b", "--store", store, "--layout", "paper").stdout
+    )
 
 
 def test_runs_are_found_by_the_beginning_of_their_name(store):

@@ -112,6 +112,26 @@ def test_a_task_by_id_prompt_and_number_with_metrics(tmp_path):
     assert metrics["reflection_words"] == 2
 
 
+def test_one_scheme_of_ids_for_a_file_and_the_prompt_before_the_id():
+    from pathlib import Path
+
+    from harness.evaluation.score import match
+
+    docs = [
+        {"id": f"t-{n + 2}", "native_id": str(n + 2), "prompt": f"p{n}", "source": f"p{n}", "family": "f", "gold": "{}"}
+        for n in range(5)
+    ]
+
+    def matched(rows):
+        found = match([{"response": "x", **row} for row in rows], docs, Path("f"))
+        return [None if one.document is None else one.document["prompt"] for one in found]
+
+    assert matched([{"id": n} for n in range(5)]) == ["p0", "p1", "p2", "p3", "p4"]  # numbers from 0
+    assert matched([{"id": n + 2} for n in range(5)]) == ["p0", "p1", "p2", "p3", "p4"]  # the data set's own ids
+    assert matched([{"id": 2, "prompt": "p3"}]) == ["p3"]
+    assert matched([{"id": "t-4"}, {"id": "nobody"}]) == ["p2", None]
+
+
 def test_logs_of_other_tools(tmp_path):
     from harness.problems.load import documents
 

@@ -18,6 +18,8 @@ from harness.grading.boxes import last_box
         ("\\text{Evelyn}", "Evelyn"), ("\\text{(A)}", "A"), ("70", "70."), ("74", "74^\\circ"), ("5", "５"),
         ("12345678", "12\\,345\\,678"), ("1,-2", "-2, 1"), ("3\\sqrt{13}", "\\sqrt{117}"), ("x^2+2x+1", "(x+1)^2"),
         ("x^2+y^2", "y^2 + x^2"), ("36", "\\$36"), ("137 \\frac{1}{2}", "137.5"), ("\\text{June 20}", "June 20"),
+        ("p - q", "-q+p"), ("1 \\pm \\sqrt{19}", "1+\\sqrt{19}, 1-\\sqrt{19}"), ("11,\\! 111,\\! 100", "11,111,100"),
+        ("\\begin{pmatrix} 1/3 \\\\ 2 \\end{pmatrix}", "\\begin{pmatrix}\\frac13\\\\2\\end{pmatrix}"),
         ("\\frac{\\pi}{2}", "\\pi/2"), ("[0,1)", "[0, 1)"), ("9^{9^{9}}", "9^{9^{9}}"), ("10", "10\\text{ apples}"),
     ],
 )  # fmt: skip
@@ -31,6 +33,8 @@ def test_equivalent(gold, answer):
     [
         ("7", "3 4", "without a separator"), ("(1,2)", "\\{1,2\\}", "brackets"), ("(3,4]", "(3,4)", "brackets"),
         ("2", "2,2", "is not"), ("x", "x,y", "several answers"), ("E", "e", "is not"), ("5", "3^5 \\bmod 7", "remainder"),
+        ("40_9", "40_8", "base"),
+        ("\\begin{pmatrix} -2 \\\\ -14 \\end{pmatrix}", "\\begin{pmatrix} -14 \\\\ -2 \\end{pmatrix}", "not equivalent"),
         ("2", "9^{9^{9}}", "not compared"), ("2", "99999!", "not compared"), ("2", "(" * 40 + "x" + ")" * 40, "not compared"),
         ("\\text{Evelyn}", "Evelin", "other words"), ("x^2", "x^3", "not equivalent"), ("2", "x" * 2000, "longer than"),
     ],

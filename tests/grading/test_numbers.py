@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from fractions import Fraction
 
 import pytest
@@ -23,6 +24,12 @@ from harness.grading.numbers import check, extract, value
         ("the answer is **5**", "5"),
         ("The answer is $18 because 3 eggs are eaten.", "$18"),
         ("#### 18 (of 20)", "18"),
+        ("#### Step 2: sell\n9*2=18\n\nSo she makes 18.", "18"),
+        ("#### Step 1\n4\n#### Step 2\nThe answer is 18.", "18"),
+        ("The answer is $9 + $9 = $18.", "$9 + $9 = $18"),
+        ("Answer: 9 eggs at $2 each, so $18", "$18"),
+        ("The answer is that Janet has 9 eggs and makes 18 dollars.", "18"),
+        ("\\boxed{18}, check: \\boxed{}", "18"),
         ("The answer is not 3, it is 5", "5"),
         ("we get 3, then 4", "4"),
         ("\\boxed{unclosed 9", "9"),
@@ -49,6 +56,19 @@ def test_integers_are_equal_to_themselves_and_to_no_neighbour(n):
 )
 def test_what_is_no_plain_number_is_no_value(text):
     assert value(text) is None
+
+
+@pytest.mark.parametrize(
+    "text", ["20 \\text{ m}^2", "20\\,\\text{cm}^2", "20 \\text{ miles}/\\text{hour}", "20\\%", "\\$20.00", "=20"]
+)
+def test_units_are_no_numbers(text):
+    assert value(text) == 20
+
+
+def test_long_lists_are_read_in_bounded_time():
+    started = time.monotonic()
+    check("5", "1," * 10_000 + "x1. So it is 5", cut=False)
+    assert time.monotonic() - started < 5
 
 
 def test_values():

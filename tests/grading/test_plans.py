@@ -44,6 +44,31 @@ def test_illegal_steps_are_named(plan, step, reason):
     assert reason in why
 
 
+@pytest.mark.parametrize(
+    "form",
+    [
+        "First, {0}\nThen, {1}\nNext, {2}\nFinally, {3}",
+        "**Phase 1**\n1. {0}\n2. {1}\n**Phase 2**\n1. {2}\n2. {3}",
+        "Action 1:\n- {0}\nAction 2:\n- {1}\nAction 3:\n- {2}\nAction 4:\n- {3}",
+        "1. pick up the red block\n\nThat was wrong. The plan:\n1. {0}\n2. {1}\n3. {2}\n4. {3}",
+        "1. **{0}**\n   - Action: `{0}`\n2. {1}\n3. {2}\n4. {3}\n\nExplanation:\n- {2} frees the hand",
+        "[PLAN]\n{0}\n{1}\n{2}\n{3}\n[PLAN END]\nThe [PLAN] above reaches the goal.",
+        "{0}\n{1}\n{2}\n{3}\n[PLAN END]\n\n[STATEMENT]\nAnother.\n[PLAN]\npick up the red block",
+    ],
+)
+def test_plans_as_models_write_them(form):
+    verdict, reason, *_ = check(GOLD, form.format(*PLAN.splitlines()))
+    assert verdict == "correct", reason
+
+
+def test_a_plan_that_was_cut_off_is_no_answer():
+    part = "\n".join(PLAN.splitlines()[:2])
+    assert check(GOLD, part, cut=True)[0] == "no_answer"
+    assert check(GOLD, part)[0] == "wrong"
+    assert check(GOLD, PLAN, cut=True)[0] == "correct"
+    assert check(GOLD, part + "\n[PLAN END]", cut=True)[0] == "wrong"
+
+
 def test_unreached_goal_and_no_plan():
     verdict, why, _, details = check(GOLD, "pick up the red block\nput down the red block")
     assert (verdict, details["failing_step"]) == ("wrong", 0)
