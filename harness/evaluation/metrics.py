@@ -119,7 +119,7 @@ def of_response(
     joint = len(parts.thinking) + 1  # where the line break between thinking and answer ends
     ids = tokens.ids if sampled is None else sampled
     period, copies = suffix_loop(ids)
-    words = reflection_words(parts.thinking or parts.answer if parts.state == "none" else parts.thinking)
+    words = reflection_words(parts.thinking)
     out: dict[str, Any] = {
         "unit": tokens.unit,
         "thinking_tokens": thinking,

@@ -35,7 +35,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> dict[str, Any]:
     figures: dict[str, Any] = {
         "n": len(scores),
         "samples": n,
-        "accuracy": count["correct"] / n,
+        "accuracy": statistics.fmean(statistics.fmean(item) for item in scores.values()),
         "low": low,
         "high": high,
         "accuracy_answered": count["correct"] / answered if answered else None,
