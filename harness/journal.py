@@ -38,7 +38,10 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
 
 
 class Journal:
-    """The writer of one journal file; a context manager. ``wait``: seconds to wait for another writer."""
+    """The writer of one journal file; a context manager. ``wait``: seconds to wait for another writer.
+
+    ``torn``: bytes of a torn last line that were dropped when the journal was opened.
+    """
 
     def __init__(self, path: Path, wait: float = 30.0) -> None:
         import filelock
@@ -50,7 +53,9 @@ class Journal:
             self._lock.acquire(timeout=wait)
         except filelock.Timeout:
             raise JournalBusy(f"{path}: another process is writing it; wait for it to end or stop it") from None
+        before = path.stat().st_size if path.exists() else 0
         self._drop_torn_line()
+        self.torn = before - (path.stat().st_size if path.exists() else 0)
         self._file = path.open("a", encoding="utf-8")
 
     def _drop_torn_line(self) -> None:
@@ -72,6 +77,17 @@ class Journal:
         """Write rows, one line each, in one flush."""
         self._file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
         self._file.flush()
+
+    @property
+    def size(self) -> int:
+        """Bytes of the journal."""
+        return self._file.tell()
+
+    def rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
+        """Put ``rows`` in the place of all that was written; a kill leaves the old journal or the new one."""
+        write_rows(self.path, rows)
+        self._file.close()
+        self._file = self.path.open("a", encoding="utf-8")
 
     def close(self) -> None:
         self._file.close()

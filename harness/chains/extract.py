@@ -7,45 +7,57 @@ from typing import Any
 
 from harness.records import Chain, Problem
 from harness.search.tree import Node, Tree
-from harness.thoughts import THINK_OPEN, Span, closing, opening, render
+from harness.search.writer import render
+from harness.thoughts import THINK_OPEN
 
 
 def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any) -> list[Chain]:
     """All distinct correct and wrong chains of one tree, shortest first, correct before wrong.
 
-    ``rank`` counts within the problem and verdict; chains of one length keep their order of discovery.
+    ``rank`` counts within the problem and verdict; chains of one length keep the order of their nodes. Nodes that
+    were cut or leaked a foreign tag lead to no answer, so they are on no chain; equal chains count once.
     """
     out: list[Chain] = []
     for correct in (True, False):
-        nodes = list((tree.correct if correct else tree.wrong).values())
-        found = [_chain(node, tree, problem, prompt_ids, tokenizer, correct) for node in nodes]
+        leaves = tree.correct if correct else tree.wrong
+        found = [_chain(leaf, tree, problem, prompt_ids, tokenizer, correct) for leaf in leaves]
         found.sort(key=lambda chain: chain.length)
         out += [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(found)]
     return out
 
 
-def _chain(node: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool) -> Chain:
+def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool) -> Chain:
+    grammar = tree.grammar
+
     def ids_of(text: str) -> list[int]:
         return list(tokenizer.encode(text, add_special_tokens=False))
 
-    ids = ids_of(THINK_OPEN)
-    spans = []
-    for step in node.path:
+    ids, spans = ids_of(THINK_OPEN), []
+    for step in leaf.path:
         assert step.kind is not None
         assert step.result is not None
-        ids += [*ids_of(opening(step.kind)), *step.result.token_ids]
-        ids += ids_of(closing(step.kind) or tokenizer.eos_token)
-        spans.append(Span(step.kind, step.result.text))
-    assert node.result is not None
+        ids += [*ids_of(grammar.opening(step.kind)), *content_ids(step, tokenizer)]
+        ids += ids_of(grammar.closing(step.kind) or tokenizer.eos_token)
+        spans.append((step.kind, step.result.text))
+    assert leaf.result is not None
     return Chain(
         problem_id=problem.id,
         family=problem.family,
-        node=node.id,
-        kinds=[span.kind for span in spans],
-        writers=[tree.grammar.kinds[span.kind].role for span in spans],
-        text=render(spans),
+        node=leaf.id,
+        kinds=[kind for kind, _ in spans],
+        writers=["generator" if tree.whole and not n.on else grammar.kinds[n.kind or ""].role for n in leaf.path],
+        text=render(grammar, spans),
         token_ids=ids,
         prompt_ids=list(prompt_ids),
         correct=correct,
-        reason=node.result.reason,
+        reason=leaf.result.reason,
     )
+
+
+def content_ids(node: Node, tokenizer: Any) -> list[int]:
+    """Token ids of a node's text: as sampled where this tokenizer reads them so, else the text encoded."""
+    assert node.result is not None
+    ids = list(node.result.token_ids)
+    if ids and max(ids) < len(tokenizer) and tokenizer.decode(ids) == node.result.text:
+        return ids
+    return list(tokenizer.encode(node.result.text, add_special_tokens=False))

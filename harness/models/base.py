@@ -5,7 +5,7 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Callable, Sequence
+from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
@@ -66,10 +66,12 @@ async def complete_in_chunks(
     completer: Completer,
     requests: Sequence[Request],
     known: Callable[[int], bool],
-    done: Callable[[list[tuple[int, Completion]]], None],
+    done: Callable[[list[tuple[int, Completion]]], Awaitable[None] | None],
     size: int = 64,
 ) -> None:
     """Complete ``requests`` in fixed chunks; ``done`` gets each finished chunk's completions that were not known.
+
+    ``done`` may be a coroutine function; it ends before the next chunk begins.
 
     Which requests share a chunk depends on the list alone, never on what an earlier run finished: a batch of a
     resumed run holds the same rows as before, so its floating-point results, and with them every sampled token, are
@@ -83,7 +85,9 @@ async def complete_in_chunks(
             continue
         results = await asyncio.gather(*(completer.complete(requests[i]) for i in chunk), return_exceptions=True)
         wanted = set(missing)
-        done([(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)])
+        found = [(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)]
+        if (waits := done(found)) is not None:
+            await waits
         for result in results:
             if isinstance(result, BaseException):
                 raise result

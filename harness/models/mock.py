@@ -50,43 +50,57 @@ def scripted_text(prompt: str, seed: int) -> str:
     }.get(dice[0] % 16, f"<think>{thought}</think>The answer is \\boxed{{{number}}}.")
 
 
+FAULTS = (
+    "error",
+    "reset",
+    "stall",
+    "torn",
+    "malformed",
+    "no choices",
+    "wrong finish",
+)
+
+
 def scripted_server(
-    tokenizer: Any, concurrency: int = 64, faults: float = 0.0, latency: float = 0.0, retries: int = 12
-) -> OpenAICompleter:
-    """The server backend over a scripted server in this process.
+    tokenizer: Any, concurrency: int = 64, faults: float = 0.0, latency: float = 0.0, retries: int = 12,
+    reply: Callable[[str, int], str] = scripted_text,
+) -> OpenAICompleter:  # fmt: skip
+    """The server backend over a scripted server in this process, which answers ``reply(prompt, seed)``.
 
-    ``faults``: share of calls that fail, in equal parts a 5xx, a reset, a timeout, JSON cut short. Which calls fail
-    depends on the request and the attempt alone.
+    ``faults``: share of calls that fail, each kind of FAULTS as often. Which calls fail depends on the request and the
+    attempt alone.
     """
-    import httpx
-
     attempts: Counter[str] = Counter()
 
-    async def handle(call: httpx.Request) -> httpx.Response:
+    async def post(sent: bytes) -> tuple[int, str]:
         if latency:
             await asyncio.sleep(latency)
-        body = json.loads(call.content)
-        which = hashlib.sha256(call.content).hexdigest()
+        body = json.loads(sent)
+        which = hashlib.sha256(sent).hexdigest()
         attempts[which] += 1
         dice = hashlib.sha256(f"{which}{attempts[which]}".encode()).digest()
-        fault = dice[0] / 256 < faults
-        if fault and dice[1] % 4 == 0:
-            return httpx.Response(503 if dice[2] % 2 else 500, text="overloaded")
-        if fault and dice[1] % 4 == 1:
-            raise httpx.ReadError("connection reset by peer", request=call)
-        if fault and dice[1] % 4 == 2:
-            raise httpx.ReadTimeout("timed out", request=call)
-        text = scripted_text(tokenizer.decode(body["prompt"]), body["seed"])
+        fault = FAULTS[dice[1] % len(FAULTS)] if dice[0] / 256 < faults else ""
+        if fault == "error":
+            return (503 if dice[2] % 2 else 500), "overloaded"
+        if fault == "reset":
+            raise ConnectionResetError("connection reset by peer")
+        if fault == "stall":
+            raise TimeoutError("timed out")
+        text = reply(tokenizer.decode(body["prompt"]), body["seed"])
+        for stop in body["stop"] or ():
+            text = text.split(stop)[0]
         ids = tokenizer.encode(text, add_special_tokens=False)
         reason = "length" if len(ids) > body["max_tokens"] else "stop"
         ids = ids[: body["max_tokens"]]
         text = tokenizer.decode(ids) if reason == "length" else text
-        reply = json.dumps({"choices": [{"text": text, "token_ids": ids, "finish_reason": reason}]})
-        return httpx.Response(200, text=reply[: len(reply) // 2] if fault else reply)
+        choice = {"text": text, "token_ids": ids, "finish_reason": "aborted" if fault == "wrong finish" else reason}
+        if fault == "malformed":
+            choice = {"text": {"not": "text"}, "finish_reason": "stop"}
+        answer = json.dumps({"choices": [] if fault == "no choices" else [choice]})
+        return 200, answer[: len(answer) // 2] if fault == "torn" else answer
 
     completer = OpenAICompleter(
-        "http://mock/v1", "mock", tokenizer, concurrency, retries=retries, backoff=0.001,
-        transport=httpx.MockTransport(handle),
-    )  # fmt: skip
+        "http://mock/v1", "mock", tokenizer, concurrency, retries=retries, backoff=0.001, post=post
+    )
     completer.digest = "mock"
     return completer

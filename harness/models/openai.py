@@ -6,25 +6,31 @@ Prompts go as token ids and come back as ids where the server can return them, s
 from __future__ import annotations
 
 import asyncio
+import json
+from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
 from harness.models.base import Completion, ModelError, Request
 from harness.records import Finish
 
+# Why a completion ended, in the words of several servers. Anything else (an abort, none at all) is no completion.
+_REASONS = {"stop", "length", "eos", "eos_token", "end_turn", "stop_sequence"}
+
+# Sends one request body, returns status and text of the reply. Raises OSError or TimeoutError when there is none.
+Post = Callable[[bytes], Awaitable[tuple[int, str]]]
+
 
 class OpenAICompleter:
     """``base_url`` ends in ``/v1``. Failures that may pass are tried again ``retries`` times with backoff.
 
-    Those are transport errors, 408, 409, 429 and 5xx, and replies that are no whole completion. ``transport`` replaces
-    the network (httpx), as the mock backend does.
+    Those are transport errors, 408, 409, 429 and 5xx, and replies that are no whole completion. ``post`` replaces the
+    network, as the mock backend does.
     """
 
     def __init__(
         self, base_url: str, model: str, tokenizer: Any, concurrency: int = 64, timeout: float = 600.0,
-        retries: int = 5, backoff: float = 0.5, transport: Any = None,
+        retries: int = 5, backoff: float = 0.5, post: Post | None = None,
     ) -> None:  # fmt: skip
-        import httpx
-
         self.digest = f"{model}@{base_url}"
         self.model = model
         self.tokenizer = tokenizer
@@ -32,22 +38,24 @@ class OpenAICompleter:
         self._retries = retries
         self._backoff = backoff
         self._url = f"{base_url.rstrip('/')}/completions"
-        self._limits = httpx.Limits(max_connections=concurrency, max_keepalive_connections=concurrency)
         self._timeout = timeout
-        self._transport = transport
+        self._given_post = post
         self._concurrency = concurrency
         # Connections and semaphores belong to one event loop, and every run of a task has its own.
         self._loop: asyncio.AbstractEventLoop | None = None
 
-    def _here(self) -> tuple[Any, asyncio.Semaphore]:
-        import httpx
-
+    async def _here(self) -> tuple[Post, asyncio.Semaphore]:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            self._client = httpx.AsyncClient(timeout=self._timeout, limits=self._limits, transport=self._transport)
             self._slots = asyncio.Semaphore(self._concurrency)
-        return self._client, self._slots
+            if self._given_post is not None:
+                self._post = self._given_post
+            else:
+                # The loop closes its generators when it ends, and with this one the connections.
+                self._connections = _connections(self._url, self._timeout, self._concurrency)
+                self._post = await anext(self._connections)
+        return self._post, self._slots
 
     async def complete(self, request: Request) -> Completion:
         body = {
@@ -61,9 +69,9 @@ class OpenAICompleter:
             "return_token_ids": True,
             "skip_special_tokens": False,
         }
-        client, slots = self._here()
+        post, slots = await self._here()
         async with slots:
-            choice = await self._choice(client, body)
+            choice = await self._choice(post, json.dumps(body).encode())
         if choice is None:
             return Completion("", (), "context", len(request.prompt_ids))
         text = choice["text"] or ""
@@ -77,33 +85,63 @@ class OpenAICompleter:
         self.generated_tokens += len(ids)
         return Completion(text, tuple(ids), finish, len(request.prompt_ids))
 
-    async def _choice(self, client: Any, body: dict[str, Any]) -> dict[str, Any] | None:
+    async def _choice(self, post: Post, body: bytes) -> dict[str, Any] | None:
         """The first choice of the reply, or None when the prompt does not fit the server's context."""
-        import httpx
-
         problem = ""
         for attempt in range(self._retries + 1):
             if attempt:
                 await asyncio.sleep(min(30.0, self._backoff * 2**attempt))
             try:
-                reply = await client.post(self._url, json=body)
-            except httpx.TransportError as error:
+                status, text = await post(body)
+            except (OSError, TimeoutError) as error:
                 problem = f"{type(error).__name__}: {error}"
                 continue
-            if reply.status_code == 400 and "context length" in reply.text:
+            if status == 400 and "context length" in text:
                 return None
-            if reply.status_code >= 400:
-                problem = f"HTTP {reply.status_code}: {reply.text[:200]}"
-                if reply.status_code in (408, 409, 429) or reply.status_code >= 500:
+            if status >= 400:
+                problem = f"HTTP {status}: {text[:200]}"
+                if status in (408, 409, 429) or status >= 500:
                     continue
                 break
-            try:
-                choice = reply.json()["choices"][0]
-                if isinstance(choice["text"], str | None):
-                    return dict(choice)
-                problem = "the reply's text is no text"
-            except ValueError:
-                problem = "the reply is not JSON; is this a completions endpoint?"
-            except (KeyError, IndexError, TypeError):
-                problem = "the reply has no choices; is this a completions endpoint?"
+            choice, problem = _first_choice(text)
+            if choice is not None:
+                return choice
         raise ModelError(f"{self._url}: {problem}; check that the server is up and serves {self.model!r}")
+
+
+def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:
+    """The first choice of a reply, or what is wrong with it."""
+    try:
+        choice = dict(json.loads(reply)["choices"][0])
+    except ValueError:
+        return None, "the reply is not JSON; is this a completions endpoint?"
+    except (KeyError, IndexError, TypeError):
+        return None, "the reply has no choices; is this a completions endpoint?"
+    ids, reason = choice.get("token_ids"), choice.get("finish_reason")
+    if not isinstance(choice.get("text"), str):
+        return None, "the reply's text is no text"
+    if ids is not None and not (isinstance(ids, list) and all(isinstance(i, int) for i in ids)):
+        return None, "the reply's token_ids are no list of numbers"
+    if reason not in _REASONS:
+        return None, f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length"
+    return choice, ""
+
+
+async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGenerator[Post, None]:
+    """A way to post to ``url`` over kept connections, closed with the generator.
+
+    aiohttp, which datasets brings: with 64 requests in flight it spends 0.3 ms of processor time on each, httpx 9 ms.
+    """
+    import aiohttp
+
+    connector = aiohttp.TCPConnector(limit=concurrency)
+    async with aiohttp.ClientSession(connector=connector, timeout=aiohttp.ClientTimeout(timeout)) as session:
+
+        async def post(body: bytes) -> tuple[int, str]:
+            try:
+                async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as reply:
+                    return reply.status, await reply.text(errors="replace")
+            except aiohttp.ClientError as error:
+                raise ConnectionError(f"{type(error).__name__}: {error}") from error
+
+        yield post

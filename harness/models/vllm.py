@@ -60,16 +60,16 @@ def _free_port() -> int:
 
 
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path, patience: float) -> None:
-    import httpx
+    from urllib.request import urlopen
 
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
             raise ModelError(f"vllm serve ended with code {process.returncode}: {_last_words(log)} (log: {log})")
         try:
-            if httpx.get(f"http://127.0.0.1:{port}/health", timeout=2.0).status_code == 200:
+            with urlopen(f"http://127.0.0.1:{port}/health", timeout=2.0):
                 return
-        except httpx.TransportError:
+        except OSError:
             time.sleep(0.5)
     raise ModelError(f"vllm serve did not answer within {patience:g} s (log: {log})")
 

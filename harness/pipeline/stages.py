@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 from collections.abc import Callable
 from pathlib import Path
@@ -29,73 +28,70 @@ def _problems(params: dict[str, Any], shard: int | None) -> list[Problem]:
     return out if shard is None else out[shard :: params["shards"]]
 
 
-def _search_parts(job: Job, completers: dict[str, Any], tokenizer: Any, grader: Any, report: Report) -> Any:
-    from harness.search.driver import Search
+def _search_settings(job: Job) -> Any:
+    from harness.models.hf import model_digest
     from harness.search.grammar import load
+    from harness.search.store import Settings
     from harness.search.tree import Goals
 
-    return Search(
-        load(job.params["grammar"]), Goals(**job.params["goals"]), completers, tokenizer, grader,
-        seed=job.params["seed"], progress=report,
-    )  # fmt: skip
+    names = {role: model_digest(path) for role, path in job.models.items()}
+    params = job.params
+    return Settings(load(params["grammar"]), Goals(**params["goals"]), seed=params["seed"], in_flight=3, models=names)
 
 
 def _search(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
     from harness.grading.grade import shared_grader
     from harness.models.hf import HFCompleter
-    from harness.search.driver import figures
+    from harness.search.driver import Search
+    from harness.search.roles import Role
+    from harness.search.store import Store
+    from harness.search.verify import GraderVerifier
 
     completers = {role: HFCompleter(path, threads=1) for role, path in job.models.items()}
-    tokenizers = {json.dumps(c.tokenizer.get_vocab(), sort_keys=True) for c in completers.values()}
-    if len(tokenizers) > 1:
-        raise ValueError("generator and critic have different vocabularies; this search passes token ids between them")
-    search = _search_parts(job, completers, completers["generator"].tokenizer, shared_grader(), report)
-    journal = folder / "tree.jsonl"
-    return figures(search.run(_problems(job.params, job.params["shard"]), journal), journal)
+    roles = {role: Role([completer], completer.tokenizer) for role, completer in completers.items()}
+    problems = _problems(job.params, job.params["shard"])
+    # All problems of a shard at once, so that batches stay full.
+    search = Search(
+        _search_settings(job), roles, GraderVerifier(shared_grader()), window=len(problems),
+        progress=lambda done, tokens: report(done, len(problems), tokens),
+    )  # fmt: skip
+    with Store(folder / "tree", search.settings) as store:
+        search.run(problems, store)
+    return _figures(folder / "tree")
+
+
+def _figures(folder: Path) -> dict[str, Any]:
+    from harness.search.stats import Stats
+    from harness.search.store import settings_of, trees
+
+    stats, settings = Stats(), settings_of(folder)
+    for stored in trees(folder):
+        stats.add(stored.problem, stored.fold(settings), stored.rows, stored.why)
+    return stats.figures()
 
 
 def _chains(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
-    """Fold the journals of all shards into trees, extract the chains, and sum up what the search yielded."""
+    """Fold the searches of all shards into trees, extract the chains, and sum up what the search yielded."""
     from harness.chains.extract import chains_of
     from harness.models.hf import load_tokenizer
     from harness.models.prompts import prompt_ids
-    from harness.search.driver import figures
+    from harness.search.stats import Stats
+    from harness.search.store import settings_of, trees
 
     tokenizer = load_tokenizer(job.models["generator"])
-    search = _search_parts(job, {}, tokenizer, None, report)
-    chains: list[Chain] = []
-    totals: list[dict[str, Any]] = []
+    chains: dict[str, list[Chain]] = {}
+    stats = Stats()
     for shard in range(job.params["shards"]):
-        problems = _problems(job.params, shard)
-        journal = inputs[f"shard{shard}"] / "tree.jsonl"
-        trees = search.replay(problems, journal)
-        for problem in problems:
-            chains += chains_of(trees[problem.id], problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
-        totals.append(figures(trees, journal))
-    write_rows(folder / "chains.jsonl", (chain.model_dump() for chain in chains))
-    write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in _problems(job.params, None)))
-    return _sum(totals, chains)
-
-
-def _sum(totals: list[dict[str, Any]], chains: list[Chain]) -> dict[str, Any]:
-    n = sum(t["problems"] for t in totals)
-    out: dict[str, Any] = {"problems": n}
-    for share in ("with_correct", "with_both"):
-        out[share] = sum(t[share] * t["problems"] for t in totals) / n
-    for count in ("correct_chains", "wrong_chains", "rollouts", "reflections", "reflections_followed"):
-        out[count] = sum(t[count] for t in totals)
-    for each in ("nodes", "tokens"):
-        out[each] = {role: sum(t[each].get(role, 0) for t in totals) for role in ("generator", "critic")}
-    out["by_family"] = {}
-    for family in sorted({c.family for c in chains}):
-        mine = [c for c in chains if c.family == family]
-        right = {c.problem_id for c in mine if c.correct}
-        wrong = {c.problem_id for c in mine if not c.correct}
-        out["by_family"][family] = {
-            "with_correct": len(right), "with_both": len(right & wrong),
-            "correct_chains": sum(c.correct for c in mine), "wrong_chains": sum(not c.correct for c in mine),
-        }  # fmt: skip
-    return out
+        searched = inputs[f"shard{shard}"] / "tree"
+        settings = settings_of(searched)
+        for stored in trees(searched):
+            problem, tree = stored.problem, stored.fold(settings)
+            chains[problem.id] = chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
+            stats.add(problem, tree, stored.rows, stored.why)
+    problems = _problems(job.params, None)
+    write_rows(folder / "chains.jsonl", (chain.model_dump() for p in problems for chain in chains[p.id]))
+    write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
+    return stats.figures()
 
 
 def _sft(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:

@@ -1,200 +1,273 @@
-"""The driver: many trees in flight over two models, every expansion journalled, exact resume.
+"""The driver: many trees in flight over two models, every result journalled, resumable at any moment.
 
-Works in rounds. In a round each unfinished tree asks for a few nodes; each role's requests are completed in fixed
-chunks; answers are verified; every finished chunk goes to the journal in one write; then the trees are told in the
-order of asking. A round is a function of the seed and of earlier rounds, so a resumed search replays its journal and
-goes on exactly where it was: nothing that was written is generated again.
+Servers are kept busy by free-running trees (here); a model in this process, whose results depend on what shares a
+batch, works in rounds (``rounds``). A free-running tree is told results in the order of asking (``deterministic``), so
+that it is a function of its seed, or in the order of arrival, which never waits for the slowest sibling.
 """
 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Callable, Iterable, Sequence
+import time
+from collections.abc import Callable, Iterable, Iterator
 from dataclasses import dataclass, field
-from pathlib import Path
 from typing import Any
 
-from harness.grading.grade import Grader
-from harness.journal import Journal, read
-from harness.models.base import Completer, Completion, Request, complete_in_chunks, seed_of
-from harness.models.prompts import prompt_ids
+from harness.models.base import ModelError
 from harness.records import Problem
-from harness.search.grammar import Grammar
-from harness.search.tree import Expansion, Goals, Result, Tree
-from harness.thoughts import THINK_OPEN, Span, closing, opening, render
+from harness.search.roles import Role
+from harness.search.store import Settings, Store, result
+from harness.search.tree import Expansion, Tree
+from harness.search.verify import Verifier
+from harness.search.writer import Writer
+
+# After so many failed calls in a row without one that succeeds, the servers are taken for dead.
+FAILURES = 24
+
+
+class SearchIncomplete(RuntimeError):
+    """Some problems could not be finished; all results are kept, and the same command goes on."""
+
+
+@dataclass(frozen=True)
+class Limits:
+    """Budgets of one invocation over all problems, and ``problem_seconds`` of one problem (0: no cap)."""
+
+    requests: int = 0
+    tokens: int = 0
+    seconds: float = 0.0
+    problem_seconds: float = 0.0
+
+
+@dataclass
+class Spent:
+    """What an invocation used of its limits; ``reserved`` tokens belong to requests in flight."""
+
+    limits: Limits
+    started: float
+    requests: int = 0
+    tokens: int = 0
+    reserved: int = 0
+
+    def room(self, tokens: int) -> bool:
+        """Whether a request of at most ``tokens`` still fits."""
+        limits = self.limits
+        late = limits.seconds and time.monotonic() - self.started >= limits.seconds
+        full = limits.requests and self.requests >= limits.requests
+        heavy = limits.tokens and self.tokens + self.reserved + tokens > limits.tokens
+        return not (late or full or heavy)
 
 
 @dataclass
 class Search:
-    """Everything one search needs. ``completers`` maps role to model; ``in_flight`` nodes of a tree at once."""
+    """Everything a search needs. ``window``: problems worked on at once.
 
-    grammar: Grammar
-    goals: Goals
-    completers: dict[str, Completer]
-    tokenizer: Any
-    grader: Grader
-    seed: int = 0
-    in_flight: int = 3
+    ``progress`` is told (problems finished, tokens generated) as they change, ``each`` every tree that is finished.
+    """
+
+    settings: Settings
+    roles: dict[str, Role]
+    verifier: Verifier
+    deterministic: bool = True
+    window: int = 128
+    limits: Limits = Limits()
     chunk: int = 64
-    progress: Callable[[int, int, int], None] = lambda done, total, tokens: None
-    tokens: dict[str, int] = field(default_factory=lambda: {"generator": 0, "critic": 0})
+    progress: Callable[[int, int], None] = lambda finished, tokens: None
+    each: Callable[[Problem, Tree], None] = lambda problem, tree: None
+    writer: Writer = field(init=False)
 
-    def run(self, problems: Sequence[Problem], journal: Path) -> dict[str, Tree]:
-        """Search every problem; returns the finished trees by problem id. The journal alone can rebuild them."""
-        return asyncio.run(self._run(problems, journal))
+    def __post_init__(self) -> None:
+        self.writer = Writer(self.roles)
+        if self.settings.policy == "original":
+            self.deterministic = True
 
-    def replay(self, problems: Sequence[Problem], journal: Path) -> dict[str, Tree]:
-        """The trees of a finished search from its journal alone. Raises ValueError if the journal is incomplete."""
-        known = {(row["problem"], row["node"]): _result(row) for row in read(journal)}
-        trees = {problem.id: self._tree(problem) for problem in problems}
-        for name, tree in trees.items():
-            while asked := [e for _ in range(self.in_flight) if (e := tree.ask()) is not None]:
-                for expansion in asked:
-                    if (name, expansion.node) not in known:
-                        raise ValueError(f"{journal}: node {expansion.node} of {name} is missing; run its search again")
-                    tree.tell(expansion.node, known[name, expansion.node])
-        return trees
+    @property
+    def tokens(self) -> int:
+        return sum(role.tokens for role in self.roles.values())
 
-    async def _run(self, problems: Sequence[Problem], path: Path) -> dict[str, Tree]:
-        states = [_State(p, prompt_ids(self.tokenizer, p.prompt), self._tree(p)) for p in problems]
-        with Journal(path) as journal:
-            known = {(row["problem"], row["node"]): row for row in read(path)}
-            while True:
-                asked = [(s, e) for s in states for e in self._asks(s)]
-                if not asked:
-                    break
-                await self._round(asked, known, journal)
-                for state, expansion in asked:
-                    state.tree.tell(expansion.node, _result(known[state.problem.id, expansion.node]))
-                finished = sum(s.tree.done for s in states)
-                self.progress(finished, len(states), sum(self.tokens.values()))
-        return {s.problem.id: s.tree for s in states}
+    def run(self, problems: Iterable[Problem], store: Store) -> None:
+        """Search every problem that the store has not finished. Raises SearchIncomplete when some stay unfinished."""
+        asyncio.run(self.search(problems, store))
 
-    def _tree(self, problem: Problem) -> Tree:
-        return Tree(self.grammar, self.goals, seed_of(self.seed, problem.id))
+    async def search(self, problems: Iterable[Problem], store: Store) -> None:
+        from harness.search.rounds import search_in_rounds
 
-    def _asks(self, state: _State) -> Iterable[Expansion]:
-        for _ in range(self.in_flight):
-            expansion = state.tree.ask()
-            if expansion is None:
-                return
-            yield expansion
+        if any(role.lockstep for role in self.roles.values()):
+            await search_in_rounds(self, problems, store)
+        else:
+            await _Flow(self, store).run(p for p in problems if p.id not in store.finished)
+        store.compact()
 
-    async def _round(
-        self, asked: list[tuple[_State, Expansion]], known: dict[tuple[str, str], dict[str, Any]], journal: Journal
-    ) -> None:
-        jobs = []
-        for role, completer in self.completers.items():
-            mine = [(s, e) for s, e in asked if self.grammar.kinds[e.kind].role == role]
-            jobs.append(self._complete(role, completer, mine, known, journal))
-        await asyncio.gather(*jobs)
+    def begin(self, problem: Problem, store: Store, fresh: bool) -> State:
+        """A problem's tree at its start, written down if it is new."""
+        prompts = {role: self.writer.prompt(self.settings.grammar, problem, role) for role in self.roles}
+        tokens = max(map(len, prompts.values()))
+        if fresh:
+            store.begin(problem, tokens)
+        return State(problem, self.settings.tree(problem.id, tokens), prompts)
 
-    async def _complete(
-        self,
-        role: str,
-        completer: Completer,
-        asked: list[tuple[_State, Expansion]],
-        known: dict[tuple[str, str], dict[str, Any]],
-        journal: Journal,
-    ) -> None:
-        requests = [self._request(state, expansion) for state, expansion in asked]
-
-        def is_known(index: int) -> bool:
-            state, expansion = asked[index]
-            return (state.problem.id, expansion.node) in known
-
-        def done(results: list[tuple[int, Completion]]) -> None:
-            rows = [self._row(*asked[index], role, completion) for index, completion in results]
-            journal.append(rows)
-            known.update({(row["problem"], row["node"]): row for row in rows})
-            self.tokens[role] += sum(len(row["ids"]) for row in rows)
-
-        await complete_in_chunks(completer, requests, is_known, done, self.chunk)
-
-    def _request(self, state: _State, expansion: Expansion) -> Request:
-        kind = self.grammar.kinds[expansion.kind]
-        # A chat template may open the think block itself.
-        opened = self.tokenizer.decode(state.prompt[-8:]).rstrip().endswith(THINK_OPEN)
-        ids = [*state.prompt, *([] if opened else self._ids(THINK_OPEN))]
-        for ancestor in expansion.ancestors:
-            node = state.tree.nodes[ancestor]
-            assert node.result is not None
-            ids += self._span_ids(node.kind or "", node.result.token_ids)
-        ids += self._ids(opening(expansion.kind) + kind.prefill)
-        stop = (closing(expansion.kind),) if closing(expansion.kind) else ()
-        return Request(
-            tuple(ids), kind.max_tokens, temperature=self.grammar.temperature, seed=expansion.seed, stop=stop
-        )
-
-    def _span_ids(self, kind: str, content: Sequence[int]) -> list[int]:
-        return [*self._ids(opening(kind)), *content, *self._ids(closing(kind) or self.tokenizer.eos_token)]
-
-    def _ids(self, text: str) -> list[int]:
-        return list(self.tokenizer.encode(text, add_special_tokens=False))
-
-    def _row(self, state: _State, expansion: Expansion, role: str, completion: Completion) -> dict[str, Any]:
-        prefill = self.grammar.kinds[expansion.kind].prefill
-        ids = self._content_ids(expansion.kind, completion)
-        ended = expansion.kind != "answer" and completion.token_ids[-1:] == (self.tokenizer.eos_token_id,)
-        row: dict[str, Any] = {
-            "problem": state.problem.id,
-            "node": expansion.node,
-            "role": role,
-            "text": prefill + completion.text,
-            "ids": [*self._ids(prefill), *ids] if prefill else ids,
-            # A thought that ends the whole turn did not close its tag: it is no part of a chain.
-            "finish": "end of turn" if ended else completion.finish,
-        }
-        if expansion.kind == "answer":
-            spans = [Span(n.kind or "", n.result.text) for n in self._path(state, expansion) if n.result]
-            response = render([*spans, Span("answer", row["text"])])
-            grade = self.grader.grade(state.problem.family, state.problem.gold, response, completion.finish)
-            row |= {"verdict": grade.verdict, "reason": grade.reason}
-        return row
-
-    def _path(self, state: _State, expansion: Expansion) -> list[Any]:
-        return [state.tree.nodes[name] for name in expansion.ancestors]
-
-    def _content_ids(self, kind: str, completion: Completion) -> list[int]:
-        """Ids of the text alone: as sampled where they decode to it, else the text encoded anew."""
-        ids = list(completion.token_ids)
-        end = self._ids(closing(kind) or self.tokenizer.eos_token)
-        if ids[-len(end) :] == end:
-            ids = ids[: -len(end)]
-        if self.tokenizer.decode(ids) != completion.text:
-            ids = self._ids(completion.text)
-        return ids
+    def finish(self, state: State, store: Store, why: str = "") -> None:
+        store.finish(state.problem.id, why or ending(state.tree))
+        self.each(state.problem, state.tree)
+        self.progress(len(store.finished), self.tokens)
 
 
 @dataclass
-class _State:
+class State:
     problem: Problem
-    prompt: tuple[int, ...]
     tree: Tree
+    prompts: dict[str, list[int]]
 
 
-def _result(row: dict[str, Any]) -> Result:
-    return Result(row["text"], tuple(row["ids"]), row["finish"], row.get("verdict", ""), row.get("reason", ""))
+def ending(tree: Tree) -> str:
+    """Why a tree with nothing to ask and nothing in flight is done."""
+    goals = tree.goals
+    if tree.enough:
+        return "goals"
+    if tree.hopeless:
+        return "hopeless"
+    if tree.root.closed:
+        return "exhausted"
+    return "requests" if goals.requests and tree.requests >= goals.requests else "budget"
 
 
-def figures(trees: dict[str, Tree], path: Path) -> dict[str, Any]:
-    """What a search yielded: shares of problems with chains, reflections written and followed, tokens per role."""
-    total = max(1, len(trees))
-    written, followed = map(sum, zip(*(tree.reflections() for tree in trees.values()), strict=True))
-    tokens: dict[str, int] = {}
-    nodes: dict[str, int] = {}
-    for row in read(path):
-        tokens[row["role"]] = tokens.get(row["role"], 0) + len(row["ids"])
-        nodes[row["role"]] = nodes.get(row["role"], 0) + 1
-    return {
-        "problems": len(trees),
-        "with_correct": sum(bool(t.correct) for t in trees.values()) / total,
-        "with_both": sum(bool(t.correct) and bool(t.wrong) for t in trees.values()) / total,
-        "correct_chains": sum(len(t.correct) for t in trees.values()),
-        "wrong_chains": sum(len(t.wrong) for t in trees.values()),
-        "rollouts": sum(t.rollouts for t in trees.values()),
-        "reflections": written,
-        "reflections_followed": followed,
-        "nodes": nodes,
-        "tokens": tokens,
-    }
+class _Flow:
+    """One invocation: up to ``window`` problems at once, each with a few expansions in flight."""
+
+    def __init__(self, search: Search, store: Store) -> None:
+        self.search = search
+        self.store = store
+        self.spent = Spent(search.limits, time.monotonic())
+        self.failed: dict[str, str] = {}
+        self.unfinished = 0
+        self.in_a_row = 0
+
+    @property
+    def dead(self) -> bool:
+        return self.in_a_row >= FAILURES
+
+    async def run(self, problems: Iterator[Problem]) -> None:
+        running: set[asyncio.Task[None]] = set()
+        more = True
+        try:
+            while more or running:
+                while more and len(running) < self.search.window and not self.dead:
+                    problem = next(problems, None) if self.spent.room(1) else None
+                    if problem is None:
+                        more = False
+                        break
+                    running.add(asyncio.ensure_future(self._problem(problem)))
+                if self.dead:
+                    more = False
+                if running:
+                    done, running = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        self._complain(next(problems, None) is not None)
+
+    def _complain(self, left: bool) -> None:
+        if self.failed:
+            name, why = next(iter(self.failed.items()))
+            raise SearchIncomplete(
+                f"{len(self.failed)} problems met failing model calls, first {name}: {why}; all results are kept, and "
+                "the same command goes on"
+            )
+        if self.unfinished or left:
+            raise SearchIncomplete(
+                f"the budget of this run is spent, {self.unfinished} problems are half done"
+                f"{' and others not begun' if left else ''}; all results are kept, and the same command goes on"
+            )
+
+    async def _problem(self, problem: Problem) -> None:
+        rows = {row["node"]: row for row in self.store.earlier(problem.id)}
+        state = self.search.begin(problem, self.store, fresh=not rows)
+        if not self.search.deterministic:
+            for name, row in rows.items():
+                state.tree.tell(name, result(row))
+            rows = {}
+        try:
+            why = await self._grow(state, rows)
+        except ModelError as error:
+            self.failed[problem.id] = str(error)
+            return
+        if why is None:
+            self.unfinished += 1
+        else:
+            self.search.finish(state, self.store, why)
+
+    async def _grow(self, state: State, known: dict[str, dict[str, Any]]) -> str | None:
+        """Ask and tell until the tree is done; returns why, or None when a limit of the run stopped it."""
+        tree, started = state.tree, time.monotonic()
+        most = max(kind.max_tokens for kind in tree.grammar.kinds.values()) * (tree.grammar.depth if tree.whole else 1)
+        outstanding: dict[asyncio.Task[dict[str, Any]], str] = {}
+        patience, stopped, late = self.search.limits.problem_seconds, False, False
+        try:
+            while True:
+                late = bool(patience) and time.monotonic() - started >= patience
+                while len(outstanding) < self.search.settings.in_flight and not late:
+                    stopped = not self.spent.room(most) or self.dead
+                    expansion = None if stopped else tree.ask()
+                    if expansion is None:
+                        break
+                    earlier = known.get(expansion.node)
+                    if earlier is None:
+                        self.spent.requests += 1
+                        self.spent.reserved += expansion.budget
+                    task = asyncio.ensure_future(self._expand(state, expansion, earlier))
+                    outstanding[task] = expansion.node
+                if not outstanding:
+                    return None if stopped else "seconds" if late else ending(tree)
+                for task in await self._some(outstanding):
+                    tree.tell(outstanding.pop(task), result(task.result()))
+        finally:
+            # What is in flight ends, and is kept, before an error leaves here.
+            await asyncio.gather(*outstanding, return_exceptions=True)
+
+    async def _some(self, outstanding: dict[asyncio.Task[Any], str]) -> list[asyncio.Task[Any]]:
+        first = next(iter(outstanding))
+        if self.search.deterministic:
+            await asyncio.wait([first])
+            return [first]
+        done, _ = await asyncio.wait(outstanding, return_when=asyncio.FIRST_COMPLETED)
+        return [task for task in outstanding if task in done]
+
+    async def _expand(self, state: State, expansion: Expansion, known: dict[str, Any] | None) -> dict[str, Any]:
+        """The row of an expansion: from an earlier run, or from the model and the grader, and then journalled."""
+        if known is not None:
+            return known
+        search, tree = self.search, state.tree
+        role = search.writer.role(tree, expansion)
+        request = search.writer.request(tree, expansion, state.prompts[role])
+        try:
+            completion = await search.roles[role].complete(request, state.problem.id, len(expansion.ancestors))
+        except ModelError:
+            self.in_a_row += 1
+            raise
+        finally:
+            self.spent.reserved -= expansion.budget
+        self.in_a_row = 0
+        self.spent.tokens += len(completion.token_ids)
+        row = search.writer.row(tree, expansion, completion)
+        response = search.writer.response(tree, row, expansion)
+        if response is not None:
+            grade = await search.verifier.verify(state.problem, response, last_finish(row))
+            judge(row, grade)
+        self.store.write([{"problem": state.problem.id, **row}])
+        search.progress(len(self.store.finished), search.tokens)
+        return row
+
+
+def last_finish(row: dict[str, Any]) -> Any:
+    """Why the answer at the end of a row ended, in the vocabulary of samples."""
+    finish = row["rest"][-1]["finish"] if row.get("rest") else row["finish"]
+    return finish if finish in ("stop", "length", "context", "error") else "stop"
+
+
+def judge(row: dict[str, Any], grade: Any) -> None:
+    """Write a verdict into the part of a row that is the answer."""
+    part = row["rest"][-1] if row.get("rest") else row
+    part |= {"verdict": grade.verdict, "reason": grade.reason, "answer": grade.answer[:400]}

@@ -1,7 +1,12 @@
-"""Thought grammars: node kinds and what may follow what, as data. Every defect is named when the file is loaded."""
+"""Thought grammars: node kinds and what may follow what, as data (YAML).
+
+A grammar may hold several transition patterns over the same kinds (arXiv 2503.01461, Figure 2); every tree draws one by
+weight. ``defects`` names everything that makes a grammar unsearchable; ``load`` raises it.
+"""
 
 from __future__ import annotations
 
+import random
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
@@ -9,7 +14,7 @@ from typing import Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
-from harness.thoughts import KINDS, closing
+from harness.models.base import seed_of
 
 Role = Literal["generator", "critic"]
 
@@ -22,114 +27,183 @@ class _Strict(BaseModel):
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-class Kind(_Strict):
-    """One node kind: who writes it, how long it may be, what may follow it (kind: number of children), its prefill.
+class Weighted(_Strict):
+    """``width`` children, each of a kind drawn by weight."""
 
-    ``per_chain`` caps how often the kind may stand on one chain (0: no cap but the depth).
+    width: int = 2
+    weights: dict[str, float]
+
+
+# What may follow a node: how many children of each kind, or a number of children drawn by weight.
+Following = dict[str, int] | Weighted
+
+
+class Kind(_Strict):
+    """One node kind: who writes it, in which tag, how long it may be, what may follow it.
+
+    ``prefills``: beginnings of its text, one is drawn per node; in the kind that backtracking writes, ``{answer}``
+    stands for the wrong answer. ``per_chain`` caps how often the kind may stand on one chain (0: no cap but the depth).
+    ``tag``: name of the tag around its text, the kind's own name if empty.
     """
 
     role: Role = "generator"
     max_tokens: int = Field(gt=0)
-    next: dict[str, int] = {}
-    prefill: str = ""
+    next: Following = {}
+    prefills: tuple[str, ...] = ()
     per_chain: int = Field(default=0, ge=0)
+    tag: str = ""
 
 
 class Backtrack(_Strict):
-    """After a wrong verdict: the kind written beside the wrong answer, at most ``per_chain`` times on one chain."""
+    """After a wrong verdict: a node of ``kind``, at most one for each wrong answer and ``per_chain`` on one chain.
+
+    It continues the nearest ancestor of kind ``to``, or the thought that the wrong answer followed if ``to`` is empty.
+    """
 
     kind: str = "reflection"
+    to: str = ""
     per_chain: int = Field(default=1, ge=0)
 
 
+class Pattern(_Strict):
+    """One transition table over the kinds of its grammar; ``weight``: how often trees draw it."""
+
+    weight: float = 1.0
+    start: Following
+    next: dict[str, Following] = {}
+    backtrack: Backtrack | None = None
+
+
 class Grammar(_Strict):
+    """``prompt``: the user's message around ``{problem}``, for models that do not know the tags by themselves.
+
+    ``max_depth`` counts thoughts with the answer, ``max_context`` tokens of prompt and chain (0: no cap). Siblings
+    whose edit ratio reaches ``same`` and whose numbers are equal count as duplicates (1: only equal texts do).
+    """
+
     name: str
-    start: dict[str, int]
+    about: str = ""
+    prompt: str = "{problem}"
+    start: Following = {}
     kinds: dict[str, Kind]
     backtrack: Backtrack | None = None
-    max_depth: int = Field(default=12, gt=1)
+    patterns: dict[str, Pattern] = {}
+    max_depth: int | None = Field(default=None, gt=1)
+    max_context: int = Field(default=0, ge=0)
     temperature: float = Field(default=0.8, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    same: float = Field(default=0.95, gt=0, le=1)
 
     @cached_property
     def digest_source(self) -> str:
         return self.model_dump_json()
 
-    def following(self, kind: str | None) -> dict[str, int]:
+    @cached_property
+    def resolved(self) -> dict[str, Grammar]:
+        """The grammar of each pattern, itself without patterns, by name (its own name where it has one table)."""
+        if not self.patterns:
+            return {self.name: self}
+        out = {}
+        for name, pattern in self.patterns.items():
+            kinds = {k: v.model_copy(update={"next": pattern.next.get(k, {})}) for k, v in self.kinds.items()}
+            change = {"name": f"{self.name}/{name}", "start": pattern.start, "backtrack": pattern.backtrack}
+            out[name] = self.model_copy(update={**change, "kinds": kinds, "patterns": {}})
+        return out
+
+    def draw(self, seed: int) -> Grammar:
+        """The pattern of one tree, drawn by weight from the tree's seed."""
+        names = list(self.resolved)
+        weights = [self.patterns[name].weight for name in names] if self.patterns else [1.0]
+        return self.resolved[random.Random(seed_of(seed, "pattern")).choices(names, weights)[0]]
+
+    @property
+    def depth(self) -> int:
+        return self.max_depth or 12
+
+    @cached_property
+    def steps(self) -> dict[str, int]:
+        """Fewest further thoughts to an answer after each kind that has a way there."""
+        steps = {"answer": 0}
+        while True:
+            more = {
+                name: 1 + min(steps[child] for child in children(kind.next) if child in steps)
+                for name, kind in self.kinds.items()
+                if name not in steps and any(child in steps for child in children(kind.next))
+            }
+            if not more:
+                return steps
+            steps |= more
+
+    def following(self, kind: str | None) -> Following:
         return self.start if kind is None else self.kinds[kind].next
 
+    def slots(self, kind: str | None, seed: int) -> list[str]:
+        """The kinds of the children that a node of ``kind`` may have, in an order drawn from ``seed``."""
+        following, rng = self.following(kind), random.Random(seed)
+        if isinstance(following, Weighted):
+            return rng.choices(list(following.weights), list(following.weights.values()), k=following.width)
+        out = [child for child, number in following.items() for _ in range(number)]
+        rng.shuffle(out)
+        return out
 
-def load(name: str) -> Grammar:
-    """A shipped grammar by name, or one of the user's by path. Raises GrammarError naming every defect."""
-    import yaml
+    def tag(self, kind: str) -> str:
+        return self.kinds[kind].tag or kind
 
+    @cached_property
+    def tags(self) -> tuple[str, ...]:
+        """Every opening and closing tag of a thought."""
+        return tuple(t for kind in self.kinds if kind != "answer" for t in (self.opening(kind), self.closing(kind)))
+
+    def opening(self, kind: str) -> str:
+        """Text before a node: its tag; the answer starts with the end of the thinking."""
+        return "</think>" if kind == "answer" else f"<{self.tag(kind)}>"
+
+    def closing(self, kind: str) -> str:
+        """Text after a node; the answer ends with the turn, so nothing is written."""
+        return "" if kind == "answer" else f"</{self.tag(kind)}>"
+
+
+def children(following: Following) -> dict[str, float]:
+    """Kinds that may follow, with their count or weight."""
+    return dict(following.weights if isinstance(following, Weighted) else following)
+
+
+def shipped() -> list[str]:
+    folder = resources.files("harness.search") / "grammars"
+    return sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
+
+
+def source(name: str) -> str:
+    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises GrammarError."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.exists():
             raise GrammarError(f"{name}: no such file")
-        text = path.read_text()
-    else:
-        folder = resources.files("harness.search") / "grammars"
-        file = folder / f"{name}.yaml"
-        if not file.is_file():
-            known = sorted(p.name.removesuffix(".yaml") for p in folder.iterdir() if p.name.endswith(".yaml"))
-            raise GrammarError(f"no grammar {name!r}; shipped: {', '.join(known)}; or give a path ending in .yaml")
-        text = file.read_text()
+        return path.read_text()
+    if name not in shipped():
+        raise GrammarError(f"no grammar {name!r}; shipped: {', '.join(shipped())}; or give a path ending in .yaml")
+    return (resources.files("harness.search") / "grammars" / f"{name}.yaml").read_text()
+
+
+def parse(name: str, text: str) -> Grammar:
+    """The grammar that ``text`` describes, without a look at whether it can be searched. Raises GrammarError."""
+    import yaml
+
     try:
-        grammar = Grammar.model_validate(yaml.safe_load(text))
+        return Grammar.model_validate(yaml.safe_load(text))
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise GrammarError(f"{name}: " + "; ".join(lines)) from None
     except yaml.YAMLError as error:
         raise GrammarError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+def load(name: str) -> Grammar:
+    """A shipped grammar by name, or one of the user's by path. Raises GrammarError naming every defect."""
+    from harness.search.defects import defects
+
+    grammar = parse(name, source(name))
     problems = defects(grammar)
     if problems:
         raise GrammarError(f"{name}: " + "; ".join(problems))
     return grammar
-
-
-def defects(grammar: Grammar) -> list[str]:
-    """What makes the grammar unsearchable or is surely a slip, in words."""
-    out = []
-    edges = {"start": grammar.start} | {name: kind.next for name, kind in grammar.kinds.items()}
-    for where, following in edges.items():
-        out += [
-            f"{where} leads to {child!r}, which is not defined" for child in following if child not in grammar.kinds
-        ]
-        out += [f"{where} asks for {n} children of kind {child!r}" for child, n in following.items() if n < 1]
-    out += [f"kind {name!r} is not a thought kind ({', '.join(KINDS)})" for name in grammar.kinds if name not in KINDS]
-    if "answer" not in grammar.kinds:
-        return [*out, "there is no answer kind, so no chain can end"]
-    if grammar.kinds["answer"].next:
-        out.append("answer is terminal and may not lead anywhere")
-    for name, kind in grammar.kinds.items():
-        if closing(name) and closing(name) in kind.prefill:
-            out.append(f"the prefill of {name} closes its own tag")
-    if out:
-        return out
-    reached, ends = _reachable(grammar), _ending(grammar)
-    out += [f"{name} can never be reached" for name in grammar.kinds if name not in reached]
-    out += [f"{name} has no path to an answer" for name in grammar.kinds if name in reached and name not in ends]
-    back = grammar.backtrack
-    if back and back.kind not in grammar.kinds:
-        out.append(f"backtracking writes {back.kind!r}, which is not defined")
-    return out
-
-
-def _reachable(grammar: Grammar) -> set[str]:
-    todo = [*grammar.start, *([grammar.backtrack.kind] if grammar.backtrack else [])]
-    seen: set[str] = set()
-    while todo:
-        name = todo.pop()
-        if name in grammar.kinds and name not in seen:
-            seen.add(name)
-            todo += grammar.kinds[name].next
-    return seen
-
-
-def _ending(grammar: Grammar) -> set[str]:
-    ends = {"answer"}
-    while True:
-        more = {name for name, kind in grammar.kinds.items() if name not in ends and ends & set(kind.next)}
-        if not more:
-            return ends
-        ends |= more

@@ -1,68 +1,109 @@
 """The tree of thoughts: a pure ask/tell core without clock, files or models.
 
-``ask`` names the next node to write, ``tell`` brings its text (and, for an answer, its verdict). Selection is UCT with
-started visits in the exploration term and finished ones in the mean (WU-UCT, arXiv 1810.11755), children appear by
-progressive widening, finished leaves and exhausted subtrees close. A wrong verdict puts a reflection at the head of
-the queue, beside the wrong answer: its context is the reasoning that led there.
+``ask`` names the next node to write, ``tell`` brings its text (and, for an answer, its verdict). Everything a tree
+knows is a function of the set of nodes asked and of results told: the order of tells and their repetition change
+nothing. So a journal of results, in any order, folds to the tree that wrote it.
+
+Visits count finished answers and nodes that ended a rollout; rewards are 1 for a correct answer. Which node comes next
+is a policy's matter (``policies``).
 """
 
 from __future__ import annotations
 
-import math
+import hashlib
 import random
-from collections import deque
-from collections.abc import Iterator
+import re
+from collections.abc import Callable, Iterator
 from dataclasses import dataclass, field
+from typing import Literal
 
 from harness.models.base import seed_of
-from harness.search.grammar import Grammar
-from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN, opening
+from harness.search.grammar import Grammar, children
+from harness.thoughts import THINK_CLOSE, THINK_OPEN
+
+Reward = Literal["verdict", "votes"]
 
 
 @dataclass(frozen=True)
 class Goals:
-    """When a problem is done: enough distinct verified chains, or a budget of rollouts or nodes is spent."""
+    """When a problem is done: enough distinct verified chains of both verdicts, or a budget is spent.
+
+    Budgets per problem: ``rollouts`` begun by selection, ``reflections`` begun by a wrong verdict, ``requests`` and
+    generated ``tokens`` (0: no cap). ``give_up``: rollouts that may end without any correct chain (0: no such rule).
+    """
 
     correct: int = 6
     wrong: int = 2
     rollouts: int = 16
-    nodes: int = 96
+    reflections: int = 16
+    requests: int = 200
+    tokens: int = 0
+    give_up: int = 0
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Expansion:
-    """A node to be written: its path id, kind and the ids of the nodes on the way to it, root first."""
+    """A node to be written: its path id, its kind, the nodes it continues (root first), its beginning, its seed.
+
+    ``whole``: everything up to the answer is asked for at once, not this one node. ``budget``: most tokens it may take.
+    """
 
     node: str
     kind: str
     ancestors: tuple[str, ...]
     seed: int
+    budget: int
+    prefill: str = ""
+    whole: bool = False
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, slots=True)
 class Result:
-    """What came back for an expansion. ``verdict`` is set for answers: correct, wrong, or anything else (no chain)."""
+    """What came back for an expansion. ``verdict`` is set for answers: correct, wrong, or anything else (no chain).
+
+    ``answer``: what the grader read as the answer. ``generated``: tokens the model spent on it. ``rest``: the nodes
+    that followed within one request, as (kind, result).
+    """
 
     text: str
     token_ids: tuple[int, ...]
     finish: str
     verdict: str = ""
     reason: str = ""
+    answer: str = ""
+    generated: int = 0
+    rest: tuple[tuple[str, Result], ...] = ()
 
 
-@dataclass
+@dataclass(slots=True, eq=False)
 class Node:
+    """``visits`` and ``value`` sum up finished rollouts below and here, ``pending`` those begun and not finished."""
+
     id: str
     kind: str | None
     parent: Node | None
+    on: str = ""  # the wrong answer that this node answers to
     result: Result | None = None
     children: list[Node] = field(default_factory=list)
     slots: list[str] = field(default_factory=list)
-    started: int = 0
-    finished: int = 0
+    visits: int = 0
     value: float = 0.0
+    pending: int = 0
     closed: bool = False
-    discarded: str = ""  # why the node is no part of any chain: duplicate, cut, foreign tag
+    spoilt: str = ""  # why the text is no part of any chain
+    duplicate: bool = False
+    context: int = 0  # tokens up to and with this node
+    key: bytes = b""  # digest of the normalised texts up to and with this node
+    share: tuple[int, float, int, int] = (0, 0.0, 0, 0)  # own part of visits, value, pending, and of ended rollouts
+
+    @property
+    def discarded(self) -> str:
+        """Why the node leads to no further chain, or an empty string."""
+        return self.spoilt or ("duplicate" if self.duplicate else "")
+
+    @property
+    def started(self) -> int:
+        return self.visits + self.pending
 
     @property
     def path(self) -> list[Node]:
@@ -75,183 +116,362 @@ class Node:
         return out[::-1]
 
 
-class Tree:
-    """One problem's tree. Deterministic: the order of asks is a function of the tells and of ``seed``."""
+# (parent, kind, the wrong answer it answers to)
+Choice = tuple[Node, str, str]
+Policy = Callable[["Tree"], Choice | None]
 
-    def __init__(self, grammar: Grammar, goals: Goals, seed: int, exploration: float = 1.0) -> None:
-        self.grammar = grammar
+
+class Tree:
+    """One problem's tree. ``grammar`` has one pattern; ``prompt_tokens`` count towards its context cap.
+
+    ``reward`` "votes": an answer is worth its share among the tree's answers, and no verdict is looked at.
+    """
+
+    def __init__(
+        self, grammar: Grammar, goals: Goals, seed: int, policy: Policy | None = None, prompt_tokens: int = 0,
+        reward: Reward = "verdict", whole: bool = False,
+    ) -> None:  # fmt: skip
+        from harness.search.policies import mcts
+
+        self.grammar = grammar.draw(seed)
         self.goals = goals
         self.seed = seed
-        self.exploration = exploration
-        self.root = Node("", None, None)
+        self.policy = policy or mcts
+        self.reward = reward
+        self.whole = whole
+        self.root = Node("", None, None, context=prompt_tokens)
         self.nodes: dict[str, Node] = {"": self.root}
-        self.correct: dict[str, Node] = {}
-        self.wrong: dict[str, Node] = {}
-        self.rollouts = 0
-        self._open_slots(self.root)
-        self._urgent: deque[tuple[Node, str]] = deque()
-        self._continuing: deque[Node] = deque()
-        self._in_flight: set[str] = set()
+        self.asked: dict[str, int] = {}  # in flight, with the tokens each may take
+        self.frontier: dict[str, Node] = {}  # told, and to be continued
+        self.waiting: dict[str, Choice] = {}  # reflections to write, by the wrong answer
+        self.requests = 0
+        self.generated = 0
+        self.ended = 0
+        self.reflected = 0
+        self._correct: dict[bytes, str] = {}
+        self._wrong: dict[bytes, str] = {}
+        self._answers: list[Node] = []
+        self._early: dict[str, list[tuple[str, Result]]] = {}
+        self._open(self.root)
 
     # --- ask -------------------------------------------------------------------------------------------------
 
     @property
-    def done(self) -> bool:
-        enough = len(self.correct) >= self.goals.correct and len(self.wrong) >= self.goals.wrong
-        spent = self.rollouts >= self.goals.rollouts or len(self.nodes) > self.goals.nodes
-        return enough or self.root.closed or (spent and not self._continuing and not self._urgent)
+    def enough(self) -> bool:
+        """Whether the wanted numbers of distinct chains are there."""
+        return len(self._correct) >= self.goals.correct and len(self._wrong) >= self.goals.wrong
+
+    @property
+    def correct_found(self) -> int:
+        return len(self._correct)
+
+    @property
+    def wrong_found(self) -> int:
+        return len(self._wrong)
+
+    @property
+    def rollouts(self) -> int:
+        """Rollouts begun by selection."""
+        return self.ended + self.root.pending - self.reflected
+
+    @property
+    def hopeless(self) -> bool:
+        return bool(self.goals.give_up) and not self._correct and self.ended >= self.goals.give_up
 
     def ask(self) -> Expansion | None:
         """The next node to write; None while nothing can be asked (done, or all depends on what is in flight)."""
-        enough = len(self.correct) >= self.goals.correct and len(self.wrong) >= self.goals.wrong
-        if enough or len(self.nodes) > self.goals.nodes + self.goals.rollouts:
+        if self.enough or self.hopeless or (self.goals.requests and self.requests >= self.goals.requests):
             return None
-        if self._urgent:
-            parent, kind = self._urgent.popleft()
-            self._start(parent)
-            return self._expand(parent, kind)
-        while self._continuing:
-            parent = self._continuing.popleft()
-            if parent.slots:
-                return self._expand(parent, parent.slots.pop(0))
-        if self.rollouts >= self.goals.rollouts or len(self.nodes) > self.goals.nodes:
+        choice = self.policy(self)
+        if choice is None:
             return None
-        leaf = self._select()
-        if leaf is None:
+        parent, kind, on = choice
+        limit = self.grammar.kinds[kind].max_tokens
+        if self.whole and not on:
+            limit = self._chain_limit(parent, limit)
+        if self.goals.tokens and self.generated + sum(self.asked.values()) + limit > self.goals.tokens:
             return None
-        self._start(leaf)
-        return self._expand(leaf, leaf.slots.pop(0))
+        name = self._name(parent, kind, on)
+        node = self._grow(parent, name, kind, on)
+        self.asked[name] = limit
+        self.requests += 1
+        self._update(node)
+        self._update(parent)
+        context = tuple(n.id for n in parent.path)
+        prefill = self._prefill(kind, name, on)
+        return Expansion(name, kind, context, seed_of(self.seed, name), limit, prefill, self.whole and not on)
 
-    def _select(self) -> Node | None:
-        node = self.root
-        while True:
-            ready = [c for c in node.children if not c.closed and c.result is not None]
-            width = 1 + math.isqrt(node.started)
-            if node.slots and (not ready or len(node.children) < width):
-                return node
-            if not ready:
-                return None
-            node = max(ready, key=lambda child: self._score(node, child))
+    def _chain_limit(self, parent: Node, limit: int) -> int:
+        """Tokens that the rest of a chain may take: as much as the deepest chain from here could."""
+        room = self.grammar.depth - len(parent.path) - 1
+        limit += room * max(kind.max_tokens for kind in self.grammar.kinds.values())
+        return min(limit, self.grammar.max_context - parent.context) if self.grammar.max_context else limit
 
-    def _score(self, parent: Node, child: Node) -> float:
-        mean = child.value / child.finished if child.finished else 0.5
-        return mean + self.exploration * math.sqrt(math.log(parent.started + 1) / (child.started + 1))
+    def _name(self, parent: Node, kind: str, on: str) -> str:
+        prefix = f"{parent.id}/" if parent.id else ""
+        if on:
+            return f"{prefix}{kind}({on[len(prefix) :].replace('/', '+')})"
+        taken = {child.id for child in parent.children}
+        return next(name for i in range(len(taken) + 1) if (name := f"{prefix}{kind}.{i}") not in taken)
 
-    def _start(self, node: Node) -> None:
-        """Count a started rollout on the way down to ``node``."""
-        self.rollouts += 1
-        for step in [self.root, *node.path]:
-            step.started += 1
+    def _prefill(self, kind: str, name: str, on: str) -> str:
+        prefills = self.grammar.kinds[kind].prefills
+        if not prefills:
+            return ""
+        text = random.Random(seed_of(self.seed, "prefill", name)).choice(prefills)
+        leaf = self.nodes[on].result if on else None
+        return text.replace("{answer}", self._quotable(leaf.answer)) if leaf else text
 
-    def _expand(self, parent: Node, kind: str) -> Expansion:
-        sibling = sum(child.kind == kind for child in parent.children)
-        name = f"{parent.id}/{kind}.{sibling}" if parent.id else f"{kind}.{sibling}"
-        child = Node(name, kind, parent, started=1)
-        parent.children.append(child)
-        self.nodes[name] = child
-        self._in_flight.add(name)
-        return Expansion(name, kind, tuple(n.id for n in parent.path), seed_of(self.seed, name))
-
-    def _open_slots(self, node: Node) -> None:
-        """The children a new node may have, in an order drawn from the tree's seed and the node's path."""
-        path = node.path
-        depth = len(path)
-        following = {
-            kind: number
-            for kind, number in self.grammar.following(node.kind).items()
-            if not (cap := self.grammar.kinds[kind].per_chain) or sum(step.kind == kind for step in path) < cap
-        }
-        if depth >= self.grammar.max_depth - 1:
-            following = {kind: n for kind, n in following.items() if kind == "answer"}
-        kinds = [kind for kind, number in following.items() for _ in range(number)]
-        random.Random(seed_of(self.seed, "slots", node.id)).shuffle(kinds)
-        node.slots = kinds
+    def _quotable(self, answer: str) -> str:
+        for tag in (*self.grammar.tags, THINK_OPEN, THINK_CLOSE):
+            answer = answer.replace(tag, " ")
+        return " ".join(answer.split())[:200]
 
     # --- tell ------------------------------------------------------------------------------------------------
 
     def tell(self, name: str, result: Result) -> None:
-        """Apply the result of an asked node. Telling a node twice changes nothing; an unknown id is a KeyError."""
+        """Apply the result of a node. A node told twice keeps its first result; a child may be told before its parent.
+
+        Raises KeyError for an id that the grammar cannot have.
+        """
+        if name not in self.nodes:
+            head, _, _ = name.rpartition("/")
+            kind, on = [self._parse(part, head) for part in name.split("/")][-1]
+            missing = [of for of in (head, on) if not self._told(of)]
+            if missing:
+                self._early.setdefault(missing[0], []).append((name, result))
+                return
+            self._grow(self.nodes[head], name, kind, on)
+            self.requests += 1
         node = self.nodes[name]
         if node.result is not None:
             return
-        node.result = result
-        self._in_flight.discard(name)
-        assert node.parent is not None
-        node.discarded = self._why_discarded(node, result)
-        if node.discarded:
-            self._finish(node, None)
-        elif node.kind == "answer":
-            self._verdict(node, result)
-        else:
-            self._open_slots(node)
-            if node.slots:
-                self._continuing.append(node)
-            else:
-                node.discarded = "no room for an answer"
-                self._finish(node, None)
+        self.asked.pop(name, None)
+        self.generated += result.generated
+        self._settle(node, result)
+        told = [name]
+        for kind, more in result.rest:
+            if node.spoilt:
+                break
+            follows = kind in self._allowed(node)
+            node = self._grow(node, f"{node.id}/{kind}.0", kind, "")
+            self._settle(node, more, follows)
+            told.append(node.id)
+        for early in [entry for of in told for entry in self._early.pop(of, [])]:
+            self.tell(*early)
 
-    def _why_discarded(self, node: Node, result: Result) -> str:
-        assert node.parent is not None
+    def _told(self, name: str) -> bool:
+        return not name or (name in self.nodes and self.nodes[name].result is not None)
+
+    def _settle(self, node: Node, result: Result, follows: bool = True) -> None:
+        """Give a node its result and derive everything that follows from it."""
+        parent = node.parent
+        assert node.kind is not None
+        assert parent is not None
+        node.result = result
+        node.context = parent.context + len(result.token_ids) + 2
+        text = f"{node.kind}\x1f{_normal(result.text)}\x1e"
+        node.key = hashlib.sha1(parent.key + text.encode(), usedforsecurity=False).digest()
+        node.spoilt = self._spoilt(node, result) if follows else "left the grammar"
+        if not node.spoilt:
+            self._open(node)
+            if node.kind != "answer" and not node.slots:
+                node.spoilt = "no room for an answer"
+        for child in parent.children:
+            if child.kind == node.kind and child.result is not None:
+                child.duplicate = self._repeats(child)
+                if child.duplicate:
+                    self.waiting.pop(child.id, None)
+                self._update(child)
+        if node.kind == "answer" and not node.spoilt:
+            self._answers.append(node)
+            if self.reward == "verdict":
+                self._judge(node, result.verdict)
+        self._update(node)
+        self._update(parent)
+        if self.reward == "votes" and node.kind == "answer":
+            for other in self._answers:
+                self._update(other)
+
+    def _spoilt(self, node: Node, result: Result) -> str:
         if result.finish != "stop":
             return f"ended by {result.finish}"
-        if any(tag in result.text for tag in (THINK_OPEN, THINK_CLOSE, *TAGS)):
+        if any(tag in result.text for tag in (THINK_OPEN, THINK_CLOSE, *self.grammar.tags)):
             return "foreign tag"
-        same = [
-            c for c in node.parent.children if c is not node and c.kind == node.kind and c.result and not c.discarded
-        ]
-        if any(c.result is not None and _normal(c.result.text) == _normal(result.text) for c in same):
-            return "duplicate"
-        return ""
+        return "" if result.text.strip() else "empty"
 
-    def _verdict(self, node: Node, result: Result) -> None:
-        text = "".join(opening(n.kind or "") + _normal(n.result.text) for n in node.path if n.result)
-        if result.verdict == "correct":
-            self.correct.setdefault(text, node)
-        elif result.verdict == "wrong":
-            self.wrong.setdefault(text, node)
-            self._backtrack(node)
-        self._finish(node, float(result.verdict == "correct"))
+    def _repeats(self, node: Node) -> bool:
+        """Whether a sibling of a lower number says the same."""
+        assert node.parent is not None
+        assert node.result is not None
+        mine, text = _order(node), _normal(node.result.text)
+        for other in node.parent.children:
+            if other.kind == node.kind and other.result is not None and not other.spoilt and _order(other) < mine:
+                theirs = _normal(other.result.text)
+                if theirs == text or (node.kind != "answer" and alike(theirs, text, self.grammar.same)):
+                    return True
+        return False
 
-    def _backtrack(self, node: Node) -> None:
-        back, parent = self.grammar.backtrack, node.parent
-        if back is None or parent is None or parent.kind is None:
-            return
-        written = sum(step.kind == back.kind for step in node.path)
-        beside = any(child.kind == back.kind for child in parent.children)
-        if written < back.per_chain and not beside and len(node.path) + 2 < self.grammar.max_depth:
-            self._urgent.appendleft((parent, back.kind))
+    def _judge(self, node: Node, verdict: str) -> None:
+        found = {"correct": self._correct, "wrong": self._wrong}.get(verdict)
+        if found is not None:
+            found[node.key] = min(found.get(node.key, node.id), node.id)
+        back = self.grammar.backtrack
+        if verdict == "wrong" and back is not None and not node.duplicate:
+            target = node.parent
+            while back.to and target is not None and target.kind != back.to:
+                target = target.parent
+            if target is None or target.kind is None or self._name(target, back.kind, node.id) in self.nodes:
+                return
+            written = sum(step.kind == back.kind for step in target.path)
+            if written < back.per_chain and len(target.path) + 1 + self.grammar.steps[back.kind] <= self.grammar.depth:
+                self.waiting[node.id] = (target, back.kind, node.id)
+                self._update(target)
 
-    def _finish(self, node: Node, reward: float | None) -> None:
-        """End a rollout. Without a reward (a discarded node) the means stay as they are."""
-        node.closed = True
-        if reward is not None:
-            for step in [self.root, *node.path]:
-                step.finished += 1
-                step.value += reward
-        self._close(node.parent)
+    # --- what follows from it -----------------------------------------------------------------------------------
+
+    def _grow(self, parent: Node, name: str, kind: str, on: str) -> Node:
+        node = Node(name, kind, parent, on)
+        parent.children.append(node)
+        self.nodes[name] = node
+        if on:
+            self.waiting.pop(on, None)
+            self.reflected += 1
+        elif kind in parent.slots:
+            parent.slots.remove(kind)
+        return node
+
+    def _allowed(self, node: Node) -> set[str]:
+        """The kinds that may follow a node here: by the table, its caps, the context, and the depth left to answer."""
+        path, kinds = node.path, self.grammar.kinds
+        out = set()
+        for kind in children(self.grammar.following(node.kind)):
+            cap = kinds[kind].per_chain
+            fits = not self.grammar.max_context or node.context + kinds[kind].max_tokens <= self.grammar.max_context
+            ends = len(path) + 1 + self.grammar.steps[kind] <= self.grammar.depth
+            if fits and ends and (not cap or sum(step.kind == kind for step in path) < cap):
+                out.add(kind)
+        return out
+
+    def _open(self, node: Node) -> None:
+        allowed = self._allowed(node)
+        node.slots = [k for k in self.grammar.slots(node.kind, seed_of(self.seed, "slots", node.id)) if k in allowed]
+
+    def _update(self, node: Node) -> None:
+        """Bring a node's own part of the statistics up to date, and with it all nodes above."""
+        told, dead = node.result is not None or node.kind is None, bool(node.discarded) or node.kind == "answer"
+        goes_on = told and not dead and node.kind is not None and not node.children
+        if goes_on and node.slots:
+            self.frontier[node.id] = node
+        else:
+            self.frontier.pop(node.id, None)
+        ends = node.result is not None and (node.kind == "answer" or bool(node.spoilt))
+        pending = int(node.result is None and node.kind is not None) + int(goes_on)
+        ended = int(ends or (node.duplicate and not node.children))
+        share = (int(ends), self._worth(node) if ends else 0.0, pending, ended)
+        if share != node.share:
+            visits, value, waiting, over = (new - old for new, old in zip(share, node.share, strict=True))
+            node.share = share
+            self.ended += int(over)
+            step: Node | None = node
+            while step is not None:
+                step.visits += int(visits)
+                step.value += value
+                step.pending += int(waiting)
+                step = step.parent
+        self._close(node)
+
+    def _worth(self, node: Node) -> float:
+        if node.kind != "answer" or node.spoilt or node.result is None:
+            return 0.0
+        if self.reward == "verdict":
+            return float(node.result.verdict == "correct")
+        same = sum(other.result.answer == node.result.answer for other in self._answers if other.result)
+        return float(same) if node.result.answer else 0.0
+
+    def mean(self, node: Node) -> float:
+        """Mean reward of a node's finished rollouts, in [0, 1]; 0.5 while there is none."""
+        scale = len(self._answers) if self.reward == "votes" else 1
+        return node.value / node.visits / max(1, scale) if node.visits else 0.5
 
     def _close(self, node: Node | None) -> None:
-        """Close a node, and then its ancestors, once nothing below it can be asked."""
+        """Close a node once nothing below it can be asked, and look at those above when that changes."""
         while node is not None:
-            waiting = any(parent is node for parent, _ in self._urgent)
-            if node.slots or waiting or not all(child.closed for child in node.children):
+            told = node.result is not None or node.kind is None
+            dead = bool(node.discarded) or node.kind == "answer"
+            idle = not node.slots and all(child.closed for child in node.children)
+            closed = told and (dead or (idle and not any(target is node for target, _, _ in self.waiting.values())))
+            if closed == node.closed:
                 return
-            node.closed = True
+            node.closed = closed
             node = node.parent
+
+    def _parse(self, last: str, head: str) -> tuple[str, str]:
+        """Kind and wrong answer of one part of an id. Raises KeyError."""
+        match = _PART.fullmatch(last)
+        if match is None or match["kind"] not in self.grammar.kinds:
+            raise KeyError(last)
+        on = _decoded(match["on"] or "")
+        return match["kind"], (f"{head}/{on}" if head and on else on)
 
     # --- what was found ----------------------------------------------------------------------------------------
 
+    @property
+    def correct(self) -> list[Node]:
+        """One answer for each distinct correct chain, in the order of their ids."""
+        return [self.nodes[name] for name in sorted(self._correct.values())]
+
+    @property
+    def wrong(self) -> list[Node]:
+        return [self.nodes[name] for name in sorted(self._wrong.values())]
+
     def leaves(self) -> Iterator[Node]:
-        """Answers with a verdict, one per distinct chain, correct ones first, in order of discovery."""
-        yield from self.correct.values()
-        yield from self.wrong.values()
+        """Answers with a verdict, one per distinct chain, correct ones first."""
+        yield from self.correct
+        yield from self.wrong
 
     def reflections(self) -> tuple[int, int]:
         """(reflections written, reflections followed by a further thought)."""
-        kind = self.grammar.backtrack.kind if self.grammar.backtrack else ""
-        written = [n for n in self.nodes.values() if n.kind == kind and n.result and not n.discarded]
-        return len(written), sum(any(c.result for c in n.children) for n in written)
+        written = [node for node in self.written() if node.on]
+        return len(written), sum(any(child.result for child in node.children) for node in written)
+
+    def written(self) -> list[Node]:
+        """Every node with a text, in the order of their ids."""
+        return [self.nodes[name] for name in sorted(self.nodes) if self.nodes[name].result is not None]
+
+    def unvisited(self) -> list[Node]:
+        """Nodes that were written and that no finished rollout went through."""
+        return [node for node in self.written() if not node.visits]
+
+
+_PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")
+
+
+def _decoded(text: str) -> str:
+    """The path that an id holds in parentheses, where + stands for /; inner parentheses stay as they are."""
+    depth, out = 0, []
+    for char in text:
+        depth += (char == "(") - (char == ")")
+        out.append("/" if char == "+" and depth == 0 else char)
+    return "".join(out)
+
+
+def _order(node: Node) -> tuple[bool, int, str]:
+    """Reflections after numbered siblings, those in the order of their numbers."""
+    number = node.id.rpartition(".")[2] if not node.on else ""
+    return (bool(node.on), int(number or 0), node.on)
 
 
 def _normal(text: str) -> str:
     return " ".join(text.split()).lower()
+
+
+def alike(a: str, b: str, ratio: float) -> bool:
+    """Whether two texts differ in so little that they say the same: by edit ratio, with the same numbers in order."""
+    if ratio >= 1:
+        return a == b
+    from rapidfuzz.fuzz import ratio as edit_ratio
+
+    if edit_ratio(a, b, score_cutoff=100 * ratio) < 100 * ratio:
+        return False
+    return re.findall(r"\d+", a) == re.findall(r"\d+", b)

@@ -8,7 +8,21 @@ import sys
 
 import pytest
 
-HEAVY = ("torch", "transformers", "trl", "lm_eval", "datasets", "sympy", "vllm", "ray", "scipy", "statsmodels", "httpx")
+HEAVY = (
+    "torch", "transformers", "trl", "lm_eval", "datasets", "sympy", "vllm", "ray", "scipy", "statsmodels", "aiohttp",
+)  # fmt: skip
+    "torch",
+    "transformers",
+    "trl",
+    "lm_eval",
+    "datasets",
+    "sympy",
+    "vllm",
+    "ray",
+    "scipy",
+    "statsmodels",
+    "aiohttp",
+)
 
 
 def harness(*args, cwd=None, code=0):

@@ -1,93 +1,235 @@
-"""The driver with a scripted model: roles, exact resume, replay from the journal alone."""
+"""The driver over scripted servers and models: roles, faults, limits, exact resume, rounds."""
 
 from __future__ import annotations
 
+import asyncio
+import copy
 import json
+import random
 
 import pytest
 
 from harness.chains.extract import chains_of
 from harness.grading.grade import Grader
-from harness.journal import read
-from harness.models.base import seed_of
+from harness.models.base import ModelError
 from harness.models.mock import MockCompleter
 from harness.models.prompts import prompt_ids
-from harness.problems.embedded import problems
-from harness.search.driver import Search, figures
+from harness.search.driver import Limits, Search, SearchIncomplete
 from harness.search.grammar import load
+from harness.search.roles import Role
+from harness.search.stats import Stats
+from harness.search.store import SearchMismatch, Settings, Store, trees
 from harness.search.tree import Goals
-
-PROBLEMS = problems("mini_math", "search", 6)
-
-
-def reply(prompt: str) -> str:
-    """Text by the open tag; answers are right about half the time, as a function of the whole prompt."""
-    tag = prompt[prompt.rfind("<") :]
-    gold = next(p for p in PROBLEMS if p.prompt in prompt).gold["answer"]
-    roll = seed_of(prompt) % 10
-    if tag == "</think>":
-        return f"The answer is \\boxed{{{gold + (roll >= 5)}}}."
-    return f"{gold} + {roll} = 7."
+from harness.search.verify import GraderVerifier
+from tests.search.scripted import PROBLEMS, SETTINGS, reply, run, served, state_of
 
 
-class Recorder(MockCompleter):
-    prompts: list[str]
-
-    async def complete(self, request):
-        self.prompts.append(self.tokenizer.decode(request.prompt_ids))
-        return await super().complete(request)
-
-
-def make(tokenizer, grader):
-    models = {}
-    for role in ("generator", "critic"):
-        models[role] = Recorder(tokenizer, reply)
-        models[role].prompts = []
-    return Search(load("embedded"), Goals(rollouts=8), models, tokenizer, grader, seed=1, chunk=4), models
-
-
-@pytest.fixture
+@pytest.fixture(scope="module")
 def grader():
-    with Grader() as pool:
+    with Grader(workers=2) as pool:
         yield pool
 
 
-def test_roles_resume_and_replay(tokenizer, grader, tmp_path):
-    whole, models = make(tokenizer, grader)
-    trees = whole.run(PROBLEMS, tmp_path / "whole.jsonl")
-    assert all(p.endswith(("<double-check>", "<reflection>")) for p in models["critic"].prompts)
-    assert not any(p.endswith(("<double-check>", "<reflection>")) for p in models["generator"].prompts)
-    f = figures(trees, tmp_path / "whole.jsonl")
-    assert f["with_correct"] > 0.5
-    assert f["reflections_followed"] > 0
+@pytest.fixture(scope="module")
+def whole(tokenizer, grader, tmp_path_factory):
+    """The folder and the state of an uninterrupted run."""
+    folder = tmp_path_factory.mktemp("whole")
+    return folder, run(served(tokenizer, grader), folder)
 
-    lines = (tmp_path / "whole.jsonl").read_bytes().splitlines(keepends=True)
+
+def test_each_role_writes_its_kinds(tokenizer, grader, tmp_path):
+    search = served(tokenizer, grader)
+    run(search, tmp_path)
+    for role, others in (("critic", False), ("generator", True)):
+        for body in search.roles[role].replicas[0].sent:
+            text = tokenizer.decode(json.loads(body)["prompt"])
+            assert text.endswith(("<double-check>", "<reflection>")) != others
+            assert text.count("<think>") == 1
+
+
+def test_a_fifth_of_the_calls_fail_and_nothing_changes(tokenizer, grader, tmp_path, whole):
+    search = served(tokenizer, grader, faults=0.2)
+    assert run(search, tmp_path) == whole[1]
+    sent = sum(len(role.replicas[0].sent) for role in search.roles.values())
+    assert sent > 1.15 * sum(len(rows) for _, rows in whole[1].values())
+
+
+@pytest.mark.parametrize("deterministic", [True, False])
+def test_a_killed_search_goes_on_and_asks_for_nothing_twice(tokenizer, grader, tmp_path, whole, deterministic):
+    """The journal is cut at any line, and in the middle of the next one."""
+    folder = tmp_path / "base"
+    with Store(folder, SETTINGS) as store:
+        store.compact = lambda: None  # leave everything in the journal
+        served(tokenizer, grader).run(PROBLEMS, store)
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
+    rng = random.Random(0)
+    for cut in [2, *rng.sample(range(3, len(lines) - 2), 5), len(lines) - 2]:
+        part = tmp_path / f"{deterministic}{cut}"
+        part.mkdir()
+        (part / "search.json").write_bytes((folder / "search.json").read_bytes())
+        (part / "journal.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][:9])
+        kept = {(r["problem"], r["node"]) for r in map(json.loads, lines[:cut]) if "node" in r}
+        search = served(tokenizer, grader, deterministic=deterministic)
+        with Store(part, SETTINGS) as store:
+            assert store.torn == len(lines[cut][:9])
+            search.run(PROBLEMS, store)
+        after = state_of(part)
+        new = sum(len(rows) for _, rows in after.values()) - len(kept)
+        assert sum(len(role.replicas[0].sent) for role in search.roles.values()) == new
+        for problem, node in kept:
+            assert any(row["node"] == node for row in after[problem][1])
+        assert all(why for why, _ in after.values())
+        if deterministic:
+            assert after == whole[1]
+
+
+def test_a_finished_search_asks_nothing(tokenizer, grader, whole):
+    search = served(tokenizer, grader)
+    assert run(search, whole[0]) == whole[1]
+    assert not any(role.replicas[0].sent for role in search.roles.values())
+
+
+def test_a_folder_keeps_its_settings(tokenizer, grader, whole):
+    other = Settings(SETTINGS.grammar, SETTINGS.goals, seed=2)
+    with pytest.raises(SearchMismatch, match="another seed"), Store(whole[0], other):
+        pass
+
+
+@pytest.mark.parametrize("limits", [Limits(requests=60), Limits(tokens=1500)])
+def test_limits_of_a_run_are_never_exceeded_and_the_next_run_goes_on(tokenizer, grader, tmp_path, whole, limits):
+    runs = 0
+    while True:
+        search = served(tokenizer, grader, limits=limits)
+        runs += 1
+        try:
+            after = run(search, tmp_path)
+        except SearchIncomplete as error:
+            assert "budget" in str(error)
+        else:
+            break
+        finally:
+            sent = sum(len(role.replicas[0].sent) for role in search.roles.values())
+            assert not limits.requests or sent <= limits.requests
+            assert not limits.tokens or search.tokens <= limits.tokens
+        assert runs < 60
+    assert runs > 2
+    assert after == whole[1]
+
+
+def test_seconds_end_a_run_and_a_problem(tokenizer, grader, tmp_path):
+    with pytest.raises(SearchIncomplete, match="budget"):
+        run(served(tokenizer, grader, latency=0.05, limits=Limits(seconds=0.3)), tmp_path / "a")
+    run(served(tokenizer, grader, latency=0.05, limits=Limits(problem_seconds=0.2)), tmp_path / "b")
+    assert {why for why, _ in state_of(tmp_path / "b").values()} == {"seconds"}
+
+
+def test_a_dead_server_ends_the_run_soon_and_loses_nothing(tokenizer, grader, tmp_path, whole):
+    search = served(tokenizer, grader, retries=0)
+    calls = 0
+
+    async def dies(body):
+        nonlocal calls
+        calls += 1
+        if calls > 40:
+            raise ConnectionRefusedError("nobody there")
+        return await alive(body)
+
+    model = search.roles["generator"].replicas[0]
+    alive, model._given_post = model._given_post, dies
+    with pytest.raises(SearchIncomplete, match="nobody there"):
+        run(search, tmp_path)
+    assert calls < 100
+    assert run(served(tokenizer, grader), tmp_path) == whole[1]
+
+
+def test_compaction_keeps_every_tree(tokenizer, grader, tmp_path, whole, monkeypatch):
+    monkeypatch.setattr("harness.search.store.COMPACT_BYTES", 4000)
+    assert run(served(tokenizer, grader, window=3), tmp_path) == whole[1]
+    assert len(list(tmp_path.glob("trees-*.jsonl"))) > 2
+    assert (tmp_path / "journal.jsonl").read_text() == ""
+    # Killed between the segment and the new journal: a problem stands in both, once in the result.
+    segment = next(iter(sorted(tmp_path.glob("trees-*.jsonl"))))
+    entry = json.loads(segment.read_text().splitlines()[0])
+    name = entry["problem"]["id"]
+    rows = [{"problem": name, "record": entry["problem"], "tokens": entry["tokens"]}, {"problem": name, "done": "x"}]
+    (tmp_path / "journal.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    assert run(served(tokenizer, grader), tmp_path) == whole[1]
+
+
+def test_original_and_other_policies_run_and_resume(tokenizer, grader, tmp_path):
+    for policy in ("original", "rejection", "chain_first"):
+        settings = Settings(load("embedded"), Goals(rollouts=5), policy, seed=3)
+        few = PROBLEMS[:3]
+        after = run(served(tokenizer, grader, settings), tmp_path / policy, few)
+        assert all(why for why, _ in after.values())
+        again = served(tokenizer, grader, settings)
+        assert run(again, tmp_path / policy, few) == after
+        assert not any(role.replicas[0].sent for role in again.roles.values())
+        stats = Stats()
+        for stored in trees(tmp_path / policy):
+            stats.add(stored.problem, stored.fold(settings), stored.rows, stored.why)
+        assert stats.figures()["problems"] == 3
+        assert stats.figures()["correct_chains"] + stats.figures()["wrong_chains"] > 0
+
+
+def test_models_of_two_vocabularies_read_the_same_text(tokenizer, grader, tmp_path):
+    other = copy.deepcopy(tokenizer)
+    other.add_tokens(["+ 1"])
+    search = served(tokenizer, grader)
+    search = Search(
+        search.settings, {**search.roles, "critic": Role(search.roles["critic"].replicas, other, 8)}, search.verifier
+    )
+    search.roles["critic"].replicas[0].tokenizer = other
+    run(search, tmp_path)
+    texts = {json.dumps(json.loads(body)["prompt"]) for body in search.roles["critic"].replicas[0].sent}
+    assert texts
+    for stored in trees(tmp_path):
+        tree = stored.fold(search.settings)
+        for chain in chains_of(tree, stored.problem, prompt_ids(tokenizer, stored.problem.prompt), tokenizer):
+            assert tokenizer.decode(chain.token_ids) == chain.text + tokenizer.eos_token
+
+
+class Lockstep(MockCompleter):
+    """A model in this process that remembers which prompts shared a batch."""
+
+    lockstep = True
+
+
+def in_rounds(tokenizer, grader, window=128):
+    models = {role: Lockstep(tokenizer, reply) for role in ("generator", "critic")}
+    roles = {role: Role([model], tokenizer) for role, model in models.items()}
+    return Search(SETTINGS, roles, GraderVerifier(grader), chunk=4, window=window), models
+
+
+@pytest.mark.parametrize("window", [3, 128])
+def test_rounds_resume_exactly(tokenizer, grader, tmp_path, window):
+    search, _ = in_rounds(tokenizer, grader, window)
+    folder = tmp_path / "whole"
+    with Store(folder, SETTINGS) as store:
+        store.compact = lambda: None
+        search.run(PROBLEMS, store)
+    expected = state_of(folder)
+    assert all(why for why, _ in expected.values())
+    lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     for cut in (1, len(lines) // 3, len(lines) - 2):
-        part = tmp_path / f"part{cut}.jsonl"
-        part.write_bytes(b"".join(lines[:cut]) + lines[cut][:7])  # killed in the middle of a line
-        resumed, again = make(tokenizer, grader)
-        resumed.run(PROBLEMS, part)
-        calls = sum(m.calls for m in again.values())
+        part = tmp_path / f"part{cut}"
+        part.mkdir()
+        (part / "search.json").write_bytes((folder / "search.json").read_bytes())
+        (part / "journal.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][:7])
+        again, models = in_rounds(tokenizer, grader, window)
+        assert run(again, part) == expected
+        calls = sum(model.calls for model in models.values())
         assert calls <= len(lines) - cut + 2 * 4  # at most the chunk in flight of each role is done twice
-        key = lambda row: (row["problem"], row["node"])  # noqa: E731
-        assert sorted(read(part), key=key) == sorted(map(json.loads, lines), key=key)
-
-    finished, idle = make(tokenizer, grader)
-    finished.run(PROBLEMS, tmp_path / "whole.jsonl")
-    assert sum(m.calls for m in idle.values()) == 0
-
-    replayed = finished.replay(PROBLEMS, tmp_path / "whole.jsonl")
-    assert {n: list(t.nodes) for n, t in replayed.items()} == {n: list(t.nodes) for n, t in trees.items()}
-    with pytest.raises(ValueError, match="is missing"):
-        finished.replay(problems("mini_math", "search", 7), tmp_path / "whole.jsonl")
+    finished, idle = in_rounds(tokenizer, grader, window)
+    assert run(finished, folder) == expected
+    assert sum(model.calls for model in idle.values()) == 0
 
 
-def test_chains_hold_the_tokens_that_were_sampled(tokenizer, grader, tmp_path):
-    search, _ = make(tokenizer, grader)
-    trees = search.run(PROBLEMS, tmp_path / "t.jsonl")
+def test_chains_hold_the_tokens_that_were_sampled(tokenizer, grader, whole):
     total = 0
-    for problem in PROBLEMS:
-        chains = chains_of(trees[problem.id], problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
+    for stored in trees(whole[0]):
+        tree, problem = stored.fold(SETTINGS), stored.problem
+        chains = chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
         for chain in chains:
             assert tokenizer.decode(chain.token_ids) == chain.text + tokenizer.eos_token
             assert grader.grade("mini_math", problem.gold, chain.text).correct == chain.correct
@@ -98,3 +240,57 @@ def test_chains_hold_the_tokens_that_were_sampled(tokenizer, grader, tmp_path):
             assert [c.length for c in ranked] == sorted(c.length for c in ranked)
         total += len(chains)
     assert total > 10
+
+
+def test_a_problem_stays_on_its_replica_until_that_is_full():
+    class Slow:
+        digest = "slow"
+
+        def __init__(self):
+            self.calls = 0
+
+        async def complete(self, request):
+            from harness.models.base import Completion
+
+            self.calls += 1
+            await asyncio.sleep(0.01)
+            return Completion("", (), "stop")
+
+    async def go(many):
+        replicas = [Slow(), Slow(), Slow()]
+        role = Role(replicas, None, slots=2)
+        await asyncio.gather(*(role.complete(None, "one problem") for _ in range(many)))
+        return sorted(replica.calls for replica in replicas)
+
+    assert asyncio.run(go(2)) == [0, 0, 2]
+    assert asyncio.run(go(6)) == [2, 2, 2]
+
+
+def test_deeper_nodes_get_free_slots_first():
+    order = []
+
+    class Model:
+        digest = "model"
+
+        async def complete(self, request):
+            from harness.models.base import Completion
+
+            order.append(request)
+            await asyncio.sleep(0)
+            return Completion("", (), "stop")
+
+    async def go():
+        role = Role([Model()], None, slots=1)
+        await asyncio.gather(*(role.complete(depth, "p", depth) for depth in (0, 1, 3, 2)))
+
+    asyncio.run(go())
+    assert order == [0, 3, 2, 1]
+
+
+def test_a_failing_model_in_rounds_is_an_error(tokenizer, grader, tmp_path):
+    def fails(prompt):
+        raise ModelError("out of memory")
+
+    roles = {role: Role([Lockstep(tokenizer, fails)], tokenizer) for role in ("generator", "critic")}
+    with pytest.raises(ModelError, match="out of memory"):
+        run(Search(SETTINGS, roles, GraderVerifier(grader)), tmp_path)

@@ -1,0 +1,98 @@
+"""The models of a search by role: replicas with slots, a problem pinned to one of them as long as it has room."""
+
+from __future__ import annotations
+
+import asyncio
+import heapq
+import itertools
+from collections.abc import Sequence
+from typing import Any
+
+from harness.models.base import Completer, Completion, Request, seed_of
+
+
+class Role:
+    """One model behind one or more ``replicas``, each with ``slots`` calls at once.
+
+    ``name`` identifies the model in a search folder. Nodes of other roles are encoded anew for a role with another
+    vocabulary.
+    """
+
+    def __init__(self, replicas: Sequence[Completer], tokenizer: Any, slots: int = 64, name: str = "") -> None:
+        if not replicas:
+            raise ValueError("a role needs at least one replica")
+        self.name = name or replicas[0].digest
+        self.tokenizer = tokenizer
+        self.replicas = list(replicas)
+        self.lockstep = any(getattr(replica, "lockstep", False) for replica in replicas)
+        self.requests = 0
+        self.tokens = 0
+        self._slots = [_Slots(slots) for _ in replicas]
+
+    async def complete(self, request: Request, problem: str, depth: int = 0) -> Completion:
+        """Complete on the problem's replica, so that its prefixes stay cached there; on the idlest if it is full.
+
+        Waiting calls of deeper nodes go first: chains are finished, and their caches used, before others begin.
+        """
+        index = self._replica(problem)
+        async with self._slots[index].taken(-depth):
+            completion = await self.replicas[index].complete(request)
+        self.count(completion)
+        return completion
+
+    def count(self, completion: Completion) -> None:
+        self.requests += 1
+        self.tokens += len(completion.token_ids)
+
+    def _replica(self, problem: str) -> int:
+        pinned = seed_of("replica", problem) % len(self.replicas)
+        if self._slots[pinned].free > 0 or len(self.replicas) == 1:
+            return pinned
+        return max(range(len(self.replicas)), key=lambda i: (self._slots[i].free, i == pinned))
+
+
+class _Slots:
+    """A semaphore whose waiters are served by priority, lowest first; ``free`` is negative while some wait."""
+
+    def __init__(self, number: int) -> None:
+        self.free = number
+        self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
+        self._order = itertools.count()
+
+    def taken(self, priority: int) -> _Taken:
+        return _Taken(self, priority)
+
+    async def acquire(self, priority: int) -> None:
+        self.free -= 1
+        if self.free >= 0:
+            return
+        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        heapq.heappush(self._waiting, (priority, next(self._order), future))
+        try:
+            await future
+        except asyncio.CancelledError:
+            if future.done() and not future.cancelled():
+                self.release()
+            else:
+                self.free += 1
+            raise
+
+    def release(self) -> None:
+        self.free += 1
+        while self._waiting:
+            future = heapq.heappop(self._waiting)[2]
+            if not future.done():
+                future.set_result(None)
+                return
+
+
+class _Taken:
+    def __init__(self, slots: _Slots, priority: int) -> None:
+        self.slots = slots
+        self.priority = priority
+
+    async def __aenter__(self) -> None:
+        await self.slots.acquire(self.priority)
+
+    async def __aexit__(self, *exc: object) -> None:
+        self.slots.release()

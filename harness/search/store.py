@@ -1,0 +1,233 @@
+"""A search on disk: an append-only journal of results, and segments of finished trees.
+
+    journal.jsonl        one line per begun problem, per expansion with its verdict, per finished problem
+    trees-000000.jsonl   finished problems, one per line with all its results; written whole, then renamed
+    search.json          what the search is: grammar, goals, policy, seed, models
+
+The tree is the fold of its lines. Compaction moves finished problems from the journal into a new segment; killed
+between its two steps it leaves a problem in both, and the segment counts.
+"""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Iterator
+from dataclasses import asdict, dataclass, field
+from pathlib import Path
+from typing import Any
+
+from harness.journal import Journal, read, write_rows, write_whole
+from harness.records import Problem
+from harness.search.grammar import Grammar
+from harness.search.policies import POLICIES
+from harness.search.tree import Goals, Result, Reward, Tree
+
+COMPACT_BYTES = 16 << 20
+
+
+class SearchMismatch(ValueError):
+    """A folder holds a search with other settings; the message names the difference."""
+
+
+@dataclass(frozen=True)
+class Settings:
+    """All that a tree depends on beside its problem, so that a folder can be read by itself.
+
+    ``models`` maps a role to what identifies its model. ``in_flight``: expansions of one tree at once.
+    """
+
+    grammar: Grammar
+    goals: Goals
+    policy: str = "mcts"
+    seed: int = 0
+    in_flight: int = 4
+    reward: Reward = "verdict"
+    models: dict[str, str] = field(default_factory=dict)
+
+    def tree(self, problem: str, prompt_tokens: int = 0) -> Tree:
+        from harness.models.base import seed_of
+
+        seed = seed_of(self.seed, problem)
+        if self.policy == "original":
+            from harness.search.original import OriginalTree
+
+            return OriginalTree(self.grammar, self.goals, seed, prompt_tokens)
+        whole = self.policy == "chain_first"
+        return Tree(self.grammar, self.goals, seed, POLICIES[self.policy], prompt_tokens, self.reward, whole)
+
+    def dump(self) -> dict[str, Any]:
+        data = asdict(self) | {"grammar": self.grammar.model_dump()}
+        return dict(json.loads(json.dumps(data)))
+
+    @classmethod
+    def parse(cls, data: dict[str, Any]) -> Settings:
+        return cls(**data | {"grammar": Grammar.model_validate(data["grammar"]), "goals": Goals(**data["goals"])})
+
+
+@dataclass
+class Stored:
+    """One problem of a search: its record, its rows in the order of writing, and why it ended ("" if it has not)."""
+
+    problem: Problem
+    prompt_tokens: int
+    rows: list[dict[str, Any]] = field(default_factory=list)
+    why: str = ""
+
+    def fold(self, settings: Settings) -> Tree:
+        """The tree that these rows make."""
+        tree = settings.tree(self.problem.id, self.prompt_tokens)
+        if settings.policy == "original":
+            known = {row["node"]: row for row in self.rows}
+            while (asked := tree.ask()) is not None and asked.node in known:
+                tree.tell(asked.node, result(known[asked.node]))
+            return tree
+        for row in self.rows:
+            tree.tell(row["node"], result(row))
+        return tree
+
+
+class Store:
+    """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy on entering.
+
+    ``finished``: ids of the problems that are done. ``torn``: bytes of a torn last line that were dropped.
+    """
+
+    def __init__(self, folder: Path, settings: Settings, wait: float = 30.0) -> None:
+        self.folder = folder
+        self.settings = settings
+        self._wait = wait
+
+    def __enter__(self) -> Store:
+        self.folder.mkdir(parents=True, exist_ok=True)
+        self._journal = Journal(self.folder / "journal.jsonl", self._wait)
+        self.torn = self._journal.torn
+        try:
+            self._same_search()
+            self._archived = {entry["problem"]["id"] for entry in _segments(self.folder)}
+            journalled = _journalled(self.folder, self._archived)
+            self._unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
+            self.finished = self._archived | (journalled.keys() - self._unfinished.keys())
+        except BaseException:
+            self._journal.close()
+            raise
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        self._journal.close()
+
+    def _same_search(self) -> None:
+        file, mine = self.folder / "search.json", self.settings.dump()
+        if not file.exists():
+            write_whole(file, json.dumps(mine, indent=1) + "\n")
+            return
+        theirs = json.loads(file.read_text())
+        for key in mine:
+            if mine[key] != theirs.get(key):
+                old, new = (json.dumps(part.get(key), sort_keys=True)[:120] for part in (theirs, mine))
+                raise SearchMismatch(
+                    f"{self.folder}: holds a search with another {key} ({old}, now {new}); use another folder"
+                )
+
+    def earlier(self, problem: str) -> list[dict[str, Any]]:
+        """Rows that an interrupted run left of a problem; they are handed out once."""
+        found = self._unfinished.pop(problem, None)
+        return found.rows if found else []
+
+    def begin(self, problem: Problem, prompt_tokens: int) -> None:
+        self._journal.append([{"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}])
+
+    def write(self, rows: list[dict[str, Any]]) -> None:
+        self._journal.append(rows)
+
+    def finish(self, problem: str, why: str) -> None:
+        self._journal.append([{"problem": problem, "done": why}])
+        self.finished.add(problem)
+        if self._journal.size > COMPACT_BYTES:
+            self.compact()
+
+    def compact(self) -> None:
+        """Move finished problems into a segment of their own."""
+        found = _journalled(self.folder, self._archived)
+        done = [stored for stored in found.values() if stored.why]
+        if not done:
+            return
+        segments = sorted(self.folder.glob("trees-*.jsonl"))
+        number = int(segments[-1].stem.rpartition("-")[2]) + 1 if segments else 0
+        write_rows(self.folder / f"trees-{number:06d}.jsonl", map(_entry, done))
+        self._archived |= {stored.problem.id for stored in done}
+        self._journal.rewrite(row for stored in found.values() if not stored.why for row in _lines(stored))
+
+
+def settings_of(folder: Path) -> Settings:
+    """The settings of the search in ``folder``. Raises FileNotFoundError when there is none."""
+    file = folder / "search.json"
+    if not file.exists():
+        raise FileNotFoundError(f"{folder}: holds no search (no search.json); 'harness search run' makes one")
+    return Settings.parse(json.loads(file.read_text()))
+
+
+def folders(root: Path) -> list[Path]:
+    """The search itself, or its shards: every folder with a search at or under ``root``."""
+    found = sorted(file.parent for file in root.glob("**/search.json"))
+    if not found:
+        raise FileNotFoundError(f"{root}: holds no search (no search.json); 'harness search run' makes one")
+    return found
+
+
+def trees(root: Path) -> Iterator[Stored]:
+    """Every problem of a search and its shards, each once: finished ones first. Shards merge by this alone."""
+    seen: set[str] = set()
+    for finished in (True, False):
+        for folder in folders(root):
+            for stored in _all(folder):
+                if bool(stored.why) == finished and stored.problem.id not in seen:
+                    seen.add(stored.problem.id)
+                    yield stored
+
+
+def _all(folder: Path) -> Iterator[Stored]:
+    names = set()
+    for entry in _segments(folder):
+        names.add(entry["problem"]["id"])
+        record = Problem.model_validate(entry["problem"])
+        yield Stored(record, entry["tokens"], entry["rows"], entry["why"])
+    yield from _journalled(folder, names).values()
+
+
+def _segments(folder: Path) -> Iterator[dict[str, Any]]:
+    for file in sorted(folder.glob("trees-*.jsonl")):
+        yield from read(file)
+
+
+def _journalled(folder: Path, without: set[str]) -> dict[str, Stored]:
+    out: dict[str, Stored] = {}
+    for row in read(folder / "journal.jsonl"):
+        name = row.pop("problem")
+        if name in without:
+            continue
+        if "record" in row:
+            out.setdefault(name, Stored(Problem.model_validate(row["record"]), row["tokens"]))
+        elif "done" in row:
+            out[name].why = row["done"]
+        else:
+            out[name].rows.append(row)
+    return out
+
+
+def _entry(stored: Stored) -> dict[str, Any]:
+    record = stored.problem.model_dump()
+    return {"problem": record, "tokens": stored.prompt_tokens, "why": stored.why, "rows": stored.rows}
+
+
+def _lines(stored: Stored) -> Iterator[dict[str, Any]]:
+    name = stored.problem.id
+    yield {"problem": name, "record": stored.problem.model_dump(), "tokens": stored.prompt_tokens}
+    for row in stored.rows:
+        yield {"problem": name, **row}
+
+
+def result(row: dict[str, Any]) -> Result:
+    """A row of the journal as the tree takes it."""
+    rest = tuple((part["kind"], result(part)) for part in row.get("rest", ()))
+    verdict, reason, answer = (row.get(key, "") for key in ("verdict", "reason", "answer"))
+    return Result(row["text"], tuple(row["ids"]), row["finish"], verdict, reason, answer, row.get("generated", 0), rest)
