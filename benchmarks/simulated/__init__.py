@@ -1,1 +1,1 @@
-"""A simulated world of two models behind servers, for benchmarks of the search: no weights, the same for every engine."""
+"""A simulated world of two models behind servers, the same for every engine: no weights, no waiting."""

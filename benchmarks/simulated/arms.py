@@ -71,10 +71,10 @@ def problems(world: World, number: int) -> Iterator[Problem]:
 
 def drive(
     world: World, settings: Settings, number: int, tokenizer: Any, slots: dict[str, int], window: int,
-    deterministic: bool = True, cache: bool = True, times: Times = Times(),
+    deterministic: bool = True, cache: bool = True,
 ) -> Outcome:  # fmt: skip
     """Search ``number`` problems with our driver on simulated time."""
-    servers = {role: SimServer(world, times, slots[role], cache) for role in ("generator", "critic")}
+    servers = {role: SimServer(world, Times(), slots[role], cache) for role in ("generator", "critic")}
     begun: list[float] = []
     first: dict[str, float] = {}
     starts: dict[str, float] = {}

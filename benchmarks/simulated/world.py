@@ -15,10 +15,11 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 
 # Each is one token of the shipped tokenizer, so that words and tokens are the same.
-WORDS = tuple(
-    "the a now one and there words cards times check again have red done no start blue small let way is wrong use of "
-    "finish any has tree another case mistake should white whole in away from only sea verify sun word them gives".split()
-)
+WORDS = (
+    "the", "a", "now", "one", "and", "there", "words", "cards", "times", "check", "again", "have", "red", "done", "no",
+    "start", "blue", "small", "let", "way", "is", "wrong", "use", "of", "finish", "any", "has", "tree", "another",
+    "case", "mistake", "should", "white", "whole", "in", "away", "from", "only", "sea", "verify", "sun", "word",
+)  # fmt: skip
 
 
 @dataclass(frozen=True)

@@ -8,12 +8,14 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Literal
+from typing import Literal, get_args
 
 from harness.records import Chain, Pair
 
-LengthRule = Literal["shortest", "medium", "longest", "mixed"]
+LengthRule = Literal["shortest", "medium", "longest", "mixed", "balanced"]
 PrefixRule = Literal["shortest", "longest", "random"]
+LENGTH_RULES: tuple[str, ...] = get_args(LengthRule)
+PREFIX_RULES: tuple[str, ...] = get_args(PrefixRule)
 
 
 def by_problem(chains: Iterable[Chain]) -> list[list[Chain]]:
@@ -22,7 +24,11 @@ def by_problem(chains: Iterable[Chain]) -> list[list[Chain]]:
 
 
 def pick(chains: Sequence[Chain], rule: LengthRule, number: int, rng: random.Random) -> list[Chain]:
-    """``number`` chains by the length rule, fewer if there are fewer. ``mixed`` draws without regard to length."""
+    """``number`` chains by the length rule, fewer if there are fewer.
+
+    ``mixed`` draws without regard to length; ``balanced`` takes evenly spaced lengths, a single one at random among
+    shortest, medium and longest. Raises ValueError for an unknown rule.
+    """
     ordered = sorted(chains, key=lambda chain: (chain.length, chain.node))
     if rule == "shortest":
         return ordered[:number]
@@ -34,7 +40,12 @@ def pick(chains: Sequence[Chain], rule: LengthRule, number: int, rng: random.Ran
         return [ordered[i] for i in nearest]
     if rule == "mixed":
         return rng.sample(ordered, min(number, len(ordered)))
-    raise ValueError(f"unknown length rule {rule!r}: use shortest, medium, longest or mixed")
+    if rule == "balanced":
+        wanted = min(number, len(ordered))
+        if wanted == 1:
+            return [ordered[round(rng.choice((0.0, 0.5, 1.0)) * (len(ordered) - 1))]]
+        return [ordered[round(i * (len(ordered) - 1) / (wanted - 1))] for i in range(wanted)]
+    raise ValueError(f"unknown length rule {rule!r}: use {', '.join(LENGTH_RULES)}")
 
 
 def sft_chains(chains: Iterable[Chain], rule: LengthRule, per_problem: int = 1, seed: int = 0) -> list[Chain]:
@@ -55,13 +66,14 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
 
 
 def pairs(
-    chains: Iterable[Chain], chosen: LengthRule, prefix: PrefixRule = "shortest", per_problem: int = 1, seed: int = 0
-) -> list[Pair]:
+    chains: Iterable[Chain], chosen: LengthRule, prefix: PrefixRule = "shortest", per_problem: int = 1, seed: int = 0,
+    min_distance: float = 0.0,
+) -> list[Pair]:  # fmt: skip
     """Preference pairs: correct chains by length rule, each against a wrong chain of its problem by prefix rule.
 
     The paper pairs a correct path with the wrong path that shares the shortest prefix with it. A wrong chain is used
     once per problem as long as others are left. Ties in prefix length, common in trees that fork at the root, go to the
-    shorter wrong chain.
+    shorter wrong chain. ``min_distance``: least edit distance between the two, in tokens, as a share of the longer.
     """
     rng = random.Random(f"pairs/{seed}")
     out: list[Pair] = []
@@ -73,7 +85,10 @@ def pairs(
             if not wrong:
                 break
             left = left or list(wrong)
-            partner = _partner(chain, left, prefix, rng)
+            far = [other for other in left if distance(chain.token_ids, other.token_ids, min_distance) >= min_distance]
+            if not far:
+                continue
+            partner = _partner(chain, far, prefix, rng)
             left.remove(partner)
             out.append(
                 Pair(
@@ -88,6 +103,15 @@ def pairs(
                 )
             )
     return out
+
+
+def distance(a: Sequence[int], b: Sequence[int], wanted: float = 1.0) -> float:
+    """Edit distance of two token sequences as a share of the longer one; 1 at once where nothing is ``wanted``."""
+    if wanted <= 0:
+        return 1.0
+    from rapidfuzz.distance import Levenshtein
+
+    return float(Levenshtein.normalized_distance(list(a), list(b)))
 
 
 def _partner(chain: Chain, wrong: Sequence[Chain], rule: PrefixRule, rng: random.Random) -> Chain:

@@ -17,9 +17,9 @@ def main() -> None:
     """Entry point: user errors become one line and an exit code, never a traceback."""
     import sys
 
-    from harness.cli import check, compare, evaluate, leaderboard, recipes, runs, score, tasks
+    from harness.cli import check, compare, evaluate, leaderboard, recipes, runs, score, search, tasks
 
-    for module in (evaluate, check, score, compare, runs, leaderboard, recipes, tasks):
+    for module in (evaluate, check, score, compare, runs, leaderboard, recipes, search, tasks):
         module.register(app)
     try:
         app(standalone_mode=True)
@@ -43,11 +43,19 @@ def _exit_code(error: Exception) -> int | None:
     name = type(error).__name__
     if name in {
         "BadResponses", "DataError", "GrammarError", "ModelError", "NoGrader", "NoRuns", "NotComparable", "RecipeError",
-        "UnknownTask", "Usage",
+        "NothingToExport", "SearchMismatch", "UnknownTask", "Usage",
     }:  # fmt: skip
         return 2
     if isinstance(error, OSError):
         return 2
-    if name in {"StageFailed", "SamplesMissing", "JournalBusy", "JournalBroken", "TrainingError", "GraderBroken"}:
+    if name in {
+        "SearchIncomplete",
+        "StageFailed",
+        "SamplesMissing",
+        "JournalBusy",
+        "JournalBroken",
+        "TrainingError",
+        "GraderBroken",
+    }:
         return 3
     return None

@@ -189,6 +189,33 @@ def dry_run_table(jobs: Graph, store: Path) -> None:
         console.print(f"{digest}  {job.name:<22} {state}", markup=False)
 
 
+class SearchProgress:
+    """One line of progress for a search, on stderr, at most ten times a second."""
+
+    def __init__(self, quiet: bool) -> None:
+        self.quiet = quiet or not sys.stderr.isatty()
+        self._started = self._shown = time.monotonic()
+
+    def __enter__(self) -> SearchProgress:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if not self.quiet:
+            print(file=sys.stderr)
+
+    def report(self, finished: int, tokens: int) -> None:
+        now = time.monotonic()
+        if not self.quiet and now - self._shown >= 0.1:
+            self._shown = now
+            rate = tokens / max(now - self._started, 1e-3)
+            print(
+                f"\r{finished:,} problems, {tokens:,} tokens, {rate:,.0f} tokens/s ",
+                end="",
+                file=sys.stderr,
+                flush=True,
+            )
+
+
 class EvalProgress:
     """One line of progress for a single evaluation, on stderr."""
 

@@ -11,18 +11,6 @@ import pytest
 HEAVY = (
     "torch", "transformers", "trl", "lm_eval", "datasets", "sympy", "vllm", "ray", "scipy", "statsmodels", "aiohttp",
 )  # fmt: skip
-    "torch",
-    "transformers",
-    "trl",
-    "lm_eval",
-    "datasets",
-    "sympy",
-    "vllm",
-    "ray",
-    "scipy",
-    "statsmodels",
-    "aiohttp",
-)
 
 
 def harness(*args, cwd=None, code=0):

@@ -1,0 +1,73 @@
+"""Tables of ``harness search``: problems of a folder, what a search yielded, what was exported."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import Any
+
+from rich import box
+from rich.console import Console
+from rich.table import Table
+
+from harness.cli.options import safe
+
+
+def _table(*columns: str) -> Table:
+    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
+    for number, name in enumerate(columns):
+        table.add_column(name, justify="right" if number else "left", overflow="fold")
+    return table
+
+
+def listing(console: Console, found: list[tuple[Path, Any]], trees: dict[int, Any]) -> None:
+    """One line per problem of a search."""
+    table = _table("problem", "ended by", "correct", "wrong", "rollouts", "tokens")
+    for _, stored in found:
+        tree = trees[id(stored)]
+        counts = [len(tree.correct), len(tree.wrong), tree.rollouts]
+        row = [safe(stored.problem.id, 40), stored.why or "unfinished", *map(str, counts), f"{tree.generated:,}"]
+        table.add_row(*row)
+    console.print(table)
+
+
+def summary(f: dict[str, Any], folder: Path) -> None:
+    """What a search yielded and what it cost."""
+    console = Console(highlight=False)
+    tokens, nodes = sum(f["tokens"].values()), sum(f["nodes"].values())
+    console.print(f"[bold]{folder}[/bold]  {f['problems']:,} problems, {nodes:,} nodes, {tokens:,} tokens")
+    table = _table("family", "problems", "a correct chain", "both", "correct chains", "wrong chains")
+    for name, each in f["by_family"].items():
+        n = max(1, each["problems"])
+        shares = [f"{100 * each[key] / n:.1f} %" for key in ("with_correct", "with_both")]
+        row = [name, f"{each['problems']:,}", *shares, f"{each['correct_chains']:,}", f"{each['wrong_chains']:,}"]
+        table.add_row(*row)
+    console.print(table)
+    per_chain = "–" if f["tokens_per_correct_chain"] is None else f"{f['tokens_per_correct_chain']:,.0f}"
+    per_token = "–" if f["pairs_per_1000_tokens"] is None else f"{f['pairs_per_1000_tokens']:.2f}"
+    console.print(f"tokens per correct chain {per_chain}; usable pairs per 1,000 tokens {per_token}")
+    followed = f["reflections_followed"] / f["reflections"] if f["reflections"] else 0.0
+    share = f" ({100 * followed:.0f} %)" if f["reflections"] else ""
+    console.print(f"reflections {f['reflections']:,}, followed {f['reflections_followed']:,}{share}")
+    console.print(f"nodes never visited {100 * f['never_visited']:.1f} %; discarded: {_counts(f['discarded'])}")
+    roles = "; ".join(f"{role} {f['nodes'][role]:,} nodes, {n:,} tokens" for role, n in f["tokens"].items())
+    console.print(f"{roles or 'nothing generated'}")
+    console.print(f"problems ended by: {_counts(f['endings'])}")
+
+
+def _counts(counts: dict[str, int]) -> str:
+    ordered = sorted(counts.items(), key=lambda item: -item[1])
+    return ", ".join(f"{name} {number:,}" for name, number in ordered) or "none"
+
+
+def exported(figures: dict[str, Any], out: Path) -> None:
+    """What an export wrote."""
+    console = Console(highlight=False)
+    table = _table("file", "rows", "shortest", "median", "longest")
+    for name in ("sft", "pairs"):
+        each = figures[name]
+        row = [f"{name}.jsonl, .parquet", f"{each['rows']:,}"]
+        table.add_row(*row, *(f"{each[key]:,} t" for key in ("shortest", "median", "longest")))
+    console.print(table)
+    for text, number in figures["left_out"].items():
+        console.print(f"left out: {number:,} {text}")
+    console.print(f"data card: {out / 'README.md'}")

@@ -1,0 +1,75 @@
+"""Shards of a search on a Ray cluster: each a restartable task with a folder of its own.
+
+A problem belongs to a shard by its id alone, and a shard's journal has one writer by its lock, so two workers never own
+one problem. A task whose worker dies is started again by Ray, wherever there is room, and goes on from its journal; all
+workers must see the output folder. The merged result is the union of the shards' folders, which every reader takes.
+"""
+
+from __future__ import annotations
+
+import os
+from collections.abc import Callable, Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.models.base import ModelError
+from harness.records import Problem
+from harness.search.launch import Plan, execute, shard, shard_folder
+
+RETRIES = 20
+
+
+class ClusterFailed(RuntimeError):
+    """Some shards failed; all results are kept, and the same command goes on."""
+
+
+def run_on_ray(
+    plan: Plan, problems: Sequence[Problem], out: Path, shards: int, address: str | None = None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> None:  # fmt: skip
+    """Run every shard of a search on the cluster at ``address``, or on one started here.
+
+    Raises ModelError when ray is missing or the cluster is not there, ClusterFailed when shards failed for good.
+    """
+    try:
+        import ray
+    except ImportError:
+        raise ModelError("--executor ray needs ray; install the extra 'ray'") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    except Exception as error:
+        raise ModelError(f"no Ray cluster at {address or 'this machine'}: {_line(error)}") from None
+    out = out.resolve()
+    task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[OSError])(work)
+    everything = ray.put(list(problems))
+    running = {task.remote(plan, everything, str(out), number, shards): number for number in range(shards)}
+    failed: dict[int, str] = {}
+    while running:
+        done, _ = ray.wait(list(running), num_returns=1)
+        number = running.pop(done[0])
+        try:
+            for text in ray.get(done[0]):
+                notice(text)
+        except Exception as error:
+            failed[number] = _line(error)
+    if failed:
+        first = min(failed)
+        raise ClusterFailed(
+            f"{len(failed)} of {shards} shards failed, first shard {first}: {failed[first]}; all results are kept, and "
+            "the same command goes on"
+        )
+
+
+def work(plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int) -> list[str]:
+    """One shard, in a worker of the cluster; returns what was repaired."""
+    folder, notices = shard_folder(Path(out), number), list[str]()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "worker").write_text(f"{os.uname().nodename} {os.getpid()}\n")
+    execute(plan, shard(problems, number, shards), folder, notice=notices.append)
+    return notices
+
+
+def _line(error: BaseException) -> str:
+    cause: Any = getattr(error, "cause", None) or error
+    return " ".join(str(cause).split())[:300] or type(cause).__name__

@@ -1,0 +1,84 @@
+"""From a plan in plain data to a running search: models opened, grader started, one folder written.
+
+A plan can be sent to another process, so shards on other machines run exactly what one process would.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Callable, Iterable, Iterator
+from contextlib import ExitStack
+from dataclasses import dataclass, field, replace
+from pathlib import Path
+from typing import Any
+
+from harness.grading.grade import Grader
+from harness.models.backends import BackendSpec, opened
+from harness.models.base import seed_of
+from harness.records import Problem
+from harness.search.driver import Limits, Search
+from harness.search.roles import Role
+from harness.search.store import Settings, Store
+from harness.search.verify import GraderVerifier
+
+
+@dataclass(frozen=True)
+class Plan:
+    """One search. ``generator``, ``critic``: replicas of each role's model; without a critic one model does both.
+
+    ``graders``: grading processes. ``nltk_data``: for two kinds of instruction.
+    """
+
+    settings: Settings
+    generator: tuple[BackendSpec, ...]
+    critic: tuple[BackendSpec, ...] = ()
+    deterministic: bool = True
+    window: int = 128
+    limits: Limits = field(default_factory=Limits)
+    graders: int = 1
+    nltk_data: Path | None = None
+
+
+def execute(
+    plan: Plan, problems: Iterable[Problem], folder: Path,
+    progress: Callable[[int, int], None] = lambda finished, tokens: None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> None:  # fmt: skip
+    """Search ``problems`` into ``folder``, or go on with what it holds.
+
+    ``notice`` is told what was repaired. Raises what the models, the store and the search raise.
+    """
+    with ExitStack() as stack:
+        store = stack.enter_context(Store(folder, plan.settings))
+        if store.torn:
+            notice(f"{folder / 'journal.jsonl'}: the last line was torn ({store.torn} bytes); it was dropped")
+        roles = {"generator": _role(plan.generator, folder, "generator", stack)}
+        roles["critic"] = _role(plan.critic, folder, "critic", stack) if plan.critic else roles["generator"]
+        grader = stack.enter_context(Grader(plan.graders, nltk_data=plan.nltk_data))
+        verifier = GraderVerifier(grader, 2 * plan.graders)
+        search = Search(plan.settings, roles, verifier, plan.deterministic, plan.window, plan.limits, progress=progress)
+        search.run(problems, store)
+
+
+def _role(specs: tuple[BackendSpec, ...], folder: Path, name: str, stack: ExitStack) -> Role:
+    found: list[tuple[Any, Any]] = [stack.enter_context(opened(spec, folder / name)) for spec in specs]
+    return Role([completer for completer, _ in found], found[0][1], specs[0].concurrency)
+
+
+def replicas(spec: BackendSpec, base_urls: str | None) -> tuple[BackendSpec, ...]:
+    """A spec for each of the servers, whose URLs are separated by commas."""
+    urls = [url.strip() for url in (base_urls or "").split(",") if url.strip()]
+    return tuple(replace(spec, base_url=url) for url in urls) or (spec,)
+
+
+def shard_of(problem: str, shards: int) -> int:
+    """Which of ``shards`` a problem belongs to, by its id alone: two workers never own one problem."""
+    return seed_of("shard", problem) % shards
+
+
+def shard(problems: Iterable[Problem], number: int, shards: int) -> Iterator[Problem]:
+    """The problems of one shard, numbered from 0."""
+    return (problem for problem in problems if shard_of(problem.id, shards) == number)
+
+
+def shard_folder(folder: Path, number: int) -> Path:
+    return folder / f"shard-{number:05d}"
