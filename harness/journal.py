@@ -75,7 +75,7 @@ class Journal:
 
     def append(self, rows: Iterable[dict[str, Any]]) -> None:
         """Write rows, one line each, in one flush."""
-        self._file.write("".join(json.dumps(row, ensure_ascii=False) + "\n" for row in rows))
+        self._file.write("".join(_line(row) for row in rows))
         self._file.flush()
 
     @property
@@ -100,6 +100,10 @@ class Journal:
         self.close()
 
 
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that readers see the old content or the new one, never a part (write aside, then rename)."""
     path.parent.mkdir(parents=True, exist_ok=True)
@@ -113,6 +117,6 @@ def write_whole(path: Path, text: str) -> None:
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     """Write a whole JSONL file atomically; returns the number of rows."""
-    lines = [json.dumps(row, ensure_ascii=False) + "\n" for row in rows]
+    lines = [_line(row) for row in rows]
     write_whole(path, "".join(lines))
     return len(lines)

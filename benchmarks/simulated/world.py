@@ -101,7 +101,9 @@ class World:
         return Text(" " + " ".join(words), min(tokens, limit), tokens >= limit)
 
 
-_OPEN = re.compile(r"<(sub-task|thinking|hypothesis|double-check|reflection|reclarify|thinking_from_scratch|answer)>")
+_OPEN = re.compile(
+    r"<(sub-task|thinking|hypothesis|double-check|reflection|reclarify|thinking[_-]from[_-]scratch|answer)>"
+)
 
 
 def read_prompt(text: str) -> tuple[int, list[tuple[str, str]], str, str]:

@@ -97,10 +97,14 @@ def run(
     vllm: Annotated[str, typer.Option(help="The vllm program.", rich_help_panel="Backend")] = "vllm",
     vllm_args: Annotated[str, typer.Option(help="More arguments for it.", rich_help_panel="Backend")] = "",
     timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one call.", rich_help_panel="Backend")] = 600.0,
+    mock_faults: Annotated[float, typer.Option(min=0.0, max=0.9, hidden=True)] = 0.0,
+    mock_latency: Annotated[float, typer.Option(min=0.0, hidden=True)] = 0.0,
     graders: Annotated[int, typer.Option(min=1, help="Grading processes.", rich_help_panel="Backend")] = 1,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Search trees of thoughts. The same command goes on with an interrupted search and asks for nothing twice."""
+    from dataclasses import replace
+
     from harness.cli import options
     from harness.evaluation.plan import nltk_data
     from harness.models.backends import BackendSpec
@@ -118,12 +122,12 @@ def run(
     goals = Goals(correct, wrong, rollouts, reflections, requests, tokens, give_up)
     models = {"generator": model, "critic": critic or model}
     words = options.words("--vllm-args", vllm_args)
-    spec = BackendSpec(model, backend, None, tokenizer, concurrency, vllm, words, timeout=timeout)
+    spec = BackendSpec(
+        model, backend, None, tokenizer, concurrency, vllm, words, mock_faults, mock_latency, timeout
+    )  # fmt: skip
     second: tuple[BackendSpec, ...] = ()
     if critic or critic_url:
-        other = BackendSpec(
-            critic or model, backend, None, critic_tokenizer or tokenizer, concurrency, vllm, words, timeout=timeout
-        )
+        other = replace(spec, model=critic or model, tokenizer=critic_tokenizer or tokenizer)
         second = launch.replicas(other, critic_url or base_url)
     plan = launch.Plan(
         Settings(load(grammar), goals, policy, seed, in_flight, models=models),

@@ -71,7 +71,7 @@ class OpenAICompleter:
         }
         post, slots = await self._here()
         async with slots:
-            choice = await self._choice(post, json.dumps(body).encode())
+            choice = await self._choice(post, json.dumps(body, separators=(",", ":")).encode())
         if choice is None:
             return Completion("", (), "context", len(request.prompt_ids))
         text = choice["text"] or ""
@@ -120,7 +120,7 @@ def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:
     ids, reason = choice.get("token_ids"), choice.get("finish_reason")
     if not isinstance(choice.get("text"), str):
         return None, "the reply's text is no text"
-    if ids is not None and not (isinstance(ids, list) and all(isinstance(i, int) for i in ids)):
+    if ids is not None and not (isinstance(ids, list) and set(map(type, ids)) <= {int}):
         return None, "the reply's token_ids are no list of numbers"
     if reason not in _REASONS:
         return None, f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length"

@@ -230,7 +230,8 @@ class _Flow:
     async def _some(self, outstanding: dict[asyncio.Task[Any], str]) -> list[asyncio.Task[Any]]:
         first = next(iter(outstanding))
         if self.search.deterministic:
-            await asyncio.wait([first])
+            if not first.done():
+                await asyncio.wait([first])
             return [first]
         done, _ = await asyncio.wait(outstanding, return_when=asyncio.FIRST_COMPLETED)
         return [task for task in outstanding if task in done]

@@ -45,8 +45,10 @@ class Role:
         self.tokens += len(completion.token_ids)
 
     def _replica(self, problem: str) -> int:
+        if len(self.replicas) == 1:
+            return 0
         pinned = seed_of("replica", problem) % len(self.replicas)
-        if self._slots[pinned].free > 0 or len(self.replicas) == 1:
+        if self._slots[pinned].free > 0:
             return pinned
         return max(range(len(self.replicas)), key=lambda i: (self._slots[i].free, i == pinned))
 

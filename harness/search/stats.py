@@ -30,6 +30,7 @@ class Stats:
     nodes: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
+    texts: int = 0
     unvisited: int = 0
     rollouts: int = 0
     reflections: int = 0
@@ -49,7 +50,9 @@ class Stats:
         for row in rows:
             self.nodes[row["role"]] += 1 + len(row.get("rest", ()))
             self.tokens[row["role"]] += row["generated"]
-        self.discarded.update(node.discarded for node in tree.written() if node.discarded)
+        texts = tree.written()
+        self.texts += len(texts)
+        self.discarded.update(node.discarded for node in texts if node.discarded)
         self.unvisited += len(tree.unvisited())
         self.rollouts += tree.rollouts
         written, followed = tree.reflections()
@@ -60,7 +63,7 @@ class Stats:
         """All sums, shares from 0 to 1, and what a chain and a pair cost in generated tokens (None without any)."""
         of = list(self.families.values())
         problems, chains = sum(f.problems for f in of), sum(f.correct_chains for f in of)
-        nodes, tokens = sum(self.nodes.values()), sum(self.tokens.values())
+        tokens = sum(self.tokens.values())
         return {
             "problems": problems,
             "with_correct": _share(sum(f.correct for f in of), problems),
@@ -70,7 +73,7 @@ class Stats:
             "rollouts": self.rollouts,
             "reflections": self.reflections,
             "reflections_followed": self.followed,
-            "never_visited": _share(self.unvisited, nodes),
+            "never_visited": _share(self.unvisited, self.texts),
             "discarded": dict(self.discarded),
             "endings": dict(self.endings),
             "nodes": dict(self.nodes),

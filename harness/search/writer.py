@@ -7,7 +7,7 @@ vocabulary keep the ids that were sampled, others are encoded for the model that
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.grading.thinking import THINK_TAGS
@@ -26,6 +26,7 @@ class Writer:
     def __init__(self, roles: dict[str, Role]) -> None:
         self.roles = roles
         self._vocabularies = {role: _vocabulary(of.tokenizer) for role, of in roles.items()}
+        self._decoders = {role: _decoder(of.tokenizer) for role, of in roles.items()}
         self._encoded: dict[tuple[str, str], list[int]] = {}
 
     def prompt(self, grammar: Grammar, problem: Problem, role: str) -> list[int]:
@@ -77,7 +78,7 @@ class Writer:
         end = self._ids(role, grammar.closing(expansion.kind) or tokenizer.eos_token)
         if ids[-len(end) :] == end:
             ids = ids[: -len(end)]
-        if tokenizer.decode(ids) != completion.text:
+        if self._decoders[role](ids) != completion.text:
             ids = self._plain(role, completion.text)
         text = expansion.prefill + completion.text
         ids = [*self._ids(role, expansion.prefill), *ids] if expansion.prefill else ids
@@ -136,6 +137,12 @@ class Writer:
 def render(grammar: Grammar, spans: Sequence[tuple[str, str]]) -> str:
     """The text of a chain of (kind, text)."""
     return THINK_OPEN + "".join(grammar.opening(kind) + text + grammar.closing(kind) for kind, text in spans)
+
+
+def _decoder(tokenizer: Any) -> Callable[[list[int]], str]:
+    """Ids to text, special tokens and all; past transformers' checks of every id where the tokenizer is a fast one."""
+    fast = getattr(tokenizer, "backend_tokenizer", None)
+    return tokenizer.decode if fast is None else lambda ids: str(fast.decode(ids, skip_special_tokens=False))
 
 
 def _vocabulary(tokenizer: Any) -> int:

@@ -1,0 +1,130 @@
+"""``harness search`` as users run it."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from tests.cli.test_cli import harness
+
+RUN = ["search", "run", "--model", "mock", "--backend", "mock", "--rollouts", "6", "--correct", "2", "--wrong", "1"]
+
+
+@pytest.fixture(scope="module")
+def problems(tmp_path_factory):
+    """Three problems whose gold answers the scripted model hits now and then; one holds markup and control codes."""
+    file = tmp_path_factory.mktemp("problems") / "p.jsonl"
+    rows = [
+        {"id": "a", "prompt": "How many? [red]x[/red] \x1b[31m", "gold": 3},
+        {"id": "b", "question": "How many more?", "answer": 2},
+        {"problem": "How many in all?", "solution": "1"},
+    ]
+    file.write_text("".join(json.dumps(row) + "\n" for row in rows))
+    return file
+
+
+@pytest.fixture(scope="module")
+def searched(problems):
+    out = problems.parent / "out"
+    done = harness(*RUN, "--problems", str(problems), "--family", "number", "--out", str(out))
+    assert "3 problems" in done.stdout
+    return out
+
+
+def test_the_same_command_goes_on_and_says_the_same(searched, problems):
+    command = [*RUN, "--problems", str(problems), "--family", "number", "--out", str(searched)]
+    first, again = (harness(*command, "--json") for _ in range(2))
+    assert json.loads(first.stdout) == json.loads(again.stdout)
+    assert json.loads(first.stdout)["problems"] == 3
+
+
+def test_show_lists_and_draws(searched):
+    listed = harness("search", "show", str(searched)).stdout
+    assert listed.splitlines()[0].split() == ["problem", "ended", "by", "correct", "wrong", "rollouts", "tokens"]
+    drawn = harness("search", "show", str(searched), "a").stdout
+    assert "[red]x[/red]" in drawn
+    assert "\x1b[31m" not in drawn
+    assert "correct" in drawn or "wrong" in drawn
+    assert "answer" in drawn
+    assert "mock" in drawn
+    assert max(map(len, drawn.splitlines())) <= 80
+
+
+def test_shards_merge(searched, problems):
+    out = problems.parent / "shards"
+    base = [*RUN, "--problems", str(problems), "--family", "number", "--out", str(out), "--shards", "2"]
+    harness(*base, "--shard", "1", "--json")
+    harness(*base, "--shard", "0", "--json")
+    merged, whole = (json.loads(harness("search", "stats", str(f), "--json").stdout) for f in (out, searched))
+    assert merged == whole
+
+
+def test_export_and_its_errors(searched, problems):
+    out = problems.parent / "data"
+    done = harness("search", "export", str(searched), "--out", str(out), "--tokenizer", "shipped:student")
+    assert "sft.jsonl" in done.stdout
+    assert {"sft.jsonl", "sft.parquet", "pairs.jsonl", "pairs.parquet", "README.md"} <= {f.name for f in out.iterdir()}
+    bad = harness(
+        "search", "export", str(searched), "--out", str(out), "--tokenizer", "shipped:student", "--sft", "long", code=2
+    )
+    assert "did you mean 'longest'" in bad.stderr
+
+
+@pytest.mark.parametrize(
+    ("args", "message"),
+    [
+        (["search", "show", "nowhere"], "holds no search"),
+        (["search", "stats", "nowhere"], "holds no search"),
+        ([*RUN, "--out", "x"], "give either --problems FILE or --tasks NAMES"),
+        ([*RUN, "--out", "x", "--tasks", "mini_math", "--policy", "mctss"], "did you mean 'mcts'"),
+        ([*RUN, "--out", "x", "--tasks", "mini_math", "--grammar", "nope"], "shipped: embedded"),
+        ([*RUN, "--out", "x", "--tasks", "mini_mat"], "mini_math"),
+        ([*RUN, "--out", "x", "--tasks", "mini_math", "--shards", "2", "--shard", "2"], "at most 1"),
+        ([*RUN, "--out", "x", "--problems", "nowhere.jsonl"], "nowhere.jsonl"),
+    ],
+)
+def test_mistakes_are_one_clear_line(tmp_path, args, message):
+    done = harness(*args, cwd=tmp_path, code=2)
+    assert message in done.stderr
+    assert len(done.stderr.strip().splitlines()) == 1
+    assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize(
+    ("line", "message"),
+    [
+        ("{", "p.jsonl:2: not JSON"),
+        ("[1]", "not an object"),
+        ('{"gold": 1}', "no text under prompt"),
+        ('{"prompt": "x"}', "nothing under gold"),
+        ('{"prompt": "x", "gold": 1}', "has no family"),
+        ('{"prompt": "x", "gold": 1, "family": "nmber"}', "no grader for family"),
+        ('{"prompt": "y", "gold": 1, "family": "number", "id": "1"}', "earlier line"),
+    ],
+)
+def test_bad_problems_are_named_by_line(tmp_path, line, message):
+    (tmp_path / "p.jsonl").write_text('{"id": 1, "prompt": "x", "gold": 1, "family": "number"}\n' + line + "\n")
+    done = harness(*RUN, "--problems", "p.jsonl", "--out", "x", cwd=tmp_path, code=2)
+    assert message in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_another_search_in_the_same_folder_is_refused(searched, problems):
+    done = harness(
+        *RUN, "--problems", str(problems), "--family", "number", "--out", str(searched), "--seed", "5", code=2
+    )
+    assert "another seed" in done.stderr
+
+
+def test_validate(tmp_path):
+    drawn = harness("search", "validate", "paper").stdout
+    assert "pattern a" in drawn
+    assert "reflection  critic" in drawn
+    assert "embedded" in harness("search", "validate").stdout
+    (tmp_path / "g.yaml").write_text(
+        "name: g\nstart: {thinkin: 1}\nkinds: {thinking: {max_tokens: 5, next: {answer: 0}}, answer: {max_tokens: 5}}\n"
+    )
+    done = harness("search", "validate", str(tmp_path / "g.yaml"), code=2)
+    assert len(done.stderr.splitlines()) == 2
+    assert "did you mean 'thinking'" in done.stderr
