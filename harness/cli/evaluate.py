@@ -3,8 +3,9 @@
 from __future__ import annotations
 
 import os
+from functools import partial
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -34,6 +35,13 @@ def evaluate(
     seed: Annotated[
         int, typer.Option(help="Each sample's seed derives from it.", rich_help_panel="Decoding")
     ] = 0,
+    decode: Annotated[
+        str, typer.Option(help="sample, or mcts: one tree a problem, beside sampling.", rich_help_panel="Decoding")
+    ] = "sample",
+    tree_budget: Annotated[
+        int, typer.Option("--budget", min=1, help="Answers of a tree (mcts).", rich_help_panel="Decoding")
+    ] = 8,
+    grammar: Annotated[str, typer.Option(help="Of the tree (mcts).", rich_help_panel="Decoding")] = "embedded",
     system: Annotated[str | None, typer.Option(help="A system message.", rich_help_panel="Prompting")] = None,
     chat_template: Annotated[
         bool, typer.Option(help="Use the tokenizer's chat template, if it has one.", rich_help_panel="Prompting")
@@ -88,20 +96,23 @@ def evaluate(
 ) -> None:  # fmt: skip
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
     from harness.cli import options
-    from harness.evaluation.plan import Decoding, EvalPlan, Selection
+    from harness.evaluation.plan import Decoding, EvalPlan, Selection, TreeDecoding
     from harness.ledger import runs
     from harness.models.backends import BackendSpec
     from harness.models.prompts import Prompting
     from harness.problems.registry import select
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
+    options.one_of("--decode", decode, ("sample", "mcts"))
+    searched = decode == "mcts"
     plan = EvalPlan(
         select(options.names(tasks), suite, task_path or [], foreign=True),
-        Decoding(max_tokens, temperature, top_p, seed, samples),
+        Decoding(max_tokens, temperature, top_p, seed, tree_budget if searched else samples),
         Prompting(chat_template, system, thinking, options.tags(think_tags)),
         Selection(limit, tuple(options.names(ids))),
         {} if data_dir is None else {"data_dir": str(data_dir)},
         task_path or [],
+        TreeDecoding(tree_budget, grammar) if searched else None,
     )
     spec = BackendSpec(
         model,
@@ -128,6 +139,9 @@ def evaluate(
 
     if fresh:
         runs.fresh(folder)
+    if searched:
+        _by_trees(spec, plan, folder, as_json)
+        return
     with EvalProgress(as_json) as progress:
         rows = runs.execute(spec, plan, folder, progress.report)
     if as_json:
@@ -138,3 +152,24 @@ def evaluate(
     if over:
         options.complain(f"unfinished samples above {max_unfinished:g} in {', '.join(over)}")
         raise typer.Exit(1)
+
+
+def _by_trees(spec: Any, plan: Any, folder: Path, as_json: bool) -> None:
+    """Evaluate by tree search and by plain sampling, and print Test@N of both."""
+    from dataclasses import asdict
+
+    from harness.cli import options, search_tables
+    from harness.cli.show import EvalProgress
+    from harness.evaluation.trees import compare_decodings
+    from harness.ledger import runs
+    from harness.search.grammar import load
+
+    load(plan.tree.grammar)  # a mistake in it is told before the model loads
+    with EvalProgress(as_json) as progress:
+        found = compare_decodings(plan, partial(runs.execute, spec), folder, progress.report)
+    if as_json:
+        rows = [{"task": t, **asdict(row)} for t, (each, _) in found.items() for row in each]
+        gaps = {task: gap.as_dict() for task, (_, gap) in found.items()}
+        options.print_json({"run": folder.name, "rows": rows, "tree_minus_plain_at_equal_tokens": gaps})
+    else:
+        search_tables.decodings(found, folder)

@@ -111,11 +111,10 @@ def run(
     from harness.search import launch
     from harness.search.driver import Limits
     from harness.search.grammar import load
-    from harness.search.policies import POLICIES
     from harness.search.store import Settings
     from harness.search.tree import Goals
 
-    options.one_of("--policy", policy, [*POLICIES, "original"])
+    options.one_of("--policy", policy, ["mcts", "chain_first", "rejection", "original"])
     options.one_of("--executor", executor, ("local", "ray"))
     if shard is not None and shard >= shards:
         raise options.Usage(f"--shard {shard}: with --shards {shards} it is at most {shards - 1}")

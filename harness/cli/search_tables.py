@@ -71,3 +71,23 @@ def exported(figures: dict[str, Any], out: Path) -> None:
     for text, number in figures["left_out"].items():
         console.print(f"left out: {number:,} {text}")
     console.print(f"data card: {out / 'README.md'}")
+
+
+def decodings(found: dict[str, Any], folder: Path) -> None:
+    """Test@N of tree search and of plain sampling (arXiv 2503.01461, Table 7)."""
+    console = Console(highlight=False)
+    for task, (rows, gap) in found.items():
+        ks = sorted({k for row in rows for k in row.at})
+        table = _table(task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]")
+        for row in rows:
+            at = [f"{100 * row.at[k]:.1f}" if k in row.at else "" for k in ks]
+            last = f"{100 * row.test:.1f} [{100 * row.low:.0f}…{100 * row.high:.0f}]"
+            table.add_row(row.name, str(row.guesses), f"{row.tokens:,.0f}", *at, last)
+        console.print(table, markup=False)
+        difference = f"{100 * gap.difference:+.1f} [{100 * gap.low:+.1f}…{100 * gap.high:+.1f}]"
+        console.print(f"tree against plain at equal tokens: {difference} points, n = {gap.n}", markup=False)
+        console.print()
+    console.print("@k: % of problems that one of the first k answers solves; tokens: generated, a problem")
+    console.print("plain: independent samples, as many answers as the tree's, or for as many tokens")
+    console.print("a tree's first answers come from a half-grown tree: compare the last N")
+    console.print(f"samples, trees and manifests in {folder}", markup=False, soft_wrap=True)

@@ -15,7 +15,7 @@ from typing import Any
 
 from lm_eval.api.model import LM
 
-from harness.evaluation.plan import Decoding
+from harness.evaluation.plan import Decoding, TreeDecoding
 from harness.grading.thinking import split
 from harness.journal import Journal, read
 from harness.models.base import Completer, Completion, ModelError, Request, complete_all, complete_in_chunks, seed_of
@@ -52,7 +52,7 @@ class HarnessLM(LM):
         prompting: Prompting = DEFAULT, chunk: int = 64,
         progress: Callable[[int, int, int], None] = lambda done, total, tokens: None,
         each: Callable[[Generated], None] = lambda generated: None,
-        raw: Callable[[str], bool] = lambda task: True,
+        raw: Callable[[str], bool] = lambda task: True, tree: TreeDecoding | None = None,
     ) -> None:  # fmt: skip
         super().__init__()
         self.completer = completer
@@ -66,6 +66,7 @@ class HarnessLM(LM):
         self.progress = progress
         self.each = each
         self.raw = raw
+        self.tree = tree
         self.generated: dict[tuple[str, int, int], Generated] = {}
         self.model_calls = 0
 
@@ -98,7 +99,8 @@ class HarnessLM(LM):
         """Complete one turn of every conversation; without conversations, everything."""
         prompts = [self._prompt(instance, place) for instance, place in zip(instances, places, strict=True)]
         asked = [self._request(i, text, place[2]) for i, text, place in zip(instances, prompts, places, strict=True)]
-        keys = [request.key(self.completer.digest, place[2]) for request, place in zip(asked, places, strict=True)]
+        model = self.completer.digest if self.tree is None else f"{self.completer.digest}+{self.tree}"
+        keys = [request.key(model, place[2]) for request, place in zip(asked, places, strict=True)]
         tokens = sum(len(row["ids"]) for row in known.values())
 
         def take(index: int) -> None:
@@ -130,7 +132,11 @@ class HarnessLM(LM):
         for index in sorted(set(range(len(keys))) - set(missing)):
             take(index)
         self.progress(len(self.generated), total, tokens)
-        if getattr(self.completer, "lockstep", False):
+        if self.tree is not None:
+            from harness.evaluation.trees import decode
+
+            decode(self, self.tree, asked, [instance.doc for instance in instances], places, missing, done)
+        elif getattr(self.completer, "lockstep", False):
             work = complete_in_chunks(self.completer, asked, lambda i: keys[i] in known, done, self.chunk)
             asyncio.run(work)
         else:

@@ -78,7 +78,7 @@ def _run(
     foreign = {name for name, task in tasks.items() if not all(map(_ours, task.eval_docs))}
     lm = HarnessLM(
         completer, tokenizer, plan.decoding, folder / "generated.jsonl", plan.prompting, progress=progress, each=each,
-        raw=lambda name: name not in foreign,
+        raw=lambda name: name not in foreign, tree=plan.tree,
     )  # fmt: skip
     families = {doc["family"] for task in tasks.values() for doc in task.eval_docs if _ours(doc)}
     measurer.load(sorted(family for family in families if family in FAMILIES))

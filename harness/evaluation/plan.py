@@ -39,8 +39,17 @@ class Selection:
 
 
 @dataclass(frozen=True)
+class TreeDecoding:
+    """Search at test time: ``budget`` answers a problem, from one tree by this grammar. No gold answer is looked at."""
+
+    budget: int
+    grammar: str = "embedded"
+    in_flight: int = 4
+
+
+@dataclass(frozen=True)
 class EvalPlan:
-    """``settings`` reach the tasks' loaders (data_dir, split, count)."""
+    """``settings`` reach the tasks' loaders (data_dir, split, count). ``tree``: search instead of plain sampling."""
 
     tasks: Sequence[Task]
     decoding: Decoding
@@ -48,6 +57,7 @@ class EvalPlan:
     selection: Selection = Selection()
     settings: dict[str, Any] = field(default_factory=dict)
     task_paths: Sequence[Path] = ()
+    tree: TreeDecoding | None = None
 
 
 def nltk_data(settings: dict[str, Any]) -> Path | None:

@@ -60,7 +60,9 @@ class Run:
 def identity(backend: BackendSpec, plan: EvalPlan) -> dict[str, Any]:
     """All that names a run: model, tasks, problems, prompting, decoding."""
     settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
+    tree = {} if plan.tree is None else {"tree": asdict(plan.tree)}
     return {
+        **tree,
         "model": backend.model,
         "backend": backend.name,
         "base_url": backend.base_url,

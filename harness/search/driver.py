@@ -63,6 +63,7 @@ class Search:
     """Everything a search needs. ``window``: problems worked on at once.
 
     ``progress`` is told (problems finished, tokens generated) as they change, ``each`` every tree that is finished.
+    ``prompt`` gives the token ids that a role's chains of a problem follow, in the place of the grammar's prompt.
     """
 
     settings: Settings
@@ -73,6 +74,7 @@ class Search:
     limits: Limits = Limits()
     chunk: int = 64
     progress: Callable[[int, int], None] = lambda finished, tokens: None
+    prompt: Callable[[Problem, str], list[int]] | None = None
     each: Callable[[Problem, Tree], None] = lambda problem, tree: None
     writer: Writer = field(init=False)
 
@@ -100,7 +102,8 @@ class Search:
 
     def begin(self, problem: Problem, store: Store, fresh: bool) -> State:
         """A problem's tree at its start, written down if it is new."""
-        prompts = {role: self.writer.prompt(self.settings.grammar, problem, role) for role in self.roles}
+        ids = self.prompt or (lambda problem, role: self.writer.prompt(self.settings.grammar, problem, role))
+        prompts = {role: ids(problem, role) for role in self.roles}
         tokens = max(map(len, prompts.values()))
         if fresh:
             store.begin(problem, tokens)

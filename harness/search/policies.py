@@ -4,6 +4,7 @@
 - ``chain_first``: the same choices, but each request writes a chain to its end; it is cut into nodes afterwards, and
   later rollouts fork it (as EPTree in TreeRL, arXiv 2506.11902, and FastMCTS, arXiv 2502.11476).
 - ``rejection``: independent chains by the same grammar, nothing shared, no backtracking: the baseline.
+- ``decoding``: for test time, where no verdict is known.
 
 The paper's own policy is ``original``.
 """
@@ -38,10 +39,21 @@ def rejection(tree: Tree) -> Choice | None:
     return _continuation(tree) or _new(tree, _fresh)
 
 
+def decoding(tree: Tree) -> Choice | None:
+    """Test-time search, without verdicts: half of the answers by fresh chains, then forks where UCT leads.
+
+    Fresh chains again where the tree has nothing left to widen.
+    """
+    if tree.rollouts < (tree.goals.answers + 1) // 2:
+        return _continuation(tree) or _new(tree, _fresh)
+    return _continuation(tree) or _new(tree, _uct) or (None if tree.root.pending else _new(tree, _fresh))
+
+
 POLICIES: dict[str, Callable[[Tree], Choice | None]] = {
     "mcts": mcts,
     "chain_first": chain_first,
     "rejection": rejection,
+    "decoding": decoding,
 }
 
 

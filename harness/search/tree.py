@@ -29,7 +29,8 @@ class Goals:
     """When a problem is done: enough distinct verified chains of both verdicts, or a budget is spent.
 
     Budgets per problem: ``rollouts`` begun by selection, ``reflections`` begun by a wrong verdict, ``requests`` and
-    generated ``tokens`` (0: no cap). ``give_up``: rollouts that may end without any correct chain (0: no such rule).
+    generated ``tokens`` (0: no cap). ``give_up``: rollouts that may end without any correct chain, ``answers``: answers
+    after which the tree is done, right or wrong (0: no such rule).
     """
 
     correct: int = 6
@@ -39,6 +40,7 @@ class Goals:
     requests: int = 200
     tokens: int = 0
     give_up: int = 0
+    answers: int = 0
 
 
 @dataclass(frozen=True, slots=True)
@@ -159,7 +161,8 @@ class Tree:
     @property
     def enough(self) -> bool:
         """Whether the wanted numbers of distinct chains are there."""
-        return len(self._correct) >= self.goals.correct and len(self._wrong) >= self.goals.wrong
+        answered = bool(self.goals.answers) and len(self._answers) >= self.goals.answers
+        return answered or (len(self._correct) >= self.goals.correct and len(self._wrong) >= self.goals.wrong)
 
     @property
     def correct_found(self) -> int:

@@ -16,6 +16,17 @@ class Verifier(Protocol):
     async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade: ...
 
 
+class Blind:
+    """What ``verifier`` reads as the answer, without its verdict: for search at test time."""
+
+    def __init__(self, verifier: Verifier) -> None:
+        self.verifier = verifier
+
+    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        grade = await self.verifier.verify(problem, response, finish)
+        return Grade(verdict="no_answer", reason="not looked at", answer=" ".join(grade.answer.lower().split()))
+
+
 class GraderVerifier:
     """``grader`` behind threads that wait for its worker processes; ``workers`` verdicts at once."""
 

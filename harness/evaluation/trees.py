@@ -1,0 +1,204 @@
+"""Tree search at test time (arXiv 2503.01461, Table 7): N answers a problem from one tree, no gold answer looked at.
+
+Samples of a problem are the tree's answers in the order of asking. Branches are worth the share of the tree's answers
+that agree with theirs. The baseline is plain sampling, at as many answers and at as many generated tokens.
+"""
+
+from __future__ import annotations
+
+import shutil
+from collections import Counter, defaultdict
+from collections.abc import Callable, Sequence
+from dataclasses import dataclass, replace
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.evaluation.plan import EvalPlan, Progress, TreeDecoding, load_samples
+from harness.evaluation.rows import scores_by_item
+from harness.evaluation.statistics import Gap, paired, wilson
+from harness.grading.grade import FAMILIES, Grader
+from harness.grading.thinking import THINK_TAGS
+from harness.models.base import Completion, ModelError, Request, seed_of
+from harness.records import Finish, Problem, Sample
+from harness.thoughts import THINK_OPEN
+
+if TYPE_CHECKING:
+    from harness.evaluation.bridge import HarnessLM
+    from harness.search.tree import Tree
+
+Done = Callable[[list[tuple[int, Completion]]], None]
+
+
+def decode(
+    lm: HarnessLM, how: TreeDecoding, asked: Sequence[Request], docs: Sequence[Any],
+    places: Sequence[tuple[str, int, int]], missing: Sequence[int], done: Done,
+) -> None:  # fmt: skip
+    """Search one tree for each problem among ``asked`` and hand its answers to ``done``, one for each sample asked.
+
+    ``places``: task, document and sample number of each request.
+
+    Raises ModelError for think tags other than ours, for conversations and for tasks without a reader of answers.
+    """
+    from harness.search.driver import Search
+    from harness.search.roles import Role
+    from harness.search.store import Store
+    from harness.search.verify import Blind, GraderVerifier
+
+    if lm.tags != THINK_TAGS:
+        raise ModelError(f"tree decoding writes <think> tags, but this model uses {lm.tags[0]}")
+    groups: dict[str, list[int]] = defaultdict(list)
+    for index in missing:
+        groups[f"{places[index][0]}/{seed_of(asked[index].prompt_ids):012x}"].append(index)
+    if not groups:
+        return
+    problems, prompts = [], {}
+    for name, indices in groups.items():
+        doc = docs[indices[0]]
+        if not isinstance(doc, dict) or doc.get("family") not in FAMILIES:
+            raise ModelError("tree decoding needs to read answers, so it works on harness's own tasks only")
+        if int(doc.get("turn") or 1) > 1:
+            raise ModelError("conversations of several turns cannot be decoded by a tree")
+        problems.append(Problem(id=name, family=doc["family"], prompt=doc["prompt"], gold=_gold(doc)))
+        ids = list(asked[indices[0]].prompt_ids)
+        opened = lm.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
+        prompts[name] = (ids, opened)
+
+    def prompt(problem: Problem, role: str) -> list[int]:
+        ids, opened = prompts[problem.id]
+        return ids if opened else ids + list(lm.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
+
+    def finished(problem: Problem, tree: Tree) -> None:
+        found = _guesses(tree, lm.tokenizer, prompts[problem.id][1])
+        empty = Completion("", (), "length")  # the tree brought fewer answers than were asked for
+        wanted = [(index, places[index][2]) for index in groups[problem.id]]
+        done([(index, found[number] if number < len(found) else empty) for index, number in wanted])
+
+    settings = _settings(how, lm)
+    role = Role([lm.completer], lm.tokenizer, getattr(lm.completer, "batch_size", 64))
+    with Grader() as grader, Store(lm.journal.parent / "trees", settings) as store:
+        search = Search(
+            settings, {"generator": role, "critic": role}, Blind(GraderVerifier(grader)), window=256, prompt=prompt,
+            each=finished,
+        )  # fmt: skip
+        for problem in [p for p in problems if p.id in store.finished]:
+            finished(problem, _stored(lm.journal.parent / "trees", problem.id, settings))
+        search.run(problems, store)
+
+
+def _settings(how: TreeDecoding, lm: HarnessLM) -> Any:
+    from harness.search.grammar import load
+    from harness.search.store import Settings
+    from harness.search.tree import Goals
+
+    change = {"temperature": lm.decoding.temperature, "top_p": lm.decoding.top_p, "same": 1.0}
+    goals = Goals(10**6, 10**6, 3 * how.budget, 0, 0, answers=how.budget)
+    models = {"generator": lm.completer.digest, "critic": lm.completer.digest}
+    grammar = load(how.grammar).model_copy(update=change)
+    return Settings(grammar, goals, "decoding", lm.decoding.seed, how.in_flight, "votes", models)
+
+
+def _stored(folder: Path, problem: str, settings: Any) -> Tree:
+    from harness.search.store import trees
+
+    return next(stored.fold(settings) for stored in trees(folder) if stored.problem.id == problem)
+
+
+def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:
+    """The tree's answers as whole responses: whole ones first, then those that were cut."""
+    from harness.chains.extract import content_ids
+    from harness.search.writer import render
+
+    grammar, out = tree.grammar, []
+    leaves = [node for node in tree.nodes.values() if node.kind == "answer" and node.result is not None]
+    for leaf in sorted(leaves, key=lambda node: (bool(node.spoilt), node.id)):
+        ids = [] if opened else list(tokenizer.encode(THINK_OPEN, add_special_tokens=False))
+        for node in leaf.path:
+            ids += tokenizer.encode(grammar.opening(node.kind or ""), add_special_tokens=False)
+            ids += content_ids(node, tokenizer)
+            end = grammar.closing(node.kind or "")
+            ids += tokenizer.encode(end, add_special_tokens=False) if end else []
+        text = render(grammar, [(node.kind or "", node.result.text) for node in leaf.path if node.result])
+        finish: Finish = "length" if leaf.spoilt else "stop"
+        out.append(Completion(text.removeprefix(THINK_OPEN) if opened else text, tuple(ids), finish))
+    return out
+
+
+def _gold(doc: dict[str, Any]) -> dict[str, Any]:
+    import json
+
+    return dict(json.loads(doc["gold"])) if isinstance(doc["gold"], str) else dict(doc["gold"])
+
+
+@dataclass(frozen=True)
+class AtBudget:
+    """One decoding on one task: Test@N at its last N with a 95% interval, tokens a problem, and Test@k below it."""
+
+    name: str
+    guesses: int
+    tokens: float
+    test: float
+    low: float
+    high: float
+    at: dict[int, float]
+
+
+def compare_decodings(
+    plan: EvalPlan, run: Callable[[EvalPlan, Path, Progress], Any], folder: Path, progress: Progress
+) -> dict[str, tuple[list[AtBudget], Gap]]:
+    """Evaluate ``plan`` by trees and by plain sampling, at equal answers and at equal tokens; by task.
+
+    ``run`` evaluates a plan into a folder. The gap is Test@N of the trees against plain sampling at equal tokens.
+    """
+    assert plan.tree is not None
+    budget = plan.tree.budget
+    searched = replace(plan, decoding=replace(plan.decoding, samples=budget))
+    plain = replace(searched, tree=None)
+    run(searched, folder, progress)
+    run(plain, folder / "plain", progress)
+    mine, theirs = load_samples(folder), load_samples(folder / "plain")
+    spent = _tree_tokens(folder / "trees")
+    affordable = {}
+    for task in plan.tasks:
+        total = sum(len(sample.token_ids) for sample in theirs if sample.task == task.name)
+        affordable[task.name] = max(1, round(spent[task.lm_eval_name] / max(1, total) * budget))
+    most = max(affordable.values())
+    if most > budget:
+        more = replace(plain, decoding=replace(plain.decoding, samples=most))
+        target = folder / f"plain-{most}"
+        target.mkdir(exist_ok=True)
+        if not (target / "generated.jsonl").exists():  # what was sampled at fewer guesses is part of this
+            shutil.copy(folder / "plain" / "generated.jsonl", target / "generated.jsonl")
+        run(more, target, progress)
+        theirs = load_samples(target)
+    out = {}
+    for task in plan.tasks:
+        a, b = ([s for s in side if s.task == task.name] for side in (mine, theirs))
+        m = affordable[task.name]
+        share = spent[task.lm_eval_name] / len({s.problem_id for s in a})
+        rows = [_at("tree", a, budget, share), _at("plain, answers", b, budget), _at("plain, tokens", b, m)]
+        out[task.name] = (rows, paired(_solved(a, budget), _solved(b, m)))
+    return out
+
+
+def _at(name: str, samples: list[Sample], guesses: int, tokens: float | None = None) -> AtBudget:
+    scores = scores_by_item(samples)
+    ks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128) if k < guesses]
+    at = {k: sum(any(item[:k]) for item in scores.values()) / len(scores) for k in [*ks, guesses]}
+    low, high = wilson(at[guesses] * len(scores), len(scores))
+    if tokens is None:
+        tokens = sum(len(s.token_ids) for s in samples if s.index < guesses) / len(scores)
+    return AtBudget(name, guesses, tokens, at[guesses], low, high, at)
+
+
+def _solved(samples: list[Sample], guesses: int) -> dict[str, list[float]]:
+    return {item: [float(any(scores[:guesses]))] for item, scores in scores_by_item(samples).items()}
+
+
+def _tree_tokens(folder: Path) -> Counter[str]:
+    """Generated tokens of all trees, by lm-eval's name of their task."""
+    from harness.search.store import trees
+
+    out: Counter[str] = Counter()
+    for stored in trees(folder):
+        out[stored.problem.id.partition("/")[0]] += sum(row["generated"] for row in stored.rows)
+    return out
