@@ -41,7 +41,10 @@ def evaluate(
     tree_budget: Annotated[
         int, typer.Option("--budget", min=1, help="Answers of a tree (mcts).", rich_help_panel="Decoding")
     ] = 8,
-    grammar: Annotated[str, typer.Option(help="Of the tree (mcts).", rich_help_panel="Decoding")] = "embedded",
+    grammar: Annotated[
+        str | None,
+        typer.Option(help="Of the tree; default: paper, for shipped models embedded.", rich_help_panel="Decoding"),
+    ] = None,
     system: Annotated[str | None, typer.Option(help="A system message.", rich_help_panel="Prompting")] = None,
     chat_template: Annotated[
         bool, typer.Option(help="Use the tokenizer's chat template, if it has one.", rich_help_panel="Prompting")
@@ -112,7 +115,7 @@ def evaluate(
         Selection(limit, tuple(options.names(ids))),
         {} if data_dir is None else {"data_dir": str(data_dir)},
         task_path or [],
-        TreeDecoding(tree_budget, grammar) if searched else None,
+        TreeDecoding(tree_budget, grammar or options.grammar_of(model)) if searched else None,
     )
     spec = BackendSpec(
         model,

@@ -57,6 +57,11 @@ def tags(text: str | None) -> tuple[str, str] | None:
         raise Usage(f"--{error}") from None
 
 
+def grammar_of(model: str) -> str:
+    """The thought grammar where none is named: the paper's, for the shipped models their own."""
+    return "embedded" if model.startswith("shipped:") or model == "mock" else "paper"
+
+
 def print_json(data: Any) -> None:
     """JSON on stdout; what is not a number in JSON (inf, nan) becomes null."""
     print(json.dumps(_finite(data), indent=1, ensure_ascii=False))

@@ -30,7 +30,9 @@ def run(
     critic: Annotated[
         str | None, typer.Option(help="The second model, for double-checks and reflections; default: the generator.")
     ] = None,
-    grammar: Annotated[str, typer.Option(help="A shipped grammar or a YAML file.")] = "embedded",
+    grammar: Annotated[
+        str | None, typer.Option(help="A shipped grammar or a YAML file; default: paper, for shipped models embedded.")
+    ] = None,
     policy: Annotated[str, typer.Option(help="mcts, chain_first, rejection or original.")] = "mcts",
     problems: Annotated[
         Path | None, typer.Option(help="JSONL: 'prompt', 'gold' (and 'id', 'family').", rich_help_panel="Problems")
@@ -129,7 +131,7 @@ def run(
         other = replace(spec, model=critic or model, tokenizer=critic_tokenizer or tokenizer)
         second = launch.replicas(other, critic_url or base_url)
     plan = launch.Plan(
-        Settings(load(grammar), goals, policy, seed, in_flight, models=models),
+        Settings(load(grammar or options.grammar_of(model)), goals, policy, seed, in_flight, models=models),
         launch.replicas(spec, base_url),
         second,
         deterministic,

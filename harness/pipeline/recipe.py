@@ -39,7 +39,7 @@ class SftStage(_Strict):
     kind: Literal["sft"]
     model: str
     chains: str
-    rule: Literal["shortest", "medium", "longest", "mixed"] = "longest"
+    rule: Literal["shortest", "medium", "longest", "mixed", "balanced"] = "longest"
     per_problem: int = Field(default=2, ge=1)
     padding: int = Field(default=0, ge=0)
 
@@ -59,7 +59,7 @@ class PreferenceStage(_Strict):
     kind: Literal["preference"]
     model: str
     chains: str
-    chosen: Literal["shortest", "medium", "longest", "mixed"] = "longest"
+    chosen: Literal["shortest", "medium", "longest", "mixed", "balanced"] = "longest"
     prefix: Literal["shortest", "longest", "random"] = "shortest"
     per_problem: int = Field(default=2, ge=1)
     objective: ObjectiveSpec = ObjectiveSpec()

@@ -1,0 +1,145 @@
+"""The search on the shipped tiny models: tokens per second against the bare backend with the same requests.
+
+    python benchmarks/search_backends.py [--vllm COMMAND] [--problems 240] [--quick] [--json]
+
+In process (hf), each model completes the requests of the search once more, in full batches of the same size and nothing
+else to do. Over a server (vLLM, where --vllm names its program), the same requests are sent again to a fresh server, as
+many at once. The servers' prefix caches are on both times.
+"""
+
+from __future__ import annotations
+
+import argparse
+import asyncio
+import json
+import sys
+import tempfile
+import time
+from pathlib import Path
+from typing import Any
+
+sys.path.insert(0, str(Path(__file__).parent.parent))
+
+from harness.grading.grade import Grader
+from harness.models.backends import BackendSpec, opened
+from harness.models.base import Completion, Request
+from harness.models.hf import HFCompleter
+from harness.models.shipped import resolve
+from harness.problems.embedded import FAMILIES, problems
+from harness.records import Problem
+from harness.search.driver import Search
+from harness.search.grammar import load
+from harness.search.roles import Role
+from harness.search.store import Settings, Store
+from harness.search.tree import Goals
+from harness.search.verify import GraderVerifier
+
+MODELS = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
+
+
+class Recorded:
+    """A completer that remembers what it was asked."""
+
+    def __init__(self, completer: Any) -> None:
+        self.inner = completer
+        self.digest = completer.digest
+        self.lockstep = getattr(completer, "lockstep", False)
+        self.asked: list[Request] = []
+
+    async def complete(self, request: Request) -> Completion:
+        self.asked.append(request)
+        return await self.inner.complete(request)  # type: ignore[no-any-return]
+
+
+def some(number: int) -> list[Problem]:
+    return [p for family in FAMILIES for p in problems(family, "search", number // len(FAMILIES))]
+
+
+def search(roles: dict[str, Role], number: int, window: int) -> tuple[int, float]:
+    """(generated tokens, seconds) of a search, grading and journal included."""
+    settings = Settings(load("embedded"), Goals(), in_flight=4)
+    with Grader() as grader, tempfile.TemporaryDirectory() as folder:
+        grader.load(list(FAMILIES))
+        for problem in some(9):
+            grader.grade(problem.family, problem.gold, "</think>1")
+        with Store(Path(folder), settings) as store:
+            started = time.monotonic()
+            Search(settings, roles, GraderVerifier(grader), window=window).run(some(number), store)
+            seconds = time.monotonic() - started
+    return sum(role.tokens for role in set(roles.values())), seconds
+
+
+def in_process(number: int, batch: int) -> dict[str, float]:
+    completers = {role: Recorded(HFCompleter(resolve(name), batch, threads=2)) for role, name in MODELS.items()}
+    roles = {role: Role([completer], completer.inner.tokenizer) for role, completer in completers.items()}
+    for completer in completers.values():
+        completer.inner.generate([Request((1, 2, 3), 8)] * batch)
+    tokens, seconds = search(roles, number, number)
+    bare_tokens, started = 0, time.monotonic()
+    for completer in completers.values():
+        ordered = sorted(completer.asked, key=lambda request: len(request.prompt_ids))
+        for start in range(0, len(ordered), batch):
+            bare_tokens += sum(len(c.token_ids) for c in completer.inner.generate(ordered[start : start + batch]))
+    bare = time.monotonic() - started
+    return report("hf", tokens, seconds, bare_tokens, bare, sum(len(c.asked) for c in completers.values()), batch)
+
+
+def over_vllm(command: str, number: int, concurrency: int) -> dict[str, float]:
+    arguments = ("--max-model-len", "1024", "--dtype", "float32", "--gpu-memory-utilization", "0.2")
+    spec = BackendSpec(MODELS["generator"], "vllm", concurrency=concurrency, vllm=command, vllm_arguments=arguments)
+    with tempfile.TemporaryDirectory() as place:
+        with opened(spec, Path(place) / "a") as (completer, tokenizer):
+            warm(completer)
+            recorded = Recorded(completer)
+            role = Role([recorded], tokenizer, concurrency)
+            tokens, seconds = search({"generator": role, "critic": role}, number, 2 * concurrency)
+        with opened(spec, Path(place) / "b") as (completer, _):
+            warm(completer)
+            started = time.monotonic()
+            found = asyncio.run(all_of(completer, recorded.asked))
+            bare = time.monotonic() - started
+    bare_tokens = sum(len(c.token_ids) for c in found)
+    return report("vllm", tokens, seconds, bare_tokens, bare, len(recorded.asked), concurrency)
+
+
+def warm(completer: Any) -> None:
+    asyncio.run(all_of(completer, [Request((1, 2, 3), 8, seed=i) for i in range(8)]))
+
+
+async def all_of(completer: Any, requests: list[Request]) -> list[Completion]:
+    return list(await asyncio.gather(*(completer.complete(request) for request in requests)))
+
+
+def report(
+    name: str, tokens: int, seconds: float, bare_tokens: int, bare: float, requests: int, batch: int
+) -> dict[str, float]:
+    return {
+        f"{name}_requests": requests, f"{name}_at_once": batch,
+        f"{name}_tokens_per_second": round(tokens / seconds, 1),
+        f"{name}_bare_tokens_per_second": round(bare_tokens / bare, 1),
+        f"{name}_ratio": round(tokens / seconds / (bare_tokens / bare), 3),
+    }  # fmt: skip
+
+
+def main() -> None:
+    parser = argparse.ArgumentParser(description=__doc__, formatter_class=argparse.RawDescriptionHelpFormatter)
+    parser.add_argument("--vllm", help="the program that serves, as in 'harness eval --vllm'")
+    parser.add_argument("--problems", type=int, default=240)
+    parser.add_argument("--at-once", type=int, default=32, help="rows of a batch, requests in flight")
+    parser.add_argument("--quick", action="store_true", help="120 problems")
+    parser.add_argument("--json", action="store_true")
+    told = parser.parse_args()
+    number = 120 if told.quick else told.problems
+    result = in_process(number, told.at_once)
+    if told.vllm:
+        result |= over_vllm(told.vllm, number, told.at_once)
+    if told.json:
+        print(json.dumps(result))
+        return
+    for name, value in result.items():
+        print(f"{name:<32}{value:>12}")
+    print("target: each ratio at least 0.9")
+
+
+if __name__ == "__main__":
+    main()
