@@ -100,7 +100,7 @@ class Store:
     def __enter__(self) -> Store:
         self.folder.mkdir(parents=True, exist_ok=True)
         self._journal = Journal(self.folder / "journal.jsonl", self._wait)
-        self.torn = self._journal.torn
+        self.torn, self._kept = self._journal.torn, 0
         try:
             self._same_search()
             self._archived = {entry["problem"]["id"] for entry in _segments(self.folder)}
@@ -142,7 +142,8 @@ class Store:
     def finish(self, problem: str, why: str) -> None:
         self._journal.append([{"problem": problem, "done": why}])
         self.finished.add(problem)
-        if self._journal.size > COMPACT_BYTES:
+        # Counted from the last compaction: what belongs to problems at work is not rewritten for each that ends.
+        if self._journal.size > self._kept + COMPACT_BYTES:
             self.compact()
 
     def compact(self) -> None:
@@ -156,6 +157,7 @@ class Store:
         write_rows(self.folder / f"trees-{number:06d}.jsonl", map(_entry, done))
         self._archived |= {stored.problem.id for stored in done}
         self._journal.rewrite(row for stored in found.values() if not stored.why for row in _lines(stored))
+        self._kept = self._journal.size
 
 
 def settings_of(folder: Path) -> Settings:
