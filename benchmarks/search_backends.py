@@ -29,9 +29,9 @@ from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
 from harness.search.driver import Search
 from harness.search.grammar import load
+from harness.search.nodes import Goals
 from harness.search.roles import Role
 from harness.search.store import Settings, Store
-from harness.search.tree import Goals
 from harness.search.verify import GraderVerifier
 
 MODELS = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}

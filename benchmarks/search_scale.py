@@ -30,9 +30,9 @@ from harness.models.shipped import resolve
 from harness.records import Problem
 from harness.search.driver import Search
 from harness.search.grammar import load
+from harness.search.nodes import Goals
 from harness.search.roles import Role
 from harness.search.store import Settings, Store
-from harness.search.tree import Goals
 
 
 class AtOnce:

@@ -17,10 +17,11 @@ from benchmarks.simulated.world import World
 from harness.models.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
 from harness.search.driver import Search
+from harness.search.nodes import Goals
 from harness.search.roles import Role
 from harness.search.stats import Stats
 from harness.search.store import Settings, Store
-from harness.search.tree import Goals, Tree
+from harness.search.tree import Tree
 
 
 @dataclass

@@ -6,7 +6,8 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.records import Chain, Problem
-from harness.search.tree import Node, Tree
+from harness.search.nodes import Node
+from harness.search.tree import Tree
 from harness.search.writer import render
 from harness.thoughts import THINK_OPEN
 

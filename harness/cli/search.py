@@ -113,8 +113,8 @@ def run(
     from harness.search import launch
     from harness.search.driver import Limits
     from harness.search.grammar import load
+    from harness.search.nodes import Goals
     from harness.search.store import Settings
-    from harness.search.tree import Goals
 
     options.one_of("--policy", policy, ["mcts", "chain_first", "rejection", "original"])
     options.one_of("--executor", executor, ("local", "ray"))

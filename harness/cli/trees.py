@@ -9,8 +9,9 @@ from rich.tree import Tree as Branches
 
 from harness.cli.options import safe
 from harness.search.grammar import Following, Grammar, Weighted, children
+from harness.search.nodes import Node
 from harness.search.store import Settings, Stored
-from harness.search.tree import Node, Tree
+from harness.search.tree import Tree
 
 STYLES = {"correct": "green", "wrong": "red"}
 

@@ -87,8 +87,8 @@ def decode(
 
 def _settings(how: TreeDecoding, lm: HarnessLM) -> Any:
     from harness.search.grammar import load
+    from harness.search.nodes import Goals
     from harness.search.store import Settings
-    from harness.search.tree import Goals
 
     change = {"temperature": lm.decoding.temperature, "top_p": lm.decoding.top_p, "same": 1.0}
     goals = Goals(10**6, 10**6, 3 * how.budget, 0, 0, answers=how.budget)

@@ -68,10 +68,12 @@ async def complete_in_chunks(
     known: Callable[[int], bool],
     done: Callable[[list[tuple[int, Completion]]], Awaitable[None] | None],
     size: int = 64,
+    admit: Callable[[Sequence[Request]], None] = lambda requests: None,
 ) -> None:
     """Complete ``requests`` in fixed chunks; ``done`` gets each finished chunk's completions that were not known.
 
-    ``done`` may be a coroutine function; it ends before the next chunk begins.
+    ``done`` may be a coroutine function; it ends before the next chunk begins. ``admit`` is shown what a chunk will
+    really ask for, and may raise to stop before it.
 
     Which requests share a chunk depends on the list alone, never on what an earlier run finished: a batch of a
     resumed run holds the same rows as before, so its floating-point results, and with them every sampled token, are
@@ -83,6 +85,7 @@ async def complete_in_chunks(
         missing = [i for i in chunk if not known(i)]
         if not missing:
             continue
+        admit([requests[i] for i in chunk])
         results = await asyncio.gather(*(completer.complete(requests[i]) for i in chunk), return_exceptions=True)
         wanted = set(missing)
         found = [(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)]

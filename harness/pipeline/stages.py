@@ -31,8 +31,8 @@ def _problems(params: dict[str, Any], shard: int | None) -> list[Problem]:
 def _search_settings(job: Job) -> Any:
     from harness.models.hf import model_digest
     from harness.search.grammar import load
+    from harness.search.nodes import Goals
     from harness.search.store import Settings
-    from harness.search.tree import Goals
 
     names = {role: model_digest(path) for role, path in job.models.items()}
     params = job.params

@@ -15,9 +15,10 @@ from typing import Any
 
 from harness.models.base import ModelError
 from harness.records import Problem
+from harness.search.nodes import Expansion
 from harness.search.roles import Role
 from harness.search.store import Settings, Store, result
-from harness.search.tree import Expansion, Tree
+from harness.search.tree import Tree
 from harness.search.verify import Verifier
 from harness.search.writer import Writer
 
@@ -48,14 +49,32 @@ class Spent:
     requests: int = 0
     tokens: int = 0
     reserved: int = 0
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
 
-    def room(self, tokens: int) -> bool:
-        """Whether a request of at most ``tokens`` still fits."""
+    def over(self, tokens: int) -> bool:
+        """Whether a request of at most ``tokens`` will never fit, whatever is in flight."""
         limits = self.limits
         late = limits.seconds and time.monotonic() - self.started >= limits.seconds
         full = limits.requests and self.requests >= limits.requests
-        heavy = limits.tokens and self.tokens + self.reserved + tokens > limits.tokens
-        return not (late or full or heavy)
+        return bool(late or full or (limits.tokens and self.tokens + tokens > limits.tokens))
+
+    async def room(self, tokens: int) -> bool:
+        """Wait until a request of at most ``tokens`` fits; False when it never will."""
+        while not self.over(tokens):
+            if not self.limits.tokens or self.tokens + self.reserved + tokens <= self.limits.tokens:
+                return True
+            self.freed.clear()
+            await self.freed.wait()
+        return False
+
+    def take(self, tokens: int) -> None:
+        self.requests += 1
+        self.reserved += tokens
+
+    def give_back(self, reserved: int, tokens: int) -> None:
+        self.reserved -= reserved
+        self.tokens += tokens
+        self.freed.set()
 
 
 @dataclass
@@ -95,7 +114,9 @@ class Search:
         from harness.search.rounds import search_in_rounds
 
         if any(role.lockstep for role in self.roles.values()):
-            await search_in_rounds(self, problems, store)
+            if self.limits.problem_seconds:
+                raise ModelError("seconds of one problem can be limited with a server only, not with a model in here")
+            await search_in_rounds(self, problems, store, Spent(self.limits, time.monotonic()))
         else:
             await _Flow(self, store).run(p for p in problems if p.id not in store.finished)
         store.compact()
@@ -155,7 +176,7 @@ class _Flow:
         try:
             while more or running:
                 while more and len(running) < self.search.window and not self.dead:
-                    problem = next(problems, None) if self.spent.room(1) else None
+                    problem = None if self.spent.over(1) else next(problems, None)
                     if problem is None:
                         more = False
                         break
@@ -207,23 +228,25 @@ class _Flow:
         tree, started = state.tree, time.monotonic()
         most = max(kind.max_tokens for kind in tree.grammar.kinds.values()) * (tree.grammar.depth if tree.whole else 1)
         outstanding: dict[asyncio.Task[dict[str, Any]], str] = {}
-        patience, stopped, late = self.search.limits.problem_seconds, False, False
+        patience = self.search.limits.problem_seconds
         try:
             while True:
                 late = bool(patience) and time.monotonic() - started >= patience
                 while len(outstanding) < self.search.settings.in_flight and not late:
-                    stopped = not self.spent.room(most) or self.dead
-                    expansion = None if stopped else tree.ask()
+                    # A tree that cannot fill its place waits or stops: told results while it has fewer expansions in
+                    # flight than usual, it would ask for others than in an unlimited run.
+                    if self.dead or not await self.spent.room(most):
+                        return None
+                    expansion = tree.ask()
                     if expansion is None:
                         break
                     earlier = known.get(expansion.node)
                     if earlier is None:
-                        self.spent.requests += 1
-                        self.spent.reserved += expansion.budget
+                        self.spent.take(expansion.budget)
                     task = asyncio.ensure_future(self._expand(state, expansion, earlier))
                     outstanding[task] = expansion.node
                 if not outstanding:
-                    return None if stopped else "seconds" if late else ending(tree)
+                    return "seconds" if late else ending(tree)
                 for task in await self._some(outstanding):
                     tree.tell(outstanding.pop(task), result(task.result()))
         finally:
@@ -246,15 +269,16 @@ class _Flow:
         search, tree = self.search, state.tree
         role = search.writer.role(tree, expansion)
         request = search.writer.request(tree, expansion, state.prompts[role])
+        generated = 0
         try:
             completion = await search.roles[role].complete(request, state.problem.id, len(expansion.ancestors))
+            generated = len(completion.token_ids)
         except ModelError:
             self.in_a_row += 1
             raise
         finally:
-            self.spent.reserved -= expansion.budget
+            self.spent.give_back(expansion.budget, generated)
         self.in_a_row = 0
-        self.spent.tokens += len(completion.token_ids)
         row = search.writer.row(tree, expansion, completion)
         response = search.writer.response(tree, row, expansion)
         if response is not None:

@@ -15,7 +15,8 @@ from dataclasses import dataclass
 
 from harness.models.base import seed_of
 from harness.search.grammar import Grammar, children
-from harness.search.tree import Expansion, Goals, Node, Result, Tree
+from harness.search.nodes import Expansion, Goals, Node, Result
+from harness.search.tree import Tree
 
 EXPLORATION = 1.414
 ROLLOUTS = 32  # max_rollout_time

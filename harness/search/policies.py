@@ -18,7 +18,8 @@ from typing import TYPE_CHECKING
 from harness.models.base import seed_of
 
 if TYPE_CHECKING:
-    from harness.search.tree import Choice, Node, Tree
+    from harness.search.nodes import Node
+    from harness.search.tree import Choice, Tree
 
 EXPLORATION = 1.0
 

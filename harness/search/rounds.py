@@ -8,23 +8,26 @@ seed and of earlier rounds, so a resumed search replays its journal and goes on 
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator
+from collections.abc import Iterable, Iterator, Sequence
 from typing import TYPE_CHECKING, Any
 
-from harness.models.base import Completion, complete_in_chunks
+from harness.models.base import Completion, Request, complete_in_chunks
 from harness.records import Problem
+from harness.search.nodes import Expansion
 from harness.search.store import Store, result, trees
-from harness.search.tree import Expansion
 
 if TYPE_CHECKING:
-    from harness.search.driver import Search, State
+    from harness.search.driver import Search, Spent, State
 
 _Asked = list[tuple["State", Expansion]]
 _Known = dict[tuple[str, str], dict[str, Any]]
 
 
-async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store) -> None:
-    """Search all problems, a window of them at a time. Earlier rounds are replayed from the store."""
+async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, spent: Spent) -> None:
+    """Search all problems, a window of them at a time. Earlier rounds are replayed from the store.
+
+    Raises SearchIncomplete before a chunk that a limit of the run has no room for.
+    """
     begun: dict[str, bool] = {}
     known: _Known = {}
     for stored in trees(store.folder):
@@ -45,7 +48,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
         working = {state.problem.id for state, _ in asked}
         window = [state for state in window if state.problem.id in working]
         for role in search.roles:
-            await _complete(search, role, asked, known, store)
+            await _complete(search, role, asked, known, store, spent)
         for state, expansion in asked:
             state.tree.tell(expansion.node, result(known.pop((state.problem.id, expansion.node))))
         search.progress(len(store.finished), search.tokens)
@@ -61,13 +64,28 @@ def _entering(
         yield search.begin(problem, store, fresh=problem.id not in begun)
 
 
-async def _complete(search: Search, role: str, asked: _Asked, known: _Known, store: Store) -> None:
+async def _complete(
+    search: Search, role: str, asked: _Asked, known: _Known, store: Store, spent: Spent
+) -> None:  # fmt: skip
     mine = [(s, e) for s, e in asked if search.writer.role(s.tree, e) == role]
     requests = [search.writer.request(s.tree, e, s.prompts[role]) for s, e in mine]
 
     def is_known(index: int) -> bool:
         state, expansion = mine[index]
         return (state.problem.id, expansion.node) in known
+
+    def admit(chunk: Sequence[Request]) -> None:
+        from harness.search.driver import SearchIncomplete
+
+        most = sum(request.max_tokens for request in chunk)
+        limit = spent.limits.requests
+        if spent.over(most) or (limit and spent.requests + len(chunk) > limit):
+            raise SearchIncomplete(
+                "the budget of this run is spent (it needs room for a whole batch); all results are kept, and the same "
+                "command goes on"
+            )
+        for request in chunk:
+            spent.take(request.max_tokens)
 
     async def finished(results: list[tuple[int, Completion]]) -> None:
         from harness.search.driver import judge, last_finish
@@ -83,7 +101,8 @@ async def _complete(search: Search, role: str, asked: _Asked, known: _Known, sto
             judge(row, grade)
         for (index, completion), row in zip(results, rows, strict=True):
             search.roles[role].count(completion)
+            spent.tokens += len(completion.token_ids)
             known[mine[index][0].problem.id, row["node"]] = row
         store.write([{"problem": mine[i][0].problem.id, **row} for (i, _), row in zip(results, rows, strict=True)])
 
-    await complete_in_chunks(search.roles[role].replicas[0], requests, is_known, finished, search.chunk)
+    await complete_in_chunks(search.roles[role].replicas[0], requests, is_known, finished, search.chunk, admit)

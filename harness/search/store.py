@@ -19,8 +19,9 @@ from typing import Any
 from harness.journal import Journal, read, write_rows, write_whole
 from harness.records import Problem
 from harness.search.grammar import Grammar
+from harness.search.nodes import Goals, Result
 from harness.search.policies import POLICIES
-from harness.search.tree import Goals, Result, Reward, Tree
+from harness.search.tree import Reward, Tree
 
 COMPACT_BYTES = 16 << 20
 

@@ -12,110 +12,15 @@ from __future__ import annotations
 
 import hashlib
 import random
-import re
 from collections.abc import Callable, Iterator
-from dataclasses import dataclass, field
 from typing import Literal
 
 from harness.models.base import seed_of
 from harness.search.grammar import Grammar, children
+from harness.search.nodes import ID_PART, Expansion, Goals, Node, Result, alike, decoded, normal, order_of
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 
 Reward = Literal["verdict", "votes"]
-
-
-@dataclass(frozen=True)
-class Goals:
-    """When a problem is done: enough distinct verified chains of both verdicts, or a budget is spent.
-
-    Budgets per problem: ``rollouts`` begun by selection, ``reflections`` begun by a wrong verdict, ``requests`` and
-    generated ``tokens`` (0: no cap). ``give_up``: rollouts that may end without any correct chain, ``answers``: answers
-    after which the tree is done, right or wrong (0: no such rule).
-    """
-
-    correct: int = 6
-    wrong: int = 2
-    rollouts: int = 16
-    reflections: int = 16
-    requests: int = 200
-    tokens: int = 0
-    give_up: int = 0
-    answers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
-class Expansion:
-    """A node to be written: its path id, its kind, the nodes it continues (root first), its beginning, its seed.
-
-    ``whole``: everything up to the answer is asked for at once, not this one node. ``budget``: most tokens it may take.
-    """
-
-    node: str
-    kind: str
-    ancestors: tuple[str, ...]
-    seed: int
-    budget: int
-    prefill: str = ""
-    whole: bool = False
-
-
-@dataclass(frozen=True, slots=True)
-class Result:
-    """What came back for an expansion. ``verdict`` is set for answers: correct, wrong, or anything else (no chain).
-
-    ``answer``: what the grader read as the answer. ``generated``: tokens the model spent on it. ``rest``: the nodes
-    that followed within one request, as (kind, result).
-    """
-
-    text: str
-    token_ids: tuple[int, ...]
-    finish: str
-    verdict: str = ""
-    reason: str = ""
-    answer: str = ""
-    generated: int = 0
-    rest: tuple[tuple[str, Result], ...] = ()
-
-
-@dataclass(slots=True, eq=False)
-class Node:
-    """``visits`` and ``value`` sum up finished rollouts below and here, ``pending`` those begun and not finished."""
-
-    id: str
-    kind: str | None
-    parent: Node | None
-    on: str = ""  # the wrong answer that this node answers to
-    result: Result | None = None
-    children: list[Node] = field(default_factory=list)
-    slots: list[str] = field(default_factory=list)
-    visits: int = 0
-    value: float = 0.0
-    pending: int = 0
-    closed: bool = False
-    spoilt: str = ""  # why the text is no part of any chain
-    duplicate: bool = False
-    context: int = 0  # tokens up to and with this node
-    key: bytes = b""  # digest of the normalised texts up to and with this node
-    share: tuple[int, float, int, int] = (0, 0.0, 0, 0)  # own part of visits, value, pending, and of ended rollouts
-
-    @property
-    def discarded(self) -> str:
-        """Why the node leads to no further chain, or an empty string."""
-        return self.spoilt or ("duplicate" if self.duplicate else "")
-
-    @property
-    def started(self) -> int:
-        return self.visits + self.pending
-
-    @property
-    def path(self) -> list[Node]:
-        """Nodes from the first thought to this one."""
-        out: list[Node] = []
-        node: Node | None = self
-        while node is not None and node.kind is not None:
-            out.append(node)
-            node = node.parent
-        return out[::-1]
 
 
 # (parent, kind, the wrong answer it answers to)
@@ -273,7 +178,7 @@ class Tree:
         assert parent is not None
         node.result = result
         node.context = parent.context + len(result.token_ids) + 2
-        text = f"{node.kind}\x1f{_normal(result.text)}\x1e"
+        text = f"{node.kind}\x1f{normal(result.text)}\x1e"
         node.key = hashlib.sha1(parent.key + text.encode(), usedforsecurity=False).digest()
         node.spoilt = self._spoilt(node, result) if follows else "left the grammar"
         if not node.spoilt:
@@ -307,10 +212,10 @@ class Tree:
         """Whether a sibling of a lower number says the same."""
         assert node.parent is not None
         assert node.result is not None
-        mine, text = _order(node), _normal(node.result.text)
+        mine, text = order_of(node), normal(node.result.text)
         for other in node.parent.children:
-            if other.kind == node.kind and other.result is not None and not other.spoilt and _order(other) < mine:
-                theirs = _normal(other.result.text)
+            if other.kind == node.kind and other.result is not None and not other.spoilt and order_of(other) < mine:
+                theirs = normal(other.result.text)
                 if theirs == text or (node.kind != "answer" and alike(theirs, text, self.grammar.same)):
                     return True
         return False
@@ -411,10 +316,10 @@ class Tree:
 
     def _parse(self, last: str, head: str) -> tuple[str, str]:
         """Kind and wrong answer of one part of an id. Raises KeyError."""
-        match = _PART.fullmatch(last)
+        match = ID_PART.fullmatch(last)
         if match is None or match["kind"] not in self.grammar.kinds:
             raise KeyError(last)
-        on = _decoded(match["on"] or "")
+        on = decoded(match["on"] or "")
         return match["kind"], (f"{head}/{on}" if head and on else on)
 
     # --- what was found ----------------------------------------------------------------------------------------
@@ -445,36 +350,3 @@ class Tree:
     def unvisited(self) -> list[Node]:
         """Nodes that were written and that no finished rollout went through."""
         return [node for node in self.written() if not node.visits]
-
-
-_PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")
-
-
-def _decoded(text: str) -> str:
-    """The path that an id holds in parentheses, where + stands for /; inner parentheses stay as they are."""
-    depth, out = 0, []
-    for char in text:
-        depth += (char == "(") - (char == ")")
-        out.append("/" if char == "+" and depth == 0 else char)
-    return "".join(out)
-
-
-def _order(node: Node) -> tuple[bool, int, str]:
-    """Reflections after numbered siblings, those in the order of their numbers."""
-    number = node.id.rpartition(".")[2] if not node.on else ""
-    return (bool(node.on), int(number or 0), node.on)
-
-
-def _normal(text: str) -> str:
-    return " ".join(text.split()).lower()
-
-
-def alike(a: str, b: str, ratio: float) -> bool:
-    """Whether two texts differ in so little that they say the same: by edit ratio, with the same numbers in order."""
-    if ratio >= 1:
-        return a == b
-    from rapidfuzz.fuzz import ratio as edit_ratio
-
-    if edit_ratio(a, b, score_cutoff=100 * ratio) < 100 * ratio:
-        return False
-    return re.findall(r"\d+", a) == re.findall(r"\d+", b)

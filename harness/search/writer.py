@@ -15,8 +15,9 @@ from harness.models.base import Completion, Request
 from harness.models.prompts import is_prefilled, prompt_ids
 from harness.records import Problem
 from harness.search.grammar import Grammar
+from harness.search.nodes import Expansion, Node
 from harness.search.roles import Role
-from harness.search.tree import Expansion, Node, Tree
+from harness.search.tree import Tree
 from harness.thoughts import THINK_OPEN
 
 

@@ -7,9 +7,9 @@ from harness.models.mock import scripted_server
 from harness.problems.embedded import problems
 from harness.search.driver import Search
 from harness.search.grammar import load
+from harness.search.nodes import Goals
 from harness.search.roles import Role
 from harness.search.store import Settings, Store, trees
-from harness.search.tree import Goals
 from harness.search.verify import GraderVerifier
 
 PROBLEMS = problems("mini_math", "search", 12)

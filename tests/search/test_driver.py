@@ -16,10 +16,10 @@ from harness.models.mock import MockCompleter
 from harness.models.prompts import prompt_ids
 from harness.search.driver import Limits, Search, SearchIncomplete
 from harness.search.grammar import load
+from harness.search.nodes import Goals
 from harness.search.roles import Role
 from harness.search.stats import Stats
 from harness.search.store import SearchMismatch, Settings, Store, trees
-from harness.search.tree import Goals
 from harness.search.verify import GraderVerifier
 from tests.search.scripted import PROBLEMS, SETTINGS, reply, run, served, state_of
 
@@ -95,7 +95,7 @@ def test_a_folder_keeps_its_settings(tokenizer, grader, whole):
         pass
 
 
-@pytest.mark.parametrize("limits", [Limits(requests=60), Limits(tokens=1500)])
+@pytest.mark.parametrize("limits", [Limits(requests=60), Limits(tokens=900)])
 def test_limits_of_a_run_are_never_exceeded_and_the_next_run_goes_on(tokenizer, grader, tmp_path, whole, limits):
     runs = 0
     while True:
@@ -224,6 +224,22 @@ def test_rounds_resume_exactly(tokenizer, grader, tmp_path, window):
     finished, idle = in_rounds(tokenizer, grader, window)
     assert run(finished, folder) == expected
     assert sum(model.calls for model in idle.values()) == 0
+
+
+@pytest.mark.parametrize("limits", [Limits(requests=40), Limits(tokens=2000)])
+def test_limits_hold_in_rounds(tokenizer, grader, tmp_path, limits):
+    whole, _ = in_rounds(tokenizer, grader)
+    expected = run(whole, tmp_path / "whole")
+    for _ in range(60):
+        search, models = in_rounds(tokenizer, grader)
+        search.limits = limits
+        try:
+            after = run(search, tmp_path / "limited")
+            break
+        except SearchIncomplete:
+            assert not limits.requests or sum(model.calls for model in models.values()) <= limits.requests
+            assert not limits.tokens or search.tokens <= limits.tokens
+    assert after == expected
 
 
 def test_chains_hold_the_tokens_that_were_sampled(tokenizer, grader, whole):

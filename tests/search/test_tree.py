@@ -9,8 +9,9 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.search.grammar import load, shipped
+from harness.search.nodes import Goals, Result, alike
 from harness.search.policies import POLICIES
-from harness.search.tree import Goals, Result, Tree, alike
+from harness.search.tree import Tree
 from tests.search.world import result_for, search, state, tree_of
 
 GRAMMAR = load("embedded")

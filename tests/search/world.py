@@ -5,8 +5,9 @@ from __future__ import annotations
 import random
 
 from harness.search.grammar import Grammar, children
+from harness.search.nodes import Expansion, Goals, Result
 from harness.search.policies import POLICIES
-from harness.search.tree import Expansion, Goals, Result, Tree
+from harness.search.tree import Tree
 
 
 def tree_of(grammar: Grammar, goals: Goals, seed: int, policy: str = "mcts", **more) -> Tree:
