@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import sys
-from collections.abc import Iterator
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -111,7 +111,7 @@ def run(
     from harness.evaluation.plan import nltk_data
     from harness.models.backends import BackendSpec
     from harness.search import launch
-    from harness.search.driver import Limits
+    from harness.search.driver import Limits, SearchIncomplete
     from harness.search.grammar import load
     from harness.search.nodes import Goals
     from harness.search.store import Settings
@@ -141,21 +141,34 @@ def run(
         nltk_data({"data_dir": data_dir} if data_dir else {}),
     )
     source = list(_problems(problems, family, tasks, limit, data_dir)) if executor == "ray" else None
-    if source is not None:
-        from harness.search.cluster import run_on_ray
+    try:
+        if source is not None:
+            from harness.search.cluster import run_on_ray
 
-        run_on_ray(plan, source, out, shards, address, options.complain)
-    else:
-        from harness.cli.show import SearchProgress
-
-        stream = _problems(problems, family, tasks, limit, data_dir)
-        with SearchProgress(as_json) as progress:
-            if shards == 1:
-                launch.execute(plan, stream, out, progress.report, options.complain)
-            for number in range(shards) if shards > 1 and shard is None else [shard] if shards > 1 else []:
-                mine = launch.shard(_problems(problems, family, tasks, limit, data_dir), number or 0, shards)
-                launch.execute(plan, mine, launch.shard_folder(out, number or 0), progress.report, options.complain)
+            run_on_ray(plan, source, out, shards, address, options.complain)
+        else:
+            _run_here(plan, lambda: _problems(problems, family, tasks, limit, data_dir), out, shards, shard, as_json)
+    except SearchIncomplete:
+        stats(out, as_json)
+        raise
     stats(out, as_json)
+
+
+def _run_here(
+    plan: Any, source: Callable[[], Iterator[Any]], out: Path, shards: int, shard: int | None, quiet: bool
+) -> None:
+    """All shards one after the other, or the one that was named."""
+    from harness.cli import options
+    from harness.cli.show import SearchProgress
+    from harness.search import launch
+
+    with SearchProgress(quiet) as progress:
+        if shards == 1:
+            launch.execute(plan, source(), out, progress.report, options.complain)
+            return
+        for number in range(shards) if shard is None else [shard]:
+            mine = launch.shard(source(), number, shards)
+            launch.execute(plan, mine, launch.shard_folder(out, number), progress.report, options.complain)
 
 
 def _problems(

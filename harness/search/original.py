@@ -48,6 +48,7 @@ class OriginalTree(Tree):
         self.rollout = 0
         self.over = False
         self._batches: list[_Batch] = []
+        self._at = self.root
         self._expanded: set[str] = set()
 
     @property
@@ -102,19 +103,22 @@ class OriginalTree(Tree):
         self._settle(node, result)
 
     def _walk(self) -> None:
-        """Select from the root; ask for children where there are none, or finish a rollout at an answer."""
-        node = self.root
+        """Select on from where the rollout is; ask for children where there are none, or finish it at an answer."""
+        node = self._at
         while node.kind != "answer":
+            self._at = node
             if node.id not in self._expanded:
                 self._expanded.add(node.id)
                 allowed = self._allowed(node)
                 for kind, number in children(self.grammar.following(node.kind)).items():
                     if kind in allowed:
                         self._batches.append(_Batch(node, kind, int(number), self._drawn(kind)))
-                if not self._batches:
-                    self.over = True
-                return
+                if self._batches:
+                    return
+            if not node.children:  # the grammar's caps leave nothing to write
+                break
             node = self._best(node)
+        self._at = self.root
         self._finish(node)
 
     def _drawn(self, kind: str) -> str:
@@ -140,7 +144,7 @@ class OriginalTree(Tree):
         for node in [self.root, *leaf.path]:
             self.visited[node.id] = self.visited.get(node.id, 0) + 1
             self.sums[node.id] = self.sums.get(node.id, 0.0) + reward
-        if not reward:
+        if not reward and leaf.kind == "answer":
             self._reflect(leaf)
         self.counted += reward
         late, enough = self.rollout > ROLLOUTS, self.counted >= THRESHOLD[0]

@@ -118,16 +118,16 @@ class Store:
 
     def _same_search(self) -> None:
         file, mine = self.folder / "search.json", self.settings.dump()
-        if not file.exists():
+        empty = not self._journal.size and not any(self.folder.glob("trees-*.jsonl"))
+        if not file.exists() or empty:
             write_whole(file, json.dumps(mine, indent=1) + "\n")
             return
         theirs = json.loads(file.read_text())
-        for key in mine:
-            if mine[key] != theirs.get(key):
-                old, new = (json.dumps(part.get(key), sort_keys=True)[:120] for part in (theirs, mine))
-                raise SearchMismatch(
-                    f"{self.folder}: holds a search with another {key} ({old}, now {new}); use another folder"
-                )
+        different = _different(theirs, mine)
+        if different:
+            raise SearchMismatch(
+                f"{self.folder}: holds a search with other settings ({'; '.join(different[:4])}); use another folder"
+            )
 
     def earlier(self, problem: str) -> list[dict[str, Any]]:
         """Rows that an interrupted run left of a problem; they are handed out once."""
@@ -159,6 +159,18 @@ class Store:
         self._archived |= {stored.problem.id for stored in done}
         self._journal.rewrite(row for stored in found.values() if not stored.why for row in _lines(stored))
         self._kept = self._journal.size
+
+
+def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> list[str]:
+    """Every setting that two searches do not share, as "name: old, now new"."""
+    out = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            out += _different(a, b, f"{under}{key}.")
+        elif a != b:
+            out.append(f"{under}{key}: {json.dumps(a)[:40]}, now {json.dumps(b)[:40]}")
+    return out
 
 
 def settings_of(folder: Path) -> Settings:

@@ -114,7 +114,7 @@ def test_another_search_in_the_same_folder_is_refused(searched, problems):
     done = harness(
         *RUN, "--problems", str(problems), "--family", "number", "--out", str(searched), "--seed", "5", code=2
     )
-    assert "another seed" in done.stderr
+    assert "seed: 0, now 5" in done.stderr
 
 
 def test_validate(tmp_path):

@@ -91,7 +91,7 @@ def test_a_finished_search_asks_nothing(tokenizer, grader, whole):
 
 def test_a_folder_keeps_its_settings(tokenizer, grader, whole):
     other = Settings(SETTINGS.grammar, SETTINGS.goals, seed=2)
-    with pytest.raises(SearchMismatch, match="another seed"), Store(whole[0], other):
+    with pytest.raises(SearchMismatch, match="seed: 1, now 2"), Store(whole[0], other):
         pass
 
 
