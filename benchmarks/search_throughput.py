@@ -48,7 +48,8 @@ TARGETS = {
 
 
 def settings(policy: str = "mcts", in_flight: int = 4, seed: int = 0) -> Settings:
-    return Settings(load("marco_o1_demo"), GOALS, policy, seed, in_flight)
+    goals = replace(GOALS, requests=0) if policy == "original" else GOALS  # it stops by rules of its own
+    return Settings(load("marco_o1_demo"), goals, policy, seed, in_flight)
 
 
 def one_seed(preset: str, seed: int, told: argparse.Namespace) -> dict[str, dict[str, float]]:

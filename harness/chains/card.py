@@ -17,11 +17,17 @@ configs:
 """
 
 
+_PAIRS = """- config_name: pairs
+  data_files: pairs.parquet
+"""
+
+
 def card(figures: dict[str, Any], settings: Settings, lengths: dict[str, dict[str, list[int]]]) -> str:
     """README.md of a data set; its header makes ``datasets.load_dataset(FOLDER, "sft")`` work."""
     rules, search = figures["rules"], figures["search"]
+    head = _HEAD if figures["pairs"]["rows"] else _HEAD.replace(_PAIRS, "")
     lines = [
-        _HEAD + "# Chains of thought from tree search",
+        head + "# Chains of thought from tree search",
         "",
         "| configuration | format of TRL | rows | tokens: shortest, median, longest |",
         "| --- | --- | --- | --- |",

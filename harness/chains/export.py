@@ -133,6 +133,9 @@ def _write(out: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
 
     written = list(rows)
     write_rows(out / f"{name}.jsonl", written)
+    if not written:  # a table without rows has no columns, and nothing loads it
+        (out / f"{name}.parquet").unlink(missing_ok=True)
+        return
     aside = out / f".{name}.parquet.tmp"
     pyarrow.parquet.write_table(pyarrow.Table.from_pylist(written), aside)
     aside.replace(out / f"{name}.parquet")

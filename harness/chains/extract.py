@@ -2,13 +2,14 @@
 
 from __future__ import annotations
 
+import re
 from collections.abc import Sequence
 from typing import Any
 
 from harness.records import Chain, Problem
 from harness.search.nodes import Node
 from harness.search.tree import Tree
-from harness.search.writer import render
+from harness.search.writer import render, special_tokens
 from harness.thoughts import THINK_OPEN
 
 
@@ -19,12 +20,19 @@ def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer
     were cut or leaked a foreign tag lead to no answer, so they are on no chain; equal chains count once.
     """
     out: list[Chain] = []
+    special = special_tokens([tokenizer])
     for correct in (True, False):
-        leaves = tree.correct if correct else tree.wrong
+        leaves = [leaf for leaf in (tree.correct if correct else tree.wrong) if not _holds(leaf, special)]
         found = [_chain(leaf, tree, problem, prompt_ids, tokenizer, correct) for leaf in leaves]
         found.sort(key=lambda chain: chain.length)
         out += [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(found)]
     return out
+
+
+def _holds(leaf: Node, special: re.Pattern[str] | None) -> bool:
+    """Whether a text on the way to ``leaf`` spells a control token of the vocabulary to be trained."""
+    texts = (node.result.text for node in leaf.path if node.result)
+    return special is not None and any(special.search(text) for text in texts)
 
 
 def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool) -> Chain:

@@ -7,6 +7,7 @@ from typing import Any
 
 from rich import box
 from rich.console import Console
+from rich.markup import escape
 from rich.table import Table
 
 from harness.cli.options import safe
@@ -25,7 +26,12 @@ def listing(console: Console, found: list[tuple[Path, Any]], trees: dict[int, An
     for _, stored in found:
         tree = trees[id(stored)]
         counts = [len(tree.correct), len(tree.wrong), tree.rollouts]
-        row = [safe(stored.problem.id, 40), stored.why or "unfinished", *map(str, counts), f"{tree.generated:,}"]
+        row = [
+            escape(safe(stored.problem.id, 40)),
+            stored.why or "unfinished",
+            *map(str, counts),
+            f"{tree.generated:,}",
+        ]
         table.add_row(*row)
     console.print(table)
 
@@ -34,7 +40,7 @@ def summary(f: dict[str, Any], folder: Path) -> None:
     """What a search yielded and what it cost."""
     console = Console(highlight=False)
     tokens, nodes = sum(f["tokens"].values()), sum(f["nodes"].values())
-    console.print(f"[bold]{folder}[/bold]  {f['problems']:,} problems, {nodes:,} nodes, {tokens:,} tokens")
+    console.print(f"[bold]{escape(str(folder))}[/bold]  {f['problems']:,} problems, {nodes:,} nodes, {tokens:,} tokens")
     table = _table("family", "problems", "a correct chain", "both", "correct chains", "wrong chains")
     for name, each in f["by_family"].items():
         n = max(1, each["problems"])
@@ -70,7 +76,7 @@ def exported(figures: dict[str, Any], out: Path) -> None:
     console.print(table)
     for text, number in figures["left_out"].items():
         console.print(f"left out: {number:,} {text}")
-    console.print(f"data card: {out / 'README.md'}")
+    console.print(f"data card: {out / 'README.md'}", markup=False, soft_wrap=True)
 
 
 def decodings(found: dict[str, Any], folder: Path) -> None:

@@ -21,11 +21,10 @@ def draw_tree(console: Console, stored: Stored, settings: Settings, text: bool =
     tree = stored.fold(settings)
     answer = stored.problem.gold.get("answer")
     console.print(f"[bold]{escape(stored.problem.id)}[/bold]  {escape(safe(stored.problem.prompt, 300))}")
-    pattern = "" if tree.grammar.name == settings.grammar.name else f", pattern {tree.grammar.name}"
+    named = escape(safe(settings.grammar.name, 60))
+    pattern = "" if tree.grammar.name == settings.grammar.name else f", pattern {escape(safe(tree.grammar.name, 60))}"
     gold = "" if answer is None else f"; gold answer {escape(safe(str(answer), 60))}"
-    console.print(
-        f"{settings.policy}, grammar {settings.grammar.name}{pattern}; ended by {stored.why or 'nothing yet'}{gold}"
-    )
+    console.print(f"{settings.policy}, grammar {named}{pattern}; ended by {stored.why or 'nothing yet'}{gold}")
     console.print(
         f"{len(tree.correct)} correct and {len(tree.wrong)} wrong chains, {tree.rollouts} rollouts, "
         f"{tree.requests} requests, {tree.generated:,} tokens"

@@ -47,10 +47,11 @@ def decode(
     if lm.tags != THINK_TAGS:
         raise ModelError(f"tree decoding writes <think> tags, but this model uses {lm.tags[0]}")
     groups: dict[str, list[int]] = defaultdict(list)
-    for index in missing:
-        groups[f"{places[index][0]}/{seed_of(asked[index].prompt_ids):012x}"].append(index)
-    if not groups:
+    if not missing:
         return
+    left = set(missing)
+    for index in range(len(asked)):  # all of them: which trees share a batch must not hang on what is missing
+        groups[f"{places[index][0]}/{seed_of(asked[index].prompt_ids):012x}"].append(index)
     problems, prompts = [], {}
     for name, indices in groups.items():
         doc = docs[indices[0]]
@@ -70,7 +71,7 @@ def decode(
     def finished(problem: Problem, tree: Tree) -> None:
         found = _guesses(tree, lm.tokenizer, prompts[problem.id][1])
         empty = Completion("", (), "length")  # the tree brought fewer answers than were asked for
-        wanted = [(index, places[index][2]) for index in groups[problem.id]]
+        wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
         done([(index, found[number] if number < len(found) else empty) for index, number in wanted])
 
     settings = _settings(how, lm)

@@ -98,9 +98,12 @@ def scripted_server(
         if fault == "stall":
             raise TimeoutError("timed out")
         text = reply(tokenizer.decode(body["prompt"]), body["seed"])
-        for stop in body["stop"] or ():
+        met = [stop for stop in body["stop"] or () if stop in text]
+        for stop in met:
             text = text.split(stop)[0]
         ids = tokenizer.encode(text, add_special_tokens=False)
+        if body["stop"] and not met:
+            ids.append(tokenizer.eos_token_id)
         reason = "length" if len(ids) > body["max_tokens"] else "stop"
         ids = ids[: body["max_tokens"]]
         text = tokenizer.decode(ids) if reason == "length" else text

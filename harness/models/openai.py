@@ -79,6 +79,8 @@ class OpenAICompleter:
         finish: Finish = (
             "length" if choice.get("finish_reason") == "length" or len(ids) >= request.max_tokens else "stop"
         )
+        if request.stop and finish == "stop" and _ended_turn(choice) and ids[-1:] != [self.tokenizer.eos_token_id]:
+            ids = [*ids, self.tokenizer.eos_token_id]  # so that a stop at a string and the end of the turn differ
         end = self.tokenizer.eos_token
         if end and text.endswith(end):
             text, finish = text[: -len(end)], "stop"
@@ -109,11 +111,17 @@ class OpenAICompleter:
         raise ModelError(f"{self._url}: {problem}; check that the server is up and serves {self.model!r}")
 
 
+def _ended_turn(choice: dict[str, Any]) -> bool:
+    """Whether the model ended its turn, where the server says so; vLLM names the stop string that it met, or none."""
+    reason = choice.get("finish_reason")
+    return reason not in ("stop", "stop_sequence") or ("stop_reason" in choice and choice["stop_reason"] is None)
+
+
 def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:
     """The first choice of a reply, or what is wrong with it."""
     try:
         choice = dict(json.loads(reply)["choices"][0])
-    except ValueError:
+    except (ValueError, RecursionError):
         return None, "the reply is not JSON; is this a completions endpoint?"
     except (KeyError, IndexError, TypeError):
         return None, "the reply has no choices; is this a completions endpoint?"
@@ -122,8 +130,11 @@ def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:
         return None, "the reply's text is no text"
     if ids is not None and not (isinstance(ids, list) and set(map(type, ids)) <= {int}):
         return None, "the reply's token_ids are no list of numbers"
+    if ids and not 0 <= min(ids) <= max(ids) < 1 << 31:
+        return None, "the reply's token_ids are no ids of tokens"
     if reason not in _REASONS:
         return None, f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length"
+    choice["text"] = choice["text"].encode("utf-8", "replace").decode()  # half of a surrogate pair is no text
     return choice, ""
 
 

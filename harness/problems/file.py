@@ -21,15 +21,16 @@ def read_problems(path: Path, family: str | None = None) -> Iterator[Problem]:
     without one. Raises DataError naming file and line, OSError when the file cannot be read.
     """
     seen: set[str] = set()
-    with path.open(encoding="utf-8") as file:
+    with path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
                 continue
             where = f"{path}:{number}"
             try:
-                row = json.loads(line)
-            except json.JSONDecodeError as error:
-                raise DataError(f"{where}: not JSON ({error.msg})") from None
+                row = json.loads(line.decode("utf-8"))
+                json.dumps(row, ensure_ascii=False).encode("utf-8")
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{where}: not JSON in UTF-8 ({str(error)[:100]})") from None
             problem = _problem(row, family, where)
             if problem.id in seen:
                 raise DataError(f"{where}: the id {problem.id!r} stands in an earlier line, too")

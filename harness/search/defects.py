@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import math
 import re
 
 from harness.problems.registry import nearest
@@ -15,7 +16,8 @@ def defects(grammar: Grammar) -> list[str]:
     if grammar.patterns and (grammar.start or grammar.backtrack or any(k.next for k in grammar.kinds.values())):
         out.append("start, next and backtrack belong into the patterns where there are patterns")
     for name, pattern in grammar.patterns.items():
-        out += [f"pattern {name} has the weight {pattern.weight:g}; it must be above 0"] * (pattern.weight <= 0)
+        usable = 0 < pattern.weight < math.inf
+        out += [] if usable else [f"pattern {name} has the weight {pattern.weight:g}; it must be a number above 0"]
         out += [
             f"pattern {name} says what follows {kind!r}, which is not defined{nearest(kind, grammar.kinds)}"
             for kind in pattern.next
@@ -74,7 +76,7 @@ def _transitions(grammar: Grammar) -> list[str]:
         for child, number in children(following).items():
             if child not in grammar.kinds:
                 out.append(f"{where} leads to {child!r}, which is not defined{nearest(child, grammar.kinds)}")
-            if isinstance(following, Weighted) and number <= 0:
+            if isinstance(following, Weighted) and not 0 < number < math.inf:
                 out.append(f"{where} gives {child!r} the weight {number:g}; it must be above 0")
             elif number < 1 and not isinstance(following, Weighted):
                 out.append(f"{where} asks for {number:g} children of kind {child!r}")

@@ -7,10 +7,11 @@ weight. ``defects`` names everything that makes a grammar unsearchable; ``load``
 from __future__ import annotations
 
 import random
+from collections.abc import Mapping
 from functools import cached_property
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict, Field, ValidationError
 
@@ -110,6 +111,13 @@ class Grammar(_Strict):
             out[name] = self.model_copy(update={**change, "kinds": kinds, "patterns": {}})
         return out
 
+    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Grammar:
+        """A copy with changes; what was derived from the old values is derived anew."""
+        copy = super().model_copy(update=update, deep=deep)
+        for name in ("digest_source", "resolved", "steps", "tags"):
+            copy.__dict__.pop(name, None)
+        return copy
+
     def draw(self, seed: int) -> Grammar:
         """The pattern of one tree, drawn by weight from the tree's seed."""
         names = list(self.resolved)
@@ -177,9 +185,12 @@ def source(name: str) -> str:
     """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises GrammarError."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
-        if not path.exists():
+        if not path.is_file():
             raise GrammarError(f"{name}: no such file")
-        return path.read_text()
+        try:
+            return path.read_text(encoding="utf-8")
+        except UnicodeDecodeError as error:
+            raise GrammarError(f"{name}: not UTF-8 ({error})") from None
     if name not in shipped():
         raise GrammarError(f"no grammar {name!r}; shipped: {', '.join(shipped())}; or give a path ending in .yaml")
     return (resources.files("harness.search") / "grammars" / f"{name}.yaml").read_text()
@@ -194,7 +205,7 @@ def parse(name: str, text: str) -> Grammar:
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise GrammarError(f"{name}: " + "; ".join(lines)) from None
-    except yaml.YAMLError as error:
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise GrammarError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
 
 

@@ -5,6 +5,9 @@ from __future__ import annotations
 import re
 from dataclasses import dataclass, field
 
+# What the two tags around a text take at most, in tokens; counted towards the context.
+TAG_TOKENS = 12
+
 
 @dataclass(frozen=True)
 class Goals:

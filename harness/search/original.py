@@ -11,10 +11,11 @@ from __future__ import annotations
 
 import math
 import random
+from collections import Counter
 from dataclasses import dataclass
 
 from harness.models.base import seed_of
-from harness.search.grammar import Grammar, children
+from harness.search.grammar import Grammar, Weighted, children
 from harness.search.nodes import Expansion, Goals, Node, Result
 from harness.search.tree import Tree
 
@@ -73,8 +74,13 @@ class OriginalTree(Tree):
         return len(written), sum(node.id in self.visited for node in written)
 
     def ask(self) -> Expansion | None:
+        goals = self.goals
         while not self.over:
             if self._batches and self._batches[0].left:
+                limit = self.grammar.kinds[self._batches[0].kind].max_tokens
+                heavy = goals.tokens and self.generated + sum(self.asked.values()) + limit > goals.tokens
+                if heavy or (goals.requests and self.requests >= goals.requests):
+                    return None
                 return self._next(self._batches[0])
             if self.asked:
                 return None
@@ -109,8 +115,12 @@ class OriginalTree(Tree):
             self._at = node
             if node.id not in self._expanded:
                 self._expanded.add(node.id)
-                allowed = self._allowed(node)
-                for kind, number in children(self.grammar.following(node.kind)).items():
+                allowed = self.allowed(node)
+                following = self.grammar.following(node.kind)
+                table = dict(children(following))
+                if isinstance(following, Weighted):
+                    table = dict(Counter(self.grammar.slots(node.kind, seed_of(self.seed, "slots", node.id))))
+                for kind, number in table.items():
                     if kind in allowed:
                         self._batches.append(_Batch(node, kind, int(number), self._drawn(kind)))
                 if self._batches:
@@ -162,4 +172,6 @@ class OriginalTree(Tree):
             return
         name = self._name(target, back.kind, "")
         node = self._grow(target, name, back.kind, "")
-        self._settle(node, Result(self._drawn(back.kind) or "Wait, something is wrong.", (), "stop"))
+        said = self._quotable(leaf.result.answer) if leaf.result else ""
+        text = (self._drawn(back.kind) or "Wait, something is wrong.").replace("{answer}", said)
+        self._settle(node, Result(text, (), "stop"))

@@ -112,5 +112,6 @@ def _uct(tree: Tree) -> tuple[Node, str] | None:
 
 def _fresh(tree: Tree) -> tuple[Node, str] | None:
     """Another child of the root, beyond the counts of the table; its kind is drawn from the tree's seed."""
-    kinds = tree.grammar.slots(None, seed_of(tree.seed, "fresh", len(tree.root.children)))
+    drawn, allowed = tree.grammar.slots(None, seed_of(tree.seed, "fresh", len(tree.root.children))), tree.root_kinds
+    kinds = [kind for kind in drawn if kind in allowed]
     return (tree.root, kinds[0]) if kinds else None

@@ -14,7 +14,7 @@ from typing import TYPE_CHECKING, Any
 from harness.models.base import Completion, Request, complete_in_chunks
 from harness.records import Problem
 from harness.search.nodes import Expansion
-from harness.search.store import Store, result, trees
+from harness.search.store import Store, own, result
 
 if TYPE_CHECKING:
     from harness.search.driver import Search, Spent, State
@@ -30,7 +30,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
     """
     begun: dict[str, bool] = {}
     known: _Known = {}
-    for stored in trees(store.folder):
+    for stored in own(store.folder):
         begun[stored.problem.id] = bool(stored.why)
         known |= {(stored.problem.id, row["node"]): row for row in stored.rows}
     source = iter(problems)

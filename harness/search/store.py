@@ -100,6 +100,8 @@ class Store:
 
     def __enter__(self) -> Store:
         self.folder.mkdir(parents=True, exist_ok=True)
+        if next(self.folder.glob("*/search.json"), None):
+            raise SearchMismatch(f"{self.folder}: holds the shards of a search; give their --shards, or another folder")
         self._journal = Journal(self.folder / "journal.jsonl", self._wait)
         self.torn, self._kept = self._journal.torn, 0
         try:
@@ -122,8 +124,7 @@ class Store:
         if not file.exists() or empty:
             write_whole(file, json.dumps(mine, indent=1) + "\n")
             return
-        theirs = json.loads(file.read_text())
-        different = _different(theirs, mine)
+        different = _different(_settings(file), mine)
         if different:
             raise SearchMismatch(
                 f"{self.folder}: holds a search with other settings ({'; '.join(different[:4])}); use another folder"
@@ -178,7 +179,14 @@ def settings_of(folder: Path) -> Settings:
     file = folder / "search.json"
     if not file.exists():
         raise FileNotFoundError(f"{folder}: holds no search (no search.json); 'harness search run' makes one")
-    return Settings.parse(json.loads(file.read_text()))
+    return Settings.parse(_settings(file))
+
+
+def _settings(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except ValueError as error:
+        raise SearchMismatch(f"{file}: does not describe a search ({error}); was it edited?") from None
 
 
 def folders(root: Path) -> list[Path]:
@@ -194,13 +202,14 @@ def trees(root: Path) -> Iterator[Stored]:
     seen: set[str] = set()
     for finished in (True, False):
         for folder in folders(root):
-            for stored in _all(folder):
+            for stored in own(folder):
                 if bool(stored.why) == finished and stored.problem.id not in seen:
                     seen.add(stored.problem.id)
                     yield stored
 
 
-def _all(folder: Path) -> Iterator[Stored]:
+def own(folder: Path) -> Iterator[Stored]:
+    """Every problem of one folder, without shards below it."""
     names = set()
     for entry in _segments(folder):
         names.add(entry["problem"]["id"])

@@ -17,7 +17,7 @@ from typing import Literal
 
 from harness.models.base import seed_of
 from harness.search.grammar import Grammar, children
-from harness.search.nodes import ID_PART, Expansion, Goals, Node, Result, alike, decoded, normal, order_of
+from harness.search.nodes import ID_PART, TAG_TOKENS, Expansion, Goals, Node, Result, alike, decoded, normal, order_of
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 
 Reward = Literal["verdict", "votes"]
@@ -60,6 +60,7 @@ class Tree:
         self._answers: list[Node] = []
         self._early: dict[str, list[tuple[str, Result]]] = {}
         self._open(self.root)
+        self.root_kinds = self.allowed(self.root)
 
     # --- ask -------------------------------------------------------------------------------------------------
 
@@ -113,7 +114,8 @@ class Tree:
         """Tokens that the rest of a chain may take: as much as the deepest chain from here could."""
         room = self.grammar.depth - len(parent.path) - 1
         limit += room * max(kind.max_tokens for kind in self.grammar.kinds.values())
-        return min(limit, self.grammar.max_context - parent.context) if self.grammar.max_context else limit
+        most = self.grammar.max_context - parent.context - TAG_TOKENS
+        return min(limit, most) if self.grammar.max_context else limit
 
     def _name(self, parent: Node, kind: str, on: str) -> str:
         prefix = f"{parent.id}/" if parent.id else ""
@@ -161,7 +163,7 @@ class Tree:
         for kind, more in result.rest:
             if node.spoilt:
                 break
-            follows = kind in self._allowed(node)
+            follows = kind in self.allowed(node)
             node = self._grow(node, f"{node.id}/{kind}.0", kind, "")
             self._settle(node, more, follows)
             told.append(node.id)
@@ -177,7 +179,7 @@ class Tree:
         assert node.kind is not None
         assert parent is not None
         node.result = result
-        node.context = parent.context + len(result.token_ids) + 2
+        node.context = parent.context + len(result.token_ids) + TAG_TOKENS
         text = f"{node.kind}\x1f{normal(result.text)}\x1e"
         node.key = hashlib.sha1(parent.key + text.encode(), usedforsecurity=False).digest()
         node.spoilt = self._spoilt(node, result) if follows else "left the grammar"
@@ -188,8 +190,8 @@ class Tree:
         for child in parent.children:
             if child.kind == node.kind and child.result is not None:
                 child.duplicate = self._repeats(child)
-                if child.duplicate:
-                    self.waiting.pop(child.id, None)
+                if child.duplicate and (waiting := self.waiting.pop(child.id, None)):
+                    self._close(waiting[0])
                 self._update(child)
         if node.kind == "answer" and not node.spoilt:
             self._answers.append(node)
@@ -232,7 +234,7 @@ class Tree:
             if target is None or target.kind is None or self._name(target, back.kind, node.id) in self.nodes:
                 return
             written = sum(step.kind == back.kind for step in target.path)
-            if written < back.per_chain and len(target.path) + 1 + self.grammar.steps[back.kind] <= self.grammar.depth:
+            if written < back.per_chain and self._fits(target, target.path, back.kind):
                 self.waiting[node.id] = (target, back.kind, node.id)
                 self._update(target)
 
@@ -245,24 +247,32 @@ class Tree:
         if on:
             self.waiting.pop(on, None)
             self.reflected += 1
+            if self.reflected == self.goals.reflections:
+                for target, _, _ in list(self.waiting.values()):
+                    self._close(target)
         elif kind in parent.slots:
             parent.slots.remove(kind)
         return node
 
-    def _allowed(self, node: Node) -> set[str]:
+    def allowed(self, node: Node) -> set[str]:
         """The kinds that may follow a node here: by the table, its caps, the context, and the depth left to answer."""
-        path, kinds = node.path, self.grammar.kinds
+        path = node.path
         out = set()
         for kind in children(self.grammar.following(node.kind)):
-            cap = kinds[kind].per_chain
-            fits = not self.grammar.max_context or node.context + kinds[kind].max_tokens <= self.grammar.max_context
-            ends = len(path) + 1 + self.grammar.steps[kind] <= self.grammar.depth
-            if fits and ends and (not cap or sum(step.kind == kind for step in path) < cap):
+            if self._fits(node, path, kind):
                 out.add(kind)
         return out
 
+    def _fits(self, node: Node, path: list[Node], kind: str) -> bool:
+        """Whether a node of ``kind`` may follow by the caps on number and context, and still come to an answer."""
+        rule, most = self.grammar.kinds[kind], self.grammar.max_context
+        tokens = rule.max_tokens + TAG_TOKENS + max(map(len, rule.prefills), default=0) // 2
+        few = not rule.per_chain or sum(step.kind == kind for step in path) < rule.per_chain
+        ends = len(path) + 1 + self.grammar.steps[kind] <= self.grammar.depth
+        return few and ends and (not most or node.context + tokens <= most)
+
     def _open(self, node: Node) -> None:
-        allowed = self._allowed(node)
+        allowed = self.allowed(node)
         node.slots = [k for k in self.grammar.slots(node.kind, seed_of(self.seed, "slots", node.id)) if k in allowed]
 
     def _update(self, node: Node) -> None:
@@ -308,7 +318,9 @@ class Tree:
             told = node.result is not None or node.kind is None
             dead = bool(node.discarded) or node.kind == "answer"
             idle = not node.slots and all(child.closed for child in node.children)
-            closed = told and (dead or (idle and not any(target is node for target, _, _ in self.waiting.values())))
+            # A reflection that waits keeps its place open, as long as its budget lets it be written.
+            due = self.reflected < self.goals.reflections and any(t is node for t, _, _ in self.waiting.values())
+            closed = told and (dead or (idle and not due))
             if closed == node.closed:
                 return
             node.closed = closed

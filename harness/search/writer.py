@@ -18,7 +18,7 @@ from harness.search.grammar import Grammar
 from harness.search.nodes import Expansion, Node
 from harness.search.roles import Role
 from harness.search.tree import Tree
-from harness.thoughts import THINK_OPEN
+from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN
 
 
 class Writer:
@@ -28,6 +28,7 @@ class Writer:
         self.roles = roles
         self._vocabularies = {role: _vocabulary(of.tokenizer) for role, of in roles.items()}
         self._decoders = {role: _decoder(of.tokenizer) for role, of in roles.items()}
+        self._special = special_tokens([of.tokenizer for of in roles.values()])
         self._encoded: dict[tuple[str, str], list[int]] = {}
 
     def prompt(self, grammar: Grammar, problem: Problem, role: str) -> list[int]:
@@ -58,7 +59,7 @@ class Writer:
         assert node.kind is not None
         grammar, theirs = tree.grammar, self._writer(tree, node)
         content: Sequence[int] = node.result.token_ids
-        if self._vocabularies.get(theirs) != self._vocabularies[role]:
+        if not content or self._vocabularies.get(theirs) != self._vocabularies[role]:
             content = self._plain(role, node.result.text)
         end = grammar.closing(node.kind) or self.roles[role].tokenizer.eos_token
         return [*self._ids(role, grammar.opening(node.kind)), *content, *self._ids(role, end)]
@@ -82,6 +83,8 @@ class Writer:
         if self._decoders[role](ids) != completion.text:
             ids = self._plain(role, completion.text)
         text = expansion.prefill + completion.text
+        if self._special and self._special.search(completion.text):
+            ended = True  # another turn, spelt out
         ids = [*self._ids(role, expansion.prefill), *ids] if expansion.prefill else ids
         return base | {"text": text, "ids": ids, "finish": "end of turn" if ended else completion.finish}
 
@@ -95,7 +98,8 @@ class Writer:
             closing = grammar.closing(kind)
             text, closed, rest = rest.partition(closing) if closing else (rest, "", "")
             finish: str = "stop" if closed or (not closing and completion.finish == "stop") else completion.finish
-            if closing and not closed and finish == "stop":
+            special = self._special and self._special.search(text)
+            if special or (closing and not closed and finish == "stop"):
                 finish = "end of turn"
             parts.append({"kind": kind, "text": text, "ids": self._plain(role, text), "finish": finish})
             opening = re.match(r"\s*(" + "|".join(map(re.escape, kinds)) + ")", rest)
@@ -144,6 +148,13 @@ def _decoder(tokenizer: Any) -> Callable[[list[int]], str]:
     """Ids to text, special tokens and all; past transformers' checks of every id where the tokenizer is a fast one."""
     fast = getattr(tokenizer, "backend_tokenizer", None)
     return tokenizer.decode if fast is None else lambda ids: str(fast.decode(ids, skip_special_tokens=False))
+
+
+def special_tokens(tokenizers: Sequence[Any]) -> re.Pattern[str] | None:
+    """A pattern for the control tokens of these vocabularies (not the tags of thoughts): no text may hold one."""
+    found = {str(token) for of in tokenizers for token in of.all_special_tokens}
+    known = found - {THINK_OPEN, THINK_CLOSE, *TAGS}
+    return re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True)))) if known else None
 
 
 def _vocabulary(tokenizer: Any) -> int:

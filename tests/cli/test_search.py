@@ -94,7 +94,7 @@ def test_mistakes_are_one_clear_line(tmp_path, args, message):
 @pytest.mark.parametrize(
     ("line", "message"),
     [
-        ("{", "p.jsonl:2: not JSON"),
+        ("{", "p.jsonl:2: not JSON in UTF-8"),
         ("[1]", "not an object"),
         ('{"gold": 1}', "no text under prompt"),
         ('{"prompt": "x"}', "nothing under gold"),
@@ -108,6 +108,27 @@ def test_bad_problems_are_named_by_line(tmp_path, line, message):
     done = harness(*RUN, "--problems", "p.jsonl", "--out", "x", cwd=tmp_path, code=2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+
+
+def test_files_that_are_no_text_are_named(tmp_path):
+    (tmp_path / "p.jsonl").write_bytes(b'{"prompt": "\xff", "gold": 1}\n')
+    (tmp_path / "g.yaml").write_bytes(b"name: \xff")
+    (tmp_path / "d.yaml").write_text("name: 2020-13-45")
+    for args, message in (
+        ([*RUN, "--problems", "p.jsonl", "--family", "number", "--out", "x"], "p.jsonl:1: not JSON in UTF-8"),
+        (["search", "validate", "g.yaml"], "not UTF-8"),
+        (["search", "validate", "d.yaml"], "d.yaml"),
+    ):
+        done = harness(*args, cwd=tmp_path, code=2)
+        assert message in done.stderr
+        assert "Traceback" not in done.stderr
+
+
+def test_markup_in_ids_and_folders_is_text(tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"id": "[/x]", "prompt": "How many?", "gold": 3}\n')
+    done = harness(*RUN, "--problems", "p.jsonl", "--family", "number", "--out", "q[/ids]", cwd=tmp_path)
+    assert "q[/ids]" in done.stdout
+    assert "[/x]" in harness("search", "show", "q[/ids]", cwd=tmp_path).stdout
 
 
 def test_another_search_in_the_same_folder_is_refused(searched, problems):

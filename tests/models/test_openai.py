@@ -86,12 +86,37 @@ def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer
 
 @pytest.mark.parametrize(
     ("reply", "message"),
-    [((200, "<html>"), "not JSON"), ((200, {"error": "?"}), "no choices"), ((404, "nope"), "HTTP 404")],
+    [
+        ((200, "<html>"), "not JSON"),
+        ((200, "[" * 100_000), "not JSON"),
+        ((200, {"error": "?"}), "no choices"),
+        ((200, {"choices": []}), "no choices"),
+        ((200, {"choices": [{"text": {}, "finish_reason": "stop"}]}), "no text"),
+        ((200, {"choices": [{"text": "a", "finish_reason": "abort"}]}), "neither stop nor length"),
+        ((200, {"choices": [{"text": "a", "finish_reason": None}]}), "neither stop nor length"),
+        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": [-1]}]}), "no ids of tokens"),
+        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": [1 << 40]}]}), "no ids of tokens"),
+        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": ["x"]}]}), "no list of numbers"),
+        ((404, "nope"), "HTTP 404"),
+    ],
 )
 def test_what_is_no_completions_server_is_named(server, tokenizer, monkeypatch, reply, message):
     server.script = [reply] * 3
     with pytest.raises(ModelError, match=message):
         complete(server, tokenizer, monkeypatch)
+
+
+def test_the_end_of_a_turn_is_told_from_a_stop_string(server, tokenizer, monkeypatch):
+    for ended in (choice("Add", "eos_token"), choice("Add", stop_reason=None)):
+        server.script = [ended]
+        assert complete(server, tokenizer, monkeypatch).token_ids[-1] == tokenizer.eos_token_id
+    server.script = [choice("Add", stop_reason="</x>")]
+    assert complete(server, tokenizer, monkeypatch).token_ids[-1] != tokenizer.eos_token_id
+
+
+def test_half_of_a_surrogate_pair_is_no_text(server, tokenizer, monkeypatch):
+    server.script = [choice("a \ud800 b")]
+    assert complete(server, tokenizer, monkeypatch).text == "a ? b"
 
 
 def test_nobody_there(tokenizer, monkeypatch):

@@ -123,3 +123,12 @@ def test_missing_and_unknown_grammars(tmp_path):
     (tmp_path / "g.yaml").write_text("a: [1")
     with pytest.raises(GrammarError, match="not YAML"):
         load(str(tmp_path / "g.yaml"))
+
+
+def test_a_changed_copy_derives_everything_anew():
+    grammar = load("paper")
+    assert grammar.resolved["a"].temperature == grammar.temperature
+    changed = grammar.model_copy(update={"temperature": 0.1})
+    assert changed.draw(3).temperature == 0.1
+    assert grammar.resolved["c"].steps["double-check"] == 1
+    assert "double-check" not in grammar.resolved["a"].steps

@@ -1,4 +1,4 @@
-"""Our copy of the released policy against figures of the released engine itself (fake model, demo table, 200-300 seeds).
+"""Our copy of the released policy against figures of the released engine (fake model, demo table, 200-300 seeds).
 
 With a chance p of a right answer that does not depend on the path, the unmodified engine takes these means.
 """
@@ -10,7 +10,7 @@ import statistics
 
 import pytest
 
-from harness.search.grammar import load
+from harness.search.grammar import Weighted, load
 from harness.search.nodes import Goals, Result
 from harness.search.original import OriginalTree
 
@@ -24,7 +24,7 @@ RELEASED = {
 
 
 def search(seed: int, p: float) -> OriginalTree:
-    tree = OriginalTree(load("marco_o1_demo"), Goals(), seed)
+    tree = OriginalTree(load("marco_o1_demo"), Goals(requests=0), seed)
     rng = random.Random(seed)
     asked = 0
     while expansion := tree.ask():
@@ -57,6 +57,20 @@ def test_reflections_are_ready_made_and_mostly_unfollowed():
         a, b = search(seed, 0.2).reflections()
         written, followed = written + a, followed + b
     assert 0.05 < followed / written < 0.25  # the released engine leaves 86% of them
+
+
+def test_budgets_hold_and_weighted_tables_work():
+    tree = OriginalTree(load("marco_o1_demo"), Goals(requests=9), 1)
+    while asked := tree.ask():
+        tree.tell(asked.node, Result(f"text {asked.node}", (1,), "stop", "wrong"))
+    assert tree.requests == 9
+    grammar = load("marco_o1_demo")
+    weighted = Weighted(width=2, weights={"double-check": 0.7, "thinking": 0.3})
+    kinds = grammar.kinds | {"thinking": grammar.kinds["thinking"].model_copy(update={"next": weighted})}
+    tree = OriginalTree(grammar.model_copy(update={"kinds": kinds}), Goals(requests=60), 1)
+    while asked := tree.ask():
+        tree.tell(asked.node, Result(f"text {asked.node}", (1,), "stop", "wrong", answer="12"))
+    assert tree.rollout > 3
 
 
 def test_siblings_share_a_prefill_and_nothing_else_is_in_flight():

@@ -182,6 +182,32 @@ def test_spoilt_nodes_are_no_part_of_a_chain(result, why):
     assert tree.nodes[first.node].closed
 
 
+@pytest.mark.parametrize("name", ["embedded", "marco_o1_demo", "instructions"])
+@pytest.mark.parametrize("reflections", [0, 4])
+def test_a_spent_reflection_budget_does_not_end_the_search(name, reflections):
+    """A grammar with room for forty rollouts uses them, although wrong answers go on asking for reflections."""
+    for seed in range(8):
+        tree = tree_of(GRAMMARS[name], Goals(rollouts=40, reflections=reflections), seed)
+        count = 0
+        while asked := tree.ask():
+            count += 1
+            tree.tell(asked.node, Result(f"text {count}", (1,), "stop", "wrong" if asked.kind == "answer" else ""))
+        assert tree.rollouts == 40 or tree.root.closed
+
+
+def test_fresh_chains_and_reflections_keep_to_the_context():
+    grammar = GRAMMARS["embedded"].model_copy(update={"max_context": 200})
+    for policy in ("rejection", "chain_first"):
+        assert tree_of(grammar, Goals(), 1, policy, prompt_tokens=300).ask() is None
+    for policy in sorted(POLICIES):
+        tree = tree_of(grammar, Goals(), 1, policy, prompt_tokens=20)
+        while asked := tree.ask():
+            assert asked.budget > 0
+            assert tree.nodes[asked.node].parent.context + asked.budget <= 200
+            verdict = "wrong" if asked.kind == "answer" else ""
+            tree.tell(asked.node, Result(f"text {asked.node}", tuple(range(25)), "stop", verdict))
+
+
 def test_hopeless_problems_are_given_up():
     tree = tree_of(GRAMMAR, Goals(give_up=4, rollouts=40), 0)
     search(tree, 0, 0.0, in_flight=1)
