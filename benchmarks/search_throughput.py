@@ -68,7 +68,7 @@ def one_seed(preset: str, seed: int, told: argparse.Namespace) -> dict[str, dict
         arms["original as released"] = run_released(told.original, world, few)
     arms["ours"] = ours(told.problems, WINDOW)
     arms["rejection, equal tokens"] = rejection(world, settings(seed=seed), arms["ours"].tokens_by_problem or {})
-    if not told.quick and preset == "reflection":  # what each part of ours brings, in one world
+    if not (told.quick or told.main_arms) and preset == "reflection":  # what each part of ours brings, in one world
         arms["original, k processes"] = ours(min(told.slots, 32), told.slots, 2, "original")
         arms["ours, 1 in flight"] = ours(few, 1, 1)
         arms["ours, 1 tree"] = ours(few, 1, 16)
@@ -150,6 +150,7 @@ def main() -> None:
     parser.add_argument("--slots", type=int, default=128, help="of both servers together, shared 70 to 30")
     parser.add_argument("--presets", default=",".join(PRESETS))
     parser.add_argument("--no-cache", dest="cache", action="store_false", help="servers without a prefix cache")
+    parser.add_argument("--main-arms", action="store_true", help="leave out the arms that take ours apart")
     parser.add_argument("--workers", type=int, default=2)
     parser.add_argument("--quick", action="store_true", help="3 seeds, fewer problems and arms, one preset")
     parser.add_argument("--json", action="store_true")
@@ -162,6 +163,7 @@ def main() -> None:
         for preset in told.presets.split(","):
             found = list(pool.map(one_seed, [preset] * told.seeds, range(told.seeds), [told] * told.seeds))
             results[preset] = summary(found, original)
+            print(f"{preset}: {told.seeds} seeds done", file=sys.stderr)
             if not told.json:
                 show(preset, results[preset])
     http = over_http.measure(
