@@ -101,7 +101,7 @@ class Journal:
 
 
 def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False, separators=(",", ":")) + "\n"
+    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def write_whole(path: Path, text: str) -> None:
