@@ -20,7 +20,7 @@ from harness.journal import write_rows, write_whole
 from harness.models.prompts import prompt_ids
 from harness.records import Chain, Pair
 from harness.search.stats import Stats
-from harness.search.store import Settings, folders, settings_of, trees
+from harness.search.store import Settings, folded, folders, settings_of
 
 
 class NothingToExport(ValueError):
@@ -81,16 +81,12 @@ def _gather(search: Path, tokenizer: Any) -> tuple[list[Chain], dict[str, str], 
     chains: list[Chain] = []
     prompts: dict[str, str] = {}
     stats = Stats()
-    for part in folders(search):
-        settings = settings_of(part)
-        for stored in trees(part):
-            problem, tree = stored.problem, stored.fold(settings)
-            if problem.id in prompts:
-                continue
-            prompts[problem.id] = problem.prompt
-            chains += chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
-            stats.add(problem, tree, stored.rows, stored.why)
-    return chains, prompts, stats, settings
+    for stored, tree, _ in folded(search):
+        problem = stored.problem
+        prompts[problem.id] = problem.prompt
+        chains += chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
+        stats.add(problem, tree, stored.rows, stored.why)
+    return chains, prompts, stats, settings_of(folders(search)[0])
 
 
 def _sft_row(chain: Chain, prompt: str) -> dict[str, Any]:

@@ -7,6 +7,7 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.records import Chain, Problem
+from harness.search.grammar import Grammar
 from harness.search.nodes import Node
 from harness.search.tree import Tree
 from harness.search.writer import render, special_tokens
@@ -37,18 +38,8 @@ def _holds(leaf: Node, special: re.Pattern[str] | None) -> bool:
 
 def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool) -> Chain:
     grammar = tree.grammar
-
-    def ids_of(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False))
-
-    ids, spans = ids_of(THINK_OPEN), []
-    for step in leaf.path:
-        assert step.kind is not None
-        assert step.result is not None
-        ids += [*ids_of(grammar.opening(step.kind)), *content_ids(step, tokenizer)]
-        ids += ids_of(grammar.closing(step.kind) or tokenizer.eos_token)
-        spans.append((step.kind, step.result.text))
     assert leaf.result is not None
+    spans = spans_of(leaf)
     return Chain(
         problem_id=problem.id,
         family=problem.family,
@@ -56,11 +47,30 @@ def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], 
         kinds=[kind for kind, _ in spans],
         writers=["generator" if tree.whole and not n.on else grammar.kinds[n.kind or ""].role for n in leaf.path],
         text=render(grammar, spans),
-        token_ids=ids,
+        token_ids=chain_ids(leaf, grammar, tokenizer),
         prompt_ids=list(prompt_ids),
         correct=correct,
         reason=leaf.result.reason,
     )
+
+
+def spans_of(leaf: Node) -> list[tuple[str, str]]:
+    """(kind, text) of every node on the way to ``leaf``."""
+    return [(node.kind or "", node.result.text) for node in leaf.path if node.result]
+
+
+def chain_ids(leaf: Node, grammar: Grammar, tokenizer: Any) -> list[int]:
+    """Token ids of the chain to ``leaf``: the opening of the thinking, every node in its tags, the end of the turn."""
+
+    def ids_of(text: str) -> list[int]:
+        return list(tokenizer.encode(text, add_special_tokens=False))
+
+    ids = ids_of(THINK_OPEN)
+    for step in leaf.path:
+        kind = step.kind or ""
+        ids += [*ids_of(grammar.opening(kind)), *content_ids(step, tokenizer)]
+        ids += ids_of(grammar.closing(kind) or tokenizer.eos_token)
+    return ids
 
 
 def content_ids(node: Node, tokenizer: Any) -> list[int]:

@@ -212,38 +212,25 @@ def show(
     from harness.cli import options, search_tables, trees
     from harness.search import store
 
-    console, found = Console(highlight=False), list(_named(folder, problem or ""))
+    console = Console(highlight=False)
+    found = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
     if problem is None:
-        search_tables.listing(console, found, {id(s): s.fold(store.settings_of(f)) for f, s in found})
+        search_tables.listing(console, found)
         return
     if not found:
         raise options.Usage(f"{folder}: has no problem {problem!r}; 'harness search show {folder}' lists them")
-    exact = [entry for entry in found if entry[1].problem.id == problem] or found
+    exact = [entry for entry in found if entry[0].problem.id == problem] or found
     if len(exact) > 1:
-        raise options.Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][1].problem.id}")
-    trees.draw_tree(console, exact[0][1], store.settings_of(exact[0][0]), text)
-
-
-def _named(folder: Path, start: str) -> Iterator[tuple[Path, Any]]:
-    from harness.search import store
-
-    for part in store.folders(folder):
-        for stored in store.trees(part):
-            if stored.problem.id.startswith(start):
-                yield part, stored
+        raise options.Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
+    trees.draw_tree(console, *exact[0], text)
 
 
 def stats(folder: Folder, as_json: Json = False) -> None:
     """What a search found and what it cost: chains, reflections, tokens, endings."""
     from harness.cli import options, search_tables
-    from harness.search import store
     from harness.search.stats import Stats
 
-    total = Stats()
-    for part in store.folders(folder):
-        settings = store.settings_of(part)
-        for stored in store.trees(part):
-            total.add(stored.problem, stored.fold(settings), stored.rows, stored.why)
+    total = Stats.of(folder)
     if as_json:
         options.print_json(total.figures())
     else:

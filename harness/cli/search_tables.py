@@ -2,29 +2,21 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Any
 
-from rich import box
 from rich.console import Console
 from rich.markup import escape
-from rich.table import Table
 
 from harness.cli.options import safe
+from harness.cli.tables import table_of
 
 
-def _table(*columns: str) -> Table:
-    table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
-    for number, name in enumerate(columns):
-        table.add_column(name, justify="right" if number else "left", overflow="fold")
-    return table
-
-
-def listing(console: Console, found: list[tuple[Path, Any]], trees: dict[int, Any]) -> None:
+def listing(console: Console, found: Iterable[tuple[Any, Any, Any]]) -> None:
     """One line per problem of a search."""
-    table = _table("problem", "ended by", "correct", "wrong", "rollouts", "tokens")
-    for _, stored in found:
-        tree = trees[id(stored)]
+    table = table_of("problem", "ended by", "correct", "wrong", "rollouts", "tokens")
+    for stored, tree, _ in found:
         counts = [len(tree.correct), len(tree.wrong), tree.rollouts]
         row = [
             escape(safe(stored.problem.id, 40)),
@@ -41,7 +33,7 @@ def summary(f: dict[str, Any], folder: Path) -> None:
     console = Console(highlight=False)
     tokens, nodes = sum(f["tokens"].values()), sum(f["nodes"].values())
     console.print(f"[bold]{escape(str(folder))}[/bold]  {f['problems']:,} problems, {nodes:,} nodes, {tokens:,} tokens")
-    table = _table("family", "problems", "a correct chain", "both", "correct chains", "wrong chains")
+    table = table_of("family", "problems", "a correct chain", "both", "correct chains", "wrong chains")
     for name, each in f["by_family"].items():
         n = max(1, each["problems"])
         shares = [f"{100 * each[key] / n:.1f} %" for key in ("with_correct", "with_both")]
@@ -68,7 +60,7 @@ def _counts(counts: dict[str, int]) -> str:
 def exported(figures: dict[str, Any], out: Path) -> None:
     """What an export wrote."""
     console = Console(highlight=False)
-    table = _table("file", "rows", "shortest", "median", "longest")
+    table = table_of("file", "rows", "shortest", "median", "longest")
     for name in ("sft", "pairs"):
         each = figures[name]
         row = [f"{name}.jsonl, .parquet", f"{each['rows']:,}"]
@@ -84,7 +76,7 @@ def decodings(found: dict[str, Any], folder: Path) -> None:
     console = Console(highlight=False)
     for task, (rows, gap) in found.items():
         ks = sorted({k for row in rows for k in row.at})
-        table = _table(task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]")
+        table = table_of(task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]")
         for row in rows:
             at = [f"{100 * row.at[k]:.1f}" if k in row.at else "" for k in ks]
             last = f"{100 * row.test:.1f} [{100 * row.low:.0f}…{100 * row.high:.0f}]"
@@ -95,5 +87,5 @@ def decodings(found: dict[str, Any], folder: Path) -> None:
         console.print()
     console.print("@k: % of problems that one of the first k answers solves; tokens: generated, a problem")
     console.print("plain: independent samples, as many answers as the tree's, or for as many tokens")
-    console.print("a tree's first answers come from a half-grown tree: compare the last N")
+    console.print("a tree's answers stand in a drawn order")
     console.print(f"samples, trees and manifests in {folder}", markup=False, soft_wrap=True)

@@ -16,7 +16,8 @@ from harness.cli.options import print_json, safe
 from harness.ledger.board import interval, percent
 
 
-def _table(*columns: str) -> Table:
+def table_of(*columns: str) -> Table:
+    """An empty table in our style: the first column to the left, the others to the right."""
     table = Table(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, padding=(0, 1, 0, 0))
     for number, name in enumerate(columns):
         table.add_column(name, justify="right" if number else "left", overflow="fold")
@@ -128,7 +129,7 @@ def comparison(
     console.print(f"B {theirs.name}: {theirs.manifest.get('model')}", markup=False)
     for note in notes:
         console.print(f"  differs in {safe(note, 160)}", markup=False)
-    table = _table("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs")
+    table = table_of("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs")
     for one in found:
         gap, missing = one.accuracy, one.no_answer
         ratio = "–" if one.token_ratio is None else f"x{one.token_ratio[0]:.2f}"

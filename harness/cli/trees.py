@@ -16,9 +16,8 @@ from harness.search.tree import Tree
 STYLES = {"correct": "green", "wrong": "red"}
 
 
-def draw_tree(console: Console, stored: Stored, settings: Settings, text: bool = True) -> None:
+def draw_tree(console: Console, stored: Stored, tree: Tree, settings: Settings, text: bool = True) -> None:
     """One problem's tree: kind, visits, mean value, verdict, tokens, model and first words of every node."""
-    tree = stored.fold(settings)
     answer = stored.problem.gold.get("answer")
     console.print(f"[bold]{escape(stored.problem.id)}[/bold]  {escape(safe(stored.problem.prompt, 300))}")
     named = escape(safe(settings.grammar.name, 60))

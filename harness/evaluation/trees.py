@@ -1,6 +1,6 @@
 """Tree search at test time (arXiv 2503.01461, Table 7): N answers a problem from one tree, no gold answer looked at.
 
-Samples of a problem are the tree's answers in the order of asking. Branches are worth the share of the tree's answers
+Samples of a problem are the tree's answers in a drawn order. Branches are worth the share of the tree's answers
 that agree with theirs. The baseline is plain sampling, at as many answers and at as many generated tokens.
 """
 
@@ -15,7 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.evaluation.plan import EvalPlan, Progress, TreeDecoding, load_samples
 from harness.evaluation.rows import scores_by_item
-from harness.evaluation.statistics import Gap, paired, wilson
+from harness.evaluation.statistics import Gap, paired, test_at_n, wilson
 from harness.grading.grade import FAMILIES, Grader
 from harness.grading.thinking import THINK_TAGS
 from harness.models.base import Completion, ModelError, Request, seed_of
@@ -41,7 +41,7 @@ def decode(
     """
     from harness.search.driver import Search
     from harness.search.roles import Role
-    from harness.search.store import Store
+    from harness.search.store import Store, folded
     from harness.search.verify import Blind, GraderVerifier
 
     if lm.tags != THINK_TAGS:
@@ -81,8 +81,9 @@ def decode(
             settings, {"generator": role, "critic": role}, Blind(GraderVerifier(grader)), window=256, prompt=prompt,
             each=finished,
         )  # fmt: skip
-        for problem in [p for p in problems if p.id in store.finished]:
-            finished(problem, _stored(lm.journal.parent / "trees", problem.id, settings))
+        for stored, tree, _ in folded(store.folder):
+            if stored.why and stored.problem.id in groups:
+                finished(stored.problem, tree)
         search.run(problems, store)
 
 
@@ -98,29 +99,19 @@ def _settings(how: TreeDecoding, lm: HarnessLM) -> Any:
     return Settings(grammar, goals, "decoding", lm.decoding.seed, how.in_flight, "votes", models)
 
 
-def _stored(folder: Path, problem: str, settings: Any) -> Tree:
-    from harness.search.store import trees
-
-    return next(stored.fold(settings) for stored in trees(folder) if stored.problem.id == problem)
-
-
 def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:
-    """The tree's answers as whole responses: whole ones first, then those that were cut."""
-    from harness.chains.extract import content_ids
+    """The tree's answers as whole responses in a drawn order, so that the first k are any k; those cut come last."""
+    from harness.chains.extract import chain_ids, spans_of
     from harness.search.writer import render
 
-    grammar, out = tree.grammar, []
-    leaves = [node for node in tree.nodes.values() if node.kind == "answer" and node.result is not None]
-    for leaf in sorted(leaves, key=lambda node: (bool(node.spoilt), node.id)):
-        ids = [] if opened else list(tokenizer.encode(THINK_OPEN, add_special_tokens=False))
-        for node in leaf.path:
-            ids += tokenizer.encode(grammar.opening(node.kind or ""), add_special_tokens=False)
-            ids += content_ids(node, tokenizer)
-            end = grammar.closing(node.kind or "")
-            ids += tokenizer.encode(end, add_special_tokens=False) if end else []
-        text = render(grammar, [(node.kind or "", node.result.text) for node in leaf.path if node.result])
+    out = []
+    head = list(tokenizer.encode(THINK_OPEN, add_special_tokens=False)) if opened else []
+    leaves = [node for node in tree.written() if node.kind == "answer"]
+    for leaf in sorted(leaves, key=lambda node: (bool(node.spoilt), seed_of(tree.seed, "guess", node.id))):
+        ids, text = chain_ids(leaf, tree.grammar, tokenizer), render(tree.grammar, spans_of(leaf))
         finish: Finish = "length" if leaf.spoilt else "stop"
-        out.append(Completion(text.removeprefix(THINK_OPEN) if opened else text, tuple(ids), finish))
+        ids = ids[:-1] if leaf.spoilt else ids  # what was cut did not end its turn
+        out.append(Completion(text.removeprefix(THINK_OPEN) if opened else text, tuple(ids[len(head) :]), finish))
     return out
 
 
@@ -182,9 +173,9 @@ def compare_decodings(
 
 
 def _at(name: str, samples: list[Sample], guesses: int, tokens: float | None = None) -> AtBudget:
-    scores = scores_by_item(samples)
-    ks = [k for k in (1, 2, 4, 8, 16, 32, 64, 128) if k < guesses]
-    at = {k: sum(any(item[:k]) for item in scores.values()) / len(scores) for k in [*ks, guesses]}
+    scores = [item[:guesses] for item in scores_by_item(samples).values()]
+    test = test_at_n(scores)["test"]
+    at = {k: test[k] for k in dict.fromkeys((*(2**i for i in range(10) if 2**i < guesses), guesses))}
     low, high = wilson(at[guesses] * len(scores), len(scores))
     if tokens is None:
         tokens = sum(len(s.token_ids) for s in samples if s.index < guesses) / len(scores)

@@ -44,6 +44,7 @@ def _search(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
     from harness.models.hf import HFCompleter
     from harness.search.driver import Search
     from harness.search.roles import Role
+    from harness.search.stats import Stats
     from harness.search.store import Store
     from harness.search.verify import GraderVerifier
 
@@ -57,17 +58,7 @@ def _search(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
     )  # fmt: skip
     with Store(folder / "tree", search.settings) as store:
         search.run(problems, store)
-    return _figures(folder / "tree")
-
-
-def _figures(folder: Path) -> dict[str, Any]:
-    from harness.search.stats import Stats
-    from harness.search.store import settings_of, trees
-
-    stats, settings = Stats(), settings_of(folder)
-    for stored in trees(folder):
-        stats.add(stored.problem, stored.fold(settings), stored.rows, stored.why)
-    return stats.figures()
+    return Stats.of(folder / "tree").figures()
 
 
 def _chains(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
@@ -76,16 +67,14 @@ def _chains(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
     from harness.models.hf import load_tokenizer
     from harness.models.prompts import prompt_ids
     from harness.search.stats import Stats
-    from harness.search.store import settings_of, trees
+    from harness.search.store import folded
 
     tokenizer = load_tokenizer(job.models["generator"])
     chains: dict[str, list[Chain]] = {}
     stats = Stats()
     for shard in range(job.params["shards"]):
-        searched = inputs[f"shard{shard}"] / "tree"
-        settings = settings_of(searched)
-        for stored in trees(searched):
-            problem, tree = stored.problem, stored.fold(settings)
+        for stored, tree, _ in folded(inputs[f"shard{shard}"] / "tree"):
+            problem = stored.problem
             chains[problem.id] = chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
             stats.add(problem, tree, stored.rows, stored.why)
     problems = _problems(job.params, None)

@@ -104,7 +104,7 @@ class Search:
 
     @property
     def tokens(self) -> int:
-        return sum(role.tokens for role in {id(role): role for role in self.roles.values()}.values())
+        return sum(role.tokens for role in set(self.roles.values()))
 
     def run(self, problems: Iterable[Problem], store: Store) -> None:
         """Search every problem that the store has not finished. Raises SearchIncomplete when some stay unfinished."""

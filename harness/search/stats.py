@@ -4,9 +4,11 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from dataclasses import dataclass, field
+from pathlib import Path
 from typing import Any
 
 from harness.records import Problem
+from harness.search.store import folded
 from harness.search.tree import Tree
 
 
@@ -58,6 +60,14 @@ class Stats:
         written, followed = tree.reflections()
         self.reflections += written
         self.followed += followed
+
+    @classmethod
+    def of(cls, root: Path) -> Stats:
+        """The sums over a search's folder."""
+        stats = cls()
+        for stored, tree, _ in folded(root):
+            stats.add(stored.problem, tree, stored.rows, stored.why)
+        return stats
 
     def figures(self) -> dict[str, Any]:
         """All sums, shares from 0 to 1, and what a chain and a pair cost in generated tokens (None without any)."""

@@ -199,13 +199,24 @@ def folders(root: Path) -> list[Path]:
 
 def trees(root: Path) -> Iterator[Stored]:
     """Every problem of a search and its shards, each once: finished ones first. Shards merge by this alone."""
+    return (stored for _, stored in _merged(root))
+
+
+def _merged(root: Path) -> Iterator[tuple[Path, Stored]]:
     seen: set[str] = set()
     for finished in (True, False):
         for folder in folders(root):
             for stored in own(folder):
                 if bool(stored.why) == finished and stored.problem.id not in seen:
                     seen.add(stored.problem.id)
-                    yield stored
+                    yield folder, stored
+
+
+def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
+    """Every problem of a search and its shards with its tree."""
+    settings = {folder: settings_of(folder) for folder in folders(root)}
+    for folder, stored in _merged(root):
+        yield stored, stored.fold(settings[folder]), settings[folder]
 
 
 def own(folder: Path) -> Iterator[Stored]:

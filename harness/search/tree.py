@@ -12,7 +12,7 @@ from __future__ import annotations
 
 import hashlib
 import random
-from collections.abc import Callable, Iterator
+from collections.abc import Callable
 from typing import Literal
 
 from harness.models.base import seed_of
@@ -344,11 +344,6 @@ class Tree:
     @property
     def wrong(self) -> list[Node]:
         return [self.nodes[name] for name in sorted(self._wrong.values())]
-
-    def leaves(self) -> Iterator[Node]:
-        """Answers with a verdict, one per distinct chain, correct ones first."""
-        yield from self.correct
-        yield from self.wrong
 
     def reflections(self) -> tuple[int, int]:
         """(reflections written, reflections followed by a further thought)."""

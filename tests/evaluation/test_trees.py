@@ -52,7 +52,7 @@ def test_every_problem_gets_its_answers_from_one_tree(compared, completer):
     for sample in samples:
         if sample.finish == "stop":
             assert any(sample.text.endswith(text) for answers in by_prompt.values() for text in answers)
-            assert completer.tokenizer.decode(sample.token_ids) == sample.text
+            assert completer.tokenizer.decode(sample.token_ids) == sample.text + completer.tokenizer.eos_token
 
 
 def test_rows_are_test_at_n_of_the_samples(compared):
