@@ -80,6 +80,7 @@ class Grammar(_Strict):
 
     ``max_depth`` counts thoughts with the answer, ``max_context`` tokens of prompt and chain (0: no cap). Siblings
     whose edit ratio reaches ``same`` and whose numbers are equal count as duplicates (1: only equal texts do).
+    ``exploration``: the constant of UCT, for rewards of 0 and 1.
     """
 
     name: str
@@ -93,6 +94,7 @@ class Grammar(_Strict):
     max_context: int = Field(default=0, ge=0)
     temperature: float = Field(default=0.8, ge=0)
     top_p: float = Field(default=1.0, gt=0, le=1)
+    exploration: float = Field(default=0.25, ge=0)
     same: float = Field(default=0.95, gt=0, le=1)
 
     @cached_property

@@ -21,8 +21,6 @@ if TYPE_CHECKING:
     from harness.search.nodes import Node
     from harness.search.tree import Choice, Tree
 
-EXPLORATION = 1.0
-
 
 def mcts(tree: Tree) -> Choice | None:
     """A reflection that waits, else a rollout begun before, else a new rollout where UCT leads."""
@@ -98,7 +96,7 @@ def _uct(tree: Tree) -> tuple[Node, str] | None:
     Exploration counts rollouts begun, the mean those finished (WU-UCT, arXiv 1810.11755). A node has at most
     1 + sqrt(rollouts begun) children (progressive widening).
     """
-    node = tree.root
+    node, constant = tree.root, tree.grammar.exploration
     while True:
         ready = [c for c in node.children if not c.closed and c.result is not None]
         if node.slots and (not ready or len(node.children) < 1 + math.isqrt(node.started)):
@@ -107,7 +105,7 @@ def _uct(tree: Tree) -> tuple[Node, str] | None:
             return None
         log = math.log(node.started + 1)
         # Ties go by id, never by the order in which children were told.
-        node = max(ready, key=lambda c: (tree.mean(c) + EXPLORATION * math.sqrt(log / (c.started + 1)), c.id))
+        node = max(ready, key=lambda c: (tree.mean(c) + constant * math.sqrt(log / (c.started + 1)), c.id))
 
 
 def _fresh(tree: Tree) -> tuple[Node, str] | None:
