@@ -97,12 +97,18 @@ def test_visits_and_values_conserve_and_budgets_hold(seed, p, flying, policy, na
             assert not rule.per_chain or node.spoilt or sum(n.kind == kind for n in node.path) <= rule.per_chain
 
 
+@settings(max_examples=300)
 @given(SEEDS)
 def test_every_wrong_answer_gets_at_most_one_reflection_and_it_is_followed(seed):
     tree = tree_of(GRAMMAR, Goals(wrong=99, rollouts=10, reflections=10), seed)
     search(tree, seed, 0.0)
     answered = [node.on for node in tree.nodes.values() if node.on]
-    assert answered
+    for leaf in tree.wrong:
+        before = leaf.parent.path
+        room = len(before) + 1 + GRAMMAR.steps["reflection"] <= GRAMMAR.depth
+        may = sum(step.kind == "reflection" for step in before) < GRAMMAR.backtrack.per_chain
+        if room and may and before and not any(step.discarded for step in before) and tree.reflected < 10:
+            assert leaf.id in answered
     assert len(answered) == len(set(answered))
     for node in tree.nodes.values():
         if node.on:
