@@ -10,6 +10,8 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable
 from typing import Any
 
+import orjson
+
 from harness.models.base import Completion, ModelError, Request
 from harness.records import Finish
 
@@ -71,7 +73,7 @@ class OpenAICompleter:
         }
         post, slots = await self._here()
         async with slots:
-            choice = await self._choice(post, json.dumps(body, separators=(",", ":")).encode())
+            choice = await self._choice(post, orjson.dumps(body))
         if choice is None:
             return Completion("", (), "context", len(request.prompt_ids))
         text = choice["text"] or ""
@@ -111,6 +113,13 @@ class OpenAICompleter:
         raise ModelError(f"{self._url}: {problem}; check that the server is up and serves {self.model!r}")
 
 
+def _parsed(reply: str) -> Any:
+    try:
+        return orjson.loads(reply)
+    except ValueError:  # it refuses half of a surrogate pair, which is no reason to ask again
+        return json.loads(reply)
+
+
 def _ended_turn(choice: dict[str, Any]) -> bool:
     """Whether the model ended its turn, where the server says so; vLLM names the stop string that it met, or none."""
     reason = choice.get("finish_reason")
@@ -120,7 +129,7 @@ def _ended_turn(choice: dict[str, Any]) -> bool:
 def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:
     """The first choice of a reply, or what is wrong with it."""
     try:
-        choice = dict(json.loads(reply)["choices"][0])
+        choice = dict(_parsed(reply)["choices"][0])
     except (ValueError, RecursionError):
         return None, "the reply is not JSON; is this a completions endpoint?"
     except (KeyError, IndexError, TypeError):
