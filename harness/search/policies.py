@@ -110,6 +110,6 @@ def _uct(tree: Tree) -> tuple[Node, str] | None:
 
 def _fresh(tree: Tree) -> tuple[Node, str] | None:
     """Another child of the root, beyond the counts of the table; its kind is drawn from the tree's seed."""
-    drawn, allowed = tree.grammar.slots(None, seed_of(tree.seed, "fresh", len(tree.root.children))), tree.root_kinds
-    kinds = [kind for kind in drawn if kind in allowed]
+    drawn, allowed = seed_of(tree.seed, "fresh", len(tree.root.children)), tree.allowed(tree.root)
+    kinds = [kind for kind in tree.grammar.slots(None, drawn) if kind in allowed]
     return (tree.root, kinds[0]) if kinds else None

@@ -84,8 +84,7 @@ async def _complete(
                 "the budget of this run is spent (it needs room for a whole batch); all results are kept, and the same "
                 "command goes on"
             )
-        for request in chunk:
-            spent.take(request.max_tokens)
+        spent.requests += len(chunk)
 
     async def finished(results: list[tuple[int, Completion]]) -> None:
         from harness.search.driver import judge, last_finish

@@ -60,7 +60,6 @@ class Tree:
         self._answers: list[Node] = []
         self._early: dict[str, list[tuple[str, Result]]] = {}
         self._open(self.root)
-        self.root_kinds = self.allowed(self.root)
 
     # --- ask -------------------------------------------------------------------------------------------------
 
