@@ -20,18 +20,15 @@ from harness.models.shipped import resolve
 from harness.pipeline.recipe import PreferenceStage, PretrainStage, Profile, Recipe, RecipeError, SearchStage, SftStage
 from harness.problems.registry import nearest, select, shipped_tasks
 
+_TRAINING = tuple(
+    f"training/{name}.py" for name in ("train", "trainer", "objective", "groups", "layout", "attention", "reference")
+)
 # The code and the packages that a kind of job depends on.
 _CODE = {
     "search": ("pipeline/stages.py", "search", "grading", "models", "problems/embedded", "thoughts.py"),
     "chains": ("pipeline/stages.py", "chains", "search", "models", "problems/embedded", "thoughts.py"),
-    "sft": ("pipeline/stages.py", "training/train.py", "chains/select.py", "problems/embedded", "thoughts.py"),
-    "preference": (
-        "pipeline/stages.py",
-        "training/train.py",
-        "training/trainer.py",
-        "training/objective.py",
-        "chains/select.py",
-    ),
+    "sft": ("pipeline/stages.py", *_TRAINING, "chains/select.py", "problems/embedded", "thoughts.py"),
+    "preference": ("pipeline/stages.py", *_TRAINING, "chains/select.py"),
     "eval": ("pipeline/stages.py", "evaluation", "grading", "models", "problems", "thoughts.py"),
     "pretrain": ("training/tiny", "problems/embedded", "thoughts.py"),
 }

@@ -45,11 +45,12 @@ class SftStage(_Strict):
 
 
 class ObjectiveSpec(_Strict):
-    """Switches of the preference objective; beta comes with the dose, the same for every arm."""
+    """Switches of the preference objective; beta comes with the dose, the same for every arm that names none."""
 
+    beta: float | None = Field(default=None, gt=0)
     label_smoothing: float = Field(default=0.0, ge=0, lt=0.5)
     sft_weight: float = Field(default=0.0, ge=0)
-    sft_mean: Literal["sequence", "token"] = "sequence"
+    sft_normalization: Literal["sequence_mean", "token_mean"] = "sequence_mean"
     mask_prefix_dpo: bool = False
     mask_prefix_sft: bool = False
     length_normalized: bool = False

@@ -96,7 +96,9 @@ def _sft(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dic
         problems = {p.id: p for p in map(Problem.model_validate, read(inputs["chains"] / "problems.jsonl"))}
         rows = _padded(chosen, problems, load_tokenizer(model), job)
     write_rows(folder / "rows.jsonl", ({"prompt_ids": p, "completion_ids": c} for p, c in rows))
-    figures = sft(model, rows, _dose(job), job.params["seed"], folder / "model", lambda i, n: report(i, n, 0))
+    figures = sft(
+        model, rows, _dose(job), job.params["seed"], folder / "model", lambda i, n: report(i, n, 0), about=_about(job)
+    )
     return figures | {"mean_tokens": round(sum(len(c) for _, c in rows) / len(rows), 1)}
 
 
@@ -121,17 +123,20 @@ def _padded(
 def _preference(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
     from harness.chains.select import pairs
     from harness.training.objective import Objective
-    from harness.training.train import preference
+    from harness.training.train import How, preference
 
     found = pairs(
         _load_chains(inputs), job.params["chosen"], job.params["prefix"], job.params["per_problem"], job.params["seed"]
     )
     write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in found))
-    objective = Objective(beta=job.params["dose"]["beta"], **job.params["objective"])
+    switches = dict(job.params["objective"])
+    objective = Objective(beta=switches.pop("beta") or job.params["dose"]["beta"], **switches)
     rows = [(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in found]
+    # Arms over the same pairs differ in the objective alone: the first one's reference serves the others.
+    how = How(reference=folder.parent.parent / "reference")
     figures = preference(
         _model_path(job, inputs), rows, objective, _dose(job), job.params["seed"], folder / "model",
-        lambda i, n: report(i, n, 0),
+        lambda i, n: report(i, n, 0), how, _about(job),
     )  # fmt: skip
     means = {
         "chosen_tokens": sum(len(p.chosen_ids) for p in found),
@@ -163,6 +168,11 @@ def _pretrain(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -
 
     spec = SPECS[job.params["spec"]]
     return pretrain(spec, load_tokenizer(str(assets() / "tokenizer")), folder / "model", report)
+
+
+def _about(job: Job) -> dict[str, Any]:
+    """What a model card says of where the model comes from."""
+    return {"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params}
 
 
 def _model_path(job: Job, inputs: dict[str, Path]) -> str:

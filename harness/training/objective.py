@@ -1,10 +1,13 @@
-"""The preference objective: DPO, conservative DPO, joint SFT term and prefix masks, each a switch.
+"""The training objectives as pure functions over per-token log-probs: SFT, and the paper's preference objective.
 
 L = L_cDPO + alpha * L_SFT (arXiv 2503.01461, section 4), with m = beta * (log-ratio of chosen - log-ratio of rejected)
 and L_cDPO = -(1 - e) * log sigma(m) - e * log sigma(-m). TRL's ``sigmoid`` loss ignores ``label_smoothing``.
 
 With summed log-probabilities the shared prefix cancels in m exactly, so masking it in the DPO term changes rounding
-only; it acts through the SFT term and through length normalisation (docs/doses.md shows the figures of a run).
+only; it acts through the SFT term and through length normalisation (docs/training.md has the figures).
+
+Every loss is a sum over the rows at hand divided by totals of the *global* batch, so that it is the same under any
+split into micro-batches and processes.
 """
 
 from __future__ import annotations
@@ -15,19 +18,23 @@ from typing import TYPE_CHECKING, Any, Literal
 if TYPE_CHECKING:
     from torch import Tensor
 
+# sequence_mean: the mean of the sequences' means, as in LLaMA-Factory and OpenRLHF; token_mean: over all tokens of the
+# global batch, as in TRL's SFT. Long chains weigh more under the second.
+Normalization = Literal["sequence_mean", "token_mean"]
+
 
 @dataclass(frozen=True)
 class Objective:
-    """Every field is a switch of an ablation.
+    """The preference objective; every field is a switch of an ablation.
 
-    ``label_smoothing`` is e of cDPO (0 = plain DPO), ``sft_weight`` is alpha. ``sft_mean``: mean of the sequences'
-    means, or over all tokens of the batch; alpha means something different under each.
+    ``label_smoothing`` is e of cDPO (0 = plain DPO), ``sft_weight`` is alpha, which means something different under
+    each ``sft_normalization``. ``length_normalized``: mean instead of summed log-ratios (beta then acts per token).
     """
 
     beta: float = 0.1
     label_smoothing: float = 0.0
     sft_weight: float = 0.0
-    sft_mean: Literal["sequence", "token"] = "sequence"
+    sft_normalization: Normalization = "sequence_mean"
     mask_prefix_dpo: bool = False
     mask_prefix_sft: bool = False
     length_normalized: bool = False
@@ -39,18 +46,33 @@ class Objective:
             raise ValueError("beta must be above 0 and sft_weight at least 0")
 
 
-def shared_prefix_mask(input_ids: Tensor, completion_mask: Tensor) -> Tensor:
-    """Which completion tokens lie in the prefix that chosen and rejected share.
+@dataclass(frozen=True)
+class Masks:
+    """Which targets of a batch of B pairs count where, each (2B, T) and boolean, the chosen rows first.
 
-    ``input_ids`` and ``completion_mask`` are (2B, T), the B chosen rows before the B rejected ones; the result is a
-    boolean tensor of the same shape. The prompt is not part of it.
+    ``completion``: tokens the model wrote, not prompt and not padding; ``shared``: those in the prefix that a chosen
+    and its rejected chain have in common, always within ``completion``.
     """
-    real = completion_mask.bool()
-    half = input_ids.shape[0] // 2
-    before = completion_mask.cumsum(1) == 0  # prompt positions are equal in both rows
-    same = (input_ids[:half] == input_ids[half:]) & ((real[:half] & real[half:]) | (before[:half] & before[half:]))
-    shared = same.cumprod(1).bool()
-    return shared.repeat(2, 1) & real
+
+    completion: Tensor
+    shared: Tensor
+
+    def preference(self, objective: Objective) -> Tensor:
+        """Targets of the preference term, (2B, T)."""
+        return self.completion & ~self.shared if objective.mask_prefix_dpo else self.completion
+
+    def sft(self, objective: Objective) -> Tensor:
+        """Targets of the SFT term, those of the chosen rows, (B, T)."""
+        kept = self.completion & ~self.shared if objective.mask_prefix_sft else self.completion
+        return kept[: len(kept) // 2]
+
+
+@dataclass(frozen=True)
+class Totals:
+    """What the global batch holds: pairs (or SFT sequences), and targets of its SFT term."""
+
+    sequences: Any
+    tokens: Any
 
 
 def sequence_scores(logps: Tensor, mask: Tensor, normalized: bool) -> Tensor:
@@ -59,44 +81,46 @@ def sequence_scores(logps: Tensor, mask: Tensor, normalized: bool) -> Tensor:
     return total / mask.sum(1).clamp(min=1) if normalized else total
 
 
-def dpo_mask(objective: Objective, completion: Tensor, shared: Tensor) -> Tensor:
-    """Tokens that count in the preference term, (2B, T)."""
-    return completion.bool() & ~shared if objective.mask_prefix_dpo else completion.bool()
+def sft_loss(logps: Tensor, mask: Tensor, normalization: Normalization, totals: Totals | None = None) -> Tensor:
+    """Negative log-likelihood of the (B, T) targets under ``mask``; without ``totals`` the rows are the whole batch."""
+    nll = -(logps * mask)
+    if normalization == "token_mean":
+        return nll.sum() / (totals.tokens if totals else mask.sum().clamp(min=1))
+    means = nll.sum(1) / mask.sum(1).clamp(min=1)
+    return means.sum() / (totals.sequences if totals else len(means))
 
 
-def loss(
-    logps: Tensor, reference_scores: Tensor, completion: Tensor, shared: Tensor, objective: Objective
-) -> tuple[Tensor, dict[str, Any]]:
-    """Loss of a batch and its terms, detached, for the log.
+def preference_loss(
+    logps: Tensor, reference: Tensor, masks: Masks, objective: Objective, totals: Totals | None = None
+) -> tuple[Tensor, dict[str, Tensor]]:
+    """Loss of B pairs and what it consists of.
 
-    ``logps`` (2B, T) are the policy's per-token log-probs, chosen rows first; ``reference_scores`` (2B,) are the
-    reference's ``sequence_scores`` under the same mask; ``completion`` and ``shared`` are (2B, T) masks aligned with
-    ``logps``.
+    ``logps`` and ``reference`` (2B, T): per-token log-probs of policy and reference, in nats, chosen rows first.
+    The second result holds ``preference`` and ``sft`` (with their graph, alpha not applied), and detached means over
+    the pairs: margin, log-ratios, log-probs, share of pairs ranked right. All are shares of the global batch's value.
     """
     import torch.nn.functional as F
 
-    scores = sequence_scores(logps, dpo_mask(objective, completion, shared), objective.length_normalized)
-    chosen, rejected = (scores - reference_scores).chunk(2)
+    kept = masks.preference(objective)
+    pairs = totals.sequences if totals else len(logps) // 2
+    ratios = sequence_scores(logps - reference, kept, objective.length_normalized)
+    chosen, rejected = ratios.chunk(2)
     margin = objective.beta * (chosen - rejected)
     e = objective.label_smoothing
-    preference = (-(1 - e) * F.logsigmoid(margin) - e * F.logsigmoid(-margin)).mean()
-    terms = {
-        "preference": preference.detach(),
-        "margin": margin.detach().mean(),
-        "chosen_change": chosen.detach().mean(),
-        "rejected_change": rejected.detach().mean(),
-        "preferred": (margin.detach() > 0).float().mean(),
+    preference = (-(1 - e) * F.logsigmoid(margin) - e * F.logsigmoid(-margin)).sum() / pairs
+    parts = {"preference": preference}
+    value = preference
+    if objective.sft_weight:
+        half = len(logps) // 2
+        parts["sft"] = sft_loss(logps[:half], masks.sft(objective), objective.sft_normalization, totals)
+        value = preference + objective.sft_weight * parts["sft"]
+    summed = sequence_scores(logps.detach(), masks.completion, False)
+    means = {
+        "margin": margin,
+        "preferred": margin > 0,
+        "chosen_change": chosen,
+        "rejected_change": rejected,
+        "logps/chosen": summed[: len(summed) // 2],
+        "logps/rejected": summed[len(summed) // 2 :],
     }
-    if objective.sft_weight == 0:
-        return preference, terms
-    half = logps.shape[0] // 2
-    mask = completion[:half].bool()
-    if objective.mask_prefix_sft:
-        mask = mask & ~shared[:half]
-    nll = -(logps[:half] * mask)
-    if objective.sft_mean == "token":
-        sft = nll.sum() / mask.sum().clamp(min=1)
-    else:
-        sft = (nll.sum(1) / mask.sum(1).clamp(min=1)).mean()
-    terms["sft"] = sft.detach()
-    return preference + objective.sft_weight * sft, terms
+    return value, parts | {name: each.detach().to(logps.dtype).sum() / pairs for name, each in means.items()}

@@ -9,26 +9,27 @@ from __future__ import annotations
 import contextlib
 import json
 import os
-import shutil
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass
+from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, Literal
 
 from harness.models.base import ModelError
 from harness.models.hf import load_tokenizer, quiet
-from harness.training.objective import Objective
+from harness.training.checkpoints import TrainingError, last_complete
+from harness.training.groups import Collator, LayoutChoice, PairRow, Row, pair_groups, sft_groups
+from harness.training.objective import Normalization, Objective
+from harness.training.save import write_model
 
 Progress = Callable[[int, int], None]
 
 
-class TrainingError(RuntimeError):
-    """Training cannot start or go on; the message says what, where and how to mend it."""
-
-
 @dataclass(frozen=True)
 class Dose:
-    """How much training: learning rate, passes over the rows, rows per step. ``warmup`` is a share of the steps."""
+    """How much training: learning rate, passes over the rows, rows per step. ``warmup`` is a share of the steps.
+
+    A row is a chain or a pair, or with ``How.trees`` a whole tree.
+    """
 
     learning_rate: float
     epochs: float = 1.0
@@ -37,100 +38,187 @@ class Dose:
     save_steps: int = 25
 
 
-def sft(
-    model: str, rows: Sequence[tuple[Sequence[int], Sequence[int]]], dose: Dose, seed: int, out: Path,
-    progress: Progress = lambda step, total: None,
-) -> dict[str, Any]:  # fmt: skip
-    """Train on (prompt ids, completion ids) rows, loss on completions only. Returns the training figures."""
-    import torch
-    from datasets import Dataset
-    from trl import SFTConfig, SFTTrainer
+@dataclass(frozen=True)
+class How:
+    """How the same dose is computed; beyond rounding nothing here changes the result, but ``trees`` and ``lora``.
 
+    ``trees``: all chains (and pairs) of one prompt stand in one batch. ``micro_batch``: rows per process and forward
+    (0: as many as there are). ``precision``: of the forward pass, weights stay float32. ``lora``: rank, 0 for all
+    weights. ``term_norms``: log each term's gradient norm every so many steps (of the last micro-batch).
+    """
+
+    layout: LayoutChoice = "auto"
+    trees: bool = False
+    micro_batch: int = 0
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    activation_checkpointing: bool = False
+    lora: int = 0
+    term_norms: int = 0
+    deepspeed: Path | None = None
+    reference: Path | None = None
+
+
+def sft(
+    model: str, rows: Sequence[Row], dose: Dose, seed: int, out: Path, progress: Progress = lambda step, total: None,
+    normalization: Normalization = "token_mean", how: How | None = None, about: dict[str, Any] | None = None,
+) -> dict[str, Any]:  # fmt: skip
+    """Train on (prompt ids, completion ids) rows, loss on completions only. Returns the training figures.
+
+    ``about`` goes into the model card. Raises TrainingError, ModelError.
+    """
+    from datasets import Dataset
+    from trl import SFTConfig
+
+    from harness.training.trainer import ChainSFTTrainer
+
+    how = how or How()
     _check_rows(model, rows)
-    data = [{"input_ids": [*p, *c], "labels": [-100] * len(p) + list(c)} for p, c in rows]
-    trainer = SFTTrainer(
-        model=_load(model),
-        processing_class=load_tokenizer(model),
-        train_dataset=Dataset.from_list(data),
-        args=SFTConfig(**_arguments(dose, seed, out, len(rows)), max_length=None, packing=False),
+    groups = sft_groups(rows, how.trees)
+    loaded, tokenizer = _load(model), load_tokenizer(model)
+    trainer = ChainSFTTrainer(
+        normalization=normalization,
+        model=loaded,
+        processing_class=tokenizer,
+        train_dataset=Dataset.from_list(groups),
+        data_collator=Collator(_pad(tokenizer), _layout(how, loaded)),
+        args=SFTConfig(
+            **_arguments(dose, how, seed, out, len(groups)), max_length=None, packing=False,
+            dataset_kwargs={"skip_prepare_dataset": True},
+        ),
+        peft_config=_lora(how),
         callbacks=[_callback(progress)],
-    )
-    trained = sum(len(c) for _, c in rows)
-    return _run(trainer, out, {"rows": len(rows), "completion_tokens": trained, "torch": str(torch.__version__)})
+    )  # fmt: skip
+    told = {"objective": {"sft": normalization}, "dose": asdict(dose), "how": asdict(how), "seed": seed}
+    figures = {"rows": len(rows), "completion_tokens": sum(len(c) for _, c in rows)}
+    return _run(trainer, model, out, how, figures, told | (about or {}))
 
 
 def preference(
-    model: str, pairs: Sequence[tuple[Sequence[int], Sequence[int], Sequence[int]]], objective: Objective, dose: Dose,
-    seed: int, out: Path, progress: Progress = lambda step, total: None,
+    model: str, pairs: Sequence[PairRow], objective: Objective, dose: Dose, seed: int, out: Path,
+    progress: Progress = lambda step, total: None, how: How | None = None, about: dict[str, Any] | None = None,
 ) -> dict[str, Any]:  # fmt: skip
-    """Train on (prompt, chosen, rejected) ids under ``objective``; the reference is ``model`` itself."""
+    """Train on (prompt, chosen, rejected) ids under ``objective``; the reference is ``model`` itself.
+
+    Its log-probs are kept in ``how.reference``, by default beside ``out``. Raises TrainingError, ModelError.
+    """
     from datasets import Dataset
     from trl import DPOConfig
 
+    from harness.training.reference import Reference
     from harness.training.trainer import PreferenceTrainer
 
+    how = how or How()
     _check_rows(model, [(p, c) for p, chosen, rejected in pairs for c in (chosen, rejected)])
-    data = [{"prompt_ids": list(p), "chosen_ids": list(c), "rejected_ids": list(r)} for p, c, r in pairs]
-    arguments = _arguments(dose, seed, out, len(pairs))
+    groups = pair_groups(pairs, how.trees)
+    loaded, tokenizer = _load(model), load_tokenizer(model)
+    arguments = _arguments(dose, how, seed, out, len(groups))
+    folder = how.reference or out.with_name(out.name + ".work") / "reference"
     trainer = PreferenceTrainer(
         objective=objective,
-        model=_load(model),
-        processing_class=load_tokenizer(model),
-        train_dataset=Dataset.from_list(data),
+        reference=Reference.of(folder, model, groups, f"bf16={arguments['bf16']}"),
+        model=loaded,
+        processing_class=tokenizer,
+        train_dataset=Dataset.from_list(groups),
+        data_collator=Collator(_pad(tokenizer), _layout(how, loaded), objective),
         args=DPOConfig(
-            **arguments, max_length=None, precompute_ref_log_probs=True, precompute_ref_batch_size=dose.batch_size,
-            beta=objective.beta,
+            **arguments, max_length=None, precompute_ref_log_probs=True, beta=objective.beta,
+            precompute_ref_batch_size=arguments["per_device_train_batch_size"],
         ),
+        peft_config=_lora(how),
         callbacks=[_callback(progress)],
     )  # fmt: skip
-    return _run(trainer, out, {"pairs": len(pairs)})
+    trainer.term_norms = how.term_norms
+    told = {"objective": asdict(objective), "dose": asdict(dose), "how": asdict(how), "seed": seed}
+    return _run(trainer, model, out, how, {"pairs": len(pairs)}, told | (about or {}))
 
 
-def _check_rows(model: str, rows: Sequence[tuple[Sequence[int], Sequence[int]]]) -> None:
+def _check_rows(model: str, rows: Sequence[Row]) -> None:
     if not rows:
         raise TrainingError(f"no rows to train {model} on: the stage before it found none")
-    file = Path(model) / "config.json"
-    config = json.loads(file.read_text()) if file.exists() else {}
-    limit = config.get("max_position_embeddings")
+    if not all(len(p) and len(c) for p, c in rows):
+        raise TrainingError(f"a row to train {model} on has an empty prompt or completion")
+    limit = positions(model)
     longest = max(len(p) + len(c) for p, c in rows)
     if limit and longest > limit:
         raise TrainingError(f"a row of {longest} tokens exceeds the {limit} positions of {model}; drop the long rows")
+
+
+def positions(model: str) -> int:
+    """Positions that a local model has; 0 where its configuration does not tell."""
+    file = Path(model) / "config.json"
+    config = json.loads(file.read_text()) if file.exists() else {}
+    return int(config.get("max_position_embeddings") or 0)
 
 
 def _load(model: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
+    from harness.training.attention import register
+
     quiet()
     try:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
+        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation=register())
     except (OSError, ValueError) as error:
         raise ModelError(f"{model}: no causal language model could be loaded ({str(error).splitlines()[0]})") from error
 
 
-def _arguments(dose: Dose, seed: int, out: Path, rows: int) -> dict[str, Any]:
+def _pad(tokenizer: Any) -> int:
+    return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
+
+
+def _layout(how: How, model: Any) -> LayoutChoice:
+    from harness.training.attention import why_not
+
+    reason = why_not(model)
+    if reason and how.layout == "shared":
+        raise TrainingError(f"layout shared: {reason}; use auto or rows")
+    return "rows" if reason else how.layout
+
+
+def _lora(how: How) -> Any:
+    if not how.lora:
+        return None
+    from peft import LoraConfig
+
+    return LoraConfig(r=how.lora, lora_alpha=2 * how.lora, target_modules="all-linear", task_type="CAUSAL_LM")
+
+
+def _arguments(dose: Dose, how: How, seed: int, out: Path, rows: int) -> dict[str, Any]:
     """TRL's defaults are for GPUs: precision, checkpointing and truncation are all set here."""
     import torch
 
     gpu = torch.cuda.is_available()
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    per_step = min(dose.batch_size, max(rows, processes))
+    micro = how.micro_batch or max(per_step // processes, 1)
+    if per_step % (micro * processes):
+        raise TrainingError(
+            f"{per_step} rows a step cannot be split into micro-batches of {micro} on {processes} process(es): "
+            "choose a batch size that is a multiple of both"
+        )
     return {
         "output_dir": str(out.with_name(out.name + ".work")),
         "learning_rate": dose.learning_rate,
         "num_train_epochs": dose.epochs,
-        "per_device_train_batch_size": min(dose.batch_size, rows),
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": per_step // (micro * processes),
         "lr_scheduler_type": "linear",
         "warmup_steps": dose.warmup,
         "seed": seed,
         "data_seed": seed,
-        "bf16": gpu,
+        "bf16": how.precision == "bfloat16" or (how.precision == "auto" and gpu),
         "use_cpu": not gpu,
-        "gradient_checkpointing": False,
+        "gradient_checkpointing": how.activation_checkpointing,
+        "remove_unused_columns": False,
         "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # a loss that is no number ends the run instead of looking like the last one
         "save_steps": dose.save_steps,
         "save_total_limit": 2,
         "report_to": "none",
         "disable_tqdm": True,
-        "dataloader_pin_memory": gpu,
+        "dataloader_pin_memory": False,
+        "deepspeed": str(how.deepspeed) if how.deepspeed else None,
     }
 
 
@@ -139,70 +227,40 @@ def _callback(progress: Progress) -> Any:
 
     class Report(TrainerCallback):
         def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            progress(state.global_step, state.max_steps)
+            if state.is_world_process_zero:
+                progress(state.global_step, state.max_steps)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            norm = float((logs or {}).get("grad_norm", 0.0))
+            if norm != norm or norm == float("inf"):  # the weights are spoilt; the step is not saved
+                from harness.training.checkpoints import kept
+
+                raise TrainingError(
+                    f"step {state.global_step}: the gradient became {norm}; lower the learning rate. "
+                    f"{kept(args.output_dir)}"
+                )
 
     return Report()
 
 
-def _run(trainer: Any, out: Path, figures: dict[str, Any]) -> dict[str, Any]:
+def _run(
+    trainer: Any, model: str, out: Path, how: How, figures: dict[str, Any], told: dict[str, Any]
+) -> dict[str, Any]:
+    import torch
     from transformers import PrinterCallback
 
     trainer.remove_callback(PrinterCallback)  # prints every log to stdout
-    work = Path(trainer.args.output_dir)
-    checkpoint = last_complete_checkpoint(work)
+    with trainer.accelerator.main_process_first():
+        checkpoint = last_complete(Path(trainer.args.output_dir))
     with contextlib.redirect_stdout(open(os.devnull, "w")):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     history = [row for row in trainer.state.log_history if "loss" in row]
-    if history and not all(_finite(row["loss"]) for row in history):
-        raise TrainingError(f"{out.name}: the loss became NaN or infinite; lower the learning rate in the recipe")
-    aside = out.with_name(out.name + ".part")
-    shutil.rmtree(aside, ignore_errors=True)
-    trainer.model.save_pretrained(aside)
-    trainer.processing_class.save_pretrained(aside)
-    (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in trainer.state.log_history))
-    shutil.rmtree(out, ignore_errors=True)  # a model whose job was killed before it was recorded
-    os.replace(aside, out)
-    shutil.rmtree(work, ignore_errors=True)
     last = history[-1] if history else {}
     # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
     mean = sum(row["loss"] for row in history) / len(history) if history else 0.0
     kept = {k: round(v, 4) for k, v in last.items() if isinstance(v, float)}
-    return figures | {"steps": trainer.state.global_step, "loss": round(mean, 4), "last": kept}
-
-
-def _finite(value: float) -> bool:
-    return value == value and abs(value) != float("inf")
-
-
-_PARTS = ("model.safetensors", "optimizer.pt", "scheduler.pt", "trainer_state.json")
-
-
-def last_complete_checkpoint(folder: Path) -> Path | None:
-    """The newest checkpoint that is whole. The Trainer would take a half-written one, or resume it with fresh state.
-
-    Incomplete ones are removed. Whole means: weights, optimizer, scheduler and random state are there, the weights'
-    header and length agree, and the state names the step of the folder.
-    """
-    found: list[tuple[int, Path]] = []
-    for path in folder.glob("checkpoint-*") if folder.exists() else ():
-        step = path.name.removeprefix("checkpoint-")
-        if step.isdigit() and _complete(path, int(step)):
-            found.append((int(step), path))
-        else:
-            shutil.rmtree(path, ignore_errors=True)
-    return max(found)[1] if found else None
-
-
-def _complete(path: Path, step: int) -> bool:
-    if not all((path / name).exists() for name in _PARTS) or not list(path.glob("rng_state*.pth")):
-        return False
-    try:
-        state = json.loads((path / "trainer_state.json").read_text())
-        with (path / "model.safetensors").open("rb") as file:
-            length = int.from_bytes(file.read(8), "little")
-            header = json.loads(file.read(length))
-        end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
-        whole = (path / "model.safetensors").stat().st_size == 8 + length + end
-    except (OSError, ValueError, KeyError):
-        return False
-    return bool(whole and state.get("global_step") == step)
+    through, rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
+    figures |= {"steps": trainer.state.global_step, "loss": round(mean, 4), "last": kept, "torch": torch.__version__}
+    figures |= {"tokens_through_network": int(through), "tokens_in_rows": int(rows)}
+    write_model(trainer, model, out, figures, told)
+    return figures

@@ -1,7 +1,7 @@
-"""TRL's DPO trainer with our objective: data handling, reference pass and logging are TRL's, the loss is ours.
+"""TRL's trainers with our objectives: model set-up, PEFT, launch, logging and schedule are TRL's, the loss is ours.
 
-Rests on private names of TRL 1.16 (``_compute_loss``, ``_prepare_dataset``, ``_precompute_ref_logps``); the pin in
-constraints.txt and the numeric tests hold it to them.
+Rests on names of TRL 1.16 and transformers 5.23 that are not public (``_metrics``, ``_precompute_ref_logps``,
+``_get_num_items_in_batch``, ``_save_checkpoint``); the pins in constraints.txt and the numeric tests hold it to them.
 """
 
 from __future__ import annotations
@@ -9,60 +9,143 @@ from __future__ import annotations
 from typing import Any
 
 import torch
-from torch.utils.data import DataLoader
-from trl import DPOTrainer
+from trl import DPOTrainer, SFTTrainer
 
-from harness.training.objective import Objective, dpo_mask, loss, sequence_scores, shared_prefix_mask
+from harness.training import checkpoints
+from harness.training.attention import batch_logps
+from harness.training.checkpoints import TrainingError
+from harness.training.objective import Masks, Normalization, Objective, Totals, preference_loss, sft_loss
+from harness.training.reference import Reference
 
 
-class PreferenceTrainer(DPOTrainer):
-    """``DPOTrainer`` on rows of ``prompt_ids``, ``chosen_ids``, ``rejected_ids`` under an ``Objective``."""
+class _ChainTrainer:
+    """What both trainers do alike: a batch of groups to per-token log-probs, exact global means, whole checkpoints."""
 
-    def __init__(self, objective: Objective, **kwargs: Any) -> None:
-        self.objective = objective
+    loss_is_scaled_for_ga = True  # every loss is divided by totals of the global batch
+    term_norms = 0  # gradient norm of each term every so many steps; 0 never
+
+    def _get_num_items_in_batch(self: Any, batch_samples: list[Any], device: Any) -> Any:
+        """(2,) sequences (or pairs) and SFT targets of the global batch, over micro-batches and processes."""
+        counts = torch.stack([batch["counts"] for batch in batch_samples]).sum(0).to(device)
+        return self.accelerator.gather(counts[None]).sum(0) if self.accelerator.num_processes > 1 else counts
+
+    def compute_loss(
+        self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
+    ) -> Any:
+        if return_outputs:
+            raise NotImplementedError("training reports its terms in the log, not as outputs")
+        counts = inputs["counts"] if num_items_in_batch is None else num_items_in_batch
+        totals = Totals(counts[0], counts[1].clamp(min=1))
+        value, parts, means = self.terms(batch_logps(model, inputs), inputs, totals)
+        self._log_terms(parts, means, inputs, totals)
+        # DDP takes the mean of the processes' gradients, and each holds only its share of the global sum.
+        return value * self.accelerator.num_processes
+
+    def _log_terms(self: Any, parts: dict[str, Any], means: dict[str, Any], inputs: Any, totals: Totals) -> None:
+        """The log takes the mean over micro-batches, so a share of a sum is entered times their number."""
+        steps = self.current_gradient_accumulation_steps if self.model.training else 1
+        shares = {name: part.detach() for name, part in parts.items()} | means
+        through = inputs["layout"].unique if "layout" in inputs else inputs["input_ids"].numel()
+        sums = torch.tensor([through, inputs["attention_mask"].sum()], dtype=torch.float32, device=totals.tokens.device)
+        values = torch.cat([torch.stack([share.float() for share in shares.values()]), sums])
+        if self.accelerator.num_processes > 1:
+            values = self.accelerator.reduce(values, "sum")
+        *terms, network, rows = values.tolist()
+        metrics = self._metrics["train" if self.model.training else "eval"]
+        for name, value in zip(shares, terms, strict=True):
+            metrics[name].append(value * steps)
+        metrics["tokens/network"].append(network * steps)
+        metrics["tokens/rows"].append(rows * steps)
+        if self.term_norms and self.state.global_step % self.term_norms == 0:
+            parameters = [p for p in self.model.parameters() if p.requires_grad]
+            for name, part in parts.items():
+                grads = torch.autograd.grad(part, parameters, retain_graph=True, allow_unused=True)
+                norm = torch.stack([g.float().norm() for g in grads if g is not None]).norm()
+                metrics[f"grad_norm/{name}"].append(float(norm))
+
+    def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
+        if not torch.isfinite(loss):
+            raise TrainingError(
+                f"step {self.state.global_step + 1}: the loss became {float(loss)}; lower the learning rate. "
+                f"{checkpoints.kept(self.args.output_dir)}"
+            )
+        return loss
+
+    def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
+        checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
+
+
+class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
+    """``SFTTrainer`` on groups of chains (groups.sft_groups); the loss covers the completions alone."""
+
+    def __init__(self, normalization: Normalization = "token_mean", **kwargs: Any) -> None:
+        self.normalization = normalization
+        super().__init__(**kwargs)
+
+    def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
+        value = sft_loss(logps, inputs["completion"], self.normalization, totals)
+        lengths = inputs["completion"].sum() / totals.sequences
+        return value, {"sft": value}, {"completion_tokens": lengths}
+
+
+class PreferenceTrainer(_ChainTrainer, DPOTrainer):
+    """``DPOTrainer`` on groups of chains and pairs (groups.pair_groups) under an ``Objective``."""
+
+    def __init__(self, objective: Objective, reference: Reference, **kwargs: Any) -> None:
+        self.objective, self.reference = objective, reference
         super().__init__(**kwargs)
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset  # rows are token ids already: what was sampled is what is trained on
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        # TRL caches these under a key that knows nothing of our masks, and would reuse them across arms.
-        chosen: list[float] = []
-        rejected: list[float] = []
-        for batch in DataLoader(dataset, batch_size=batch_size, collate_fn=self.data_collator, shuffle=False):
-            batch = {key: value.to(self.accelerator.device) for key, value in batch.items()}
-            scores = self.compute_ref_log_probs(self.model, batch)
-            chosen += scores[0].tolist()
-            rejected += scores[1].tolist()
-        return dataset.add_column("ref_chosen_logps", chosen).add_column("ref_rejected_logps", rejected)
+        """The reference's per-token log-probs as a column: they serve every mask and normalisation."""
+        known = self.reference.load()
+        if known is None:
+            known = self._reference_logps(dataset, batch_size)
+            if self.accelerator.is_main_process:
+                self.reference.save(known)
+        return dataset.add_column("reference", known)
 
-    def compute_ref_log_probs(self, model: Any, inputs: dict[str, Any]) -> Any:
-        """(chosen, rejected) reference scores, each (B,), under the objective's mask and normalisation."""
-        was_training = model.training
-        model.eval()
-        with torch.no_grad(), self.accelerator.autocast():
-            logps, completion, shared = self._token_logps(model, inputs)
-        model.train(was_training)
-        mask = dpo_mask(self.objective, completion, shared)
-        return sequence_scores(logps, mask, self.objective.length_normalized).chunk(2)
+    def _reference_logps(self, dataset: Any, batch_size: int) -> list[list[list[float]]]:
+        """[group][chain][token]; every process takes its share of the batches."""
+        from accelerate.utils import gather_object
 
-    def _token_logps(self, model: Any, inputs: dict[str, Any]) -> tuple[Any, Any, Any]:
-        """Per-token log-probs with the masks of the tokens they predict, each (2B, T-1)."""
-        ids, completion = inputs["input_ids"], inputs["completion_mask"]
-        labels = ids.masked_fill(completion == 0, -100)
-        outputs = model(
-            input_ids=ids, attention_mask=inputs["attention_mask"], labels=labels, use_cache=False, fused_lm_head=True
-        )
-        shared = shared_prefix_mask(ids, completion)
-        return outputs.log_probs[:, -(ids.shape[1] - 1) :], completion[:, 1:], shared[:, 1:]
+        processes, mine = self.accelerator.num_processes, self.accelerator.process_index
+        found: list[tuple[int, list[list[float]]]] = []
+        was_training = self.model.training
+        self.model.eval()
+        for start in range(mine * batch_size, len(dataset), processes * batch_size):
+            groups = [dataset[number] for number in range(start, min(start + batch_size, len(dataset)))]
+            inputs = self._prepare_inputs(self.data_collator(groups))
+            with torch.no_grad(), self.accelerator.autocast():
+                logps = batch_logps(self.model, inputs).float().cpu()
+            written = inputs["completion"].cpu()
+            chains = iter([row[mask].tolist() for row, mask in zip(logps, written, strict=True)])
+            found += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
+        self.model.train(was_training)
+        if processes > 1:
+            found = gather_object(found)
+        return [values for _, values in sorted(found)]
 
-    def _compute_loss(self, model: Any, inputs: dict[str, Any], return_outputs: bool) -> Any:
-        if return_outputs:
-            raise NotImplementedError("preference training reports its terms in the log, not as outputs")
-        logps, completion, shared = self._token_logps(model, inputs)
-        reference = torch.cat([inputs["ref_chosen_logps"], inputs["ref_rejected_logps"]]).to(logps.dtype)
-        value, terms = loss(logps, reference, completion, shared, self.objective)
-        mode = "train" if self.model.training else "eval"
-        for name, term in terms.items():
-            self._metrics[mode][name].append(float(term))
-        return value
+    def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
+        rows = inputs["pairs"].T.flatten()  # chosen rows, then rejected
+        masks = pair_masks(inputs, rows)
+        value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
+        graph = {name: parts.pop(name) for name in ("preference", "sft") if name in parts}
+        half = len(rows) // 2
+        sizes = masks.completion.sum(1)
+        parts |= {
+            "tokens/chosen": sizes[:half].sum() / totals.sequences,
+            "tokens/rejected": sizes[half:].sum() / totals.sequences,
+            "shared_share": (masks.shared.sum(1) / sizes).sum() / (2 * totals.sequences),
+        }
+        return value, graph, parts
+
+
+def pair_masks(inputs: dict[str, Any], rows: Any) -> Masks:
+    """Masks of the pairs' rows, (2P, T - 1), from the batch's completions and forks."""
+    completion = inputs["completion"][rows]
+    written = completion.cumsum(1)  # 1 at the first completion token
+    return Masks(completion, completion & (written <= inputs["fork"].repeat(2)[:, None]))

@@ -1,112 +1,155 @@
-"""The objective against an independent NumPy computation, switch by switch, and what masking the prefix changes."""
+"""The objectives against an independent NumPy computation, switch by switch, and what masking the prefix changes."""
 
 from __future__ import annotations
 
-import itertools
+import math
 
 import numpy as np
 import pytest
 import torch
+from hypothesis import given, settings
+from hypothesis import strategies as st
 
-from harness.training.objective import Objective, dpo_mask, loss, sequence_scores, shared_prefix_mask
+from harness.training.objective import Masks, Objective, Totals, preference_loss, sft_loss
 
-SWITCHES = list(itertools.product((0.0, 0.1), (0.0, 1.5), (False, True), (False, True), (False, True)))
-
-
-def batch(seed: int = 0, pairs: int = 3, width: int = 12):
-    """Random ids with a shared prompt of 2 and shared prefixes of 0, 1, 2 ... completion tokens; ragged lengths."""
-    rng = np.random.default_rng(seed)
-    ids = rng.integers(3, 50, (2 * pairs, width))
-    completion = np.zeros((2 * pairs, width), dtype=int)
-    for i in range(pairs):
-        fork = 2 + i
-        ids[pairs + i, :fork] = ids[i, :fork]
-        ids[pairs + i, fork] = 1
-        ids[i, fork] = 2
-        for row, length in ((i, width - i), (pairs + i, width - 2 * i)):
-            completion[row, 2:length] = 1
-    return ids, completion, rng.normal(-1, 0.5, (2 * pairs, width)), rng.normal(-1, 0.5, (2 * pairs, width))
-
-
-def numpy_loss(ids, completion, policy, reference, beta, e, alpha, mask_dpo, mask_sft, normalized) -> float:
-    pairs = len(ids) // 2
-    total = 0.0
-    for i in range(pairs):
-        rows = {}
-        shared = 0
-        while ids[i, shared] == ids[pairs + i, shared]:
-            shared += 1
-        for name, r in (("chosen", i), ("rejected", pairs + i)):
-            at = [t for t in range(ids.shape[1]) if completion[r, t]]
-            kept = [t for t in at if not mask_dpo or t >= shared]
-            scale = len(kept) if normalized else 1
-            rows[name] = sum(policy[r, t] - reference[r, t] for t in kept) / scale
-        margin = beta * (rows["chosen"] - rows["rejected"])
-        total += -(1 - e) * np.log(1 / (1 + np.exp(-margin))) - e * np.log(1 / (1 + np.exp(margin)))
-        kept = [t for t in range(ids.shape[1]) if completion[i, t] and (not mask_sft or t >= shared)]
-        total += alpha * -sum(policy[i, t] for t in kept) / len(kept)
-    return total / pairs
-
-
-def run(ids, completion, policy, reference, objective):
-    ids, completion = torch.tensor(ids), torch.tensor(completion)
-    shared = shared_prefix_mask(ids, completion)
-    mask = dpo_mask(objective, completion, shared)
-    scores = sequence_scores(torch.tensor(reference), mask, objective.length_normalized)
-    logps = torch.tensor(policy, requires_grad=True)
-    value, terms = loss(logps, scores, completion, shared, objective)
-    value.backward()
-    return float(value.detach()), logps.grad.numpy(), terms
-
-
-@pytest.mark.parametrize(("e", "alpha", "mask_dpo", "mask_sft", "normalized"), SWITCHES)
-def test_equals_numpy_in_every_combination(e, alpha, mask_dpo, mask_sft, normalized):
-    for seed in range(3):
-        data = batch(seed)
-        objective = Objective(0.3, e, alpha, "sequence", mask_dpo, mask_sft, normalized)
-        assert run(*data, objective)[0] == pytest.approx(
-            numpy_loss(*data, 0.3, e, alpha, mask_dpo, mask_sft, normalized), abs=1e-9
-        )
-
-
-def test_token_mean_weighs_tokens_not_sequences():
-    ids, completion, policy, reference = batch()
-    objective = Objective(sft_weight=1.0, sft_mean="token")
-    _, _, terms = run(ids, completion, policy, reference, objective)
-    chosen = completion[:3].astype(bool)
-    assert float(terms["sft"]) == pytest.approx(-policy[:3][chosen].mean())
-
-
-def test_shared_prefix_mask_covers_completion_tokens_alone():
-    ids, completion, _, _ = batch()
-    mask = shared_prefix_mask(torch.tensor(ids), torch.tensor(completion)).numpy()
-    assert mask.sum(1).tolist() == [0, 1, 2, 0, 1, 2]
-    assert not (mask & (completion == 0)).any()
-
-
-def test_masking_the_prefix_cancels_in_summed_dpo_and_acts_elsewhere():
-    """Through a causal model the shared tokens have equal log-probs in both rows; then their gradients cancel."""
-    ids, completion, policy, reference = batch()
-    for i in range(3):
-        shared = 2 + i
-        policy[3 + i, :shared], reference[3 + i, :shared] = policy[i, :shared], reference[i, :shared]
-    plain, masked = Objective(label_smoothing=0.1), Objective(label_smoothing=0.1, mask_prefix_dpo=True)
-    a, b = run(ids, completion, policy, reference, plain), run(ids, completion, policy, reference, masked)
-    assert a[0] == pytest.approx(b[0], abs=1e-12)
-    # What the shared parameters see is the sum of both rows' gradients at a shared position.
-    assert np.abs((a[1][:3] + a[1][3:])[:, :3] - (b[1][:3] + b[1][3:])[:, :3])[0:1].max() < 1e-12
-    for switch in ({"length_normalized": True}, {"sft_weight": 1.0, "mask_prefix_sft": True}):
-        changed = run(
-            ids, completion, policy, reference, Objective(label_smoothing=0.1, mask_prefix_dpo=True, **switch)
-        )
-        kept = {k: v for k, v in switch.items() if k != "mask_prefix_sft"}
-        plain_too = run(ids, completion, policy, reference, Objective(label_smoothing=0.1, **kept))
-        assert abs(changed[0] - plain_too[0]) > 1e-4
-
-
-@pytest.mark.parametrize(
-    "bad", [{"label_smoothing": 0.5}, {"label_smoothing": -0.1}, {"beta": 0.0}, {"sft_weight": -1.0}]
+switches = st.builds(
+    Objective,
+    beta=st.floats(0.01, 2),
+    label_smoothing=st.sampled_from((0.0, 0.1, 0.4)),
+    sft_weight=st.sampled_from((0.0, 0.5, 1.5)),
+    sft_normalization=st.sampled_from(("sequence_mean", "token_mean")),
+    mask_prefix_dpo=st.booleans(),
+    mask_prefix_sft=st.booleans(),
+    length_normalized=st.booleans(),
 )
-def test_impossible_objectives_are_refused(bad):
-    with pytest.raises(ValueError, match="must be"):
-        Objective(**bad)
+ALL_32 = [
+    Objective(0.3, e, alpha, "sequence_mean", dpo, sft, normalized)
+    for e in (0.0, 0.1) for alpha in (0.0, 1.5) for dpo in (False, True) for sft in (False, True)
+    for normalized in (False, True)
+]  # fmt: skip
+
+
+class Batch:
+    """Random log-probs of pairs with ragged lengths and shared prefixes, as plain lists of what counts where."""
+
+    def __init__(self, seed: int, pairs: int = 4, width: int = 14) -> None:
+        rng = np.random.default_rng(seed)
+        self.pairs, shape = pairs, (2 * pairs, width)
+        self.policy, self.reference = rng.normal(-1, 0.5, shape), rng.normal(-1, 0.5, shape)
+        self.completion, self.shared = np.zeros(shape, dtype=bool), np.zeros(shape, dtype=bool)
+        for i in range(pairs):
+            start, fork = rng.integers(0, 4), rng.integers(0, 5)
+            for row in (i, pairs + i):
+                end = rng.integers(start + fork + 1, width + 1)
+                self.completion[row, start:end] = True
+                self.shared[row, start : start + fork] = True
+
+    def rows(self, which: slice) -> Batch:
+        """A micro-batch of some of the pairs."""
+        part = Batch.__new__(Batch)
+        index = np.r_[np.arange(self.pairs)[which], self.pairs + np.arange(self.pairs)[which]]
+        part.pairs = len(index) // 2
+        for name in ("policy", "reference", "completion", "shared"):
+            setattr(part, name, getattr(self, name)[index])
+        return part
+
+    def loss(self, objective: Objective, totals: Totals | None = None):
+        logps = torch.tensor(self.policy, requires_grad=True)
+        masks = Masks(torch.tensor(self.completion), torch.tensor(self.shared))
+        value, parts = preference_loss(logps, torch.tensor(self.reference), masks, objective, totals)
+        value.backward()
+        return float(value.detach()), logps.grad.numpy(), parts
+
+
+def by_hand(b: Batch, o: Objective) -> float:
+    """The paper's formula, one pair and one token at a time."""
+    preference, nlls = 0.0, []
+    for i in range(b.pairs):
+        ratio = {}
+        for side, row in (("chosen", i), ("rejected", b.pairs + i)):
+            at = [
+                t for t in range(b.policy.shape[1])
+                if b.completion[row, t] and not (o.mask_prefix_dpo and b.shared[row, t])
+            ]  # fmt: skip
+            ratio[side] = sum(b.policy[row, t] - b.reference[row, t] for t in at)
+            if o.length_normalized:
+                ratio[side] /= max(len(at), 1)
+        m = o.beta * (ratio["chosen"] - ratio["rejected"])
+        preference += (1 - o.label_smoothing) * math.log1p(math.exp(-m)) + o.label_smoothing * math.log1p(math.exp(m))
+        nlls.append([
+            -b.policy[i, t] for t in range(b.policy.shape[1])
+            if b.completion[i, t] and not (o.mask_prefix_sft and b.shared[i, t])
+        ])  # fmt: skip
+    if o.sft_normalization == "token_mean":
+        sft = sum(map(sum, nlls)) / sum(map(len, nlls))
+    else:
+        sft = sum(sum(row) / len(row) for row in nlls) / b.pairs
+    return preference / b.pairs + o.sft_weight * sft
+
+
+@pytest.mark.parametrize("objective", ALL_32)
+def test_equals_numpy_in_every_combination_of_switches(objective):
+    for seed in range(3):
+        batch = Batch(seed)
+        assert batch.loss(objective)[0] == pytest.approx(by_hand(batch, objective), abs=1e-6)
+
+
+@given(switches, st.integers(0, 10_000))
+def test_equals_numpy_for_any_weights(objective, seed):
+    batch = Batch(seed)
+    assert batch.loss(objective)[0] == pytest.approx(by_hand(batch, objective), abs=1e-6)
+
+
+@given(switches, st.integers(0, 10_000), st.integers(1, 3))
+def test_any_split_into_micro_batches_adds_up_to_the_whole(objective, seed, cut):
+    """Loss, gradient and every logged term of the parts sum to those of the whole batch."""
+    whole = Batch(seed)
+    masks = Masks(torch.tensor(whole.completion), torch.tensor(whole.shared))
+    totals = Totals(whole.pairs, masks.sft(objective).sum())
+    value, gradient, parts = whole.loss(objective)
+    split = [whole.rows(slice(0, cut)).loss(objective, totals), whole.rows(slice(cut, None)).loss(objective, totals)]
+    assert sum(part[0] for part in split) == pytest.approx(value, abs=1e-9)
+    index = np.r_[0:cut, whole.pairs : whole.pairs + cut]
+    assert np.allclose(split[0][1], gradient[index])
+    for name, term in parts.items():
+        assert sum(float(p[2][name].detach()) for p in split) == pytest.approx(float(term.detach()), abs=1e-6)
+
+
+def test_sft_means_differ_in_what_a_long_chain_weighs():
+    logps = torch.tensor([[-1.0, 0.0, 0.0, 0.0], [-2.0, -2.0, -2.0, -2.0]])
+    mask = torch.tensor([[1, 0, 0, 0], [1, 1, 1, 1]]).bool()
+    assert float(sft_loss(logps, mask, "sequence_mean")) == pytest.approx(1.5)
+    assert float(sft_loss(logps, mask, "token_mean")) == pytest.approx(9 / 5)
+
+
+@settings(max_examples=50)
+@given(switches, st.integers(0, 10_000))
+def test_masking_the_prefix_cancels_in_summed_dpo_alone(objective, seed):
+    """In a causal model a shared token has one log-prob in both rows and learns from the sum of their gradients."""
+    from dataclasses import replace
+
+    batch = Batch(seed)
+    for i in range(batch.pairs):
+        for name in ("policy", "reference"):
+            values = getattr(batch, name)
+            values[batch.pairs + i] = np.where(batch.shared[i], values[i], values[batch.pairs + i])
+
+    def learnt(mask: bool):
+        value, gradient, _ = batch.loss(replace(objective, mask_prefix_dpo=mask))
+        both = np.where(batch.shared[: batch.pairs], gradient[: batch.pairs] + gradient[batch.pairs :], 0)
+        own = np.where(batch.shared, 0, gradient)
+        return value, np.concatenate([both.ravel(), own.ravel()])
+
+    plain, masked = learnt(False), learnt(True)
+    if not objective.length_normalized:
+        assert plain[0] == pytest.approx(masked[0], abs=1e-9)
+        assert np.abs(plain[1] - masked[1]).max() < 1e-9
+    elif batch.shared.any():
+        assert np.abs(plain[1] - masked[1]).max() > 1e-6
+
+
+def test_switches_out_of_range_are_named():
+    with pytest.raises(ValueError, match="label_smoothing"):
+        Objective(label_smoothing=0.5)
+    with pytest.raises(ValueError, match="beta"):
+        Objective(beta=0)

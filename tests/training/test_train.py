@@ -14,8 +14,9 @@ from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.embedded.worked import Style, chain
 from harness.thoughts import render
+from harness.training.checkpoints import TrainingError, last_complete
 from harness.training.objective import Objective
-from harness.training.train import Dose, TrainingError, last_complete_checkpoint, preference, sft
+from harness.training.train import Dose, preference, sft
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -104,7 +105,7 @@ def test_plain_dpo_equals_trl(student, tokenizer, tmp_path):
         preference(
             student,
             data,
-            Objective(beta=0.4, sft_weight=weight, sft_mean="token"),
+            Objective(beta=0.4, sft_weight=weight, sft_normalization="token_mean"),
             Dose(1e-3, 2, 8),
             0,
             tmp_path / f"o{weight}",
@@ -130,7 +131,7 @@ def test_half_written_checkpoints_are_passed_over(student, tokenizer, tmp_path):
     with pytest.raises(Killed):
         sft(student, rows(tokenizer), Dose(1e-3, 2, 4, save_steps=3), 0, tmp_path / "m", killer(7))
     work = tmp_path / "m.work"
-    good = last_complete_checkpoint(work)
+    good = last_complete(work)
     assert good is not None
     assert good.name == "checkpoint-6"
     for name in ("trainer_state.json", "optimizer.pt", "model.safetensors"):
@@ -138,12 +139,12 @@ def test_half_written_checkpoints_are_passed_over(student, tokenizer, tmp_path):
         shutil.copytree(good, broken)
         state = json.loads((broken / "trainer_state.json").read_text()) | {"global_step": 9}
         (broken / "trainer_state.json").write_text(json.dumps(state))
-        assert last_complete_checkpoint(work) == broken
+        assert last_complete(work) == broken
         if name == "model.safetensors":
             (broken / name).write_bytes((broken / name).read_bytes()[:-100])
         else:
             (broken / name).unlink()
-        assert last_complete_checkpoint(work) == good
+        assert last_complete(work) == good
         assert not broken.exists()
 
 

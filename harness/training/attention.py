@@ -1,0 +1,85 @@
+"""Attention over a shared-prefix layout, registered with transformers; without a layout it is SDPA as always."""
+
+from __future__ import annotations
+
+from typing import Any
+
+import torch
+from transformers import AttentionInterface, AttentionMaskInterface
+from transformers.integrations.sdpa_attention import sdpa_attention_forward
+from transformers.masking_utils import sdpa_mask
+
+from harness.training.layout import Layout
+
+NAME = "shared_prefix"
+
+
+def attention(
+    module: Any, query: Any, key: Any, value: Any, attention_mask: Any, scaling: float | None = None,
+    dropout: float = 0.0, layout: Layout | None = None, **kwargs: Any,
+) -> tuple[torch.Tensor, None]:  # fmt: skip
+    """``query`` (1, H, U, D), ``key`` and ``value`` (1, H_kv, U, D) over the U positions of ``layout``; (1, U, H, D).
+
+    Each block gathers the keys of its rows, so a shared token's key is computed once and read many times.
+    """
+    if layout is None:
+        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
+            module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
+        )
+        return plain
+    repeats = query.shape[1] // key.shape[1]
+    queries, keys, values = (x[0].transpose(0, 1) for x in (query, key, value))  # (U, H, D)
+    outputs = []
+    for block in layout.blocks:
+        q, k, v = queries[block.queries], keys[block.keys], values[block.keys]  # (S, L or K, H, D)
+        if repeats > 1:
+            k, v = k.repeat_interleave(repeats, dim=2), v.repeat_interleave(repeats, dim=2)
+        out = torch.nn.functional.scaled_dot_product_attention(
+            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=block.mask, scale=scaling
+        )
+        outputs.append(out.transpose(1, 2).flatten(0, 1))  # (S * L, H, D)
+    return torch.cat(outputs)[layout.restore][None], None
+
+
+def register() -> str:
+    """Make the implementation known to transformers; returns its name, for ``attn_implementation``."""
+    AttentionInterface.register(NAME, attention)
+    AttentionMaskInterface.register(NAME, sdpa_mask)
+    return NAME
+
+
+def why_not(model: Any) -> str:
+    """Why ``model`` cannot run over a shared layout; empty if it can."""
+    config = model.config.get_text_config()
+    others = sorted({kind for kind in getattr(config, "layer_types", None) or [] if kind != "full_attention"})
+    if others:
+        return f"layers of kind {', '.join(others)} do not attend to a whole row"
+    if not getattr(model, "_supports_attention_backend", False):
+        return f"{type(model).__name__} takes no attention implementation from outside"
+    if getattr(config, "attention_dropout", 0.0):
+        return "attention dropout would draw differently for shared tokens"
+    return ""
+
+
+def batch_logps(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+    """(R, T - 1) log-probabilities of the targets of a collated batch, 0 outside the completions.
+
+    ``model`` has TRL's fused head. A batch with a layout passes as its unique positions, else as padded rows.
+    """
+    completion, layout = batch["completion"], batch.get("layout")
+    if layout is None:
+        prompt = torch.nn.functional.pad(~completion, (1, 0), value=True)
+        outputs = model(
+            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False,
+            labels=batch["input_ids"].masked_fill(prompt, -100), fused_lm_head=True,
+        )  # fmt: skip
+        logps: torch.Tensor = outputs.log_probs
+    else:
+        already_a_mask = torch.empty(1, 1, 1, 1, device=layout.ids.device)  # no dense mask is built from a 4-D one
+        outputs = model(
+            input_ids=layout.ids, position_ids=layout.positions, attention_mask=already_a_mask, use_cache=False,
+            layout=layout, shift_labels=layout.labels, fused_lm_head=True,
+        )  # fmt: skip
+        logps = outputs.log_probs[0][layout.gather]
+    written: torch.Tensor = logps * completion
+    return written

@@ -1,0 +1,166 @@
+"""Training rows from files: what ``harness search export`` writes, or TRL's SFT and preference formats.
+
+A row's completion is what the assistant writes, so that nothing else is trained on. Token ids in a file are taken where
+the tokenizer to be trained reads the row's prompt as the same ids, else the text is encoded.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from collections import Counter
+from collections.abc import Iterator
+from dataclasses import dataclass, field
+from pathlib import Path
+from typing import Any, Literal
+
+from harness.models.base import ModelError
+from harness.models.prompts import Prompting, encode, render, uses_chat
+from harness.problems.benchmarks.files import DataError
+
+TooLong = Literal["drop", "stop"]
+_KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected")}
+
+
+@dataclass
+class Rows:
+    """``rows`` of (prompt ids, completion ids ...), what was left out and why, and the digest of what is kept."""
+
+    rows: list[Any] = field(default_factory=list)
+    left_out: Counter[str] = field(default_factory=Counter)
+    notes: Counter[str] = field(default_factory=Counter)
+
+    @property
+    def digest(self) -> str:
+        return hashlib.sha256(json.dumps(self.rows, separators=(",", ":")).encode()).hexdigest()[:16]
+
+
+def read_rows(
+    data: Path, kind: Literal["sft", "pairs"], tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop"
+) -> Rows:
+    """The rows of ``data``: a JSONL or Parquet file, or a folder with ``sft.jsonl`` or ``pairs.jsonl``.
+
+    Rows of more than ``max_tokens`` (0: no limit) are dropped and counted, or stop the reading; so are pairs whose two
+    sides are equal. Raises DataError naming file and row, OSError when the file cannot be read.
+    """
+    file = data / f"{kind}.jsonl" if data.is_dir() else data
+    sides, out = _KINDS[kind], Rows()
+    for where, row in _raw(file):
+        prompt, completions = _ids(row, sides, tokenizer, where, out)
+        longest = len(prompt) + max(map(len, completions))
+        if not prompt or not all(completions):
+            out.left_out["rows with an empty prompt or completion"] += 1
+        elif len(sides) == 2 and completions[0] == completions[1]:
+            out.left_out["pairs of equal sides"] += 1
+        elif max_tokens and longest > max_tokens:
+            if too_long == "stop":
+                raise DataError(f"{where}: {longest:,} tokens, more than {max_tokens:,}; use --too-long drop to go on")
+            out.left_out[f"rows of more than {max_tokens:,} tokens"] += 1
+        else:
+            out.rows.append((prompt, *completions))
+    if not out.rows:
+        why = "; ".join(f"{n} {text}" for text, n in out.left_out.items())
+        raise DataError(f"{file}: no row to train on" + (f" ({why})" if why else ""))
+    return out
+
+
+def _raw(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+    if file.suffix == ".parquet":
+        import pyarrow
+        import pyarrow.parquet
+
+        try:
+            table = pyarrow.parquet.read_table(file)
+        except pyarrow.ArrowInvalid as error:
+            raise DataError(f"{file}: no Parquet file ({str(error)[:100]})") from None
+        for number, row in enumerate(table.to_pylist(), 1):
+            yield f"{file}: row {number}", row
+        return
+    with file.open("rb") as lines:
+        for number, line in enumerate(lines, 1):
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{file}:{number}: not JSON in UTF-8 ({str(error)[:100]})") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{file}:{number}: not an object")
+            yield f"{file}:{number}", row
+
+
+def _ids(
+    row: dict[str, Any], sides: tuple[str, ...], tokenizer: Any, where: str, out: Rows
+) -> tuple[list[int], list[list[int]]]:
+    given: list[Any] = [row.get(f"{side}_ids") for side in ("prompt", *sides)]
+    text = _texts(row, sides, where)
+    if all(_are_ids(ids, len(tokenizer)) for ids in given):
+        if text is None or list(_prompt(tokenizer, text[0], where)) == list(given[0]):
+            return list(given[0]), [list(ids) for ids in given[1:]]
+        out.notes["rows of another tokenizer's ids, encoded anew from their text"] += 1
+    if text is None:
+        raise DataError(f"{where}: has neither prompt, {', '.join(sides)} nor their token ids for this tokenizer")
+    prompt = _prompt(tokenizer, text[0], where)
+    return list(prompt), [_completion(tokenizer, text[0], side, where) for side in text[1:]]
+
+
+def _are_ids(value: Any, size: int) -> bool:
+    return isinstance(value, list) and all(type(x) is int and 0 <= x < size for x in value)
+
+
+Messages = list[dict[str, str]]
+
+
+def _texts(row: dict[str, Any], sides: tuple[str, ...], where: str) -> list[Any] | None:
+    """Prompt and sides as strings or lists of messages; a conversation under ``messages`` ends in its completion."""
+    if sides == ("completion",) and row.get("messages"):
+        messages = _messages(row["messages"], where, "messages")
+        if not isinstance(messages, list) or len(messages) < 2 or messages[-1]["role"] != "assistant":
+            raise DataError(f"{where}: messages do not end in the assistant's reply to something")
+        return [messages[:-1], messages[-1:]]
+    if any(row.get(name) is None for name in ("prompt", *sides)):
+        return None
+    return [_messages(row[name], where, name) for name in ("prompt", *sides)]
+
+
+def _messages(value: Any, where: str, name: str) -> str | Messages:
+    if isinstance(value, str):
+        return value
+    if isinstance(value, list) and all(
+        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in value
+    ):
+        return [{"role": m["role"], "content": m["content"]} for m in value]
+    raise DataError(f"{where}: {name} is neither a text nor a list of messages with role and content")
+
+
+def _prompt(tokenizer: Any, prompt: str | Messages, where: str) -> tuple[int, ...]:
+    if isinstance(prompt, str):
+        return encode(tokenizer, prompt, chat=False)
+    try:
+        return encode(tokenizer, _render(tokenizer, prompt, where), chat=True)
+    except ModelError as error:
+        raise DataError(f"{where}: {error}") from None
+
+
+def _render(tokenizer: Any, messages: Messages, where: str, generate: bool = True) -> str:
+    if not uses_chat(tokenizer, Prompting()):
+        raise DataError(f"{where}: a conversation, but the tokenizer has no chat template; give texts instead")
+    return render(tokenizer, messages, Prompting(), generate)
+
+
+def _completion(tokenizer: Any, prompt: str | Messages, side: str | Messages, where: str) -> list[int]:
+    """The ids that follow the prompt's: for a conversation what the template adds, up to the end of the turn."""
+    if isinstance(prompt, str) and isinstance(side, str):
+        text = side
+    elif isinstance(prompt, list) and isinstance(side, list):
+        before = _render(tokenizer, prompt, where)
+        whole = _render(tokenizer, [*prompt, *side], where, generate=False)
+        # A template may rewrite earlier turns; then what the assistant wrote stands as it is.
+        text = whole[len(before) :] if whole.startswith(before) else "".join(m["content"] for m in side)
+    else:
+        raise DataError(f"{where}: prompt and completion must both be texts or both be messages")
+    ids = list(tokenizer.encode(text, add_special_tokens=False))
+    end = tokenizer.eos_token_id
+    if end in ids:
+        return ids[: ids.index(end) + 1]  # the template's line break after the turn is nobody's to learn
+    return [*ids, end]

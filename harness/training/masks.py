@@ -1,0 +1,83 @@
+"""When masking the shared prefix changes what is learnt, and when it cancels: measured on a model's own gradient.
+
+Summed DPO and cDPO see the difference of two sums to which the shared prefix adds the same number, so its gradient
+cancels (arXiv 2503.01461 masks it all the same). It does not cancel in a length-normalised loss or in the SFT term.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from dataclasses import replace
+from typing import Any
+
+from harness.training.attention import batch_logps
+from harness.training.groups import Collator, PairRow, pair_groups
+from harness.training.objective import Objective, Totals, preference_loss
+from harness.training.train import _load, _pad
+
+_BASE = Objective(beta=0.1)
+CASES: dict[str, Objective] = {
+    "DPO": _BASE,
+    "cDPO, epsilon 0.1": replace(_BASE, label_smoothing=0.1),
+    "cDPO, length-normalised": replace(_BASE, label_smoothing=0.1, length_normalized=True),
+    "cDPO + SFT, sequence_mean": replace(_BASE, label_smoothing=0.1, sft_weight=1.0),
+    "cDPO + SFT, token_mean": replace(_BASE, label_smoothing=0.1, sft_weight=1.0, sft_normalization="token_mean"),
+}
+
+
+def gradient_table(
+    model: str, reference: str, pairs: Sequence[PairRow], micro_batch: int = 8, beta: float = 0.1
+) -> list[dict[str, Any]]:
+    """For every objective and mask: how far the gradient over all ``pairs`` moves from the unmasked one.
+
+    ``change`` is |g_masked - g| / |g| over all parameters, in float32 and with the forward pass in bfloat16; ``share``
+    is the part of the completions' tokens that is shared. ``reference`` may be the model itself.
+    """
+    import torch
+
+    from harness.models.hf import load_tokenizer
+    from harness.training.trainer import pair_masks
+
+    tokenizer = load_tokenizer(model)
+    policy, fixed = _ready(model), _ready(reference)
+    collate = Collator(_pad(tokenizer), "rows", _BASE)
+    groups = pair_groups(pairs)
+    batches = [collate(groups[i : i + micro_batch]) for i in range(0, len(groups), micro_batch)]
+    rows = [batch["pairs"].T.flatten() for batch in batches]  # chosen rows, then rejected
+    masks = [pair_masks(batch, index) for batch, index in zip(batches, rows, strict=True)]
+    share = sum(int(m.shared.sum()) for m in masks) / sum(int(m.completion.sum()) for m in masks)
+
+    def gradient(objective: Objective, precision: str) -> Any:
+        policy.zero_grad()
+        objective = replace(objective, beta=beta)
+        totals = Totals(len(pairs), sum(m.sft(objective).sum() for m in masks))
+        for batch, index, mask in zip(batches, rows, masks, strict=True):
+            with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
+                logps = batch_logps(policy, batch)
+                with torch.no_grad():
+                    base = batch_logps(fixed, batch)
+            value, _ = preference_loss(logps[index], base[index], mask, objective, totals)
+            value.backward()  # type: ignore[no-untyped-call]
+        return torch.cat([p.grad.flatten() for p in policy.parameters()])
+
+    out = []
+    for name, objective in CASES.items():
+        masked: dict[str, dict[str, Any]] = {"preference": {"mask_prefix_dpo": True}}
+        if objective.sft_weight:
+            masked |= {"SFT": {"mask_prefix_sft": True}, "both": {"mask_prefix_dpo": True, "mask_prefix_sft": True}}
+        plain = {precision: gradient(objective, precision) for precision in ("float32", "bfloat16")}
+        for where, switches in masked.items():
+            changes = {}
+            for precision, before in plain.items():
+                after = gradient(replace(objective, **switches), precision)
+                changes[precision] = float((after - before).norm() / before.norm())
+            out.append({"objective": name, "masked": where, "change": changes, "share": share})
+    return out
+
+
+def _ready(name: str) -> Any:
+    from trl.trainer.utils import add_fused_lm_head
+
+    model = _load(name).eval()
+    add_fused_lm_head(model)
+    return model

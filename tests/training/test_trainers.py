@@ -1,0 +1,167 @@
+"""Our trainers against each other and themselves: layouts, micro-batches, trees, adapters, cached references."""
+
+from __future__ import annotations
+
+import json
+import random
+from dataclasses import replace
+
+import pytest
+import torch
+
+from harness.training.checkpoints import TrainingError
+from harness.training.objective import Objective
+from harness.training.train import Dose, How, preference, sft
+
+ROWS = How("rows")
+DOSE = Dose(1e-3, epochs=2, batch_size=4)
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    torch.set_num_threads(1)
+
+
+@pytest.fixture(scope="module")
+def forest():
+    """(prompt, chains): 8 trees of 4 chains that fork at any depth."""
+    rng = random.Random(0)
+
+    def ids(n):
+        return [rng.randrange(30, 120) for _ in range(n)]
+
+    trees = []
+    for _ in range(8):
+        stem, branch = ids(25), ids(15)
+        chains = [stem + branch + ids(5), stem + branch + ids(9), stem + ids(12), ids(20)]
+        trees.append((ids(12), [[*chain, 1] for chain in chains]))
+    return trees
+
+
+@pytest.fixture(scope="module")
+def pairs(forest):
+    return [(p, c[i], c[j]) for p, c in forest for i, j in ((0, 1), (0, 2), (3, 1), (2, 3))]
+
+
+@pytest.fixture(scope="module")
+def chains(forest):
+    return [(p, c) for p, cs in forest for c in cs]
+
+
+def curve(folder):
+    log = [json.loads(line) for line in (folder / "training.jsonl").read_text().splitlines()]
+    return [row for row in log if "loss" in row]
+
+
+def same_curve(a, b, names=("loss", "grad_norm"), rel=2e-3):
+    a, b = curve(a), curve(b)
+    assert len(a) == len(b) > 1
+    for name in names:
+        assert [row[name] for row in a] == pytest.approx([row[name] for row in b], rel=rel, abs=2e-4), name
+
+
+OBJECTIVE = Objective(0.5, 0.1, 1.0, "token_mean", mask_prefix_sft=True, length_normalized=True, mask_prefix_dpo=True)
+
+
+@pytest.mark.parametrize("trees", [False, True])
+def test_shared_layout_and_micro_batches_train_the_same(student, forest, pairs, chains, tmp_path, trees):
+    plain = replace(ROWS, trees=trees)
+    for name, run in {
+        "sft": lambda how, out: sft(student, chains, DOSE, 0, out, normalization="sequence_mean", how=how),
+        "dpo": lambda how, out: preference(student, pairs, OBJECTIVE, DOSE, 0, out, how=how),
+    }.items():
+        figures = run(plain, tmp_path / f"{name}-rows")
+        shared = run(replace(plain, layout="shared"), tmp_path / f"{name}-shared")
+        run(replace(plain, layout="shared", micro_batch=1), tmp_path / f"{name}-micro")
+        same_curve(tmp_path / f"{name}-rows", tmp_path / f"{name}-shared")
+        same_curve(tmp_path / f"{name}-rows", tmp_path / f"{name}-micro")
+        assert shared["tokens_through_network"] < figures["tokens_in_rows"] / (1.5 if trees else 1.0)
+
+
+def test_pairs_of_trees_train_as_the_same_pairs_in_rows(student, pairs, tmp_path):
+    """One step over all pairs: grouped in trees or row by row, the loss and its gradient are the same."""
+    whole = Dose(1e-3, epochs=1, batch_size=len(pairs))
+    preference(student, pairs, OBJECTIVE, whole, 0, tmp_path / "rows", how=ROWS)
+    preference(student, pairs, OBJECTIVE, replace(whole, batch_size=8), 0, tmp_path / "trees", how=How(trees=True))
+    a, b = curve(tmp_path / "rows")[0], curve(tmp_path / "trees")[0]
+    assert a["loss"] == pytest.approx(b["loss"], rel=1e-4)
+    assert a["grad_norm"] == pytest.approx(b["grad_norm"], rel=1e-4)
+    assert b["tokens/network"] < b["tokens/rows"] / 1.5 < a["tokens/network"] / 2.5
+
+
+def test_adapters_train_over_shared_prefixes_and_are_merged(student, pairs, tmp_path):
+    from safetensors.torch import load_file
+
+    how = How("rows", trees=True, lora=4)
+    preference(student, pairs, OBJECTIVE, DOSE, 0, tmp_path / "rows", how=how)
+    preference(student, pairs, OBJECTIVE, DOSE, 0, tmp_path / "shared", how=replace(how, layout="shared"))
+    same_curve(tmp_path / "rows", tmp_path / "shared")
+    assert (tmp_path / "shared" / "adapter" / "adapter_model.safetensors").exists()
+    before = load_file(f"{student}/model.safetensors")
+    after = load_file(tmp_path / "shared" / "model.safetensors")
+    assert before.keys() == after.keys()
+    assert any(not torch.equal(before[name], after[name]) for name in before)
+
+
+def test_the_log_names_every_term(student, pairs, tmp_path):
+    how = How(trees=True, term_norms=1)
+    preference(student, pairs, replace(OBJECTIVE, sft_weight=0.7), DOSE, 0, tmp_path / "m", how=how)
+    for row in curve(tmp_path / "m"):
+        assert row["loss"] == pytest.approx(row["preference"] + 0.7 * row["sft"], rel=1e-3)
+        assert row["chosen_change"] - row["rejected_change"] == pytest.approx(row["margin"] / 0.5, abs=1e-3)
+        assert row["tokens/chosen"] > 0 < row["tokens/rejected"]
+        assert 0 < row["shared_share"] < 1
+        assert row["logps/chosen"] < 0
+        assert row["grad_norm/preference"] > 0 < row["grad_norm/sft"]
+
+
+def test_one_reference_serves_every_objective(student, pairs, tmp_path, monkeypatch):
+    from harness.training.trainer import PreferenceTrainer
+
+    calls = []
+    original = PreferenceTrainer._reference_logps
+    monkeypatch.setattr(PreferenceTrainer, "_reference_logps", lambda self, *a: calls.append(1) or original(self, *a))
+    how = replace(ROWS, reference=tmp_path / "reference")
+    for number, objective in enumerate((OBJECTIVE, Objective(), Objective(length_normalized=True))):
+        preference(student, pairs, objective, DOSE, 0, tmp_path / f"{number}", how=how)
+    assert len(calls) == 1
+    preference(student, pairs[:-1], OBJECTIVE, DOSE, 0, tmp_path / "other", how=how)
+    assert len(calls) == 2
+    [file, _] = sorted((tmp_path / "reference").iterdir())
+    file.write_bytes(file.read_bytes()[:-40])  # a torn file is computed anew
+    for name, data in (("a", pairs), ("b", pairs[:-1])):
+        preference(student, data, OBJECTIVE, DOSE, 0, tmp_path / name, how=how)
+    assert len(calls) == 3
+    same_curve(tmp_path / "0", tmp_path / "a")
+
+
+def test_the_first_loss_is_what_no_change_gives(student, pairs, tmp_path):
+    """Policy equals reference before the first step, so the preference term is log 2 whatever the epsilon."""
+    preference(student, pairs, Objective(0.3, 0.2), DOSE, 0, tmp_path / "m", how=How(trees=True))
+    assert curve(tmp_path / "m")[0]["loss"] == pytest.approx(0.6931, abs=1e-3)
+
+
+def test_a_loss_that_is_no_number_ends_with_the_last_good_checkpoint(student, chains, tmp_path):
+    dose = Dose(1e30, epochs=4, batch_size=4, warmup=0.0, save_steps=1)
+    with pytest.raises(TrainingError, match=r"became (nan|inf).*lower the learning rate.*(kept in|No checkpoint)"):
+        sft(student, chains, dose, 0, tmp_path / "m")
+    assert not (tmp_path / "m").exists()
+
+
+def test_a_finished_model_says_what_it_is(student, pairs, tmp_path):
+    from transformers import AutoModelForCausalLM, AutoTokenizer
+
+    preference(student, pairs, OBJECTIVE, DOSE, 0, tmp_path / "m", about={"recipe": "unit", "data": "digest 123"})
+    card = (tmp_path / "m" / "README.md").read_text()
+    for text in ("base model", "recipe | unit", "digest 123", "label_smoothing 0.1", "sft_normalization token_mean"):
+        assert text in card
+    config = json.loads((tmp_path / "m" / "config.json").read_text())
+    assert "shared_prefix" not in json.dumps(config)
+    assert AutoTokenizer.from_pretrained(tmp_path / "m").chat_template
+    assert AutoModelForCausalLM.from_pretrained(tmp_path / "m").config.eos_token_id is not None
+    assert (tmp_path / "m" / "generation_config.json").exists()
+
+
+def test_a_batch_that_cannot_be_split_is_named(student, chains, tmp_path):
+    with pytest.raises(TrainingError, match="multiple of both"):
+        sft(student, chains, DOSE, 0, tmp_path / "m", how=How(micro_batch=3))
