@@ -156,11 +156,17 @@ def _completion(tokenizer: Any, prompt: str | Messages, side: str | Messages, wh
         before = _render(tokenizer, prompt, where)
         whole = _render(tokenizer, [*prompt, *side], where, generate=False)
         # A template may rewrite earlier turns; then what the assistant wrote stands as it is.
-        text = whole[len(before) :] if whole.startswith(before) else "".join(m["content"] for m in side)
+        text = whole[len(before) :] if whole.startswith(before) else _written(side)
     else:
         raise DataError(f"{where}: prompt and completion must both be texts or both be messages")
+    if not _written(side).strip():
+        return []
     ids = list(tokenizer.encode(text, add_special_tokens=False))
     end = tokenizer.eos_token_id
     if end in ids:
         return ids[: ids.index(end) + 1]  # the template's line break after the turn is nobody's to learn
     return [*ids, end]
+
+
+def _written(side: str | Messages) -> str:
+    return side if isinstance(side, str) else "".join(message["content"] for message in side)

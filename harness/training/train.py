@@ -262,5 +262,6 @@ def _run(
     through, rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
     figures |= {"steps": trainer.state.global_step, "loss": round(mean, 4), "last": kept, "torch": torch.__version__}
     figures |= {"tokens_through_network": int(through), "tokens_in_rows": int(rows)}
+    figures |= {"processes": trainer.accelerator.num_processes}
     write_model(trainer, model, out, figures, told)
     return figures
