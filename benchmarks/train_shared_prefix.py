@@ -16,7 +16,6 @@ import contextlib
 import json
 import os
 import random
-import resource
 import sys
 import tempfile
 import time
@@ -39,7 +38,7 @@ TARGETS = {  # name: (bound, least value on a GPU, least value on a CPU; None: n
     "no_sharing_speed": ("at least", 0.95, 0.95),
     "stock_overhead": ("at most", 1.05, 1.05),
 }
-RECENT = 10
+RECENT = 20
 SHAPES = {
     "qwen2.5-0.5b": {"hidden_size": 896, "intermediate_size": 4864, "num_hidden_layers": 24, "num_attention_heads": 14},
     "qwen2.5-1.5b": {
@@ -62,7 +61,7 @@ def synthetic(trees: int, rng: random.Random, size: int = 256) -> list[tuple[lis
         nodes: list[tuple[list[int], int]] = [([], 0)]
         leaves: list[list[int]] = []
         while len(leaves) < 8:
-            text, depth = rng.choice(nodes[-RECENT:])  # a search deepens what it has begun
+            text, depth = rng.choice(nodes[-RECENT:])
             child = (text + ids(rng.randint(100, 200)), depth + 1)
             nodes.append(child)
             if child[1] >= 3:
@@ -246,7 +245,8 @@ def cases(told: argparse.Namespace, shape: str) -> dict[str, tuple[Case, Case, i
         "no_sharing_dpo": dpo(apart_pairs, 8),
         "stock_overhead": dpo(apart_pairs, 8, layout="rows"),
     }
-    if shape == "tiny":
+    wanted = told.only.split(",") if told.only else []
+    if shape == "tiny" and (not wanted or any(name.startswith("searched") for name in wanted)):
         found = searched(told.chains, told.search)[: told.search]
         small = [(p, c) for p, right, wrong in found for c in [*right, *wrong]]
         each = max(round(len(small) / len(found)), 1)
@@ -284,7 +284,7 @@ def run_shape(told: argparse.Namespace, shape: str) -> dict[str, Any]:
         }
         if told.memory:
             sides = (("ours", ours), ("stock", stock))
-            result["peak_mib"] = {side: peak(told, shape, name, side) for side, _ in sides}
+            result["peak_mib"] = {side: round(peak(told, shape, name, side)) for side, _ in sides}
         out[name] = result
         if not told.json:
             print(f"{shape:<14}{name:<20}{json.dumps(result)}", flush=True)
@@ -295,7 +295,8 @@ def peak(told: argparse.Namespace, shape: str, name: str, side: str) -> float:
     """Peak memory of one arm in its own process, above that of the process before it trains (on a GPU: allocated)."""
     import subprocess
 
-    command = [sys.executable, __file__, "--worker", f"{shape}:{name}:{side}", "--trees", str(told.trees)]
+    command = [sys.executable, __file__, "--worker", f"{shape}:{name}:{side}", "--only", name]
+    command += ["--trees", str(told.trees)]
     command += ["--search", str(told.search)] + (["--chains", str(told.chains)] if told.chains else [])
     done = subprocess.run(  # noqa: S603 - this file itself
         command, capture_output=True, text=True, check=True
@@ -309,12 +310,17 @@ def worker(told: argparse.Namespace) -> None:
     shape, name, side = told.worker.split(":")
     kind, rows, batch, more = cases(told, shape)[name][0 if side == "ours" else 1]
     trainer = arm(kind, rows, batch, shape, **more)
-    before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
+    before = _resident("VmRSS")
+    Path("/proc/self/clear_refs").write_text("5")  # the peak starts anew (Linux)
     timed(trainer)
-    if torch.cuda.is_available():
-        print(torch.cuda.max_memory_allocated() / 2**20)
-    else:
-        print((resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before) / 1024)
+    gpu = torch.cuda.is_available()
+    print(torch.cuda.max_memory_allocated() / 2**20 if gpu else _resident("VmHWM") - before)
+
+
+def _resident(name: str) -> float:
+    """MiB from this process's status."""
+    lines = Path("/proc/self/status").read_text().splitlines()
+    return next(float(line.split()[1]) / 1024 for line in lines if line.startswith(name))
 
 
 def main() -> None:
