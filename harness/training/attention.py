@@ -51,13 +51,18 @@ def register() -> str:
 def why_not(model: Any) -> str:
     """Why ``model`` cannot run over a shared layout; empty if it can."""
     config = model.config.get_text_config()
-    others = sorted({kind for kind in getattr(config, "layer_types", None) or [] if kind != "full_attention"})
+    kinds = getattr(config, "layer_types", None)
+    others = sorted({kind for kind in kinds or [] if kind != "full_attention"})
     if others:
         return f"layers of kind {', '.join(others)} do not attend to a whole row"
-    if not getattr(model, "_supports_attention_backend", False):
+    if kinds is None and getattr(config, "sliding_window", None):
+        return "its sliding window is counted in rows, not along a chain"
+    if not (getattr(model, "_supports_attention_backend", False) and getattr(model, "_supports_sdpa", False)):
         return f"{type(model).__name__} takes no attention implementation from outside"
-    if getattr(config, "attention_dropout", 0.0):
+    if getattr(config, "attention_dropout", 0.0) or getattr(config, "attn_pdrop", 0.0):
         return "attention dropout would draw differently for shared tokens"
+    if hasattr(config, "output_router_logits"):
+        return "its experts' balance term counts the tokens of rows"
     return ""
 
 

@@ -14,15 +14,45 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from harness.journal import write_whole
+
 
 class TrainingError(RuntimeError):
     """Training cannot start or go on; the message says what, where and how to mend it."""
 
 
+RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
 _ASIDE = "unfinished"
 _PARTS = ("optimizer.pt", "scheduler.pt", "trainer_state.json")
 _WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 _SHARDED = ("pytorch_model_fsdp*", "optimizer_*", "global_step*")  # FSDP and DeepSpeed: renamed whole, not looked into
+
+
+def claim(out: Path, identity: str) -> dict[str, Any] | None:
+    """Make ``out`` the place of the training ``identity``; the figures if it is already done there.
+
+    Raises TrainingError where ``out``, or the working folder beside it, belongs to something else.
+    """
+    found = _record(out / RECORD)
+    if found.get("identity") == identity:
+        return dict(found["figures"])
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        what = "another training's model" if found else "something that is no model of ours"
+        raise TrainingError(f"{out} holds {what}; choose another --out or remove it")
+    work = out.with_name(out.name + ".work")
+    begun = _record(work / RECORD)
+    if begun.get("identity", identity) != identity:
+        raise TrainingError(f"{work} holds a training of other data or settings; remove it, or choose another --out")
+    work.mkdir(parents=True, exist_ok=True)
+    write_whole(work / RECORD, json.dumps({"identity": identity}))
+    return None
+
+
+def _record(file: Path) -> dict[str, Any]:
+    try:
+        return dict(json.loads(file.read_text()))
+    except (OSError, ValueError):
+        return {}
 
 
 def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial: Any) -> None:
@@ -91,7 +121,11 @@ def last_complete(folder: Path) -> Path | None:
 def kept(folder: str) -> str:
     """A sentence on what a stopped training can go on from."""
     steps = [step for step, path in _numbered(Path(folder)) if _complete(path, step)]
-    return f"The checkpoint of step {max(steps)} is kept in {folder}" if steps else "No checkpoint had been written yet"
+    return (
+        f"The checkpoint of step {max(steps)} is kept in {folder}; to start anew, remove that folder"
+        if steps
+        else "No checkpoint had been written yet"
+    )
 
 
 def _complete(path: Path, step: int) -> bool:

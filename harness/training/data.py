@@ -153,19 +153,33 @@ def _completion(tokenizer: Any, prompt: str | Messages, side: str | Messages, wh
     if isinstance(prompt, str) and isinstance(side, str):
         text = side
     elif isinstance(prompt, list) and isinstance(side, list):
-        before = _render(tokenizer, prompt, where)
-        whole = _render(tokenizer, [*prompt, *side], where, generate=False)
-        # A template may rewrite earlier turns; then what the assistant wrote stands as it is.
-        text = whole[len(before) :] if whole.startswith(before) else _written(side)
+        if len(side) > 1 or any(message["role"] != "assistant" for message in side):
+            raise DataError(f"{where}: a completion is one message of the assistant; put earlier turns into the prompt")
+        text = _turn(tokenizer, prompt, side, where)
     else:
         raise DataError(f"{where}: prompt and completion must both be texts or both be messages")
     if not _written(side).strip():
         return []
     ids = list(tokenizer.encode(text, add_special_tokens=False))
-    end = tokenizer.eos_token_id
-    if end in ids:
-        return ids[: ids.index(end) + 1]  # the template's line break after the turn is nobody's to learn
-    return [*ids, end]
+    if ids and ids[-1] in tokenizer.all_special_ids:
+        return ids
+    if tokenizer.eos_token_id is None:
+        raise DataError(f"{where}: the tokenizer has no end-of-sequence token to end a completion with")
+    return [*ids, tokenizer.eos_token_id]
+
+
+def _turn(tokenizer: Any, prompt: Messages, side: Messages, where: str) -> str:
+    """What the template adds to the prompt, up to the token that ends the turn: what follows is nobody's to learn."""
+    before = _render(tokenizer, prompt, where)
+    whole = _render(tokenizer, [*prompt, *side], where, generate=False)
+    written = _written(side)
+    if not whole.startswith(before):  # a template may rewrite earlier turns; what the assistant wrote stands as it is
+        return written
+    text = whole[len(before) :]
+    end = text.rfind(written.strip()) + len(written.strip())
+    ends = [(text.find(token, end), token) for token in tokenizer.get_added_vocab()]
+    first = min(((at, token) for at, token in ends if at >= 0), default=None)
+    return text[: first[0] + len(first[1])] if first else text.rstrip()
 
 
 def _written(side: str | Messages) -> str:

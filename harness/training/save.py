@@ -8,18 +8,32 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from harness.training.checkpoints import RECORD, TrainingError
 
-def write_model(trainer: Any, base: str, out: Path, figures: dict[str, Any], told: dict[str, Any]) -> None:
-    """Write the trainer's model to ``out``; adapters are merged into ``base`` and kept in ``out/adapter`` as well."""
+
+def write_model(
+    trainer: Any, base: str, out: Path, identity: str, figures: dict[str, Any], told: dict[str, Any]
+) -> None:
+    """Write the trainer's model to ``out``; adapters are merged into ``base`` and kept in ``out/adapter`` as well.
+
+    Raises TrainingError, with the checkpoints kept, where a sharded model was not gathered.
+    """
     aside = out.with_name(out.name + ".part")
     main = trainer.accelerator.is_main_process
     lora = hasattr(trainer.accelerator.unwrap_model(trainer.model), "peft_config")
     if main:
         shutil.rmtree(aside, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    trainer.save_model(str(aside / "adapter" if lora else aside))  # gathers the shards of FSDP and DeepSpeed
+    if trainer.is_fsdp_enabled:  # its shards are gathered for the whole model, whatever its checkpoints are
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    trainer.save_model(str(aside / "adapter" if lora else aside))
     trainer.accelerator.wait_for_everyone()
     if main:
+        if not list(aside.rglob("*.safetensors")):
+            raise TrainingError(
+                f"{out.name}: no whole weights were written; the checkpoints are kept in {trainer.args.output_dir}. "
+                "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
+            )
         if lora:
             _merge(base, aside)
         for name in ("training_args.bin", "adapter/training_args.bin"):  # a pickle: no one should have to load it
@@ -27,8 +41,10 @@ def write_model(trainer: Any, base: str, out: Path, figures: dict[str, Any], tol
         trainer.processing_class.save_pretrained(aside)
         log = trainer.state.log_history
         (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+        (aside / RECORD).write_text(json.dumps({"identity": identity, "figures": figures}, indent=1) + "\n")
         (aside / "README.md").write_text(card(base, out.name, figures, told))
-        shutil.rmtree(out, ignore_errors=True)  # a model whose job was killed before it was recorded
+        if out.exists():  # an empty folder: claim() refused any other
+            out.rmdir()
         os.replace(aside, out)
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()

@@ -7,7 +7,9 @@ finished model is written aside and renamed: a folder under its final name is a 
 from __future__ import annotations
 
 import contextlib
+import hashlib
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from dataclasses import asdict, dataclass
@@ -15,8 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.models.base import ModelError
-from harness.models.hf import load_tokenizer, quiet
-from harness.training.checkpoints import TrainingError, last_complete
+from harness.models.hf import load_tokenizer, model_digest, quiet
+from harness.training.checkpoints import TrainingError, claim, last_complete
 from harness.training.groups import Collator, LayoutChoice, PairRow, Row, pair_groups, sft_groups
 from harness.training.objective import Normalization, Objective
 from harness.training.save import write_model
@@ -71,9 +73,13 @@ def sft(
 
     from harness.training.trainer import ChainSFTTrainer
 
-    how = how or How()
+    how, out = how or How(), out.resolve()
     _check_rows(model, rows)
     groups = sft_groups(rows, how.trees)
+    told = {"objective": {"sft": normalization}, "dose": asdict(dose), "how": asdict(how), "seed": seed}
+    identity = _identity(model, groups, how, told)
+    if done := claim(out, identity):
+        return done
     loaded, tokenizer = _load(model), load_tokenizer(model)
     trainer = ChainSFTTrainer(
         normalization=normalization,
@@ -88,9 +94,8 @@ def sft(
         peft_config=_lora(how),
         callbacks=[_callback(progress)],
     )  # fmt: skip
-    told = {"objective": {"sft": normalization}, "dose": asdict(dose), "how": asdict(how), "seed": seed}
     figures = {"rows": len(rows), "completion_tokens": sum(len(c) for _, c in rows)}
-    return _run(trainer, model, out, how, figures, told | (about or {}))
+    return _run(trainer, model, out, identity, figures, told | (about or {}))
 
 
 def preference(
@@ -107,9 +112,13 @@ def preference(
     from harness.training.reference import Reference
     from harness.training.trainer import PreferenceTrainer
 
-    how = how or How()
+    how, out = how or How(), out.resolve()
     _check_rows(model, [(p, c) for p, chosen, rejected in pairs for c in (chosen, rejected)])
     groups = pair_groups(pairs, how.trees)
+    told = {"objective": asdict(objective), "dose": asdict(dose), "how": asdict(how), "seed": seed}
+    identity = _identity(model, groups, how, told)
+    if done := claim(out, identity):
+        return done
     loaded, tokenizer = _load(model), load_tokenizer(model)
     arguments = _arguments(dose, how, seed, out, len(groups))
     folder = how.reference or out.with_name(out.name + ".work") / "reference"
@@ -128,8 +137,14 @@ def preference(
         callbacks=[_callback(progress)],
     )  # fmt: skip
     trainer.term_norms = how.term_norms
-    told = {"objective": asdict(objective), "dose": asdict(dose), "how": asdict(how), "seed": seed}
-    return _run(trainer, model, out, how, {"pairs": len(pairs)}, told | (about or {}))
+    return _run(trainer, model, out, identity, {"pairs": len(pairs)}, told | (about or {}))
+
+
+def _identity(model: str, groups: Any, how: How, told: dict[str, Any]) -> str:
+    """Digest of all that decides the weights; how the same step is computed is not part of it."""
+    how_much = {"trees": how.trees, "lora": how.lora, "precision": how.precision}
+    content = [model_digest(model), groups, told["objective"], told["dose"], told["seed"], how_much]
+    return hashlib.sha256(json.dumps(content, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
 def _check_rows(model: str, rows: Sequence[Row]) -> None:
@@ -154,26 +169,27 @@ def _load(model: str) -> Any:
     import torch
     from transformers import AutoModelForCausalLM
 
-    from harness.training.attention import register
-
     quiet()
     try:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32, attn_implementation=register())
+        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
     except (OSError, ValueError) as error:
         raise ModelError(f"{model}: no causal language model could be loaded ({str(error).splitlines()[0]})") from error
 
 
 def _pad(tokenizer: Any) -> int:
-    return int(tokenizer.pad_token_id if tokenizer.pad_token_id is not None else tokenizer.eos_token_id)
+    return int(next((x for x in (tokenizer.pad_token_id, tokenizer.eos_token_id) if x is not None), 0))
 
 
 def _layout(how: How, model: Any) -> LayoutChoice:
-    from harness.training.attention import why_not
+    from harness.training.attention import register, why_not
 
     reason = why_not(model)
     if reason and how.layout == "shared":
         raise TrainingError(f"layout shared: {reason}; use auto or rows")
-    return "rows" if reason else how.layout
+    if reason or how.layout == "rows":
+        return "rows"
+    model.set_attn_implementation(register())
+    return how.layout
 
 
 def _lora(how: How) -> Any:
@@ -190,19 +206,23 @@ def _arguments(dose: Dose, how: How, seed: int, out: Path, rows: int) -> dict[st
 
     gpu = torch.cuda.is_available()
     processes = int(os.environ.get("WORLD_SIZE", "1"))
-    per_step = min(dose.batch_size, max(rows, processes))
-    micro = how.micro_batch or max(per_step // processes, 1)
-    if per_step % (micro * processes):
+    if torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
+        raise TrainingError("several GPUs are visible: use accelerate launch, or name one in CUDA_VISIBLE_DEVICES")
+    if dose.epochs <= 0 or dose.batch_size < 1 or how.micro_batch < 0 or not 0 <= dose.warmup < 1:
+        raise TrainingError("epochs and batch size must be above 0, the micro-batch not below, the warm-up from 0 to 1")
+    if dose.batch_size % ((how.micro_batch or 1) * processes):
         raise TrainingError(
-            f"{per_step} rows a step cannot be split into micro-batches of {micro} on {processes} process(es): "
-            "choose a batch size that is a multiple of both"
+            f"{dose.batch_size} rows a step cannot be split into micro-batches of {how.micro_batch or 1} on {processes} "
+            "process(es): choose a batch size that is a multiple of both"
         )
+    micro = how.micro_batch or max(min(dose.batch_size, rows) // processes, 1)
+    accumulation = math.ceil(min(dose.batch_size, rows) / (micro * processes))
     return {
         "output_dir": str(out.with_name(out.name + ".work")),
         "learning_rate": dose.learning_rate,
         "num_train_epochs": dose.epochs,
         "per_device_train_batch_size": micro,
-        "gradient_accumulation_steps": per_step // (micro * processes),
+        "gradient_accumulation_steps": accumulation,
         "lr_scheduler_type": "linear",
         "warmup_steps": dose.warmup,
         "seed": seed,
@@ -244,7 +264,7 @@ def _callback(progress: Progress) -> Any:
 
 
 def _run(
-    trainer: Any, model: str, out: Path, how: How, figures: dict[str, Any], told: dict[str, Any]
+    trainer: Any, model: str, out: Path, identity: str, figures: dict[str, Any], told: dict[str, Any]
 ) -> dict[str, Any]:
     import torch
     from transformers import PrinterCallback
@@ -263,5 +283,5 @@ def _run(
     figures |= {"steps": trainer.state.global_step, "loss": round(mean, 4), "last": kept, "torch": torch.__version__}
     figures |= {"tokens_through_network": int(through), "tokens_in_rows": int(rows)}
     figures |= {"processes": trainer.accelerator.num_processes}
-    write_model(trainer, model, out, figures, told)
+    write_model(trainer, model, out, identity, figures, told)
     return figures

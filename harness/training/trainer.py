@@ -9,6 +9,7 @@ from __future__ import annotations
 from typing import Any
 
 import torch
+from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from trl import DPOTrainer, SFTTrainer
 
 from harness.training import checkpoints
@@ -28,6 +29,10 @@ class _ChainTrainer:
         """(2,) sequences (or pairs) and SFT targets of the global batch, over micro-batches and processes."""
         counts = torch.stack([batch["counts"] for batch in batch_samples]).sum(0).to(device)
         return self.accelerator.gather(counts[None]).sum(0) if self.accelerator.num_processes > 1 else counts
+
+    def _prepare_inputs(self: Any, inputs: Any) -> Any:
+        """To the device, layouts too, and never cast: the Trainer would round the reference under DeepSpeed."""
+        return send_to_device(inputs, self.accelerator.device)
 
     def compute_loss(
         self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
@@ -101,17 +106,24 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         """The reference's per-token log-probs as a column: they serve every mask and normalisation."""
-        known = self.reference.load()
-        if known is None:
-            known = self._reference_logps(dataset, batch_size)
+        known = [self.reference.load() if self.accelerator.is_main_process else None]
+        if self.accelerator.num_processes > 1:  # the main process decides for all
+            broadcast_object_list(known)
+        values = known[0]
+        if values is None:
+            values = self._reference_logps(dataset, batch_size)
             if self.accelerator.is_main_process:
-                self.reference.save(known)
-        return dataset.add_column("reference", known)
+                self.reference.save(values)
+        return dataset.add_column("reference", values)
 
     def _reference_logps(self, dataset: Any, batch_size: int) -> list[list[list[float]]]:
         """[group][chain][token]; every process takes its share of the batches."""
-        from accelerate.utils import gather_object
-
+        if any(getattr(parameter, "ds_status", None) for parameter in self.model.parameters()):
+            raise TrainingError(
+                "DeepSpeed stage 3 has split the model before the reference could be computed: use stage 2 or FSDP"
+            )
+        device = next(self.model.parameters()).device
+        self.model.to(self.accelerator.device)
         processes, mine = self.accelerator.num_processes, self.accelerator.process_index
         found: list[tuple[int, list[list[float]]]] = []
         was_training = self.model.training
@@ -125,6 +137,7 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
             chains = iter([row[mask].tolist() for row, mask in zip(logps, written, strict=True)])
             found += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
         self.model.train(was_training)
+        self.model.to(device)
         if processes > 1:
             found = gather_object(found)
         return [values for _, values in sorted(found)]

@@ -166,3 +166,34 @@ def test_a_finished_model_says_what_it_is(student, pairs, tmp_path):
 def test_a_batch_that_cannot_be_split_is_named(student, chains, tmp_path):
     with pytest.raises(TrainingError, match="multiple of both"):
         sft(student, chains, DOSE, 0, tmp_path / "m", how=How(micro_batch=3))
+
+
+def test_a_folder_belongs_to_one_training(student, chains, tmp_path):
+    figures = sft(student, chains, DOSE, 0, tmp_path / "m", how=ROWS)
+    weights = (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns
+    assert sft(student, chains, DOSE, 0, tmp_path / "m", how=How(micro_batch=2)) == figures  # done: nothing runs
+    assert (tmp_path / "m" / "model.safetensors").stat().st_mtime_ns == weights
+    with pytest.raises(TrainingError, match="another training's model"):
+        sft(student, chains[:-1], DOSE, 0, tmp_path / "m")
+    (tmp_path / "mine").mkdir()
+    (tmp_path / "mine" / "thesis.txt").write_text("years of work")
+    with pytest.raises(TrainingError, match="no model of ours"):
+        sft(student, chains, DOSE, 0, tmp_path / "mine")
+    assert (tmp_path / "mine" / "thesis.txt").exists()
+
+    def stop(step, total):
+        if step == 8:
+            raise KeyboardInterrupt
+
+    with pytest.raises(KeyboardInterrupt):
+        sft(student, chains, replace(DOSE, save_steps=4), 0, tmp_path / "half", stop)
+    with pytest.raises(TrainingError, match=r"half\.work holds a training of other data or settings"):
+        sft(student, chains, replace(DOSE, save_steps=4), 1, tmp_path / "half")
+
+
+def test_fewer_rows_than_a_batch_are_split_as_told(student, chains, tmp_path):
+    figures = sft(student, chains[:10], replace(DOSE, batch_size=16), 0, tmp_path / "m", how=How(micro_batch=4))
+    assert figures["steps"] == 2  # two passes of all ten
+    for bad in (replace(DOSE, epochs=0), replace(DOSE, batch_size=0), replace(DOSE, warmup=1.0)):
+        with pytest.raises(TrainingError, match="above 0"):
+            sft(student, chains, bad, 0, tmp_path / "bad")

@@ -114,6 +114,10 @@ def test_what_is_left_out_is_told(data, tmp_path):
         ('{"prompt": 3, "completion": "b"}', ":1: prompt is neither a text nor a list of messages"),
         ('{"prompt": "a", "completion": [{"role": "assistant", "content": "b"}]}', "both be texts or both be messages"),
         ('{"messages": [{"role": "user", "content": "b"}]}', "do not end in the assistant's reply"),
+        (
+            '{"prompt": [{"role": "user", "content": "a"}], "completion": [{"role": "user", "content": "b"}]}',
+            "one message of the assistant",
+        ),
         ('{"prompt_ids": [999999], "completion_ids": [1]}', "token ids for this tokenizer"),
         ("", "no row to train on"),
     ],
