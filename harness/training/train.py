@@ -77,7 +77,7 @@ def sft(
     _check_rows(model, rows)
     groups = sft_groups(rows, how.trees)
     told = {"objective": {"sft": normalization}, "dose": asdict(dose), "how": asdict(how), "seed": seed}
-    identity = _identity(model, groups, how, told)
+    identity, arguments = _identity(model, groups, how, told), _arguments(dose, how, seed, out, len(groups))
     if done := claim(out, identity):
         return done
     loaded, tokenizer = _load(model), load_tokenizer(model)
@@ -88,8 +88,7 @@ def sft(
         train_dataset=Dataset.from_list(groups),
         data_collator=Collator(_pad(tokenizer), _layout(how, loaded)),
         args=SFTConfig(
-            **_arguments(dose, how, seed, out, len(groups)), max_length=None, packing=False,
-            dataset_kwargs={"skip_prepare_dataset": True},
+            **arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}
         ),
         peft_config=_lora(how),
         callbacks=[_callback(progress)],
@@ -116,11 +115,10 @@ def preference(
     _check_rows(model, [(p, c) for p, chosen, rejected in pairs for c in (chosen, rejected)])
     groups = pair_groups(pairs, how.trees)
     told = {"objective": asdict(objective), "dose": asdict(dose), "how": asdict(how), "seed": seed}
-    identity = _identity(model, groups, how, told)
+    identity, arguments = _identity(model, groups, how, told), _arguments(dose, how, seed, out, len(groups))
     if done := claim(out, identity):
         return done
     loaded, tokenizer = _load(model), load_tokenizer(model)
-    arguments = _arguments(dose, how, seed, out, len(groups))
     folder = how.reference or out.with_name(out.name + ".work") / "reference"
     trainer = PreferenceTrainer(
         objective=objective,
@@ -212,8 +210,8 @@ def _arguments(dose: Dose, how: How, seed: int, out: Path, rows: int) -> dict[st
         raise TrainingError("epochs and batch size must be above 0, the micro-batch not below, the warm-up from 0 to 1")
     if dose.batch_size % ((how.micro_batch or 1) * processes):
         raise TrainingError(
-            f"{dose.batch_size} rows a step cannot be split into micro-batches of {how.micro_batch or 1} on {processes} "
-            "process(es): choose a batch size that is a multiple of both"
+            f"{dose.batch_size} rows a step cannot be split into micro-batches of {how.micro_batch or 1} "
+            f"on {processes} process(es): choose a batch size that is a multiple of both"
         )
     micro = how.micro_batch or max(min(dose.batch_size, rows) // processes, 1)
     accumulation = math.ceil(min(dose.batch_size, rows) / (micro * processes))
