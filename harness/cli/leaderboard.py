@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
 
@@ -12,6 +12,7 @@ from harness.cli.options import Json, Store
 
 def register(app: typer.Typer) -> None:
     app.command("leaderboard")(leaderboard)
+    app.command("claims")(claims)
 
 
 def leaderboard(
@@ -45,3 +46,36 @@ def leaderboard(
         show.leaderboard(table)
     else:
         print({"md": formats.markdown, "csv": formats.csv_text, "html": formats.html_text}[form](table).rstrip())
+
+
+def claims(
+    recipe: Annotated[str, typer.Argument(help="A recipe that was run, or its YAML file.")] = "ablation_full",
+    store: Store = Path("runs"),
+    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    as_json: Json = False,
+) -> None:
+    """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
+    from harness.cli import claim_tables, options
+    from harness.ledger import board
+    from harness.pipeline import claims as judged
+    from harness.pipeline.recipe import load_recipe
+
+    plan = load_recipe(recipe)
+    if not plan.claims:
+        raise options.Usage(f"recipe {plan.name} makes no claims")
+    found = judged.of_saved(store, board.saved(store, plan.name), plan.claims)
+    if as_json:
+        options.print_json([finding.as_dict() | _told(plan.claims[finding.claim]) for finding in found])
+    elif markdown:
+        print(claim_tables.markdown(plan.claims, found))
+    else:
+        claim_tables.show(plan.name, plan.claims, found)
+
+
+def _told(claim: Any) -> dict[str, Any]:
+    from harness.pipeline.claims import published
+
+    return {
+        "says": claim.says, "arm": claim.arm, "against": claim.against, "metric": claim.metric, "expect": claim.expect,
+        "published": published(claim),
+    }  # fmt: skip

@@ -26,9 +26,10 @@ def run_recipe(
     """Run a recipe, or go on with it; end in its leaderboard."""
     import time
 
+    from harness.cli import claim_tables
     from harness.cli.show import Display, dry_run_table, leaderboard, stage_times
     from harness.ledger import board
-    from harness.pipeline import graph, recipe, runner
+    from harness.pipeline import claims, graph, recipe, runner
 
     started = time.monotonic()
     plan, scale = recipe.load_recipe(name), recipe.load_profile(profile)
@@ -47,6 +48,9 @@ def run_recipe(
     if jobs.arms:
         result = board.save(store, plan.name, scale.name, plan.control, jobs.arms)
         leaderboard(board.load(store, result))
+        found = claims.of_saved(store, result, plan.claims)
+        if found:
+            claim_tables.show(plan.name, plan.claims, found)
 
 
 def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe's file.")] = None) -> None:

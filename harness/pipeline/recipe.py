@@ -76,6 +76,22 @@ class PretrainStage(_Strict):
 Stage = Annotated[SearchStage | SftStage | PreferenceStage | PretrainStage, Field(discriminator="kind")]
 
 
+class Claim(_Strict):
+    """A comparison that a paper makes: ``arm`` against the arm ``against``, on every task of the suite.
+
+    ``expect``: which way ``metric`` goes; ``same``: within ``margin`` (a share) either way. ``published`` names a file
+    of published rows (results/reference) in which both arms stand.
+    """
+
+    says: str
+    arm: str
+    against: str
+    metric: Literal["accuracy", "no_answer"] = "accuracy"
+    expect: Literal["higher", "lower", "same"] = "higher"
+    margin: float = Field(default=0.03, gt=0, lt=1)
+    published: str = ""
+
+
 class Recipe(_Strict):
     """``arms`` maps a table row to a model of the profile or a training stage; ``control`` is one of the arms."""
 
@@ -85,6 +101,7 @@ class Recipe(_Strict):
     control: str = ""
     stages: dict[str, Stage]
     arms: dict[str, str] = {}
+    claims: dict[str, Claim] = {}
 
 
 class DoseSpec(_Strict):
@@ -128,6 +145,12 @@ def shipped_recipes() -> Path:
     return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "recipes"
 
 
+def reference_rows() -> Path:
+    """The folder of published rows that come with the project."""
+    inside = Path(__file__).parent.parent / "reference"
+    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "results" / "reference"
+
+
 def recipe_names() -> list[str]:
     return sorted(path.stem for path in shipped_recipes().glob("*.yaml"))
 
@@ -151,7 +174,9 @@ def find(name: str, folder: Path, kind: str) -> Path:
 
 
 def load_recipe(name: str) -> Recipe:
-    """A recipe by name or path, with what it ``extends`` beneath it: stages are merged, other keys replaced."""
+    """A recipe by name or path, with what it ``extends`` beneath it: stages are merged, other keys replaced.
+
+    Claims of the extended recipe are kept where both their arms are."""
     path = find(name, shipped_recipes(), "recipe")
     recipe = _validated(Recipe, _extended(path, shipped_recipes(), ()), path)
     _check(recipe, path)
@@ -183,7 +208,11 @@ def _extended(path: Path, folder: Path, above: tuple[Path, ...]) -> dict[str, An
     for key in ("stages", "search", "eval", "sft", "preference", "models"):
         if isinstance(base.get(key), dict) and isinstance(data.get(key), dict):
             data[key] = base[key] | data[key]
-    return base | data
+    whole = base | data
+    if isinstance(base.get("claims"), dict) and "claims" not in data:  # those about arms that are still there
+        arms = whole.get("arms") or {}
+        whole["claims"] = {n: c for n, c in base["claims"].items() if {c.get("arm"), c.get("against")} <= {*arms}}
+    return whole
 
 
 def _validated(model: type[_Model], data: dict[str, Any], path: Path) -> _Model:
@@ -200,7 +229,9 @@ def _validated(model: type[_Model], data: dict[str, Any], path: Path) -> _Model:
 
 
 def _keys(model: type[BaseModel]) -> list[str]:
-    parts = (SearchStage, SftStage, PreferenceStage, PretrainStage, ObjectiveSpec, DoseSpec, SearchScale, EvalScale)
+    parts = (
+        SearchStage, SftStage, PreferenceStage, PretrainStage, ObjectiveSpec, DoseSpec, SearchScale, EvalScale, Claim
+    )  # fmt: skip
     return sorted({*model.model_fields, *(name for part in parts for name in part.model_fields)})
 
 
@@ -211,6 +242,16 @@ def _check(recipe: Recipe, path: Path) -> None:
             problems.append(f"arm {arm!r} names the search stage {target!r}, which yields no model")
     if recipe.arms and recipe.control not in recipe.arms:
         problems.append(f"control {recipe.control!r} is no arm{nearest(recipe.control, recipe.arms)}")
+    for name, claim in recipe.claims.items():
+        for arm in (claim.arm, claim.against):
+            if arm not in recipe.arms:
+                problems.append(f"claim {name!r}: {arm!r} is no arm{nearest(arm, recipe.arms)}")
+        if claim.published and not (reference_rows() / f"{claim.published}.json").exists():
+            known = sorted(path.stem for path in reference_rows().glob("*.json"))
+            hint = nearest(claim.published, known)
+            problems.append(
+                f"claim {name!r}: no published rows {claim.published!r}{hint}; there are {', '.join(known)}"
+            )
     for name, stage in recipe.stages.items():
         chains = getattr(stage, "chains", None)
         if chains is not None and (chains not in recipe.stages or recipe.stages[chains].kind != "search"):

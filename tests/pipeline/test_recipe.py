@@ -39,7 +39,8 @@ def test_single_technique_recipes_share_stages_with_the_ablation():
     for name in ("data_balance", "cdpo", "joint_loss", "masking"):
         own = build(load_recipe(name), profile)
         new = [job for digest, job in own.jobs.items() if digest not in full]
-        assert len(new) <= 4, name  # one new arm: two seeds, each trained and scored
+        arms = 3 if name == "masking" else 1
+        assert len(new) <= 4 * arms, name  # of a new arm: two seeds, each trained and scored
         assert {job.kind for job in new} <= {"preference", "eval"}
 
 

@@ -1,0 +1,159 @@
+"""Claims against samples of known difference: verdicts, corrections, seeds, published values, the command."""
+
+from __future__ import annotations
+
+import json
+import os
+import random
+import subprocess
+import sys
+
+import pytest
+
+from harness.journal import write_rows
+from harness.pipeline.claims import findings, published
+from harness.pipeline.recipe import Claim, RecipeError, load_recipe
+from harness.records import Grade, Sample
+
+N = 300
+
+
+def run(rate, seed=0, missing=0.0, task="mini_math"):
+    """One training's samples: right at ``rate``, without an answer at ``missing``, by a draw of the item."""
+    rng = random.Random(f"{seed}")
+    out = []
+    for i in range(N):
+        draw = rng.random()
+        verdict = "correct" if draw < rate else "unfinished" if draw > 1 - missing else "wrong"
+        out.append(
+            Sample(
+                key=f"{task}{i}", task=task, problem_id=f"{task}-{i}", index=0, seed=0, prompt_ids_hash="h", text="",
+                token_ids=[], finish="stop", thinking_tokens=9, answer_tokens=1,
+                grade=Grade(verdict=verdict, reason="r"), metrics={},
+            )
+        )  # fmt: skip
+    return out
+
+
+def claim(expect="higher", metric="accuracy", **more):
+    return Claim(says="s", arm="a", against="b", expect=expect, metric=metric, **more)
+
+
+def verdict(said, a, b):
+    [finding] = findings({"c": said}, {"a": a, "b": b})
+    return finding.verdict
+
+
+def test_verdicts_follow_the_direction_claimed():
+    high, low = [run(0.7)], [run(0.4)]
+    assert verdict(claim("higher"), high, low) == "reproduced"
+    assert verdict(claim("lower"), high, low) == "contradicted"
+    assert verdict(claim("higher"), low, high) == "contradicted"
+    assert verdict(claim("higher"), [run(0.42)], [run(0.4, seed=1)]) == "undecided"
+    many, few = [run(0.4, missing=0.4)], [run(0.4, missing=0.05)]
+    assert verdict(claim("higher", "no_answer"), many, few) == "reproduced"
+    assert verdict(claim("lower", "no_answer"), many, few) == "contradicted"
+
+
+def test_sameness_needs_evidence_too():
+    same = claim("same", margin=0.1)
+    assert verdict(same, [run(0.5)], [run(0.5)]) == "reproduced"
+    assert verdict(same, [run(0.9)], [run(0.5)]) == "contradicted"
+    assert verdict(same, [run(0.58, seed=1)], [run(0.5, seed=2)]) == "undecided"  # unlike items: a wide interval
+
+
+def test_more_claims_ask_for_more_evidence():
+    """The same difference is resolved alone and not among twenty, by Holm."""
+    a, b = [run(0.485)], [run(0.45)]
+    one = findings({"c": claim()}, {"a": a, "b": b})
+    many = findings({f"c{i}": claim() for i in range(20)}, {"a": a, "b": b})
+    assert one[0].verdict == "reproduced"
+    assert {f.verdict for f in many} == {"undecided"}
+    assert many[0].p_holm == pytest.approx(min(1.0, 20 * one[0].p))
+
+
+def test_trainings_that_disagree_widen_the_interval():
+    steady = findings({"c": claim()}, {"a": [run(0.6), run(0.6)], "b": [run(0.5), run(0.5)]})[0]
+    shaky = findings({"c": claim()}, {"a": [run(0.7), run(0.5)], "b": [run(0.6), run(0.4)]})[0]
+    assert steady.difference == pytest.approx(shaky.difference, abs=0.03)
+    assert steady.verdict == "reproduced"
+    assert shaky.verdict == "undecided"
+    assert shaky.high - shaky.low > 2 * (steady.high - steady.low)
+    assert shaky.smallest > 2 * steady.smallest
+    assert shaky.seeds == (2, 2)
+
+
+def test_no_false_findings_beyond_the_level():
+    """Arms that differ by chance alone: the share of resolved single claims is near 5%, not above 9%."""
+    found = [verdict(claim(), [run(0.5, seed=2 * i)], [run(0.5, seed=2 * i + 1)]) for i in range(200)]
+    assert sum(v != "undecided" for v in found) <= 18
+
+
+def test_claims_of_arms_that_were_not_run_are_left_out():
+    assert findings({"c": claim()}, {"a": [run(0.5)]}) == []
+
+
+def test_published_differences_are_the_papers():
+    claims = load_recipe("ablation_full").claims
+    assert published(claims["dpo_stops_answering"])["blocksworld"] == pytest.approx(93.6 - 1.8)
+    assert published(claims["balance_repairs"])["math500"] == pytest.approx(46.4 - 31.8)
+    assert published(claims["masking_helps"])["gsm8k"] == pytest.approx(87.2 - 86.8)
+    assert published(claims["long_cot_hurts"]) == {}
+
+
+def test_a_recipe_keeps_the_claims_about_arms_it_has():
+    assert list(load_recipe("data_balance").claims) == ["dpo_stops_answering", "balance_repairs"]
+    assert list(load_recipe("masking").claims) == ["masking_helps"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{says: s, arm: +dop, against: sft}", r"'\+dop' is no arm.*\+dpo"),
+        ("{says: s, arm: +dpo, against: sft, published: marco}", "no published rows 'marco'"),
+        ("{says: s, arm: +dpo, against: sft, metrik: accuracy}", "unknown key.*metric"),
+        ("{says: s, arm: +dpo, against: sft, expect: better}", "higher"),
+    ],
+)
+def test_wrong_claims_are_named(line, said, tmp_path):
+    (tmp_path / "r.yaml").write_text(f"extends: ablation_full\nname: r\nclaims: {{mine: {line}}}\n")
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(str(tmp_path / "r.yaml"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    arms = {"base": 0.4, "sft": 0.6, "sft_long_cot": 0.1}
+    for arm, rate in arms.items():
+        folder = tmp_path / "stages" / arm
+        folder.mkdir(parents=True)
+        write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in run(rate)))
+    (tmp_path / "recipes").mkdir()
+    saved = {"recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {arm: [arm] for arm in arms}}
+    (tmp_path / "recipes" / "ablation_full.tiny.json").write_text(json.dumps(saved))
+    return tmp_path
+
+
+def claims(*more):
+    return subprocess.run(
+        [sys.executable, "-m", "harness", "claims", *more], capture_output=True, text=True, timeout=120,
+        env=os.environ | {"COLUMNS": "80"},
+    )  # fmt: skip
+
+
+def test_the_command_shows_every_claim_that_was_tested(store):
+    done = claims("--store", str(store))
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "2 reproduced, 0 contradicted, 0 undecided of 2 tests" in done.stdout
+    rows = json.loads(claims("--store", str(store), "--json").stdout)
+    assert {row["claim"]: row["verdict"] for row in rows} == {
+        "searched_data_helps": "reproduced", "long_cot_hurts": "reproduced",
+    }  # fmt: skip
+    assert "| reproduced |" in claims("--store", str(store), "--markdown").stdout
+
+
+def test_a_recipe_without_claims_is_named(store):
+    done = claims("tiny_models", "--store", str(store))
+    assert done.returncode == 2
+    assert done.stderr.strip() == "harness: recipe tiny_models makes no claims"
