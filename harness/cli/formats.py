@@ -78,10 +78,9 @@ share of items without an answer; median thinking tokens.</p></body></html>"""
 
 def published(folder: Path | None = None) -> dict[str, Any]:
     """The paper's Table 5 as data (percentages)."""
-    inside = Path(__file__).parent.parent / "reference"
-    beside = Path(__file__).parent.parent.parent / "results" / "reference"
-    folder = folder or (inside if inside.is_dir() else beside)
-    return dict(json.loads((folder / "marco_o1_v2.table5.json").read_text()))
+    from harness.pipeline.recipe import reference_rows
+
+    return dict(json.loads(((folder or reference_rows()) / "marco_o1_v2.table5.json").read_text()))
 
 
 def paper(board: Board) -> str:
