@@ -11,13 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.models.prompts import prompt_ids
-
-
-def harness(*args, env=None, **more):
-    return subprocess.run(
-        [sys.executable, "-m", "harness", *map(str, args)], capture_output=True, text=True,
-        env=os.environ | {"OMP_NUM_THREADS": "1", "COLUMNS": "80"} | (env or {}), timeout=240, **more,
-    )  # fmt: skip
+from tests.commands import here as harness
 
 
 def write(path: Path, rows) -> Path:

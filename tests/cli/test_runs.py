@@ -3,19 +3,15 @@
 from __future__ import annotations
 
 import json
-import subprocess
-import sys
 from xml.etree import ElementTree
 
 import pytest
 
+from tests.commands import here
+
 
 def harness(*args, code=0):
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *map(str, args)], capture_output=True, text=True, timeout=200
-    )
-    assert done.returncode == code, (done.returncode, done.stdout[-800:], done.stderr[-1500:])
-    return done
+    return here(*args, code=code)
 
 
 @pytest.fixture(scope="module")

@@ -6,7 +6,12 @@ import json
 
 import pytest
 
-from tests.cli.test_cli import harness
+from tests.commands import here
+
+
+def harness(*args, code=0, cwd=None):
+    return here(*args, code=code, cwd=cwd)
+
 
 RUN = ["search", "run", "--model", "mock", "--backend", "mock", "--rollouts", "6", "--correct", "2", "--wrong", "1"]
 
