@@ -5,9 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
-import json
 from collections.abc import Mapping, Sequence
-from pathlib import Path
 from typing import Any
 
 from harness.ledger.board import Board, interval, percent
@@ -76,18 +74,13 @@ span {{ color: #666 }} tbody th {{ white-space: nowrap }}
 share of items without an answer; median thinking tokens.</p></body></html>"""
 
 
-def published(folder: Path | None = None) -> dict[str, Any]:
-    """The paper's Table 5 as data (percentages)."""
-    from harness.pipeline.recipe import reference_rows
-
-    return dict(json.loads(((folder or reference_rows()) / "marco_o1_v2.table5.json").read_text()))
-
-
 def paper(board: Board) -> str:
     """Accuracy % (no-answer %) as in the paper's Table 5, the published rows beneath, named as published."""
+    from harness.pipeline.recipe import published_rows
+
     own = [[arm, *(_cell(board.cells[arm, task].figures) for task in board.tasks)] for arm in board.runs]
     lines = [f"{board.title}: accuracy % (no-answer %)", *_aligned([["arm", *board.tasks], *own])]
-    theirs = published()
+    theirs = published_rows()
     tasks = list(theirs["items"])
     rows = [
         [arm, *(f"{row[t]['accuracy']:.1f} ({row[t]['no_answer']:g})" for t in tasks)]

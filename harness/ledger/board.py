@@ -66,14 +66,16 @@ def load(store: Path, path: Path) -> Board:
     """Build the board of a saved recipe result from the samples of its runs."""
     data = json.loads(path.read_text())
     title = f"{data['recipe']} ({data['profile']})"
-    for arm, digests in data["arms"].items():
+    return build(title, data["control"], data["arms"], samples_of(store, data["arms"]))
+
+
+def samples_of(store: Path, arms: dict[str, list[str]]) -> dict[str, list[list[Sample]]]:
+    """The samples of each arm, one list per training seed. Raises NoRuns where some are gone."""
+    for arm, digests in arms.items():
         for digest in digests:
             if not (store / "stages" / digest / "samples.jsonl").exists():
                 raise NoRuns(f"{arm}: the samples of run {digest} are gone from {store}; run the recipe again")
-    samples = {
-        arm: [load_samples(store / "stages" / digest) for digest in digests] for arm, digests in data["arms"].items()
-    }
-    return build(title, data["control"], data["arms"], samples)
+    return {arm: [load_samples(store / "stages" / digest) for digest in digests] for arm, digests in arms.items()}
 
 
 def of_runs(store: Path, names: Sequence[str]) -> Board:

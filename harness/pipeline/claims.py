@@ -16,10 +16,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluation.compare import clusters_of, no_answers
-from harness.evaluation.plan import load_samples
 from harness.evaluation.rows import scores_by_item
 from harness.evaluation.statistics import adjusted, holm, item_gaps
-from harness.pipeline.recipe import Claim, reference_rows
+from harness.ledger.board import samples_of
+from harness.pipeline.recipe import Claim, published_rows
 from harness.records import Sample
 
 VERDICTS = ("reproduced", "contradicted", "undecided")
@@ -116,17 +116,14 @@ def _finding(name: str, claim: Claim, task: str, m: _Measured, p_holm: float) ->
 
 
 def of_saved(store: Path, file: Path, claims: Mapping[str, Claim]) -> list[Finding]:
-    """The findings of a saved recipe result (ledger.board)."""
-    arms = json.loads(file.read_text())["arms"]
-    return findings(
-        claims, {arm: [load_samples(store / "stages" / digest) for digest in runs] for arm, runs in arms.items()}
-    )
+    """The findings of a saved recipe result (ledger.board). Raises NoRuns where samples are gone."""
+    return findings(claims, samples_of(store, json.loads(file.read_text())["arms"]))
 
 
 def published(claim: Claim) -> dict[str, float]:
     """Published differences by the paper's tasks, in points; empty where the claim names no rows."""
     if not claim.published:
         return {}
-    rows = json.loads((reference_rows() / f"{claim.published}.json").read_text())["rows"]
+    rows = published_rows(claim.published)["rows"]
     ours, theirs = rows.get(claim.arm, {}), rows.get(claim.against, {})
     return {task: round(ours[task][claim.metric] - theirs[task][claim.metric], 2) for task in ours if task in theirs}

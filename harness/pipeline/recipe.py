@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 from pathlib import Path
 from typing import Annotated, Any, Literal, TypeVar
 
@@ -149,6 +150,11 @@ def reference_rows() -> Path:
     """The folder of published rows that come with the project."""
     inside = Path(__file__).parent.parent / "reference"
     return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "results" / "reference"
+
+
+def published_rows(name: str = "marco_o1_v2.table5") -> dict[str, Any]:
+    """A published table as data: ``rows`` by arm and task, in percent."""
+    return dict(json.loads((reference_rows() / f"{name}.json").read_text()))
 
 
 def recipe_names() -> list[str]:

@@ -8,7 +8,8 @@ from __future__ import annotations
 import json
 import os
 import shutil
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
@@ -55,6 +56,21 @@ def _record(file: Path) -> dict[str, Any]:
         return {}
 
 
+@contextmanager
+def writing(what: str, work: Path) -> Iterator[None]:
+    """A full disk ends in one line: every library has an error of its own for it. ``work``: where checkpoints lie."""
+    try:
+        yield
+    except TrainingError:
+        raise
+    except (OSError, RuntimeError, SafetensorError) as error:
+        free, why = shutil.disk_usage(work).free / 2**20, str(error).strip().splitlines()[0][:200]
+        raise TrainingError(
+            f"{what} could not be written ({why}; {free:,.0f} MiB free at {work}). "
+            f"{kept(str(work))}. Make room and run the same command again"
+        ) from error
+
+
 def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial: Any) -> None:
     """Run the Trainer's own ``save`` in a folder aside, then rename the checkpoint into place and rotate."""
     work = Path(trainer.args.output_dir)
@@ -66,17 +82,8 @@ def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial
     wait()
     trainer._get_output_dir = lambda trial: str(aside)
     try:
-        save(model, trial)
-    except (
-        OSError,
-        RuntimeError,
-        SafetensorError,
-    ) as error:  # a full disk: each library its own
-        free, why = shutil.disk_usage(work).free / 2**20, str(error).strip().splitlines()[0][:200]
-        raise TrainingError(
-            f"{name} could not be written to {work} ({why}; {free:,.0f} MiB free). "
-            f"{kept(str(work))}; make room and run the same command again"
-        ) from error
+        with writing(name, work):
+            save(model, trial)
     finally:
         del trainer._get_output_dir
     wait()
@@ -121,11 +128,7 @@ def last_complete(folder: Path) -> Path | None:
 def kept(folder: str) -> str:
     """A sentence on what a stopped training can go on from."""
     steps = [step for step, path in _numbered(Path(folder)) if _complete(path, step)]
-    return (
-        f"The checkpoint of step {max(steps)} is kept in {folder}; to start anew, remove that folder"
-        if steps
-        else "No checkpoint had been written yet"
-    )
+    return f"The checkpoint of step {max(steps)} is kept in {folder}" if steps else "There is no checkpoint yet"
 
 
 def _complete(path: Path, step: int) -> bool:

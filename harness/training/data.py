@@ -1,7 +1,8 @@
 """Training rows from files: what ``harness search export`` writes, or TRL's SFT and preference formats.
 
 A row's completion is what the assistant writes, so that nothing else is trained on. Token ids in a file are taken where
-the tokenizer to be trained reads the row's prompt as the same ids, else the text is encoded.
+the tokenizer to be trained reads the row's prompt as the same ids, else the text is encoded; ids without a text are
+taken as they are.
 """
 
 from __future__ import annotations
@@ -151,35 +152,39 @@ def _render(tokenizer: Any, messages: Messages, where: str, generate: bool = Tru
 def _completion(tokenizer: Any, prompt: str | Messages, side: str | Messages, where: str) -> list[int]:
     """The ids that follow the prompt's: for a conversation what the template adds, up to the end of the turn."""
     if isinstance(prompt, str) and isinstance(side, str):
-        text = side
+        text, ended = side, False
     elif isinstance(prompt, list) and isinstance(side, list):
         if len(side) > 1 or any(message["role"] != "assistant" for message in side):
             raise DataError(f"{where}: a completion is one message of the assistant; put earlier turns into the prompt")
-        text = _turn(tokenizer, prompt, side, where)
+        text, ended = _turn(tokenizer, prompt, side, where)
     else:
         raise DataError(f"{where}: prompt and completion must both be texts or both be messages")
     if not _written(side).strip():
         return []
     ids = list(tokenizer.encode(text, add_special_tokens=False))
-    if ids and ids[-1] in tokenizer.all_special_ids:
+    if ended:
         return ids
     if tokenizer.eos_token_id is None:
         raise DataError(f"{where}: the tokenizer has no end-of-sequence token to end a completion with")
     return [*ids, tokenizer.eos_token_id]
 
 
-def _turn(tokenizer: Any, prompt: Messages, side: Messages, where: str) -> str:
-    """What the template adds to the prompt, up to the token that ends the turn: what follows is nobody's to learn."""
+def _turn(tokenizer: Any, prompt: Messages, side: Messages, where: str) -> tuple[str, bool]:
+    """What the template adds to the prompt, up to the token that ends the turn; whether there is such a token.
+
+    What follows it is nobody's to learn. Where a template rewrites the prompt or the reply, the reply stands as it is.
+    """
     before = _render(tokenizer, prompt, where)
     whole = _render(tokenizer, [*prompt, *side], where, generate=False)
     written = _written(side)
-    if not whole.startswith(before):  # a template may rewrite earlier turns; what the assistant wrote stands as it is
-        return written
     text = whole[len(before) :]
-    end = text.rfind(written.strip()) + len(written.strip())
+    at = text.rfind(written.strip())
+    if not whole.startswith(before) or at < 0:
+        return written, False
+    end = at + len(written.strip())
     ends = [(text.find(token, end), token) for token in tokenizer.get_added_vocab()]
     first = min(((at, token) for at, token in ends if at >= 0), default=None)
-    return text[: first[0] + len(first[1])] if first else text.rstrip()
+    return (text[: first[0] + len(first[1])], True) if first else (text.rstrip(), False)
 
 
 def _written(side: str | Messages) -> str:

@@ -13,7 +13,7 @@ from typing import Any
 from harness.training.attention import batch_logps
 from harness.training.groups import Collator, PairRow, pair_groups
 from harness.training.objective import Objective, Totals, preference_loss
-from harness.training.train import _load, _pad
+from harness.training.train import load_model, padding
 
 _BASE = Objective(beta=0.1)
 CASES: dict[str, Objective] = {
@@ -40,7 +40,7 @@ def gradient_table(
 
     tokenizer = load_tokenizer(model)
     policy, fixed = _ready(model), _ready(reference)
-    collate = Collator(_pad(tokenizer), "rows", _BASE)
+    collate = Collator(padding(tokenizer), "rows", _BASE)
     groups = pair_groups(pairs)
     batches = [collate(groups[i : i + micro_batch]) for i in range(0, len(groups), micro_batch)]
     rows = [batch["pairs"].T.flatten() for batch in batches]  # chosen rows, then rejected
@@ -78,6 +78,6 @@ def gradient_table(
 def _ready(name: str) -> Any:
     from trl.trainer.utils import add_fused_lm_head
 
-    model = _load(name).eval()
+    model = load_model(name).eval()
     add_fused_lm_head(model)
     return model

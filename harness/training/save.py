@@ -8,7 +8,7 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.training.checkpoints import RECORD, TrainingError
+from harness.training.checkpoints import RECORD, TrainingError, writing
 
 
 def write_model(
@@ -26,7 +26,8 @@ def write_model(
     trainer.accelerator.wait_for_everyone()
     if trainer.is_fsdp_enabled:  # its shards are gathered for the whole model, whatever its checkpoints are
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    trainer.save_model(str(aside / "adapter" if lora else aside))
+    with writing(out.name, Path(trainer.args.output_dir)):
+        trainer.save_model(str(aside / "adapter" if lora else aside))
     trainer.accelerator.wait_for_everyone()
     if main:
         if not list(aside.rglob("*.safetensors")):
@@ -34,20 +35,26 @@ def write_model(
                 f"{out.name}: no whole weights were written; the checkpoints are kept in {trainer.args.output_dir}. "
                 "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
             )
-        if lora:
-            _merge(base, aside)
+        with writing(out.name, Path(trainer.args.output_dir)):
+            _beside(trainer, base, aside, lora, card(base, out.name, figures, told))
+            (aside / RECORD).write_text(json.dumps({"identity": identity, "figures": figures}, indent=1) + "\n")
         for name in ("training_args.bin", "adapter/training_args.bin"):  # a pickle: no one should have to load it
             (aside / name).unlink(missing_ok=True)
-        trainer.processing_class.save_pretrained(aside)
-        log = trainer.state.log_history
-        (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
-        (aside / RECORD).write_text(json.dumps({"identity": identity, "figures": figures}, indent=1) + "\n")
-        (aside / "README.md").write_text(card(base, out.name, figures, told))
         if out.exists():  # an empty folder: claim() refused any other
             out.rmdir()
         os.replace(aside, out)
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+
+
+def _beside(trainer: Any, base: str, aside: Path, lora: bool, told: str) -> None:
+    """What stands beside the weights; adapters become whole weights first."""
+    if lora:
+        _merge(base, aside)
+    trainer.processing_class.save_pretrained(aside)
+    log = trainer.state.log_history
+    (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+    (aside / "README.md").write_text(told)
 
 
 def _merge(base: str, aside: Path) -> None:

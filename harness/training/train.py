@@ -80,13 +80,13 @@ def sft(
     identity, arguments = _identity(model, groups, how, told), _arguments(dose, how, seed, out, len(groups))
     if done := claim(out, identity):
         return done
-    loaded, tokenizer = _load(model), load_tokenizer(model)
+    loaded, tokenizer = load_model(model), load_tokenizer(model)
     trainer = ChainSFTTrainer(
         normalization=normalization,
         model=loaded,
         processing_class=tokenizer,
         train_dataset=Dataset.from_list(groups),
-        data_collator=Collator(_pad(tokenizer), _layout(how, loaded)),
+        data_collator=Collator(padding(tokenizer), _layout(how, loaded)),
         args=SFTConfig(
             **arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}
         ),
@@ -118,7 +118,7 @@ def preference(
     identity, arguments = _identity(model, groups, how, told), _arguments(dose, how, seed, out, len(groups))
     if done := claim(out, identity):
         return done
-    loaded, tokenizer = _load(model), load_tokenizer(model)
+    loaded, tokenizer = load_model(model), load_tokenizer(model)
     folder = how.reference or out.with_name(out.name + ".work") / "reference"
     trainer = PreferenceTrainer(
         objective=objective,
@@ -126,7 +126,7 @@ def preference(
         model=loaded,
         processing_class=tokenizer,
         train_dataset=Dataset.from_list(groups),
-        data_collator=Collator(_pad(tokenizer), _layout(how, loaded), objective),
+        data_collator=Collator(padding(tokenizer), _layout(how, loaded), objective),
         args=DPOConfig(
             **arguments, max_length=None, precompute_ref_log_probs=True, beta=objective.beta,
             precompute_ref_batch_size=arguments["per_device_train_batch_size"],
@@ -163,7 +163,8 @@ def positions(model: str) -> int:
     return int(config.get("max_position_embeddings") or 0)
 
 
-def _load(model: str) -> Any:
+def load_model(model: str) -> Any:
+    """The model in float32, as training takes it; raises ModelError with one clear line."""
     import torch
     from transformers import AutoModelForCausalLM
 
@@ -174,7 +175,8 @@ def _load(model: str) -> Any:
         raise ModelError(f"{model}: no causal language model could be loaded ({str(error).splitlines()[0]})") from error
 
 
-def _pad(tokenizer: Any) -> int:
+def padding(tokenizer: Any) -> int:
+    """The id that fills rows: any will do, no target and no attention is ever on it."""
     return int(next((x for x in (tokenizer.pad_token_id, tokenizer.eos_token_id) if x is not None), 0))
 
 
@@ -255,7 +257,7 @@ def _callback(progress: Progress) -> Any:
 
                 raise TrainingError(
                     f"step {state.global_step}: the gradient became {norm}; lower the learning rate. "
-                    f"{kept(args.output_dir)}"
+                    f"{kept(args.output_dir)}. To start anew, remove {args.output_dir}"
                 )
 
     return Report()

@@ -6,6 +6,7 @@ Rests on names of TRL 1.16 and transformers 5.23 that are not public (``_metrics
 
 from __future__ import annotations
 
+from pathlib import Path
 from typing import Any
 
 import torch
@@ -73,7 +74,7 @@ class _ChainTrainer:
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"step {self.state.global_step + 1}: the loss became {float(loss)}; lower the learning rate. "
-                f"{checkpoints.kept(self.args.output_dir)}"
+                f"{checkpoints.kept(self.args.output_dir)}. To start anew, remove {self.args.output_dir}"
             )
         return loss
 
@@ -113,7 +114,8 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         if values is None:
             values = self._reference_logps(dataset, batch_size)
             if self.accelerator.is_main_process:
-                self.reference.save(values)
+                with checkpoints.writing("the reference's log-probs", Path(self.args.output_dir)):
+                    self.reference.save(values)
         return dataset.add_column("reference", values)
 
     def _reference_logps(self, dataset: Any, batch_size: int) -> list[list[list[float]]]:

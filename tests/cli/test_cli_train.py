@@ -85,6 +85,31 @@ def test_formats_give_the_same_ids(tokenizer, tmp_path):
     assert sum(read.notes.values()) == 12
 
 
+@pytest.mark.parametrize(
+    ("reply", "written"),
+    [
+        ("{{ m.content | upper }}<|end|>", "yes <think> no"),  # rewritten: the reply stands as it is
+        ("{{ m.content }}<|end|>\n", "yes <think> no"),
+        ("{{ m.content }}\n", "yes"),  # a turn without an ending token
+    ],
+)
+def test_templates_of_all_kinds_leave_the_reply_and_one_end(reply, written, tokenizer, tmp_path):
+    from copy import deepcopy
+
+    from harness.training.data import read_rows
+
+    mine = deepcopy(tokenizer)
+    mine.chat_template = (
+        "{% for m in messages %}{% if m.role == 'user' %}Q {{ m.content }} A {% else %}"
+        + reply
+        + "{% endif %}{% endfor %}"
+    )
+    row = {"prompt": message("user", "is it?"), "completion": message("assistant", written)}
+    [(prompt, completion)] = read_rows(write(tmp_path / "a.jsonl", [row]), "sft", mine).rows
+    assert mine.decode(prompt).strip() == "Q is it? A"
+    assert completion == [*mine.encode(written, add_special_tokens=False), mine.eos_token_id]
+
+
 def test_what_is_left_out_is_told(data, tmp_path):
     long = {"prompt": message("user", "hi"), "completion": message("assistant", "1 + " * 400)}
     file = write(tmp_path / "mixed.jsonl", [*SFT, long, SFT[0] | {"completion": []}])
@@ -163,18 +188,22 @@ def test_masks_shows_where_the_prefix_cancels(data):
             assert value > 1e-3
 
 
-def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(data, tmp_path):
-    """Files are capped below the optimizer's size after the first checkpoint, as on a full disk."""
+@pytest.mark.parametrize(
+    ("module", "name", "times", "what"),
+    [("checkpoints", "save_whole", 1, "checkpoint-2"), ("train", "write_model", 0, "m")],
+)
+def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(module, name, times, what, data, tmp_path):
+    """Files are capped below the weights' size from the second checkpoint on, or for the finished model."""
     script = f"""
 import resource, sys
-from harness.training import checkpoints
-save, seen = checkpoints.save_whole, []
+from harness.training import {module}
+save, seen = {module}.{name}, []
 def capped(*args):
-    if seen:
+    if len(seen) == {times}:
         resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
     seen.append(1)
     save(*args)
-checkpoints.save_whole = capped
+{module}.{name} = capped
 from harness.cli import main
 sys.argv = ["harness", "train", "sft", "--model", "shipped:student", "--data", {str(data)!r}, "--out",
             {str(tmp_path / "m")!r}, "--batch-size", "4", "--save-steps", "1"]
@@ -183,7 +212,9 @@ main()
     done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240,
                           env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
     assert done.returncode == 3
-    assert "checkpoint-2 could not be written" in done.stderr
-    assert "checkpoint of step 1 is kept" in done.stderr
+    assert f"{what} could not be written" in done.stderr
+    step = 1 if times else 3
+    assert f"checkpoint of step {step} is kept" in done.stderr
     assert "Traceback" not in done.stderr
-    assert (tmp_path / "m.work" / "checkpoint-1" / "trainer_state.json").exists()
+    assert (tmp_path / "m.work" / f"checkpoint-{step}" / "trainer_state.json").exists()
+    assert not (tmp_path / "m").exists()
