@@ -15,11 +15,8 @@ app = typer.Typer(
 
 def main() -> None:
     """Entry point: user errors become one line and an exit code, never a traceback."""
-    import os
     import sys
 
-    # Threads that spin while they wait stand still on a machine that others use, too; set before torch is loaded.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from harness.cli import check, compare, evaluate, leaderboard, recipes, runs, score, search, tasks, train
 
     for module in (evaluate, check, score, compare, runs, leaderboard, recipes, search, train, tasks):
