@@ -175,8 +175,8 @@ def _how(layout: str, trees: bool, micro: int, precision: str, recompute: bool, 
 
 def _read(model: str, data: Path, kind: Any, max_tokens: int, too_long: str) -> tuple[str, Any, dict[str, Any]]:
     """The model's path, the rows, and what the card says of the data; what was left out is told on stderr."""
-    # Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded, and not
-    # for generation, whose steps are so short that waiting in earnest would halve its speed.
+    # Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded, and
+    # not for generation: its steps are so short that waiting in earnest halves its speed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     from harness.models.hf import load_tokenizer
     from harness.models.shipped import resolve
