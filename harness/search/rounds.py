@@ -1,8 +1,9 @@
 """Searching in rounds, for a model in this process whose results depend on what shares a batch.
 
-In a round each tree of the window asks for a few nodes; each role completes its requests in fixed chunks; every
-finished chunk is verified and goes to the journal in one write; then the trees are told. Rounds are a function of the
-seed and of earlier rounds, so a resumed search replays its journal and goes on with the same batches.
+The trees of a window keep a few expansions each waiting. A round completes one full batch of one role: the longest
+waiting expansion, and those whose prompts are nearest to its own in length, so that little is padded. The batch is
+verified, goes to the journal in one write, and its trees ask for more. Rounds are a function of the seed and of earlier
+rounds, so a resumed search replays its journal and goes on with the same batches.
 """
 
 from __future__ import annotations
@@ -19,14 +20,14 @@ from harness.search.store import Store, own, result
 if TYPE_CHECKING:
     from harness.search.driver import Search, Spent, State
 
-_Asked = list[tuple["State", Expansion]]
+_Asked = list[tuple["State", Expansion, Request]]
 _Known = dict[tuple[str, str], dict[str, Any]]
 
 
 async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, spent: Spent) -> None:
     """Search all problems, a window of them at a time. Earlier rounds are replayed from the store.
 
-    Raises SearchIncomplete before a chunk that a limit of the run has no room for.
+    Raises SearchIncomplete before a batch that a limit of the run has no room for.
     """
     begun: dict[str, bool] = {}
     known: _Known = {}
@@ -34,24 +35,55 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
         begun[stored.problem.id] = bool(stored.why)
         known |= {(stored.problem.id, row["node"]): row for row in stored.rows}
     source = iter(problems)
-    window: list[State] = []
-    while True:
-        window += _entering(search, source, store, begun, search.window - len(window))
-        if not window:
+    waiting: dict[str, _Asked] = {role: [] for role in search.roles}  # in the order of asking
+    flying: dict[str, int] = {}
+    idle = list(_entering(search, source, store, begun, search.window))  # trees with room for another expansion
+    while idle or flying:
+        while idle:
+            state = idle.pop(0)
+            name = state.problem.id
+            for _ in range(search.settings.in_flight - flying.setdefault(name, 0)):
+                if (expansion := state.tree.ask()) is None:
+                    break
+                role = search.writer.role(state.tree, expansion)
+                request = search.writer.request(state.tree, expansion, state.prompts[role])
+                waiting[role].append((state, expansion, request))
+                flying[name] += 1
+            if not flying[name]:
+                del flying[name]
+                if not begun.get(name):
+                    search.finish(state, store)
+                idle += _entering(search, source, store, begun, 1)
+        role = max(waiting, key=lambda each: len(waiting[each]))
+        batch = _batch(waiting[role], search.chunk)
+        if not batch:
             return
-        asked: _Asked = []
-        for state in window:
-            expansions = [e for _ in range(search.settings.in_flight) if (e := state.tree.ask()) is not None]
-            asked += [(state, e) for e in expansions]
-            if not expansions and not begun.get(state.problem.id):
-                search.finish(state, store)
-        working = {state.problem.id for state, _ in asked}
-        window = [state for state in window if state.problem.id in working]
-        for role in search.roles:
-            await _complete(search, role, asked, known, store, spent)
-        for state, expansion in asked:
+        await _complete(search, role, batch, known, store, spent)
+        for state, expansion, _ in batch:
             state.tree.tell(expansion.node, result(known.pop((state.problem.id, expansion.node))))
+            flying[state.problem.id] -= 1
+        idle = list({state.problem.id: state for state, *_ in batch}.values())
         search.progress(len(store.finished), search.tokens)
+
+
+def _batch(waiting: _Asked, size: int) -> _Asked:
+    """Take the oldest and, of the runs of ``size`` by prompt length that it belongs to, the one with least padding."""
+    if not waiting:
+        return []
+    order = sorted(range(len(waiting)), key=lambda i: (len(waiting[i][2].prompt_ids), i))
+    oldest, last = order.index(0), max(0, len(order) - size)
+    starts = range(max(0, oldest - size + 1), min(oldest, last) + 1)
+
+    def spread(start: int) -> int:
+        longest = order[min(start + size, len(order)) - 1]
+        return len(waiting[longest][2].prompt_ids) - len(waiting[order[start]][2].prompt_ids)
+
+    start = min(starts, key=spread)
+    taken = sorted(order[start : start + size])
+    batch = [waiting[i] for i in taken]
+    for i in reversed(taken):
+        del waiting[i]
+    return batch
 
 
 def _entering(
@@ -65,13 +97,10 @@ def _entering(
 
 
 async def _complete(
-    search: Search, role: str, asked: _Asked, known: _Known, store: Store, spent: Spent
+    search: Search, role: str, mine: _Asked, known: _Known, store: Store, spent: Spent
 ) -> None:  # fmt: skip
-    mine = [(s, e) for s, e in asked if search.writer.role(s.tree, e) == role]
-    requests = [search.writer.request(s.tree, e, s.prompts[role]) for s, e in mine]
-
     def is_known(index: int) -> bool:
-        state, expansion = mine[index]
+        state, expansion, _ = mine[index]
         return (state.problem.id, expansion.node) in known
 
     def admit(chunk: Sequence[Request]) -> None:
@@ -92,7 +121,7 @@ async def _complete(
         rows = [search.writer.row(mine[i][0].tree, mine[i][1], completion) for i, completion in results]
         graded = []
         for (index, _), row in zip(results, rows, strict=True):
-            state, expansion = mine[index]
+            state, expansion, _ = mine[index]
             response = search.writer.response(state.tree, row, expansion)
             if response is not None:
                 graded.append((row, search.verifier.verify(state.problem, response, last_finish(row))))
@@ -104,4 +133,5 @@ async def _complete(
             known[mine[index][0].problem.id, row["node"]] = row
         store.write([{"problem": mine[i][0].problem.id, **row} for (i, _), row in zip(results, rows, strict=True)])
 
+    requests = [request for *_, request in mine]
     await complete_in_chunks(search.roles[role].replicas[0], requests, is_known, finished, search.chunk, admit)
