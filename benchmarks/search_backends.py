@@ -2,9 +2,10 @@
 
     python benchmarks/search_backends.py [--vllm COMMAND] [--problems 240] [--quick] [--json]
 
-In process (hf), each model completes the requests of the search once more, in full batches of the same size and nothing
-else to do. Over a server (vLLM, where --vllm names its program), the same requests are sent again to a fresh server, as
-many at once. The servers' prefix caches are on both times.
+In process (hf), each model completes the batches of the search once more, with nothing else to do (ratio), and then the
+same requests in full batches sorted by length, as if all were known from the start (ratio_sorted). Over a server
+(vLLM, where --vllm names its program), the same requests are sent again, as many at once. Searches and replays take
+turns, because a shared machine is faster at one minute than at the next.
 """
 
 from __future__ import annotations
@@ -45,6 +46,13 @@ class Recorded:
         self.digest = completer.digest
         self.lockstep = getattr(completer, "lockstep", False)
         self.asked: list[Request] = []
+        self.batches: list[list[Request]] = []
+        if hasattr(completer, "generate"):
+            self._generate, completer.generate = completer.generate, self.generate
+
+    def generate(self, requests: list[Request]) -> list[Completion]:
+        self.batches.append(list(requests))
+        return self._generate(requests)  # type: ignore[no-any-return]
 
     async def complete(self, request: Request) -> Completion:
         self.asked.append(request)
@@ -55,7 +63,7 @@ def some(number: int) -> list[Problem]:
     return [p for family in FAMILIES for p in problems(family, "search", number // len(FAMILIES))]
 
 
-def search(roles: dict[str, Role], number: int, window: int, seed: int = 0) -> tuple[int, float]:
+def search(roles: dict[str, Role], number: int, window: int, chunk: int, seed: int = 0) -> tuple[int, float]:
     """(generated tokens, seconds) of a search, grading and journal included."""
     settings = Settings(load("embedded"), Goals(), seed=seed, in_flight=4)
     with Grader() as grader, tempfile.TemporaryDirectory() as folder:
@@ -64,24 +72,42 @@ def search(roles: dict[str, Role], number: int, window: int, seed: int = 0) -> t
             grader.grade(problem.family, problem.gold, "</think>1")
         with Store(Path(folder), settings) as store:
             started = time.monotonic()
-            Search(settings, roles, GraderVerifier(grader), window=window).run(some(number), store)
+            Search(settings, roles, GraderVerifier(grader), window=window, chunk=chunk).run(some(number), store)
             seconds = time.monotonic() - started
     return sum(role.tokens for role in set(roles.values())), seconds
 
 
-def in_process(number: int, batch: int) -> dict[str, float]:
+def in_process(number: int, batch: int, rounds: int = 2) -> dict[str, float]:
     completers = {role: Recorded(HFCompleter(resolve(name), batch, threads=2)) for role, name in MODELS.items()}
     roles = {role: Role([completer], completer.inner.tokenizer) for role, completer in completers.items()}
     for completer in completers.values():
         completer.inner.generate([Request((1, 2, 3), 8)] * batch)
-    tokens, seconds = search(roles, number, number)
-    bare_tokens, started = 0, time.monotonic()
-    for completer in completers.values():
-        ordered = sorted(completer.asked, key=lambda request: len(request.prompt_ids))
-        for start in range(0, len(ordered), batch):
-            bare_tokens += sum(len(c.token_ids) for c in completer.inner.generate(ordered[start : start + batch]))
-    bare = time.monotonic() - started
-    return report("hf", tokens, seconds, bare_tokens, bare, sum(len(c.asked) for c in completers.values()), batch)
+    searched, again, ordered = [0.0, 0.0], [0.0, 0.0], [0.0, 0.0]
+    for seed in range(1, rounds + 1):
+        for role, completer in completers.items():
+            roles[role].tokens, completer.asked, completer.batches = 0, [], []
+        _add(searched, search(roles, number, number, batch, seed))
+        _add(again, _bare([(c.inner, each) for c in completers.values() for each in list(c.batches)]))
+        runs = []
+        for completer in completers.values():
+            asked = sorted(completer.asked, key=lambda request: len(request.prompt_ids))
+            runs += [(completer.inner, asked[start : start + batch]) for start in range(0, len(asked), batch)]
+        _add(ordered, _bare(runs))
+    requests = sum(len(c.asked) for c in completers.values())
+    figures = report("hf", *searched, *again, requests, batch)
+    best = ordered[0] / ordered[1]
+    figures["hf_ratio_sorted"] = round(searched[0] / searched[1] / best, 3)
+    return figures | {"hf_sorted_tokens_per_second": round(best, 1)}
+
+
+def _bare(batches: list[tuple[Any, list[Request]]]) -> tuple[int, float]:
+    started = time.monotonic()
+    tokens = sum(len(c.token_ids) for model, requests in batches for c in model.generate(requests))
+    return tokens, time.monotonic() - started
+
+
+def _add(total: list[float], more: tuple[float, float]) -> None:
+    total[0], total[1] = total[0] + more[0], total[1] + more[1]
 
 
 def over_vllm(command: str, number: int, batch: int, rounds: int = 2) -> dict[str, float]:
@@ -98,10 +124,10 @@ def over_vllm(command: str, number: int, batch: int, rounds: int = 2) -> dict[st
     with tempfile.TemporaryDirectory() as place, opened(spec, Path(place)) as (completer, tokenizer):
         recorded = Recorded(completer)
         role = Role([recorded], tokenizer, concurrency)
-        search({"generator": role, "critic": role}, 30, concurrency)  # compiles, imports
+        search({"generator": role, "critic": role}, 30, concurrency, batch)  # compiles, imports
         for seed in range(1, rounds + 1):
             role.tokens, recorded.asked = 0, []
-            tokens, seconds = search({"generator": role, "critic": role}, number, concurrency, seed)
+            tokens, seconds = search({"generator": role, "critic": role}, number, concurrency, batch, seed)
             started = time.monotonic()
             found = asyncio.run(all_of(completer, recorded.asked))
             more = (tokens, seconds, sum(len(c.token_ids) for c in found), time.monotonic() - started)

@@ -13,7 +13,7 @@ from harness.cli.tables import table_of
 from harness.pipeline.claims import VERDICTS, Finding, published
 from harness.pipeline.recipe import Claim
 
-_METRICS = {"accuracy": "accuracy", "no_answer": "no answer"}
+_METRICS = {"accuracy": "accuracy", "no_answer": "no answer", "solved": "solved at least once"}
 
 
 def show(recipe: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> None:

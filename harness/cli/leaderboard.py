@@ -33,7 +33,7 @@ def leaderboard(
     form = "json" if as_json else "md" if markdown else options.one_of("--format", form, formats.FORMATS)
     options.one_of("--layout", layout, ("full", "paper"))
     if recipe is not None and recipe.endswith((".yaml", ".yml")):
-        from harness.pipeline.recipe import load_recipe
+        from harness.pipeline.read import load_recipe
 
         recipe = load_recipe(recipe).name
     chosen = options.names(runs)
@@ -58,7 +58,7 @@ def claims(
     from harness.cli import claim_tables, options
     from harness.ledger import board
     from harness.pipeline import claims as judged
-    from harness.pipeline.recipe import load_recipe
+    from harness.pipeline.read import load_recipe
 
     plan = load_recipe(recipe)
     if not plan.claims:

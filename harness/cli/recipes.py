@@ -3,65 +3,194 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated
+from typing import Annotated, Any
 
 import typer
+
+Name = Annotated[str, typer.Argument(help="A shipped recipe ('harness recipes ls') or a YAML file.")]
+ProfileName = Annotated[
+    str | None, typer.Option(help="The scale to run at, or a YAML file; default: the recipe's, tiny.", metavar="NAME")
+]
+Set = Annotated[
+    list[str] | None,
+    typer.Option("--set", help="key=value, again for more: stages.cdpo.objective.label_smoothing=0.2, "
+                 "profile.eval.count=50.", metavar="KEY=VALUE"),
+]  # fmt: skip
 
 
 def register(app: typer.Typer) -> None:
     app.command("run-recipe")(run_recipe)
-    app.command("recipes")(recipes)
+    group = typer.Typer(help="The recipes and profiles that come with harness: ls, cat, cp, validate, graph.")
+    group.command("ls")(ls)
+    group.command("cat")(cat)
+    group.command("cp")(cp)
+    group.command("validate")(validate)
+    group.command("graph")(graph)
+    app.add_typer(group, name="recipes", no_args_is_help=True)
 
 
 def run_recipe(
-    name: Annotated[str, typer.Argument(help="A shipped recipe ('harness recipes' lists them) or a YAML file.")],
-    profile: Annotated[str, typer.Option(help="The scale to run at, or a YAML file.")] = "tiny",
+    name: Name,
+    profile: ProfileName = None,
     arms: Annotated[
-        str | None, typer.Option(help="Only these arms, separated by commas; the control is added.")
+        str | None, typer.Option(help="Only these arms, separated by commas; the control is added.", metavar="NAMES")
     ] = None,
+    seeds: Annotated[
+        str | None, typer.Option(help="How many trainings of each arm (3), or which seeds (0,4,7).", metavar="N")
+    ] = None,
+    until: Annotated[
+        str | None, typer.Option(help="Only this stage and what it needs; no scores.", metavar="STAGE")
+    ] = None,
+    settings: Set = None,
     store: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("runs"),
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Print the stages, cached or not, and stop.")] = False,
+    executor: Annotated[str, typer.Option(help="local, or ray: stages on a cluster that sees the store.")] = "local",
+    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; default: start one here.")] = None,
+    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the stages and what they would take; stop.")] = False,
     display: Annotated[str, typer.Option(help="full, plain or none; plain where stdout is no terminal.")] = "auto",
 ) -> None:
-    """Run a recipe, or go on with it; end in its leaderboard."""
+    """Run a recipe, or go on with it; end in its leaderboard, its claims and a report."""
     import time
 
-    from harness.cli import claim_tables
-    from harness.cli.show import Display, dry_run_table, leaderboard, stage_times
-    from harness.ledger import board
-    from harness.pipeline import claims, graph, recipe, runner
+    from harness.cli import options
+    from harness.cli.show import Display, dry_run_table, stage_times
+    from harness.pipeline import runner
 
     started = time.monotonic()
-    plan, scale = recipe.load_recipe(name), recipe.load_profile(profile)
-    chosen = None
-    if arms is not None:
-        wanted = [arm.strip() for arm in arms.split(",")]
-        chosen = [arm for arm in plan.arms if arm in wanted or arm == plan.control]
-        chosen += [arm for arm in wanted if arm not in plan.arms]
-    jobs = graph.build(plan, scale, chosen)
+    options.one_of("--executor", executor, ("local", "ray"))
+    plan, scale = _read(name, profile, settings)
+    jobs = _jobs(plan, scale, arms, seeds)
+    jobs = jobs if until is None else jobs.until(until)
     if dry_run:
-        dry_run_table(jobs, store)
+        dry_run_table(plan, scale, jobs, store)
         return
     with Display(display, jobs) as live:
-        runner.run(jobs, store, scale.workers, live.listen)
-    stage_times(jobs, store, time.monotonic() - started)
+        runner.run(jobs, store, scale.workers, live.listen, executor=executor, address=address)
+    wall = time.monotonic() - started
+    stage_times(jobs, store, wall)
     if jobs.arms:
-        result = board.save(store, plan.name, scale.name, plan.control, jobs.arms)
-        leaderboard(board.load(store, result))
-        found = claims.of_saved(store, result, plan.claims)
-        if found:
-            claim_tables.show(plan.name, plan.claims, found)
+        _conclude(plan, scale, jobs, store, wall)
 
 
-def recipes(name: Annotated[str | None, typer.Argument(help="Print this recipe's file.")] = None) -> None:
-    """List the shipped recipes and profiles, or print one."""
+def _read(name: str, profile: str | None, settings: list[str] | None) -> Any:
+    from harness.pipeline.read import load_profile, load_recipe, split_settings
+
+    mine, theirs = split_settings(settings or [])
+    plan = load_recipe(name, mine)
+    return plan, load_profile(profile or plan.profile, theirs)
+
+
+def _jobs(plan: Any, scale: Any, arms: str | None, seeds: str | None) -> Any:
+    from harness.cli import options
+    from harness.pipeline.graph import build
+
+    chosen = None
+    if arms is not None:
+        wanted = options.names(arms)
+        chosen = [arm for arm in plan.arms if arm in wanted or arm == plan.control]
+        chosen += [arm for arm in wanted if arm not in plan.arms]
+    jobs = build(plan, scale, chosen, _seeds(seeds))
+    for model in dict.fromkeys(jobs.left_out.values()):
+        left = [arm for arm, of in jobs.left_out.items() if of == model]
+        options.complain(f"profile {scale.name} has no model {model!r}; left out: {', '.join(left)}")
+    return jobs
+
+
+def _seeds(text: str | None) -> list[int] | None:
+    from harness.cli.options import Usage, names
+
+    if text is None:
+        return None
+    try:
+        found = [int(part) for part in names(text)]
+    except ValueError:
+        found = []
+    if not found or min(found) < 0 or len(set(found)) < len(found) or ("," not in text and found[0] < 1):
+        raise Usage(f"--seeds {text}: give how many (3), or which, separated by commas and each once (0,4,7)")
+    return found if "," in text else list(range(found[0]))
+
+
+def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float) -> None:
+    """Record the run, show its table and its claims, write its report."""
+    from harness.cli import claim_tables
+    from harness.cli.show import leaderboard
+    from harness.ledger import board
+    from harness.pipeline import claims, record
+
+    run = record.save(store, plan, scale, jobs, wall)
+    leaderboard(board.load(store, run))
+    found = claims.of_saved(store, run, plan.claims)
+    if found:
+        claim_tables.show(plan.name, plan.claims, found)
+    print(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
+
+
+def ls() -> None:
+    """List the shipped recipes and profiles."""
     from harness.pipeline import recipe
+    from harness.pipeline.read import load_profile, load_recipe
 
-    if name is not None:
-        print(recipe.find(name, recipe.shipped_recipes(), "recipe").read_text(), end="")
-        return
     for shipped in recipe.recipe_names():
-        print(f"{shipped:<16} {recipe.load_recipe(shipped).about}")
+        print(f"{shipped:<16} {load_recipe(shipped).about}")
     print()
     for shipped in recipe.profile_names():
-        print(f"--profile {shipped:<8} {recipe.load_profile(shipped).about}")
+        print(f"--profile {shipped:<8} {load_profile(shipped).about}")
+
+
+def _file(name: str) -> Path:
+    """The file of a recipe, or of a profile that no recipe has the name of."""
+    from harness.pipeline import recipe
+
+    folder = recipe.shipped_recipes()
+    if name in recipe.profile_names() and name not in recipe.recipe_names():
+        return recipe.find(name, folder / "profiles", "profile")
+    return recipe.find(name, folder, "recipe")
+
+
+def cat(name: Annotated[str, typer.Argument(help="A recipe or profile.")]) -> None:
+    """Print the file of a recipe or profile."""
+    print(_file(name).read_text(), end="")
+
+
+def cp(
+    name: Annotated[str, typer.Argument(help="A recipe or profile.")],
+    to: Annotated[Path, typer.Argument(help="Where the copy goes: a file ending in .yaml, or a folder.")],
+) -> None:
+    """Copy a recipe or profile, to change it. Nothing is overwritten."""
+    from harness.cli.options import Usage
+
+    source = _file(name)
+    target = to / source.name if to.is_dir() else to
+    if target.suffix not in (".yaml", ".yml"):
+        raise Usage(f"{target}: end the name of the copy in .yaml, so that run-recipe takes it for a file")
+    if target.exists():
+        raise Usage(f"{target}: is there already; move it away or give another name")
+    target.write_text(source.read_text())
+    print(target)
+
+
+def validate(
+    name: Name,
+    profile: Annotated[str | None, typer.Option(help="At this profile alone; default: at every shipped one.")] = None,
+    settings: Set = None,
+) -> None:
+    """Say everything that is wrong with a recipe, with file and line, or at which profiles it can run."""
+    from harness.pipeline import recipe
+    from harness.pipeline.graph import build
+    from harness.pipeline.read import load_profile, load_recipe, split_settings
+
+    mine, theirs = split_settings(settings or [])
+    plan = load_recipe(name, mine)
+    for scale in [profile] if profile else recipe.profile_names():
+        jobs = build(plan, load_profile(scale, theirs))
+        out = f"; without {', '.join(jobs.left_out)}" if jobs.left_out else ""
+        print(f"{plan.name} at {scale}: {len(jobs.jobs)} stages, {len(jobs.arms)} arms{out}")
+
+
+def graph(name: Name, profile: ProfileName = None, settings: Set = None) -> None:
+    """Draw which stage starts from which, and which arms are scored."""
+    from rich.console import Console
+
+    from harness.cli.show import recipe_tree
+
+    plan, scale = _read(name, profile, settings)
+    Console(highlight=False).print(recipe_tree(plan, scale), markup=False)

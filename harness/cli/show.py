@@ -87,6 +87,11 @@ def _summary(job: Job, payload: dict[str, Any]) -> str:
     if job.kind == "preference":
         lengths = f"{f['chosen_tokens']:g} against {f['rejected_tokens']:g} tokens"
         return f"{f['pairs']} pairs, {lengths}, {f['steps']} steps, loss {f['loss']:g}"
+    if job.kind == "teach":
+        said = ", ".join(f"{n} {verdict}" for verdict, n in f["verdicts"].items()) or "none fit to train on"
+        return f"{f['outputs']} outputs: {said}"
+    if job.kind == "distil":
+        return f"{f['correct_chains']:,} correct chains of {f['mean_tokens']:g} tokens"
     if job.kind == "eval":
         return ", ".join(percent(row["accuracy"]) for row in f["rows"].values()) + " % right"
     return f"{f['steps']} steps, loss {f['loss']:g}"
@@ -181,12 +186,112 @@ _EVAL_LEGEND = (
 )
 
 
-def dry_run_table(jobs: Graph, store: Path) -> None:
+def dry_run_table(plan: Any, scale: Any, jobs: Graph, store: Path) -> None:
+    """Every stage with its digest, whether it is there, and what it would take."""
+    from harness.cli.tables import table_of
+    from harness.pipeline.estimate import estimates
+
     console = Console(highlight=False)
+    found = estimates(jobs, store)
+    table = table_of("digest", "stage", "state", "tokens", "time", "memory", "disk")
+    for column in table.columns[:3]:
+        column.justify = "left"
+    for column in table.columns:
+        column.no_wrap = True
+    seconds, unknown, disk = 0.0, 0, 0
     for digest, job in jobs.jobs.items():
-        done = result_of(store, digest)
-        state = f"cached ({done['seconds']:.1f} s)" if done else "to run"
-        console.print(f"{digest}  {job.name:<22} {state}", markup=False)
+        done, e = result_of(store, digest), found[digest]
+        if done is not None:
+            table.add_row(digest[:8], job.name, "cached", "", f"{done['seconds']:.0f} s", "", "")
+            continue
+        quick = job.kind in ("chains", "distil")
+        seconds += e.seconds or 0.0
+        disk += e.disk or 0
+        unknown += e.seconds is None and not quick
+        tokens = "–" if e.tokens is None else ("≤ " if e.most else "") + _short(e.tokens)
+        table.add_row(digest[:8], job.name, "to run", "" if quick else tokens, "" if quick else _time(e.seconds),
+                      "" if quick else _bytes(e.memory), "" if quick else _bytes(e.disk))  # fmt: skip
+    console.print(f"{plan.name} at {scale.name}, seeds {', '.join(map(str, jobs.seeds))}", markup=False)
+    console.print(table, markup=False)
+    waits = f"; {unknown} stages of no measured rate" if unknown else ""
+    todo = sum(result_of(store, digest) is None for digest in jobs.jobs)
+    console.print(f"{todo} of {len(jobs.jobs)} stages to run: {_time(seconds)} of work, {scale.workers} at once{waits};"
+                  f" disk {_bytes(disk)}", markup=False)  # fmt: skip
+    console.print(
+        "time: from finished stages of the same kind and model; – not known; memory: weights, gradients", style="dim"
+    )
+    console.print("and moments, without activations; ≤: the bound that the token limit sets", style="dim")
+
+
+def _short(number: float) -> str:
+    for size, letter in ((1e9, "G"), (1e6, "M"), (1e3, "k")):
+        if number >= size:
+            return f"{number / size:.3g}{letter}"
+    return f"{number:.0f}"
+
+
+def _time(seconds: float | None) -> str:
+    if seconds is None:
+        return "–"
+    return (
+        f"{seconds:.0f} s"
+        if seconds < 120
+        else f"{seconds / 60:.0f} min"
+        if seconds < 7200
+        else f"{seconds / 3600:.1f} h"
+    )
+
+
+def _bytes(number: int | None) -> str:
+    if number is None:
+        return "–"
+    return f"{number / 1e9:.3g} GB" if number >= 1e9 else f"{number / 1e6:.0f} MB" if number else "0"
+
+
+def recipe_tree(plan: Any, scale: Any) -> Any:
+    """Sources of data, then models with what is trained from them and the arms that are scored."""
+    from rich.tree import Tree
+
+    whole = Tree(f"{plan.name} at {scale.name}, suite {scale.suite or plan.suite}")
+    data = whole.add("data")
+    for name, stage in plan.stages.items():
+        if stage.kind == "search":
+            data.add(f"{name}: search by {stage.generator} and {stage.critic}")
+        elif stage.kind == "distil":
+            padded = f", padded by {scale.distil.padding}" if scale.distil.padding and not stage.plain else ""
+            data.add(f"{name}: " + (scale.distil.file or f"outputs of {stage.teacher}") + padded)
+    roots = [t for t in dict.fromkeys(_roots(plan)) if t]
+    for root in roots:
+        spec = scale.models.get(root)
+        about = spec if isinstance(spec, str) else getattr(spec, "model", "not in this profile")
+        branch = whole.add(f"{root} ({about})" if root not in plan.stages else root)
+        _grow(branch, plan, root)
+    return whole
+
+
+def _roots(plan: Any) -> list[str]:
+    targets = [*(plan.arm(arm).model for arm in plan.arms), *plan.stages]
+    out = []
+    for target in targets:
+        while target in plan.stages and getattr(plan.stages[target], "model", None):
+            target = plan.stages[target].model
+        kind = plan.stages[target].kind if target in plan.stages else ""
+        out.append("" if kind in ("search", "distil") else target)
+    return out
+
+
+def _grow(branch: Any, plan: Any, target: str) -> None:
+    for arm in plan.arms:
+        how = plan.arm(arm)
+        if how.model == target:
+            drawn = (
+                "" if how.samples == 1 else f", {how.samples} answers" + (" of a tree" if how.decode == "mcts" else "")
+            )
+            branch.add(f"▸ arm {arm}{drawn}" + (" (control)" if arm == plan.control else ""))
+    for name, stage in plan.stages.items():
+        if getattr(stage, "model", None) == target:
+            length = getattr(stage, "rule", getattr(stage, "chosen", ""))
+            _grow(branch.add(f"{name}: {stage.kind} on {stage.chains}, {length}"), plan, name)
 
 
 class SearchProgress:

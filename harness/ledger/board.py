@@ -11,7 +11,6 @@ from typing import Any
 from harness.evaluation.plan import load_samples
 from harness.evaluation.rows import row, scores_by_item
 from harness.evaluation.statistics import Gap, paired, wilson
-from harness.journal import write_whole
 from harness.ledger.runs import NoRuns
 from harness.ledger.runs import load as load_run
 from harness.records import Sample
@@ -44,22 +43,17 @@ class Board:
         return out
 
 
-def save(store: Path, recipe: str, profile: str, control: str, arms: dict[str, list[str]]) -> Path:
-    """Remember which runs make up the arms of a recipe, so that its leaderboard can be shown again."""
-    path = store / "recipes" / f"{recipe}.{profile}.json"
-    write_whole(
-        path, json.dumps({"recipe": recipe, "profile": profile, "control": control, "arms": arms}, indent=1) + "\n"
-    )
-    return path
-
-
 def saved(store: Path, name: str | None = None) -> Path:
-    """The newest saved recipe result, or the newest of recipe ``name``. Raises NoRuns if there is none."""
-    found = sorted((store / "recipes").glob(f"{name or '*'}.*.json"), key=lambda p: p.stat().st_mtime)
+    """The newest run of recipe ``name`` (default: of any), or the run whose id begins so. Raises NoRuns."""
+    found = []
+    for file in (store / "recipes").glob("*/run.json"):
+        data = json.loads(file.read_text())
+        if name is None or data["recipe"] == name or file.parent.name.startswith(name):
+            found.append((data["manifest"]["date"], file.stat().st_mtime_ns, file))
     if not found:
         which = f"of {name!r} " if name else ""
         raise NoRuns(f"no finished recipe {which}in {store}; run 'harness run-recipe {name or 'ablation_full'}' first")
-    return found[-1]
+    return max(found)[-1]
 
 
 def load(store: Path, path: Path) -> Board:
@@ -108,7 +102,13 @@ def _figures(seeds: list[list[Sample]]) -> dict[str, Any]:
     figures = row([sample for one in seeds for sample in one])
     items = len({sample.problem_id for sample in seeds[0]})
     low, high = wilson(figures["accuracy"] * items, items)
-    return figures | {"n": items, "seeds": len(seeds), "low": low, "high": high}
+    figures |= {"n": items, "seeds": len(seeds), "low": low, "high": high}
+    figures.pop("test_at", None)  # over the samples of all seeds, which are of different models
+    answers = len(seeds[0]) // items
+    if answers > 1:  # Test@N of each training
+        solved = [max(scores) for one in seeds for scores in scores_by_item(one).values()]
+        figures |= {"answers": answers, "solved": sum(solved) / len(solved)}
+    return figures
 
 
 def _scores(seeds: list[list[Sample]]) -> dict[str, list[float]]:
@@ -125,7 +125,7 @@ def interval(low: float, high: float, signed: bool = False) -> str:
 
 
 def cell_lines(cell: Cell) -> Sequence[str]:
-    """Three short lines: accuracy, difference to the control, no-answer split with median thinking tokens."""
+    """Three short lines: accuracy, difference to the control, no-answer split with median thinking tokens; Test@N."""
     f, gap = cell.figures, cell.difference
     second = "control"
     if gap is not None:
@@ -133,10 +133,12 @@ def cell_lines(cell: Cell) -> Sequence[str]:
         second = f"Δ {100 * gap.difference:+.1f} [{interval(gap.low, gap.high, True)}]{mark}"
     causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] > 0.005)
     missing = percent(f["no_answer"], 1 if f["no_answer"] < 0.1 else 0)
+    at_n = (f"@{f['answers']} {percent(f['solved'])}",) if "solved" in f else ()
     return (
         f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}] |{percent(f['accuracy_answered'])}",
         second,
         f"na {missing}{causes}, {f['median_thinking_tokens']:.0f}t",
+        *at_n,
     )
 
 
@@ -146,4 +148,5 @@ LEGEND = (
     "line 2: difference to control in points [95% paired interval]; * excludes 0",
     "line 3: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a",
     "        repetition loop; median thinking tokens",
+    "@N: solved at least once in N answers, %",
 )

@@ -42,6 +42,27 @@ def model_digest(path: str) -> str:
     return total.hexdigest()[:16]
 
 
+def tokenizer_digest(path: str) -> str:
+    """Digest of a local tokenizer's vocabulary and chat template; of the name for a hub model."""
+    folder = Path(path)
+    if not folder.is_dir():
+        return hashlib.sha256(path.encode()).hexdigest()[:16]
+    total = hashlib.sha256()
+    for name in (
+        "tokenizer.json",
+        "tokenizer.model",
+        "vocab.json",
+        "merges.txt",
+        "tokenizer_config.json",
+        "chat_template.jinja",
+    ):
+        file = folder / name
+        if file.is_file():
+            total.update(name.encode())
+            total.update(_without_versions(file) if name == "tokenizer_config.json" else file.read_bytes())
+    return total.hexdigest()[:16]
+
+
 # Weights, configurations, vocabularies and templates; not cards and logs.
 _IDENTITY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
 

@@ -73,7 +73,7 @@ class _Measured:
 def _measure(claim: Claim, ours: list[list[Sample]], theirs: list[list[Sample]]) -> _Measured:
     from scipy.stats import t
 
-    scores = scores_by_item if claim.metric == "accuracy" else no_answers
+    scores = {"accuracy": scores_by_item, "no_answer": no_answers, "solved": _solved}[claim.metric]
     a, b = (scores([sample for one in side for sample in one]) for side in (ours, theirs))
     gaps = item_gaps(a, b)
     centre, error, items = adjusted(gaps, clusters_of(ours[0]))
@@ -91,6 +91,11 @@ def _measure(claim: Claim, ours: list[list[Sample]], theirs: list[list[Sample]])
     else:
         p = float(2 * t.sf(abs(centre) / whole, freedom))
     return _Measured(statistics.fmean(gaps.values()), centre, whole, freedom, p, (len(ours), len(theirs)))
+
+
+def _solved(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """1 for each item of which at least one sample is right."""
+    return {item: [max(scores)] for item, scores in scores_by_item(samples).items()}
 
 
 def _seed_error(scores: Any, side: list[list[Sample]]) -> float:

@@ -4,48 +4,59 @@ from __future__ import annotations
 
 import json
 from pathlib import Path
-from typing import Annotated, Any, Literal, TypeVar
+from typing import Annotated, Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field, ValidationError
+from pydantic import BaseModel, ConfigDict, Field
 
 from harness.problems.registry import nearest
 
 
 class RecipeError(ValueError):
-    """A recipe or profile cannot be used; the message names file, key and the nearest valid name."""
+    """A recipe or profile cannot be used; the message names file, line, key and the nearest valid name."""
 
 
-class _Strict(BaseModel):
+class Strict(BaseModel):
+    """Frozen, and every unknown key is an error."""
+
     model_config = ConfigDict(frozen=True, extra="forbid")
 
 
-_Model = TypeVar("_Model", bound=BaseModel)
+LengthRule = Literal["shortest", "medium", "longest", "mixed", "balanced"]
 
 
-class SearchStage(_Strict):
+class SearchStage(Strict):
     """Tree search by two models: distinct ``correct`` and ``wrong`` chains wanted per problem, ``rollouts`` at most."""
 
     kind: Literal["search"]
     generator: str = "generator"
     critic: str = "critic"
-    grammar: str = "embedded"
     correct: int = Field(default=6, ge=1)
     wrong: int = Field(default=2, ge=0)
     rollouts: int = Field(default=16, ge=1)
 
 
-class SftStage(_Strict):
-    """SFT on searched chains. ``padding`` > 0 pads each with at least that many re-checks (formalistic long CoT)."""
+class DistilStage(Strict):
+    """Long chain-of-thought of a ``teacher``: its outputs, or those in the profile's file; graded, correct ones used.
+
+    ``plain``: as they are, where the profile pads them.
+    """
+
+    kind: Literal["distil"]
+    teacher: str = "teacher"
+    plain: bool = False
+
+
+class SftStage(Strict):
+    """SFT on the correct chains of a search or of a teacher."""
 
     kind: Literal["sft"]
     model: str
     chains: str
-    rule: Literal["shortest", "medium", "longest", "mixed", "balanced"] = "longest"
+    rule: LengthRule = "longest"
     per_problem: int = Field(default=2, ge=1)
-    padding: int = Field(default=0, ge=0)
 
 
-class ObjectiveSpec(_Strict):
+class ObjectiveSpec(Strict):
     """Switches of the preference objective; beta comes with the dose, the same for every arm that names none."""
 
     beta: float | None = Field(default=None, gt=0)
@@ -57,87 +68,178 @@ class ObjectiveSpec(_Strict):
     length_normalized: bool = False
 
 
-class PreferenceStage(_Strict):
+class PreferenceStage(Strict):
+    """DPO in any of its variants, on pairs of a search."""
+
     kind: Literal["preference"]
     model: str
     chains: str
-    chosen: Literal["shortest", "medium", "longest", "mixed", "balanced"] = "longest"
+    chosen: LengthRule = "longest"
     prefix: Literal["shortest", "longest", "random"] = "shortest"
     per_problem: int = Field(default=2, ge=1)
     objective: ObjectiveSpec = ObjectiveSpec()
 
 
-class PretrainStage(_Strict):
+class PretrainStage(Strict):
     """A tiny model from scratch, by the name of its spec."""
 
     kind: Literal["pretrain"]
     spec: str
 
 
-Stage = Annotated[SearchStage | SftStage | PreferenceStage | PretrainStage, Field(discriminator="kind")]
+Stage = Annotated[SearchStage | DistilStage | SftStage | PreferenceStage | PretrainStage, Field(discriminator="kind")]
 
 
-class Claim(_Strict):
+class Arm(Strict):
+    """A model decoded in its own way: ``samples`` answers a problem, each drawn alone or all from one tree."""
+
+    model: str
+    samples: int = Field(default=1, ge=1)
+    decode: Literal["sample", "mcts"] = "sample"
+
+
+class Claim(Strict):
     """A comparison that a paper makes: ``arm`` against the arm ``against``, on every task of the suite.
 
     ``expect``: which way ``metric`` goes; ``same``: within ``margin`` (a share) either way. ``published`` names a file
-    of published rows (results/reference) in which both arms stand.
+    of published rows (results/reference) in which both arms stand. ``solved``: at least one of an item's samples right.
     """
 
     says: str
     arm: str
     against: str
-    metric: Literal["accuracy", "no_answer"] = "accuracy"
+    metric: Literal["accuracy", "no_answer", "solved"] = "accuracy"
     expect: Literal["higher", "lower", "same"] = "higher"
     margin: float = Field(default=0.03, gt=0, lt=1)
     published: str = ""
 
 
-class Recipe(_Strict):
-    """``arms`` maps a table row to a model of the profile or a training stage; ``control`` is one of the arms."""
+class Recipe(Strict):
+    """``arms`` maps a table row to a model: one of the profile, or the output of a stage; ``control`` is one of them.
+
+    ``profile`` and ``seeds`` hold where the command line names none.
+    """
 
     name: str
     about: str = ""
+    profile: str = "tiny"
     suite: str = "embedded"
+    seeds: list[int] | None = Field(default=None, min_length=1)
     control: str = ""
     stages: dict[str, Stage]
-    arms: dict[str, str] = {}
+    arms: dict[str, str | Arm] = {}
     claims: dict[str, Claim] = {}
 
+    def arm(self, name: str) -> Arm:
+        """An arm in its long form."""
+        found = self.arms[name]
+        return Arm(model=found) if isinstance(found, str) else found
 
-class DoseSpec(_Strict):
+
+class ModelSpec(Strict):
+    """A model of a profile: a path, hub name or ``shipped:NAME``, loaded here or served.
+
+    ``base_url``: servers of it, separated by commas; the backend vllm starts its own without.
+    """
+
+    model: str
+    backend: Literal["hf", "vllm", "openai"] = "hf"
+    base_url: str = ""
+    tokenizer: str | None = None
+    concurrency: int = Field(default=64, ge=1)
+    vllm: str = "vllm"
+    vllm_arguments: list[str] = []
+
+
+class DoseSpec(Strict):
+    """How much training, and (from ``micro_batch`` on) how it is computed. ``launch``: a program that starts the
+    training in several processes, such as ``accelerate launch --num_processes 8``."""
+
     learning_rate: float = Field(gt=0)
     epochs: float = Field(default=1.0, gt=0)
     batch_size: int = Field(default=16, ge=1)
     warmup: float = Field(default=0.1, ge=0)
     save_steps: int = Field(default=25, ge=1)
     beta: float = Field(default=0.1, gt=0)
+    lora: int = Field(default=0, ge=0)
+    max_tokens: int = Field(default=0, ge=0)
+    micro_batch: int = Field(default=0, ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = "auto"
+    recompute: bool = False
+    launch: str = ""
 
 
-class SearchScale(_Strict):
+class Source(Strict):
+    """Problems to search: a JSONL file, for the grader of ``family``."""
+
+    file: str
+    family: str | None = None
+
+
+class SearchScale(Strict):
+    """``problems`` of each source; without sources, of the search split of each of the suite's embedded families."""
+
     problems: int = Field(ge=1)
     shards: int = Field(default=2, ge=1)
     seed: int = 0
+    grammar: str = "embedded"
+    sources: list[Source] = []
 
 
-class EvalScale(_Strict):
-    count: int = Field(ge=1)
-    split: Literal["eval", "dev", "search"] = "eval"
+class DistilScale(Strict):
+    """``samples`` outputs a problem of the search; or a ``file`` of outputs, of which ``problems`` are taken (0: all).
+
+    ``padding`` > 0 writes at least that many formalistic re-checks into each (embedded families alone)."""
+
+    file: str | None = None
+    family: str = "number"
+    problems: int = Field(default=0, ge=0)
+    samples: int = Field(default=4, ge=1)
     max_tokens: int = Field(default=512, ge=1)
     temperature: float = Field(default=0.6, ge=0)
     seed: int = 0
+    padding: int = Field(default=0, ge=0)
 
 
-class Profile(_Strict):
+class EvalScale(Strict):
+    """``count`` and ``split`` are for embedded families; ``limit`` takes the first problems of every task (0: all)."""
+
+    count: int = Field(default=300, ge=1)
+    split: Literal["eval", "dev", "search"] = "eval"
+    limit: int = Field(default=0, ge=0)
+    max_tokens: int | None = Field(default=512, ge=1)
+    temperature: float = Field(default=0.6, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    seed: int = 0
+    backend: Literal["hf", "vllm"] = "hf"
+    concurrency: int = Field(default=64, ge=1)
+    vllm: str = "vllm"
+    vllm_arguments: list[str] = []
+    data_dir: str | None = None
+
+
+class Profile(Strict):
+    """A scale. ``models`` set to null are not there: arms that need them are left out, and that is told.
+
+    ``suite`` replaces the recipe's. ``workers``: stages at once.
+    """
+
     name: str
     about: str = ""
-    models: dict[str, str]
+    models: dict[str, ModelSpec | str | None]
+    suite: str | None = None
     search: SearchScale
+    distil: DistilScale = DistilScale()
     eval: EvalScale
     sft: DoseSpec
     preference: DoseSpec
     seeds: list[int] = Field(default=[0], min_length=1)
     workers: int = Field(default=2, ge=1)
+
+    def model(self, name: str) -> ModelSpec | None:
+        """A model in its long form; None where this profile leaves it out."""
+        found = self.models[name]
+        return ModelSpec(model=found) if isinstance(found, str) else found
 
 
 def shipped_recipes() -> Path:
@@ -177,103 +279,3 @@ def find(name: str, folder: Path, kind: str) -> Path:
         hint = nearest(name, known)
         raise RecipeError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}, or give a path ending in .yaml")
     return folder / f"{name}.yaml"
-
-
-def load_recipe(name: str) -> Recipe:
-    """A recipe by name or path, with what it ``extends`` beneath it: stages are merged, other keys replaced.
-
-    Claims of the extended recipe are kept where both their arms are."""
-    path = find(name, shipped_recipes(), "recipe")
-    recipe = _validated(Recipe, _extended(path, shipped_recipes(), ()), path)
-    _check(recipe, path)
-    return recipe
-
-
-def load_profile(name: str) -> Profile:
-    folder = shipped_recipes() / "profiles"
-    path = find(name, folder, "profile")
-    return _validated(Profile, _extended(path, folder, ()), path)
-
-
-def _extended(path: Path, folder: Path, above: tuple[Path, ...]) -> dict[str, Any]:
-    import yaml
-
-    if path in above:
-        raise RecipeError(f"{path}: extends itself, by way of {', '.join(p.name for p in above)}")
-    try:
-        data = yaml.safe_load(path.read_text())
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(data, dict):
-        raise RecipeError(f"{path}: a recipe is a mapping of keys, this file is not")
-    parent = data.pop("extends", None)
-    if parent is None:
-        return data
-    beside = path.parent / f"{parent}.yaml"
-    base = _extended(beside if beside.exists() else find(str(parent), folder, "recipe"), folder, (*above, path))
-    for key in ("stages", "search", "eval", "sft", "preference", "models"):
-        if isinstance(base.get(key), dict) and isinstance(data.get(key), dict):
-            data[key] = base[key] | data[key]
-    whole = base | data
-    if isinstance(base.get("claims"), dict) and "claims" not in data:  # those about arms that are still there
-        arms = whole.get("arms") or {}
-        whole["claims"] = {n: c for n, c in base["claims"].items() if {c.get("arm"), c.get("against")} <= {*arms}}
-    return whole
-
-
-def _validated(model: type[_Model], data: dict[str, Any], path: Path) -> _Model:
-    try:
-        return model.model_validate(data)
-    except ValidationError as error:
-        lines = []
-        for entry in error.errors():
-            where = ".".join(str(part) for part in entry["loc"])
-            hint = nearest(str(entry["loc"][-1]), _keys(model)) if entry["type"] == "extra_forbidden" else ""
-            text = "unknown key" if entry["type"] == "extra_forbidden" else entry["msg"]
-            lines.append(f"{where}: {text}{hint}")
-        raise RecipeError(f"{path}: " + "; ".join(lines)) from None
-
-
-def _keys(model: type[BaseModel]) -> list[str]:
-    parts = (
-        SearchStage, SftStage, PreferenceStage, PretrainStage, ObjectiveSpec, DoseSpec, SearchScale, EvalScale, Claim
-    )  # fmt: skip
-    return sorted({*model.model_fields, *(name for part in parts for name in part.model_fields)})
-
-
-def _check(recipe: Recipe, path: Path) -> None:
-    problems = []
-    for arm, target in recipe.arms.items():
-        if target in recipe.stages and recipe.stages[target].kind == "search":
-            problems.append(f"arm {arm!r} names the search stage {target!r}, which yields no model")
-    if recipe.arms and recipe.control not in recipe.arms:
-        problems.append(f"control {recipe.control!r} is no arm{nearest(recipe.control, recipe.arms)}")
-    for name, claim in recipe.claims.items():
-        for arm in (claim.arm, claim.against):
-            if arm not in recipe.arms:
-                problems.append(f"claim {name!r}: {arm!r} is no arm{nearest(arm, recipe.arms)}")
-        if claim.published and not (reference_rows() / f"{claim.published}.json").exists():
-            known = sorted(path.stem for path in reference_rows().glob("*.json"))
-            hint = nearest(claim.published, known)
-            problems.append(
-                f"claim {name!r}: no published rows {claim.published!r}{hint}; there are {', '.join(known)}"
-            )
-    for name, stage in recipe.stages.items():
-        chains = getattr(stage, "chains", None)
-        if chains is not None and (chains not in recipe.stages or recipe.stages[chains].kind != "search"):
-            problems.append(f"stage {name!r}: chains {chains!r} is no search stage{nearest(chains, recipe.stages)}")
-        problems += _model_problems(recipe, name)
-    if problems:
-        raise RecipeError(f"{path}: " + "; ".join(problems))
-
-
-def _model_problems(recipe: Recipe, name: str) -> list[str]:
-    """What is wrong with the line of models that stage ``name`` starts from."""
-    seen = [name]
-    while (model := getattr(recipe.stages[seen[-1]], "model", None)) in recipe.stages:
-        if model in seen:
-            return [f"stage {name!r} starts from itself, by way of {', '.join(seen)}"]
-        if recipe.stages[model].kind == "search":
-            return [f"stage {seen[-1]!r}: model {model!r} is a search stage, which yields no model"]
-        seen.append(model)
-    return []

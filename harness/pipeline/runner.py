@@ -38,8 +38,15 @@ def result_of(store: Path, digest: str) -> dict[str, Any] | None:
     return dict(json.loads(file.read_text())) if file.exists() else None
 
 
-def run(graph: Graph, store: Path, workers: int, listen: Listener = lambda event, job, payload: None) -> None:
-    """Run all jobs that have no result yet. Raises StageFailed at the first failure, after the running jobs end."""
+def run(
+    graph: Graph, store: Path, workers: int, listen: Listener = lambda event, job, payload: None,
+    executor: str = "local", address: str | None = None,
+) -> None:  # fmt: skip
+    """Run all jobs that have no result yet, ``workers`` at once, here or as tasks of a Ray cluster that sees ``store``.
+
+    Raises StageFailed at the first failure, after the running jobs end; ModelError when there is no cluster.
+    """
+    store = store.resolve()
     (store / "stages").mkdir(parents=True, exist_ok=True)
     todo: dict[str, Job] = {}
     for digest, job in graph.jobs.items():
@@ -50,19 +57,25 @@ def run(graph: Graph, store: Path, workers: int, listen: Listener = lambda event
             listen("cached", job, done)
     if not todo:
         return
+    if executor == "ray":
+        from harness.pipeline.cluster import submitter
+
+        _schedule(submitter(address, store), graph, todo, workers, store, listen)
+        return
     with _pool(min(workers, len(todo))) as (pool, messages):
         relay = threading.Thread(target=_relay, args=(messages, graph, listen), daemon=True)
         relay.start()
         try:
-            _schedule(pool, graph, todo, store, workers, listen)
+            _schedule(lambda job: pool.submit(work, job, store), graph, todo, workers, store, listen)
         finally:
             messages.put(None)
             relay.join(timeout=5)
 
 
 def _schedule(
-    pool: ProcessPoolExecutor, graph: Graph, todo: dict[str, Job], store: Path, workers: int, listen: Listener
-) -> None:
+    submit: Callable[[Job], Future[dict[str, Any]]], graph: Graph, todo: dict[str, Job], workers: int, store: Path,
+    listen: Listener,
+) -> None:  # fmt: skip
     running: dict[Future[dict[str, Any]], Job] = {}
     failure: StageFailed | None = None
     while todo or running:
@@ -74,7 +87,7 @@ def _schedule(
                 break
             del todo[job.digest]
             listen("start", job, {})
-            running[pool.submit(_work, job, store)] = job
+            running[submit(job)] = job
         if not running:
             break
         finished, _ = wait(running, return_when=FIRST_COMPLETED)
@@ -128,7 +141,8 @@ def _start_worker(messages: Any, parent: int) -> None:
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = "1"
 
 
-def _work(job: Job, store: Path) -> dict[str, Any]:
+def work(job: Job, store: Path) -> dict[str, Any]:
+    """Do one job, or wait for the process that is at it; its record."""
     import filelock
 
     from harness.pipeline.stages import execute
@@ -149,7 +163,8 @@ def _work(job: Job, store: Path) -> dict[str, Any]:
             if now - last[0] > 0.2 or done == total:
                 last[0] = now
                 write_whole(work / "seconds.json", json.dumps(spent + now - started))
-                _channel.put((job.digest, {"done": done, "total": total, "tokens": tokens}))
+                if _channel is not None:
+                    _channel.put((job.digest, {"done": done, "total": total, "tokens": tokens}))
 
         inputs = {role: store / "stages" / digest for role, digest in job.inputs.items()}
         with _log(work / "log.txt"):
@@ -159,7 +174,7 @@ def _work(job: Job, store: Path) -> dict[str, Any]:
             "kind": job.kind,
             "params": job.params,
             "inputs": job.inputs,
-            "models": {role: Path(path).name for role, path in job.models.items()},
+            "models": {role: Path(str(model["model"])).name for role, model in job.models.items()},
             "figures": figures,
             "seconds": round(spent + time.monotonic() - started, 2),
         }

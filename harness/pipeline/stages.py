@@ -2,14 +2,15 @@
 
 from __future__ import annotations
 
-import random
 from collections.abc import Callable
+from contextlib import ExitStack
 from pathlib import Path
 from typing import Any
 
-from harness.journal import read, write_rows
+from harness.journal import write_rows
 from harness.pipeline.graph import Job
-from harness.records import Chain, Problem
+from harness.pipeline.sources import backends, loaded, problems_of
+from harness.records import Chain
 
 # (items done, items in all, tokens generated so far)
 Report = Callable[[int, int, int], None]
@@ -17,51 +18,60 @@ Report = Callable[[int, int, int], None]
 
 def execute(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
     """Run one job in ``folder``; what an interrupted run left there is used. Returns its figures."""
-    return _KINDS[job.kind](job, folder, inputs, report)
+    from harness.pipeline import teach, training
+
+    if job.kind == "search":
+        return _search(job, folder, report)
+    if job.kind == "chains":
+        return _chains(job, folder, inputs)
+    if job.kind == "teach":
+        return teach.teach(job, folder, report)
+    if job.kind == "distil":
+        return teach.distil(job, folder, inputs)
+    if job.kind == "eval":
+        return _evaluate(job, folder, inputs, report)
+    if job.kind == "pretrain":
+        return _pretrain(job, folder, report)
+    return {"sft": training.sft, "preference": training.preference}[job.kind](job, folder, inputs, report)
 
 
-def _problems(params: dict[str, Any], shard: int | None) -> list[Problem]:
-    """Search problems of all families, or one shard of them: every ``shards``-th problem."""
-    from harness.problems.embedded import problems
-
-    out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
-    return out if shard is None else out[shard :: params["shards"]]
-
-
-def _search_settings(job: Job) -> Any:
+def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
+    from harness.grading.grade import shared_grader
+    from harness.models.backends import opened
     from harness.models.hf import model_digest
+    from harness.search.driver import Search
     from harness.search.grammar import load
     from harness.search.nodes import Goals
-    from harness.search.store import Settings
-
-    names = {role: model_digest(path) for role, path in job.models.items()}
-    params = job.params
-    return Settings(load(params["grammar"]), Goals(**params["goals"]), seed=params["seed"], in_flight=3, models=names)
-
-
-def _search(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
-    from harness.grading.grade import shared_grader
-    from harness.models.hf import HFCompleter
-    from harness.search.driver import Search
     from harness.search.roles import Role
     from harness.search.stats import Stats
-    from harness.search.store import Store
+    from harness.search.store import Settings, Store
     from harness.search.verify import GraderVerifier
 
-    completers = {role: HFCompleter(path, threads=1) for role, path in job.models.items()}
-    roles = {role: Role([completer], completer.tokenizer) for role, completer in completers.items()}
-    problems = _problems(job.params, job.params["shard"])
-    # All problems of a shard at once, so that batches stay full.
-    search = Search(
-        _search_settings(job), roles, GraderVerifier(shared_grader()), window=len(problems),
-        progress=lambda done, tokens: report(done, len(problems), tokens),
-    )  # fmt: skip
-    with Store(folder / "tree", search.settings) as store:
-        search.run(problems, store)
+    params, problems = job.params, problems_of(job, job.params["shard"])
+    names = {role: model_digest(job.path(role)) for role in job.models}
+    goals = Goals(**params["goals"])
+    settings = Settings(load(params["grammar"]), goals, seed=params["seed"], in_flight=3, models=names)
+    with ExitStack() as stack:
+        roles = {}
+        for role, model in job.models.items():
+            found = []
+            for number, spec in enumerate(backends(model)):
+                place = folder / f"{role}-{number}"
+                place.mkdir(exist_ok=True)
+                found.append(stack.enter_context(opened(spec, place)))
+            roles[role] = Role([completer for completer, _ in found], found[0][1], model["concurrency"])
+        # In this process, all problems of a shard at once, so that batches are full and near in length.
+        window = len(problems) if roles["generator"].lockstep else 256
+        search = Search(
+            settings, roles, GraderVerifier(shared_grader()), window=max(1, window),
+            chunk=job.models["generator"]["concurrency"],
+            progress=lambda done, tokens: report(done, len(problems), tokens),
+        )  # fmt: skip
+        search.run(problems, stack.enter_context(Store(folder / "tree", search.settings)))
     return Stats.of(folder / "tree").figures()
 
 
-def _chains(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     """Fold the searches of all shards into trees, extract the chains, and sum up what the search yielded."""
     from harness.chains.extract import chains_of
     from harness.models.hf import load_tokenizer
@@ -69,7 +79,8 @@ def _chains(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
     from harness.search.stats import Stats
     from harness.search.store import folded
 
-    tokenizer = load_tokenizer(job.models["generator"])
+    model = job.models["tokenizer"]
+    tokenizer = load_tokenizer(str(model.get("tokenizer") or model["model"]))
     chains: dict[str, list[Chain]] = {}
     stats = Stats()
     for shard in range(job.params["shards"]):
@@ -77,123 +88,41 @@ def _chains(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
             problem = stored.problem
             chains[problem.id] = chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
             stats.add(problem, tree, stored.rows, stored.why)
-    problems = _problems(job.params, None)
+    problems = problems_of(job)
     write_rows(folder / "chains.jsonl", (chain.model_dump() for p in problems for chain in chains[p.id]))
     write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
     return stats.figures()
 
 
-def _sft(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
-    from harness.chains.select import sft_chains
-    from harness.models.hf import load_tokenizer
-    from harness.training.train import sft
-
-    model = _model_path(job, inputs)
-    chains = _load_chains(inputs)
-    chosen = sft_chains(chains, job.params["rule"], job.params["per_problem"], job.params["seed"])
-    rows = [(c.prompt_ids, c.token_ids) for c in chosen]
-    if job.params["padding"]:
-        problems = {p.id: p for p in map(Problem.model_validate, read(inputs["chains"] / "problems.jsonl"))}
-        rows = _padded(chosen, problems, load_tokenizer(model), job)
-    write_rows(folder / "rows.jsonl", ({"prompt_ids": p, "completion_ids": c} for p, c in rows))
-    figures = sft(
-        model, rows, _dose(job), job.params["seed"], folder / "model", lambda i, n: report(i, n, 0), about=_about(job)
-    )
-    return figures | {"mean_tokens": round(sum(len(c) for _, c in rows) / len(rows), 1)}
-
-
-def _padded(
-    chains: list[Chain], problems: dict[str, Problem], tokenizer: Any, job: Job
-) -> list[tuple[list[int], list[int]]]:
-    """Each chain with formalistic re-checks before its answer: the long CoT of arXiv 2503.01461, section 2."""
-    from harness.problems.embedded import worked
-    from harness.thoughts import THINK_CLOSE
-
-    rng = random.Random(f"padding/{job.params['seed']}")
-    rows = []
-    for chain in chains:
-        spans = worked.padding(problems[chain.problem_id], rng, job.params["padding"])
-        extra = "".join(span.opening + span.text + span.closing for span in spans)
-        head, _, tail = chain.text.rpartition(THINK_CLOSE)
-        text = head + extra + THINK_CLOSE + tail + tokenizer.eos_token
-        rows.append((chain.prompt_ids, list(tokenizer.encode(text, add_special_tokens=False))))
-    return rows
-
-
-def _preference(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
-    from harness.chains.select import pairs
-    from harness.training.objective import Objective
-    from harness.training.train import How, preference
-
-    found = pairs(
-        _load_chains(inputs), job.params["chosen"], job.params["prefix"], job.params["per_problem"], job.params["seed"]
-    )
-    write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in found))
-    switches = dict(job.params["objective"])
-    objective = Objective(beta=switches.pop("beta") or job.params["dose"]["beta"], **switches)
-    rows = [(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in found]
-    # Arms over the same pairs differ in the objective alone: the first one's reference serves the others.
-    how = How(reference=folder.parent.parent / "reference")
-    figures = preference(
-        _model_path(job, inputs), rows, objective, _dose(job), job.params["seed"], folder / "model",
-        lambda i, n: report(i, n, 0), how, _about(job),
-    )  # fmt: skip
-    means = {
-        "chosen_tokens": sum(len(p.chosen_ids) for p in found),
-        "rejected_tokens": sum(len(p.rejected_ids) for p in found),
-        "shared_tokens": sum(p.fork for p in found),
-    }
-    return figures | {name: round(total / len(found), 1) for name, total in means.items()}
-
-
 def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
     from harness.evaluation.evaluate import evaluate
-    from harness.evaluation.plan import Decoding, EvalPlan
-    from harness.models.hf import HFCompleter
+    from harness.evaluation.plan import Decoding, EvalPlan, Selection, TreeDecoding
     from harness.problems.registry import select
 
-    params = job.params
-    completer = HFCompleter(_model_path(job, inputs), threads=1)
-    decoding = Decoding(params["max_tokens"], params["temperature"], seed=params["seed"])
+    params, how = job.params, job.how
+    decoding = Decoding(
+        params["max_tokens"], params["temperature"], params["top_p"], params["seed"], params["samples"]
+    )  # fmt: skip
     settings = {"split": params["split"], "count": params["count"]}
-    plan = EvalPlan(select([], params["suite"]), decoding, settings=settings)
-    rows = evaluate(completer, completer.tokenizer, plan, folder, report)
-    return {"rows": rows, "model_digest": completer.digest, "generated_tokens": completer.generated_tokens}
+    if how["data_dir"]:
+        settings["data_dir"] = how["data_dir"]
+    tree = TreeDecoding(params["samples"], params["tree"]) if "tree" in params else None
+    tasks = select([], params["suite"])
+    plan = EvalPlan(tasks, decoding, selection=Selection(params["limit"] or None), settings=settings, tree=tree)
+    trained = {"model": str(inputs["model"] / "model")} if "model" in inputs else job.models["model"]
+    model = trained | {"backend": params["backend"], **{k: v for k, v in how.items() if k != "data_dir"}}
+    if trained.get("backend", "hf") != "hf":
+        model = trained  # a server of its own
+    with loaded(model, folder) as (completer, tokenizer):
+        rows = evaluate(completer, tokenizer, plan, folder, report)
+        tokens = getattr(completer, "generated_tokens", None)
+    return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
 
 
-def _pretrain(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
+def _pretrain(job: Job, folder: Path, report: Report) -> dict[str, Any]:
     from harness.models.hf import load_tokenizer
     from harness.models.shipped import folder as assets
     from harness.training.tiny.pretrain import SPECS, pretrain
 
     spec = SPECS[job.params["spec"]]
     return pretrain(spec, load_tokenizer(str(assets() / "tokenizer")), folder / "model", report)
-
-
-def _about(job: Job) -> dict[str, Any]:
-    """What a model card says of where the model comes from."""
-    return {"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params}
-
-
-def _model_path(job: Job, inputs: dict[str, Path]) -> str:
-    return str(inputs["model"] / "model") if "model" in inputs else job.models["model"]
-
-
-def _load_chains(inputs: dict[str, Path]) -> list[Chain]:
-    return [Chain.model_validate(row) for row in read(inputs["chains"] / "chains.jsonl")]
-
-
-def _dose(job: Job) -> Any:
-    from harness.training.train import Dose
-
-    return Dose(**{key: value for key, value in job.params["dose"].items() if key != "beta"})
-
-
-_KINDS: dict[str, Callable[[Job, Path, dict[str, Path], Report], dict[str, Any]]] = {
-    "search": _search,
-    "chains": _chains,
-    "sft": _sft,
-    "preference": _preference,
-    "eval": _evaluate,
-    "pretrain": _pretrain,
-}

@@ -55,7 +55,10 @@ def execute(
         roles["critic"] = _role(plan.critic, folder, "critic", stack) if plan.critic else roles["generator"]
         grader = stack.enter_context(Grader(plan.graders, nltk_data=plan.nltk_data))
         verifier = GraderVerifier(grader, 2 * plan.graders)
-        search = Search(plan.settings, roles, verifier, plan.deterministic, plan.window, plan.limits, progress=progress)
+        search = Search(
+            plan.settings, roles, verifier, plan.deterministic, plan.window, plan.limits, plan.generator[0].concurrency,
+            progress=progress,
+        )  # fmt: skip
         search.run(problems, store)
 
 

@@ -1,9 +1,9 @@
 """Searching in rounds, for a model in this process whose results depend on what shares a batch.
 
-The trees of a window keep a few expansions each waiting. A round completes one full batch of one role: the longest
-waiting expansion, and those whose prompts are nearest to its own in length, so that little is padded. The batch is
-verified, goes to the journal in one write, and its trees ask for more. Rounds are a function of the seed and of earlier
-rounds, so a resumed search replays its journal and goes on with the same batches.
+The trees of a window keep a few expansions each waiting. A round completes one full batch of one role, of prompts as
+near in length as there are, so that little is padded. The batch is verified, goes to the journal in one write, and its
+trees ask for more. Rounds are a function of the seed and of earlier rounds, so a resumed search replays its journal and
+goes on with the same batches.
 """
 
 from __future__ import annotations
@@ -54,8 +54,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
                 if not begun.get(name):
                     search.finish(state, store)
                 idle += _entering(search, source, store, begun, 1)
-        role = max(waiting, key=lambda each: len(waiting[each]))
-        batch = _batch(waiting[role], search.chunk)
+        role, batch = _batch(waiting, search.chunk)
         if not batch:
             return
         await _complete(search, role, batch, known, store, spent)
@@ -66,24 +65,29 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
         search.progress(len(store.finished), search.tokens)
 
 
-def _batch(waiting: _Asked, size: int) -> _Asked:
-    """Take the oldest and, of the runs of ``size`` by prompt length that it belongs to, the one with least padding."""
-    if not waiting:
-        return []
-    order = sorted(range(len(waiting)), key=lambda i: (len(waiting[i][2].prompt_ids), i))
-    oldest, last = order.index(0), max(0, len(order) - size)
-    starts = range(max(0, oldest - size + 1), min(oldest, last) + 1)
+def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
+    """Take the batch that pads least: of the runs by prompt length of the roles that fill one, the narrowest.
 
-    def spread(start: int) -> int:
-        longest = order[min(start + size, len(order)) - 1]
-        return len(waiting[longest][2].prompt_ids) - len(waiting[order[start]][2].prompt_ids)
-
-    start = min(starts, key=spread)
-    taken = sorted(order[start : start + size])
-    batch = [waiting[i] for i in taken]
-    for i in reversed(taken):
-        del waiting[i]
-    return batch
+    Prompts of rare lengths wait until enough of them are there, or nothing else is. Of equal runs the first is taken.
+    """
+    best: tuple[int, int, str, list[int]] | None = None
+    most = min(size, max(map(len, waiting.values())))
+    for number, (role, asked) in enumerate(waiting.items()):
+        if not most or len(asked) < most:
+            continue
+        lengths = [len(request.prompt_ids) for *_, request in asked]
+        order = sorted(range(len(asked)), key=lambda i: (lengths[i], i))
+        for start in range(len(order) - most + 1):
+            run = order[start : start + most]
+            padding = most * lengths[run[-1]] - sum(lengths[i] for i in run)
+            if best is None or (padding, number) < best[:2]:
+                best = (padding, number, role, run)
+    if best is None:
+        return next(iter(waiting)), []
+    *_, role, run = best
+    batch = [waiting[role][i] for i in sorted(run)]
+    waiting[role] = [each for i, each in enumerate(waiting[role]) if i not in set(run)]
+    return role, batch
 
 
 def _entering(

@@ -9,7 +9,8 @@ import pytest
 
 from harness.journal import write_rows
 from harness.pipeline.claims import findings, published
-from harness.pipeline.recipe import Claim, RecipeError, load_recipe
+from harness.pipeline.read import load_recipe
+from harness.pipeline.recipe import Claim, RecipeError
 from harness.records import Grade, Sample
 from tests.commands import here as harness
 
@@ -126,9 +127,9 @@ def store(tmp_path):
         folder = tmp_path / "stages" / arm
         folder.mkdir(parents=True)
         write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in run(rate)))
-    (tmp_path / "recipes").mkdir()
     saved = {"recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {arm: [arm] for arm in arms}}
-    (tmp_path / "recipes" / "ablation_full.tiny.json").write_text(json.dumps(saved))
+    (tmp_path / "recipes" / "r0").mkdir(parents=True)
+    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(saved | {"manifest": {"date": "2026"}}))
     return tmp_path
 
 

@@ -12,7 +12,9 @@ from harness.pipeline.graph import Graph, Job
 
 def chain_job(tmp_path, digest="c0", **params):
     """A job that fails at once: its inputs are not there."""
-    return Job("chains", "chains", {"shards": 1, **params}, {}, {"generator": str(tmp_path / "no-model")}, digest)
+    return Job(
+        "chains", "chains", {"shards": 1, **params}, {}, {"tokenizer": {"model": str(tmp_path / "no-model")}}, digest
+    )
 
 
 def test_a_failed_job_is_one_line_with_its_log_and_is_tried_again(tmp_path):

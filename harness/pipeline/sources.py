@@ -1,0 +1,48 @@
+"""The problems that a recipe searches, and the models it asks, from a job's plain parameters."""
+
+from __future__ import annotations
+
+from collections.abc import Iterator
+from contextlib import contextmanager
+from itertools import islice
+from pathlib import Path
+from typing import Any
+
+from harness.models.backends import BackendSpec, opened
+from harness.pipeline.graph import Job
+from harness.records import Problem
+
+
+def problems_of(job: Job, shard: int | None = None) -> list[Problem]:
+    """All problems of a job, or every ``shards``-th of them: from files, or of the embedded families' search split.
+
+    Raises DataError and OSError for a file that is broken or not there.
+    """
+    from harness.problems.embedded import problems
+    from harness.problems.file import read_problems
+
+    params = job.params
+    out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
+    for source in job.how.get("sources", ()):
+        out += islice(read_problems(Path(source["file"]), source["family"]), params["problems"])
+    return out if shard is None else out[shard :: params["shards"]]
+
+
+def backends(model: dict[str, Any]) -> list[BackendSpec]:
+    """A spec for each of the servers of a model, or the one that loads or serves it here."""
+    urls: list[str | None] = [u.strip() for u in str(model.get("base_url") or "").split(",") if u.strip()]
+    return [
+        BackendSpec(
+            model["model"], model.get("backend", "hf"), url, model.get("tokenizer"), model.get("concurrency", 64),
+            model.get("vllm", "vllm"), tuple(model.get("vllm_arguments", ())),
+        )
+        for url in urls or [None]
+    ]  # fmt: skip
+
+
+@contextmanager
+def loaded(model: dict[str, Any], folder: Path) -> Iterator[tuple[Any, Any]]:
+    """The completer of a model (its first server) and its tokenizer."""
+    folder.mkdir(parents=True, exist_ok=True)
+    with opened(backends(model)[0], folder) as both:
+        yield both
