@@ -217,10 +217,14 @@ def dry_run_table(plan: Any, scale: Any, jobs: Graph, store: Path) -> None:
     todo = sum(result_of(store, digest) is None for digest in jobs.jobs)
     console.print(f"{todo} of {len(jobs.jobs)} stages to run: {_time(seconds)} of work, {scale.workers} at once{waits};"
                   f" disk {_bytes(disk)}", markup=False)  # fmt: skip
-    console.print(
-        "time: from finished stages of the same kind and model; – not known; memory: weights, gradients", style="dim"
-    )
-    console.print("and moments, without activations; ≤: the bound that the token limit sets", style="dim")
+    for line in _DRY_LEGEND:
+        console.print(line, style="dim")
+
+
+_DRY_LEGEND = (
+    "time: from finished stages of the same kind and model; –: not known; ≤: the",
+    "bound of the token limit; memory: weights, gradients, moments; no activations",
+)
 
 
 def _short(number: float) -> str:

@@ -129,8 +129,8 @@ def _summary(stage: dict[str, Any]) -> str:
 
 
 def _again(data: dict[str, Any]) -> str:
-    seeds = ",".join(map(str, data["manifest"]["seeds"]))
-    seeds = f"{seeds}," if "," not in seeds else seeds
+    used = data["manifest"]["seeds"]
+    seeds = str(len(used)) if used == list(range(len(used))) else ",".join(map(str, used)) + "," * (len(used) == 1)
     arms = [arm for arm in data["arms"] if arm != data["control"]]
     known = [arm for arm in data["manifest"]["recipe"]["arms"] if arm not in data["left_out"]]
     some = f" --arms '{','.join(arms)}'" if len(data["arms"]) < len(known) else ""
