@@ -17,7 +17,7 @@ from harness.problems.registry import nearest
 _Model = TypeVar("_Model", bound=BaseModel)
 _Key = tuple[str | int, ...]
 # Mappings whose entries are merged with those of what is extended; everything else is replaced.
-_MERGED = ("stages", "search", "distil", "eval", "sft", "preference", "models")
+_MERGED = ("stages", "pretrain", "search", "distil", "eval", "sft", "preference", "models")
 # The model behind a step of a key's path, for the nearest valid name of an unknown key.
 _PARTS: dict[str, type[BaseModel]] = {
     "search": schema.SearchStage, "distil": schema.DistilStage, "sft": schema.SftStage,
@@ -26,7 +26,8 @@ _PARTS: dict[str, type[BaseModel]] = {
     "sources": schema.Source,
 }  # fmt: skip
 _SCALES: dict[str, type[BaseModel]] = {
-    "search": schema.SearchScale, "distil": schema.DistilScale, "sft": schema.DoseSpec, "preference": schema.DoseSpec,
+    "pretrain": schema.PretrainScale, "search": schema.SearchScale,
+    "distil": schema.DistilScale, "sft": schema.DoseSpec, "preference": schema.DoseSpec,
 }  # fmt: skip
 
 

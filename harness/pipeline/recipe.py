@@ -218,6 +218,12 @@ class EvalScale(Strict):
     data_dir: str | None = None
 
 
+class PretrainScale(Strict):
+    """``steps`` of pretraining a tiny model; 0: as many as its spec says."""
+
+    steps: int = Field(default=0, ge=0)
+
+
 class Profile(Strict):
     """A scale. ``models`` set to null are not there: arms that need them are left out, and that is told.
 
@@ -230,6 +236,7 @@ class Profile(Strict):
     suite: str | None = None
     search: SearchScale
     distil: DistilScale = DistilScale()
+    pretrain: PretrainScale = PretrainScale()
     eval: EvalScale
     sft: DoseSpec
     preference: DoseSpec

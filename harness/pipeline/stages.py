@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from contextlib import ExitStack
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -125,4 +126,6 @@ def _pretrain(job: Job, folder: Path, report: Report) -> dict[str, Any]:
     from harness.training.tiny.pretrain import SPECS, pretrain
 
     spec = SPECS[job.params["spec"]]
+    if "steps" in job.params:
+        spec = replace(spec, steps=job.params["steps"], warmup=1)
     return pretrain(spec, load_tokenizer(str(assets() / "tokenizer")), folder / "model", report)

@@ -71,7 +71,9 @@ def test_other_items_on_one_side_are_an_error():
 def test_runs_that_are_gone_are_named(tmp_path):
     with pytest.raises(board.NoRuns, match="run-recipe"):
         board.saved(tmp_path)
-    board.save(tmp_path, "ablation_full", "tiny", "sft", {"sft": ["aaaa"]})
+    saved = {"recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {"sft": ["aaaa"]}}
+    (tmp_path / "recipes" / "r0").mkdir(parents=True)
+    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(saved | {"manifest": {"date": "2026"}}))
     with pytest.raises(board.NoRuns, match="are gone"):
         board.load(tmp_path, board.saved(tmp_path))
     write_rows(tmp_path / "stages" / "aaaa" / "samples.jsonl", (json.loads(s.model_dump_json()) for s in samples(3)))

@@ -12,13 +12,18 @@ from pathlib import Path
 
 import pytest
 
+from harness.pipeline.read import load_recipe
+from harness.pipeline.recipe import recipe_names
+
 pytestmark = pytest.mark.slow
-COMMAND = [sys.executable, "-m", "harness", "run-recipe", "ablation_full", "--profile", "smoke", "--display", "plain"]
+HARNESS = [sys.executable, "-m", "harness", "run-recipe"]
+COMMAND = [*HARNESS, "ablation_full", "--profile", "smoke", "--display", "plain"]
 
 
 def verdicts(store: Path) -> dict[str, list[tuple[str, str, list[int]]]]:
-    """Per arm: problem, verdict and tokens of every sample."""
-    saved = json.loads((store / "recipes" / "ablation_full.smoke.json").read_text())
+    """Per arm: problem, verdict and tokens of every sample of the first recipe that was run."""
+    file = min((store / "recipes").glob("*/run.json"), key=lambda file: file.stat().st_mtime)
+    saved = json.loads(file.read_text())
     out = {}
     for arm, digests in saved["arms"].items():
         out[arm] = []
@@ -68,10 +73,46 @@ def test_killed_in_any_phase_it_ends_in_the_same_verdicts(whole, tmp_path, phase
     assert verdicts(tmp_path / "runs") == verdicts(whole / "runs")
 
 
+def test_two_processes_do_the_work_once_and_both_end_well(whole, tmp_path):
+    """Each stage is run by one; the other waits and takes its result. A clean store gives the same verdicts."""
+    both = [subprocess.Popen(COMMAND, cwd=tmp_path, stdout=subprocess.PIPE, text=True) for _ in range(2)]
+    out = [process.communicate(timeout=900)[0] for process in both]
+    assert [process.returncode for process in both] == [0, 0], out
+    logs = [json.loads(f.read_text()) for f in (tmp_path / "runs" / "stages").glob("*/done.json")]
+    assert len(logs) == len({(log["name"], json.dumps(log["inputs"], sort_keys=True)) for log in logs})
+    assert not list((tmp_path / "runs" / "stages").glob("*.work"))
+    for kind in ("generated.jsonl", "rows.jsonl"):
+        for file in (tmp_path / "runs" / "stages").glob(f"*/{kind}"):
+            lines = file.read_text().splitlines()
+            keys = [json.loads(line).get("key") for line in lines]
+            assert None in keys or len(set(keys)) == len(keys)  # nothing was sampled twice
+    assert verdicts(tmp_path / "runs") == verdicts(whole / "runs")
+
+
+@pytest.mark.parametrize("name", sorted(set(recipe_names()) - {"ablation_full"}))
+def test_every_recipe_runs_at_smoke_size(whole, name):
+    """In the store of the whole ablation, so that stages are shared as users share them."""
+    command = [*HARNESS, name, "--profile", "smoke", "--display", "plain"]
+    done = subprocess.run(command, cwd=whole, capture_output=True, text=True, timeout=900)
+    assert done.returncode == 0, done.stderr[-3000:]
+    recipe = load_recipe(name)
+    assert ("report in runs/recipes/" in done.stdout) == bool(recipe.arms)
+    assert ("claims, as tested by" in done.stdout) == bool(recipe.claims)
+
+
+def test_stages_run_on_a_ray_cluster_with_the_same_result(whole, tmp_path):
+    pytest.importorskip("ray")
+    command = [*HARNESS, "smoke", "--arms", "sft", "--executor", "ray", "--display", "plain"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    theirs, ours = verdicts(tmp_path / "runs"), verdicts(whole / "runs")
+    assert theirs == {"sft": ours["sft"]}
+
+
 def test_leaderboard_commands(whole):
     def call(*args):
         return subprocess.run(
-            [sys.executable, "-m", "harness", "leaderboard", *args],
+            [sys.executable, "-m", "harness", "leaderboard", "ablation_full", *args],
             cwd=whole,
             capture_output=True,
             text=True,
