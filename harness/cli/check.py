@@ -50,10 +50,8 @@ def check(
         findings.take(preflight.dependencies())
         findings.take(preflight.writable(store))
         for task in chosen:
-            if is_ours(task):
-                findings.take(preflight.gold_answers(task, settings, grader, limit, findings.report(task)))
-            else:
-                findings.take([preflight.Finding(task, "note", "a task of your own: run 'harness tasks show' on it")])
+            report = findings.report(task)
+            findings.take(preflight.gold_answers(task, settings, grader, limit, report, task_path or []))
         if model is not None:
             tokenizer, context = _tokenizer(model)
             prompting = Prompting(chat_template, None, thinking, options.tags(think_tags))

@@ -16,7 +16,7 @@ def register(app: typer.Typer) -> None:
 
 
 def leaderboard(
-    recipe: Annotated[str | None, typer.Argument(help="A recipe that was run; default: the newest.")] = None,
+    recipe: Annotated[str | None, typer.Argument(help="A recipe, run or file of --json; default: newest.")] = None,
     runs: Annotated[
         str, typer.Option(help="Instead of a recipe: evaluations, separated by commas; the first is the control.")
     ] = "",
@@ -37,7 +37,10 @@ def leaderboard(
 
         recipe = load_recipe(recipe).name
     chosen = options.names(runs)
-    table = board.of_runs(store, chosen) if chosen else board.load(store, board.saved(store, recipe))
+    if recipe is not None and recipe.endswith(".json"):
+        table = board.of_file(Path(recipe))
+    else:
+        table = board.of_runs(store, chosen) if chosen else board.load(store, board.saved(store, recipe))
     if form == "json":
         options.print_json({"title": table.title, "control": table.control, "rows": table.rows()})
     elif layout == "paper":

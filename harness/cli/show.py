@@ -12,7 +12,7 @@ from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 from rich.table import Table
 
-from harness.ledger.board import LEGEND, Board, cell_lines, interval, percent
+from harness.ledger.board import LEGEND, LEGEND_AT_N, Board, cell_lines, interval, percent
 from harness.pipeline.graph import Graph, Job
 from harness.pipeline.runner import result_of
 
@@ -152,7 +152,8 @@ def leaderboard(board: Board) -> None:
             label = arm + (f"\n{len(runs)} seeds" if len(runs) > 1 else "")
             table.add_row(label, *("\n".join(cell_lines(board.cells[arm, task])) for task in part))
         console.print(table, markup=False)
-    for line in LEGEND:
+    drawn = any("solved" in cell.figures for cell in board.cells.values())
+    for line in (*LEGEND, *([LEGEND_AT_N] if drawn else [])):
         console.print(line, markup=False, style="dim")
 
 

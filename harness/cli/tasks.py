@@ -49,24 +49,24 @@ def show(
     number: Annotated[int, typer.Option("--number", min=0, help="Which problem, from 0.")] = 0,
     model: Annotated[str, typer.Option(help="Render with this model's chat template.")] = "shipped:student",
     data_dir: DataDir = None,
+    task_path: TaskPath = None,
     as_json: Json = False,
 ) -> None:
     """Print a problem of a task as a model would see it, with its gold answer and grader."""
     import json
 
     from harness.cli.options import print_json
+    from harness.evaluation.preflight import problems_of
     from harness.grading.grade import kind_of
     from harness.models.hf import load_tokenizer
     from harness.models.prompts import Prompting, encode, render, uses_chat
     from harness.models.shipped import resolve
-    from harness.problems.load import DataError, documents, is_ours
+    from harness.problems.load import DataError
     from harness.problems.registry import select
 
-    task = select([name], None)[0]
-    if not is_ours(task.name):
-        raise DataError(f"{name}: only registered tasks can be shown")
+    task = select([name], None, task_path or [])[0]
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
-    found = documents(task.name, **settings)
+    found = problems_of(task.name, settings, task_path or [])
     if number >= len(found):
         raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
     document, tokenizer = found[number], load_tokenizer(resolve(model))

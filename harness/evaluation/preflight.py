@@ -5,12 +5,12 @@ from __future__ import annotations
 import json
 import random
 import time
-from collections.abc import Callable, Iterable
+from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.grading.grade import Grader, GraderBroken, kind_of
+from harness.grading.grade import Grader, GraderBroken, NoGrader, kind_of
 
 Status = Literal["ok", "failed", "missing", "note"]
 
@@ -51,17 +51,20 @@ def writable(store: Path) -> Iterable[Finding]:
 
 def gold_answers(
     task: str, settings: dict[str, Any], grader: Grader, limit: int | None = None,
-    report: Callable[[int, int], None] = lambda done, total: None,
+    report: Callable[[int, int], None] = lambda done, total: None, task_paths: Sequence[Path] = (),
 ) -> Iterable[Finding]:  # fmt: skip
     """Every gold answer through the real grader. Instructions have no gold answers: their checkers are run instead."""
-    from harness.problems.load import DataError, documents
+    from harness.problems.load import DataError
 
     started = time.monotonic()
     try:
-        found = documents(task, **settings)[:limit]
+        found = problems_of(task, settings, task_paths)[:limit]
         kind = kind_of(found[0]["family"])
     except DataError as error:
         yield Finding(task, "missing", str(error))
+        return
+    except (KeyError, IndexError, NoGrader) as error:
+        yield Finding(task, "failed", f"no problems with id, family, prompt and gold ({error})")
         return
     wrong: list[str] = []
     graded = 0
@@ -90,6 +93,30 @@ def gold_answers(
         yield Finding(task, "ok" if graded else "note", text)
 
 
+def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] = ()) -> list[dict[str, Any]]:
+    """The problems of a task of ours, or (by lm-eval, which takes seconds) of a task of the user's own.
+
+    Raises DataError when their data is not to be had.
+    """
+    from harness.problems.load import DataError, documents, is_ours
+
+    if is_ours(task):
+        return documents(task, **settings)
+    import datasets
+
+    from harness.evaluation.evaluate import load_tasks
+    from harness.evaluation.plan import Decoding, EvalPlan
+    from harness.problems.registry import select
+
+    datasets.disable_progress_bars()
+    chosen = select([task], None, task_paths)
+    try:
+        loaded = load_tasks(EvalPlan(chosen, Decoding(), settings=settings, task_paths=task_paths))
+        return [dict(document) for document in loaded[chosen[0].lm_eval_name].eval_docs]
+    except (OSError, ValueError, ImportError, AttributeError) as error:
+        raise DataError(f"{task}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
+
+
 def reference(document: dict[str, Any], gold: dict[str, Any], kind: str) -> str | None:
     """A right response of a problem, where its data set has one; for instructions any text, to run the checkers on."""
     if kind == "instructions" and "spec" not in gold:
@@ -97,6 +124,8 @@ def reference(document: dict[str, Any], gold: dict[str, Any], kind: str) -> str 
     if "reference" in gold:
         made = gold["reference"]
         return made if isinstance(made, str) else "\n".join(made) or None
+    if kind in ("number", "math") and "answer" in gold:
+        return f"\\boxed{{{gold['answer']}}}"
     from harness.problems.embedded import FAMILIES, worked
     from harness.records import Problem
     from harness.thoughts import render

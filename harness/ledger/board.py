@@ -63,6 +63,21 @@ def load(store: Path, path: Path) -> Board:
     return build(title, data["control"], data["arms"], samples_of(store, data["arms"]))
 
 
+def of_file(path: Path) -> Board:
+    """The board that ``harness leaderboard --json`` wrote to a file. Raises NoRuns for anything else."""
+    try:
+        data = json.loads(path.read_text())
+        rows, control = data["rows"], data["control"]
+        cells = {
+            (row["arm"], row["task"]): Cell(row, None if row["difference"] is None else Gap(**row["difference"]))
+            for row in rows
+        }
+        runs = {row["arm"]: row["run"].split("+") for row in rows}
+        return Board(data["title"], control, list(dict.fromkeys(row["task"] for row in rows)), runs, cells)
+    except (ValueError, KeyError, TypeError) as error:
+        raise NoRuns(f"{path}: not what 'harness leaderboard --json' writes ({error!r})") from None
+
+
 def samples_of(store: Path, arms: dict[str, list[str]]) -> dict[str, list[list[Sample]]]:
     """The samples of each arm, one list per training seed. Raises NoRuns where some are gone."""
     for arm, digests in arms.items():
@@ -143,10 +158,10 @@ def cell_lines(cell: Cell) -> Sequence[str]:
 
 
 _CAUSES = (("unfinished", "u"), ("empty", "e"), ("failed", "f"), ("loops", "l"))
+LEGEND_AT_N = "@N: solved at least once in N answers, %"
 LEGEND = (
     "line 1: accuracy % [95% interval] | accuracy given an answer",
     "line 2: difference to control in points [95% paired interval]; * excludes 0",
     "line 3: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a",
     "        repetition loop; median thinking tokens",
-    "@N: solved at least once in N answers, %",
 )

@@ -191,7 +191,7 @@ class _Builder:
     def _stage(self, name: str, seed: int) -> str:
         stage = self.recipe.stages[name]
         if isinstance(stage, PretrainStage):
-            params = {"spec": stage.spec} | ({"steps": n} if (n := self.profile.pretrain.steps) else {})
+            params: dict[str, Any] = {"spec": stage.spec} | ({"steps": n} if (n := self.profile.pretrain.steps) else {})
             return self._add(f"pretrain {stage.spec}", "pretrain", params, {}, {}, stage=name)
         if isinstance(stage, SearchStage):  # by itself: chains in the generator's own vocabulary
             return self._chains(name, self._spec(stage.generator))

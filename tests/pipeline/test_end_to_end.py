@@ -109,6 +109,15 @@ def test_stages_run_on_a_ray_cluster_with_the_same_result(whole, tmp_path):
     assert theirs == {"sft": ours["sft"]}
 
 
+def test_training_in_a_launched_process_gives_the_same_model(whole, tmp_path):
+    """As 'accelerate launch' would be; where it runs is no part of a digest, so the store is a clean one."""
+    launch = f"profile.sft.launch={sys.executable}"
+    command = [*HARNESS, "smoke", "--arms", "sft", "--set", launch, "--display", "plain"]
+    done = subprocess.run(command, cwd=tmp_path, capture_output=True, text=True, timeout=600)
+    assert done.returncode == 0, done.stderr[-3000:]
+    assert verdicts(tmp_path / "runs") == {"sft": verdicts(whole / "runs")["sft"]}
+
+
 def test_leaderboard_commands(whole):
     def call(*args):
         return subprocess.run(

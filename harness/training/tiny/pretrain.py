@@ -155,4 +155,4 @@ def pretrain(
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     checkpoint.unlink(missing_ok=True)
-    return {**state, "loss": round(running, 4), "spec": asdict(spec)}
+    return {**state, "steps": spec.steps, "loss": round(running, 4), "spec": asdict(spec)}
