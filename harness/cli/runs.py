@@ -13,18 +13,19 @@ Id = Annotated[str, typer.Argument(help="A run: its folder, or the first letters
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The store of runs: ls, show, diff, gc.", invoke_without_command=True)
+    group = typer.Typer(help="The store of runs: ls, show, diff, gc, rates.", invoke_without_command=True)
     group.callback()(default)
     group.command("ls")(ls)
     group.command("show")(show)
     group.command("diff")(diff)
     group.command("gc")(gc)
+    group.command("rates")(rates)
     app.add_typer(group, name="runs")
     app.command("plot")(plot)
 
 
 def default(context: typer.Context, store: Store = Path("runs"), as_json: Json = False) -> None:
-    """The store of runs: ls (also without a command), show, diff, gc."""
+    """The store of runs: ls (also without a command), show, diff, gc, rates."""
     if context.invoked_subcommand is None:
         ls(store, as_json)
 
@@ -115,6 +116,15 @@ def gc(
         print(f"{folder.name[:8]}  {size / 1e6:>8.1f} MB  {name}")
     done = "deleted" if delete else "not needed by any finished recipe ('--delete' deletes them)"
     print(f"{len(found)} stages, {freed / 1e6:.1f} MB {done}")
+
+
+def rates(store: Store = Path("runs")) -> None:
+    """Print, as JSON, what stages took here: tokens of an item, seconds of a token; dry runs estimate from these."""
+    from harness.cli.options import print_json
+    from harness.pipeline.estimate import rates_of
+
+    found = sorted(rates_of(store).items())
+    print_json([{"kind": k, "model": m, "per_item": r.per_item, "seconds": r.seconds} for (k, m), r in found])
 
 
 def plot(

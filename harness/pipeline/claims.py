@@ -131,4 +131,5 @@ def published(claim: Claim) -> dict[str, float]:
         return {}
     rows = published_rows(claim.published)["rows"]
     ours, theirs = rows.get(claim.arm, {}), rows.get(claim.against, {})
-    return {task: round(ours[task][claim.metric] - theirs[task][claim.metric], 2) for task in ours if task in theirs}
+    shared = [task for task in ours if claim.metric in ours[task] and claim.metric in theirs.get(task, {})]
+    return {task: round(ours[task][claim.metric] - theirs[task][claim.metric], 2) for task in shared}

@@ -10,7 +10,7 @@ import pytest
 from harness.journal import write_rows
 from harness.pipeline.claims import findings, published
 from harness.pipeline.read import load_recipe
-from harness.pipeline.recipe import Claim, RecipeError
+from harness.pipeline.recipe import Claim, RecipeError, published_rows, recipe_names
 from harness.records import Grade, Sample
 from tests.commands import here as harness
 
@@ -98,6 +98,24 @@ def test_published_differences_are_the_papers():
     assert published(claims["balance_repairs"])["math500"] == pytest.approx(46.4 - 31.8)
     assert published(claims["masking_helps"])["gsm8k"] == pytest.approx(87.2 - 86.8)
     assert published(claims["long_cot_hurts"]) == {}
+    four, seven = load_recipe("sft_data").claims, load_recipe("test_time").claims
+    assert published(four["long_cot_hurts_b"])["multi_if_en"] == pytest.approx(10.0 - 47.8)
+    assert published(seven["trees_help_at_32"]) == {"math500": pytest.approx(82.8 - 79.2)}
+    assert published(load_recipe("joint_loss").claims["alpha_1_answers"])["blocksworld"] == pytest.approx(9.0 - 47.4)
+
+
+def test_every_claim_of_the_paper_names_rows_that_hold_it():
+    for name in recipe_names():
+        for key, claim in load_recipe(name).claims.items():
+            assert not claim.published or published(claim), (name, key)
+
+
+def test_tables_that_share_rows_agree():
+    """Table 6's alpha 0 and 1 are Table 5's cDPO and joint loss, its SFT row is Table 4's searched data."""
+    five, six, four = (published_rows(f"marco_o1_v2.table{n}")["rows"] for n in (5, 6, 4))
+    assert six["alpha_0"] == five["+cdpo"]
+    assert six["alpha_1"] == five["+joint_loss"]
+    assert {t: c["accuracy"] for t, c in five["sft"].items()} == {t: c["accuracy"] for t, c in four["searched"].items()}
 
 
 def test_a_recipe_keeps_the_claims_about_arms_it_has():
