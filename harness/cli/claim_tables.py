@@ -16,7 +16,7 @@ from harness.pipeline.recipe import Claim
 _METRICS = {"accuracy": "accuracy", "no_answer": "no answer", "solved": "solved at least once"}
 
 
-def show(recipe: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> None:
+def show(title: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> None:
     """One row a claim, one line a task."""
     table = table_of("claim", "task", "points [95%]", "seen from", "verdict")
     table.columns[1].justify = table.columns[4].justify = "left"
@@ -30,7 +30,7 @@ def show(recipe: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> 
                  [f.verdict for f in each]]  # fmt: skip
         table.add_row(_what(claims[name]), *("\n".join(column) for column in lines), end_section=True)
     console = Console(highlight=False)
-    console.print(f"claims, as tested by {safe(recipe)}", justify="center", markup=False)
+    console.print(f"claims, as tested by {safe(title)}", justify="center", markup=False)
     console.print(table, markup=False)
     console.print(f"{tally(found)} of {len(found)} tests; Holm-corrected at 5%", markup=False)
     console.print("seen from: the smallest difference that this run would show, in 80% of runs", markup=False)

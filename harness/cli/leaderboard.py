@@ -66,13 +66,14 @@ def claims(
     plan = load_recipe(recipe)
     if not plan.claims:
         raise options.Usage(f"recipe {plan.name} makes no claims")
-    found = judged.of_saved(store, board.saved(store, plan.name), plan.claims)
+    run = board.saved(store, plan.name)
+    found = judged.of_saved(store, run, plan.claims)
     if as_json:
         options.print_json([finding.as_dict() | _told(plan.claims[finding.claim]) for finding in found])
     elif markdown:
         print(claim_tables.markdown(plan.claims, found))
     else:
-        claim_tables.show(plan.name, plan.claims, found)
+        claim_tables.show(board.title_of(run), plan.claims, found)
 
 
 def _told(claim: Any) -> dict[str, Any]:

@@ -120,7 +120,7 @@ def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float) -> Non
     leaderboard(board.load(store, run))
     found = claims.of_saved(store, run, plan.claims)
     if found:
-        claim_tables.show(plan.name, plan.claims, found)
+        claim_tables.show(f"{plan.name} ({scale.name})", plan.claims, found)
     print(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 

@@ -56,11 +56,16 @@ def saved(store: Path, name: str | None = None) -> Path:
     return max(found)[-1]
 
 
+def title_of(path: Path) -> str:
+    """Recipe and profile of a recorded run."""
+    data = json.loads(path.read_text())
+    return f"{data['recipe']} ({data['profile']})"
+
+
 def load(store: Path, path: Path) -> Board:
     """Build the board of a saved recipe result from the samples of its runs."""
     data = json.loads(path.read_text())
-    title = f"{data['recipe']} ({data['profile']})"
-    return build(title, data["control"], data["arms"], samples_of(store, data["arms"]))
+    return build(title_of(path), data["control"], data["arms"], samples_of(store, data["arms"]))
 
 
 def of_file(path: Path) -> Board:
