@@ -62,7 +62,7 @@ def _comparable(data: dict[str, Any]) -> dict[str, Any]:
     stages = manifest.pop("stages", {})
     told = flat(out | ({"manifest": manifest} if manifest else {}))
     for digest, stage in stages.items():
-        kept = {key: stage[key] for key in ("kind", "params", "models", "figures")}
+        kept = {key: stage[key] for key in ("kind", "params", "models", "depends", "figures")}
         told |= flat({"stages": {stage["name"]: {"digest": digest, **kept}}})
     return {key: value for key, value in told.items() if key not in _PASSING}
 

@@ -66,6 +66,7 @@ class Job:
     """One cacheable unit of work. ``inputs`` maps a role to the digest of another job, ``models`` to a model.
 
     ``how`` is what the result does not depend on: addresses, batch sizes, programs. ``stage``: of the recipe.
+    ``depends``: digests of the models (for a tokenizer: vocabulary and template), of data files, of code; packages.
     """
 
     name: str
@@ -76,6 +77,7 @@ class Job:
     digest: str
     how: dict[str, Any] = field(default_factory=dict)
     stage: str = ""
+    depends: dict[str, Any] = field(default_factory=dict)
 
     def path(self, role: str) -> str:
         """Where the model of ``role`` is: a folder or a hub name."""
@@ -277,17 +279,16 @@ class _Builder:
         self, name: str, kind: str, params: dict[str, Any], inputs: dict[str, str], models: dict[str, dict[str, Any]],
         extra: Iterable[str] = (), how: dict[str, Any] | None = None, stage: str = "",
     ) -> str:  # fmt: skip
-        identity = [
-            kind,
-            params,
-            inputs,
-            {role: self._identity(role, model) for role, model in models.items()},
-            list(extra),
-            code_digest(_CODE[kind]),
-            {package: _version(package) for package in _PACKAGES[kind]},
-        ]
+        texts = list(extra)
+        depends = {
+            "models": {role: self._identity(role, model) for role, model in models.items()},
+            "data": hashlib.sha256(json.dumps(texts).encode()).hexdigest()[:16],
+            "code": code_digest(_CODE[kind]),
+            "packages": {package: _version(package) for package in _PACKAGES[kind]},
+        }
+        identity = [kind, params, inputs, depends["models"], texts, depends["code"], depends["packages"]]
         digest = hashlib.sha256(json.dumps(identity, sort_keys=True).encode()).hexdigest()[:16]
-        self.jobs.setdefault(digest, Job(name, kind, params, inputs, models, digest, how or {}, stage))
+        self.jobs.setdefault(digest, Job(name, kind, params, inputs, models, digest, how or {}, stage, depends))
         return digest
 
 

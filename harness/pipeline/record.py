@@ -39,6 +39,7 @@ def save(store: Path, recipe: Recipe, profile: Profile, graph: Graph, wall: floa
         stages[digest] = {
             "name": job.name, "kind": job.kind, "params": job.params, "inputs": job.inputs,
             "models": {role: model["model"] for role, model in job.models.items()},
+            "depends": job.depends,
             "seconds": done.get("seconds"),
             "figures": {k: v for k, v in done.get("figures", {}).items() if k != "rows"},
         }  # fmt: skip
