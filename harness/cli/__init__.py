@@ -4,25 +4,29 @@ from __future__ import annotations
 
 import typer
 
-app = typer.Typer(
-    name="harness",
-    help="Evaluation-centred bench for reasoning distillation: search, train, score, compare.",
-    no_args_is_help=True,
-    add_completion=False,
-    pretty_exceptions_enable=False,
-)
+
+def application() -> typer.Typer:
+    """The whole command line. A new one each time: registering on one that is kept would add every command again."""
+    from harness.cli import check, compare, evaluate, leaderboard, recipes, runs, score, search, tasks, train
+
+    app = typer.Typer(
+        name="harness",
+        help="Evaluation-centred bench for reasoning distillation: search, train, score, compare.",
+        no_args_is_help=True,
+        add_completion=False,
+        pretty_exceptions_enable=False,
+    )
+    for module in (evaluate, check, score, compare, runs, leaderboard, recipes, search, train, tasks):
+        module.register(app)
+    return app
 
 
 def main() -> None:
     """Entry point: user errors become one line and an exit code, never a traceback."""
     import sys
 
-    from harness.cli import check, compare, evaluate, leaderboard, recipes, runs, score, search, tasks, train
-
-    for module in (evaluate, check, score, compare, runs, leaderboard, recipes, search, train, tasks):
-        module.register(app)
     try:
-        app(standalone_mode=True)
+        application()(standalone_mode=True)
     except SystemExit as end:
         if end.code == 130:
             print("interrupted; the same command goes on from here", file=sys.stderr)
