@@ -49,6 +49,7 @@ def run_recipe(
     display: Annotated[str, typer.Option(help="full, plain or none; plain where stdout is no terminal.")] = "auto",
 ) -> None:
     """Run a recipe, or go on with it; end in its leaderboard, its claims and a report."""
+    import shlex
     import time
 
     from harness.cli import options
@@ -68,7 +69,10 @@ def run_recipe(
     wall = time.monotonic() - started
     stage_times(jobs, store, wall)
     if jobs.arms:
-        _conclude(plan, scale, jobs, store, wall)
+        chosen = {"--profile": profile, "--arms": arms, "--seeds": seeds}
+        words = [name, *(w for pair in chosen.items() if pair[1] is not None for w in pair)]
+        words += [w for setting in settings or [] for w in ("--set", setting)]
+        _conclude(plan, scale, jobs, store, wall, shlex.join(["harness", "run-recipe", *map(str, words)]))
 
 
 def _read(name: str, profile: str | None, settings: list[str] | None) -> Any:
@@ -109,14 +113,14 @@ def _seeds(text: str | None) -> list[int] | None:
     return found if "," in text else list(range(found[0]))
 
 
-def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float) -> None:
+def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float, again: str) -> None:
     """Record the run, show its table and its claims, write its report."""
     from harness.cli import claim_tables
     from harness.cli.show import leaderboard
     from harness.ledger import board
     from harness.pipeline import claims, record
 
-    run = record.save(store, plan, scale, jobs, wall)
+    run = record.save(store, plan, scale, jobs, wall, again)
     leaderboard(board.load(store, run))
     found = claims.of_saved(store, run, plan.claims)
     if found:

@@ -11,7 +11,7 @@ from typing import Any
 from harness.ledger.runs import NoRuns
 
 # What differs between two runs of the same thing.
-_PASSING = ("date", "seconds", "manifest.date", "manifest.seconds", "run")
+_PASSING = ("date", "seconds", "manifest.date", "manifest.seconds", "manifest.command", "run")
 
 
 def recipes_of(store: Path) -> list[tuple[Path, dict[str, Any]]]:

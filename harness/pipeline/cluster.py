@@ -2,15 +2,14 @@
 
 from __future__ import annotations
 
-import os
 from collections.abc import Callable
 from concurrent.futures import Future
 from pathlib import Path
 from typing import Any
 
-from harness.models.base import ModelError
 from harness.pipeline.graph import Job
 from harness.pipeline.runner import work
+from harness.search.cluster import connected
 
 RETRIES = 3
 
@@ -21,16 +20,7 @@ def submitter(address: str | None, store: Path) -> Callable[[Job], Future[dict[s
 
     Raises ModelError when ray is missing or the cluster is not there.
     """
-    try:
-        import ray
-    except ImportError:
-        raise ModelError("--executor ray needs ray; install the extra 'ray'") from None
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
-    except Exception as error:
-        line = " ".join(str(error).split())[:300]
-        raise ModelError(f"no Ray cluster at {address or 'this machine'}: {line}") from None
+    ray = connected(address)
     gpus = 1 if ray.cluster_resources().get("GPU") else 0
     task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=RETRIES)(work)
 

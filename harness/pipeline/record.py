@@ -27,8 +27,11 @@ def run_id(recipe: Recipe, profile: Profile, graph: Graph) -> str:
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def save(store: Path, recipe: Recipe, profile: Profile, graph: Graph, wall: float) -> Path:
-    """Write ``recipes/<id>/run.json`` and the run's report; a rerun of the same thing replaces both."""
+def save(store: Path, recipe: Recipe, profile: Profile, graph: Graph, wall: float, again: str) -> Path:
+    """Write ``recipes/<id>/run.json`` and the run's report; a rerun of the same thing replaces both.
+
+    ``again``: the command that makes this run.
+    """
     from harness.pipeline.report import write_report
 
     run = run_id(recipe, profile, graph)
@@ -58,6 +61,7 @@ def save(store: Path, recipe: Recipe, profile: Profile, graph: Graph, wall: floa
             "grader": grader_version(),
             "hardware": hardware(),
             "seconds": round(wall, 1),
+            "command": again,
             "recipe": recipe.model_dump(),
             "profile": profile.model_dump(),
             "stages": stages,

@@ -76,7 +76,7 @@ def _told(
         "errors": _errors(flat), "error_types": ERROR_TYPES,
         "stages": [(digest, stage, _summary(stage)) for digest, stage in stages],
         "seconds": sum(stage["seconds"] or 0 for _, stage in stages), "manifest": manifest,
-        "again": _again(data), "raw": json.dumps({k: v for k, v in manifest.items() if k != "stages"}, indent=1),
+        "again": manifest["command"], "raw": json.dumps({k: v for k, v in manifest.items() if k != "stages"}, indent=1),
     }  # fmt: skip
 
 
@@ -126,12 +126,3 @@ def _summary(stage: dict[str, Any]) -> str:
     """The figures of a stage that are single numbers."""
     figures = {k: v for k, v in stage["figures"].items() if isinstance(v, int | float) and not isinstance(v, bool)}
     return ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in list(figures.items())[:6])
-
-
-def _again(data: dict[str, Any]) -> str:
-    used = data["manifest"]["seeds"]
-    seeds = str(len(used)) if used == list(range(len(used))) else ",".join(map(str, used)) + "," * (len(used) == 1)
-    arms = [arm for arm in data["arms"] if arm != data["control"]]
-    known = [arm for arm in data["manifest"]["recipe"]["arms"] if arm not in data["left_out"]]
-    some = f" --arms '{','.join(arms)}'" if len(data["arms"]) < len(known) else ""
-    return f"harness run-recipe {data['recipe']} --profile {data['profile']} --seeds {seeds}{some}"

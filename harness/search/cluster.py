@@ -31,15 +31,7 @@ def run_on_ray(
 
     Raises ModelError when ray is missing or the cluster is not there, ClusterFailed when shards failed for good.
     """
-    try:
-        import ray
-    except ImportError:
-        raise ModelError("--executor ray needs ray; install the extra 'ray'") from None
-    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
-    try:
-        ray.init(address=address, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
-    except Exception as error:
-        raise ModelError(f"no Ray cluster at {address or 'this machine'}: {_line(error)}") from None
+    ray = connected(address)
     out = out.resolve()
     task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[OSError])(work)
     everything = ray.put(list(problems))
@@ -59,6 +51,20 @@ def run_on_ray(
             f"{len(failed)} of {shards} shards failed, first shard {first}: {failed[first]}; all results are kept, and "
             "the same command goes on"
         )
+
+
+def connected(address: str | None) -> Any:
+    """Ray, connected to the cluster at ``address`` or to one started here. Raises ModelError when there is none."""
+    try:
+        import ray
+    except ImportError:
+        raise ModelError("--executor ray needs ray; install the extra 'ray'") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    except Exception as error:
+        raise ModelError(f"no Ray cluster at {address or 'this machine'}: {_line(error)}") from None
+    return ray
 
 
 def work(plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int) -> list[str]:

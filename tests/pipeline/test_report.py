@@ -37,6 +37,7 @@ def run(tmp_path):
     manifest = {
         "date": "2026-01-01", "seeds": [0, 1], "commit": "", "packages": {"torch": "2"}, "grader": {"code": "g"},
         "hardware": {"processor": "cpu", "cores": 2, "gpus": [], "python": "3.11"}, "seconds": 3.0,
+        "command": "harness run-recipe mine.yaml --seeds 2 --set a.b=1",
         "recipe": recipe | {"about": HOSTILE}, "profile": {}, "stages": {"a": stage, "b": stage},
     }  # fmt: skip
     data = {
@@ -70,7 +71,7 @@ def test_the_page_asks_for_nothing_outside_and_runs_nothing(run):
 def test_the_page_holds_what_a_reader_needs(run):
     html, markdown = (path.read_text() for path in write_report(*run, load_recipe("ablation_full").claims))
     for text in (html, markdown):
-        assert "harness run-recipe mine --profile tiny --seeds 2" in text
+        assert "harness run-recipe mine.yaml --seeds 2 --set a.b=1" in text
         assert "SFT on searched chains beats the base model" in text
         assert "undecided" in text
         assert "repetition" in text
