@@ -64,15 +64,15 @@ def some(number: int) -> list[Problem]:
 
 
 def search(roles: dict[str, Role], number: int, window: int, chunk: int, seed: int = 0) -> tuple[int, float]:
-    """(generated tokens, seconds) of a search, grading and journal included."""
-    settings = Settings(load("embedded"), Goals(), seed=seed, in_flight=4)
+    """(generated tokens, seconds) of a search: grading and journal included, drawing the problems not."""
+    settings, asked = Settings(load("embedded"), Goals(), seed=seed, in_flight=4), some(number)
     with Grader() as grader, tempfile.TemporaryDirectory() as folder:
         grader.load(list(FAMILIES))
         for problem in some(9):
             grader.grade(problem.family, problem.gold, "</think>1")
         with Store(Path(folder), settings) as store:
             started = time.monotonic()
-            Search(settings, roles, GraderVerifier(grader), window=window, chunk=chunk).run(some(number), store)
+            Search(settings, roles, GraderVerifier(grader), window=window, chunk=chunk).run(asked, store)
             seconds = time.monotonic() - started
     return sum(role.tokens for role in set(roles.values())), seconds
 

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from harness.models.base import Completion, Request, complete_in_chunks
@@ -75,18 +76,20 @@ def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
     for number, (role, asked) in enumerate(waiting.items()):
         if not most or len(asked) < most:
             continue
-        lengths = [len(request.prompt_ids) for *_, request in asked]
-        order = sorted(range(len(asked)), key=lambda i: (lengths[i], i))
+        order = sorted(range(len(asked)), key=lambda i: (len(asked[i][2].prompt_ids), i))
+        lengths = [len(asked[i][2].prompt_ids) for i in order]
+        before = [0, *accumulate(lengths)]  # the length of all prompts before each
         for start in range(len(order) - most + 1):
-            run = order[start : start + most]
-            padding = most * lengths[run[-1]] - sum(lengths[i] for i in run)
+            end = start + most
+            padding = most * lengths[end - 1] - (before[end] - before[start])
             if best is None or (padding, number) < best[:2]:
-                best = (padding, number, role, run)
+                best = (padding, number, role, order[start:end])
     if best is None:
         return next(iter(waiting)), []
     *_, role, run = best
     batch = [waiting[role][i] for i in sorted(run)]
-    waiting[role] = [each for i, each in enumerate(waiting[role]) if i not in set(run)]
+    taken = set(run)
+    waiting[role] = [each for i, each in enumerate(waiting[role]) if i not in taken]
     return role, batch
 
 

@@ -1,0 +1,67 @@
+"""The server that is started for a model: found, waited for, behind its clients, and ended with what it left."""
+
+from __future__ import annotations
+
+import os
+import sys
+import textwrap
+from pathlib import Path
+
+import pytest
+
+from harness.models.base import ModelError
+from harness.models.vllm import serve
+
+SERVER = """
+    import os, subprocess, sys
+    from http.server import BaseHTTPRequestHandler, HTTPServer
+
+    class Handler(BaseHTTPRequestHandler):
+        def do_GET(self):
+            self.send_response(200)
+            self.end_headers()
+        def log_message(self, *args): ...
+
+    worker = subprocess.Popen([sys.executable, "-c", "import time; time.sleep(600)"])
+    print(f"pids {os.getpid()} {worker.pid}", flush=True)
+    port = int(sys.argv[sys.argv.index("--port") + 1])
+    HTTPServer(("127.0.0.1", port), Handler).serve_forever()
+"""
+
+
+def program(folder: Path, text: str = SERVER) -> str:
+    file = folder / "server.py"
+    file.write_text(textwrap.dedent(text))
+    return f"{sys.executable} {file}"
+
+
+def alive(pid: int) -> bool:
+    stat = Path(f"/proc/{pid}/stat")
+    return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+def test_the_server_lets_its_clients_go_first_and_ends_with_its_workers(tmp_path: Path) -> None:
+    log = tmp_path / "log"
+    with serve("model", log, program(tmp_path)) as url:
+        assert url.startswith("http://127.0.0.1:")
+        _, server, worker = log.read_text().split()
+        assert os.getpriority(os.PRIO_PROCESS, int(server)) == min(19, os.getpriority(os.PRIO_PROCESS, 0) + 5)
+        group = Path(f"/proc/{server}/autogroup")
+        assert not group.exists() or not group.read_text().strip() or group.read_text().split()[-1] == "5"
+        assert alive(int(worker))
+    assert not alive(int(server))
+    assert not alive(int(worker))
+
+
+def test_a_server_that_ends_is_reported_with_its_last_error(tmp_path: Path) -> None:
+    text = "import sys; sys.exit('ValueError: no such architecture')"
+    ended = pytest.raises(ModelError, match="ended with code 1: ValueError: no such architecture")
+    with ended, serve("model", tmp_path / "log", program(tmp_path, text)):
+        raise AssertionError("it never answered")
+
+
+def test_a_missing_program_is_named(tmp_path: Path) -> None:
+    missing = pytest.raises(ModelError, match="no/such/vllm: no such program")
+    with missing, serve("model", tmp_path / "log", "no/such/vllm"):
+        raise AssertionError("there is nothing to start")
