@@ -162,11 +162,24 @@ def _chosen(tasks: dict[str, Any], selection: Selection) -> dict[str, list[int]]
                 raise DataError(
                     f"{name}: no problem has an id of {', '.join(selection.ids)}; first id: {_first_id(docs)}"
                 )
-            chosen[name] = picked
+            chosen[name] = _with_earlier_turns(docs, picked)
         return chosen
     if selection.limit:
         return {name: list(range(min(selection.limit, len(task.eval_docs)))) for name, task in tasks.items()}
     return None
+
+
+def _with_earlier_turns(docs: list[dict[str, Any]], picked: list[int]) -> list[int]:
+    """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
+    last: dict[str, int] = {}
+    for i in picked:
+        if "conversation" in docs[i]:
+            name = docs[i]["conversation"]
+            last[name] = max(last.get(name, 0), int(docs[i]["turn"]))
+    if not last:
+        return picked
+    earlier = {i for i, doc in enumerate(docs) if int(doc["turn"]) < last.get(doc["conversation"], 0)}
+    return sorted(earlier.union(picked))
 
 
 def _first_id(docs: list[dict[str, Any]]) -> str:

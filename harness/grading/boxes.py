@@ -80,6 +80,14 @@ def _sentence(text: str) -> str | None:
     return None
 
 
+def closed_before_cut(text: str) -> str:
+    """A text that a limit cut, up to the last line, sentence, formula or box that was closed: 18 may become 180."""
+    if text.count("$") % 2 and last_box(text[text.rindex("$") :]) is None:
+        text = text[: text.rindex("$")]
+    ends = [text.rfind(mark) + len(mark) for mark in ("\n", ". ", "; ", "$") if mark in text]
+    return text[: max([*ends, *(end + 1 for _, end in boxes(text))], default=0)]
+
+
 def last_expression(text: str) -> str | None:
     """The last expression between dollars of the last line that holds one; for answers that mark nothing."""
     for line in reversed(text[-LONGEST:].strip().splitlines()[-3:]):

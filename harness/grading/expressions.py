@@ -11,7 +11,7 @@ import unicodedata
 from functools import lru_cache
 from typing import Any
 
-from harness.grading.boxes import last_expression, marked
+from harness.grading.boxes import closed_before_cut, last_expression, marked
 from harness.grading.numbers import NUMBER, value
 
 LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
@@ -91,9 +91,10 @@ def beyond(text: str) -> str:
 def check(gold: str, answer: str, cut: bool) -> tuple[str, str, str]:
     """(verdict, reason, extracted answer). Compared is the last box, else the marked answer, else the last line.
 
-    Raises ValueError for a gold answer that cannot be parsed.
+    A cut answer is graded by what it marked and closed before the cut. Raises ValueError for a gold answer that cannot
+    be parsed.
     """
-    stated = marked(answer)
+    stated = marked(closed_before_cut(answer) if cut else answer)
     if stated is None and not cut:
         stated = last_expression(answer) or _last_number(answer)
     if stated is None:

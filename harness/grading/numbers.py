@@ -6,7 +6,7 @@ import re
 import unicodedata
 from fractions import Fraction
 
-from harness.grading.boxes import LONGEST, marked
+from harness.grading.boxes import LONGEST, closed_before_cut, marked
 
 _PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
 # Not a part of a longer token: neither of 1e9 nor of x2 nor of 3.1.4.
@@ -71,11 +71,11 @@ def extract(text: str, any_number: bool) -> str | None:
 
 
 def check(gold: str, answer: str, cut: bool) -> tuple[str, str, str]:
-    """(verdict, reason, extracted answer). A cut answer is graded only by what it marked as its answer."""
+    """(verdict, reason, extracted answer). A cut answer is graded by what it marked and closed before the cut."""
     wanted = value(gold)
     if wanted is None:
         raise ValueError(f"gold {gold!r} is not a number")
-    stated = extract(answer, any_number=not cut)
+    stated = extract(closed_before_cut(answer) if cut else answer, any_number=not cut)
     if stated is None:
         return "no_answer", "no final number was stated", ""
     given = value(stated)

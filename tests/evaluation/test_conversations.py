@@ -29,7 +29,8 @@ def rows(**_):
 """
 
 
-def test_a_later_turn_sees_the_earlier_answers_without_their_thinking(tokenizer, shared_data, tmp_path):
+@pytest.mark.parametrize("ids", [("1019:16:en#1", "1019:16:en#2", "1019:16:en#3"), ("1019:16:en#3",)])
+def test_a_later_turn_sees_the_earlier_answers_without_their_thinking(tokenizer, shared_data, tmp_path, ids):
     seen = []
 
     def reply(prompt):
@@ -38,7 +39,7 @@ def test_a_later_turn_sees_the_earlier_answers_without_their_thinking(tokenizer,
 
     plan = EvalPlan(
         select(["multi_if_en_turns"], None), Decoding(max_tokens=64, temperature=0.0),
-        selection=Selection(ids=("1019:16:en#1", "1019:16:en#2", "1019:16:en#3")),
+        selection=Selection(ids=ids),
         settings={"data_dir": str(shared_data)},
     )  # fmt: skip
     rows = evaluate(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path)

@@ -65,6 +65,21 @@ def test_a_cut_answer_counts_only_what_it_marked():
     assert expressions.check("\\pi", "\\boxed{\\pi} and", cut=True)[0] == "correct"
 
 
+@pytest.mark.parametrize(
+    "text",
+    [
+        "The answer is $\\frac{\\pi}{2}$ since $x > 3$",
+        "It is $9$.\n#### \\frac{\\pi}{2}\n",
+        "\\[ \\boxed{\\frac{\\pi}{2}} \\]",
+        "The answer is \\pi/2; check it with 3.",
+    ],
+)
+def test_a_correct_answer_cut_anywhere_is_never_wrong(text):
+    verdicts = [expressions.check("\\frac{\\pi}{2}", text[:end], cut=True)[0] for end in range(len(text) + 1)]
+    assert set(verdicts) == {"no_answer", "correct"}
+    assert verdicts == sorted(verdicts, key=("no_answer", "correct").index)
+
+
 def test_a_gold_that_cannot_be_parsed_is_an_error():
     with pytest.raises(ValueError, match="cannot be parsed"):
         expressions.compare("\\frac{", "x^2")

@@ -45,6 +45,23 @@ def test_a_cut_answer_is_not_guessed_at():
     assert check("4", "\\boxed{4} and", cut=True)[0] == "correct"
 
 
+CORRECT = (
+    "First 3 + 4 = 7.\nThe answer is 1800.50 dollars.\n",
+    "#### 1,800.5\n",
+    "It costs $9, so \\boxed{1800.5}. That is 1 more.",
+    "\\[ \\boxed{1800.5} \\] and so 12",
+    "The answer is that Janet has 9 eggs and makes 1800.5 dollars. She keeps 3.",
+    "The final answer is $1800.5$ dollars",
+)
+
+
+@pytest.mark.parametrize("text", CORRECT)
+def test_a_correct_answer_cut_anywhere_is_never_wrong(text):
+    verdicts = [check("1800.5", text[:end], cut=True)[0] for end in range(len(text) + 1)]
+    assert set(verdicts) == {"no_answer", "correct"}
+    assert verdicts == sorted(verdicts, key=("no_answer", "correct").index)
+
+
 @given(st.integers(-(10**12), 10**12))
 def test_integers_are_equal_to_themselves_and_to_no_neighbour(n):
     assert check(str(n), f"\\boxed{{{n:,}}}", cut=False)[0] == "correct"
