@@ -5,6 +5,7 @@ from __future__ import annotations
 import csv
 import html
 import io
+import textwrap
 from collections.abc import Mapping, Sequence
 from typing import Any
 
@@ -74,12 +75,15 @@ span {{ color: #666 }} tbody th {{ white-space: nowrap }}
 share of items without an answer; median thinking tokens.</p></body></html>"""
 
 
-def paper(board: Board) -> str:
-    """Accuracy % (no-answer %) as in the paper's Table 5, the published rows beneath, named as published."""
+def paper(board: Board, width: int) -> str:
+    """Accuracy % (no-answer %) as in the paper's Table 5, the published rows beneath, named as published.
+
+    Tables wider than ``width`` characters go on in blocks beneath.
+    """
     from harness.pipeline.recipe import published_rows
 
     own = [[arm, *(_cell(board.cells[arm, task].figures) for task in board.tasks)] for arm in board.runs]
-    lines = [f"{board.title}: accuracy % (no-answer %)", *_aligned([["arm", *board.tasks], *own])]
+    lines = [f"{board.title}: accuracy % (no-answer %)", *_aligned([["arm", *board.tasks], *own], width)]
     theirs = published_rows()
     tasks = list(theirs["items"])
     rows = [
@@ -96,16 +100,23 @@ def paper(board: Board) -> str:
     lines += [
         "",
         "published, not run here:",
-        theirs["source"],
-        *_aligned([["arm", *(short.get(t, t) for t in tasks)], *rows]),
+        *textwrap.wrap(theirs["source"], width),
+        *_aligned([["arm", *(short.get(t, t) for t in tasks)], *rows], width),
     ]
-    return "\n".join([*lines, theirs["note"]])
+    return "\n".join([*lines, *textwrap.wrap(theirs["note"], width)])
 
 
 def _cell(f: Mapping[str, Any]) -> str:
     return f"{percent(f['accuracy'])} ({percent(f['no_answer'])})"
 
 
-def _aligned(rows: Sequence[Sequence[str]]) -> list[str]:
+def _aligned(rows: Sequence[Sequence[str]], width: int) -> list[str]:
+    """Lines of a table; columns that do not fit stand in a block of their own beneath, with the first column again."""
     widths = [max(len(row[i]) for row in rows) for i in range(len(rows[0]))]
-    return ["  ".join(cell.ljust(width) for cell, width in zip(row, widths, strict=True)).rstrip() for row in rows]
+    blocks: list[list[int]] = [[0]]
+    for i in range(1, len(widths)):
+        if len(blocks[-1]) > 1 and sum(widths[j] + 2 for j in blocks[-1]) + widths[i] > width:
+            blocks.append([0])
+        blocks[-1].append(i)
+    lines = [["  ".join(row[i].ljust(widths[i]) for i in block).rstrip() for row in rows] for block in blocks]
+    return [line for number, block in enumerate(lines) for line in ([""] * bool(number) + block)]

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import shutil
 from pathlib import Path
 from typing import Annotated, Any
 
@@ -44,7 +45,7 @@ def leaderboard(
     if form == "json":
         options.print_json({"title": table.title, "control": table.control, "rows": table.rows()})
     elif layout == "paper":
-        print(formats.paper(table))
+        print(formats.paper(table, shutil.get_terminal_size((1000, 0)).columns))
     elif form == "table":
         show.leaderboard(table)
     else:

@@ -118,10 +118,10 @@ def test_evaluations_have_a_leaderboard_of_their_own(store):
     assert rows[0]["difference"] is None
     assert rows[1]["difference"]["n"] == 200
     assert "<td>" in harness("leaderboard", "--runs", "a,b", "--store", store, "--format", "html").stdout
-    assert (
-        "published, not run here"
-        in harness("leaderboard", "--runs", "a,b", "--store", store, "--layout", "paper").stdout
-    )
+    as_published = harness("leaderboard", "--runs", "a,b", "--store", store, "--layout", "paper").stdout
+    assert "published, not run here" in as_published
+    assert {"sft", "76.6", "(1.69)", "79.1", "(1.08)"} <= set(as_published.split()), "columns beneath, not cut"
+    assert max(map(len, as_published.splitlines())) <= 80
 
 
 def test_runs_are_found_by_the_beginning_of_their_name(store):
