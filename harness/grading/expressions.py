@@ -12,7 +12,7 @@ from functools import lru_cache
 from typing import Any
 
 from harness.grading.boxes import closed_before_cut, last_expression, marked
-from harness.grading.numbers import NUMBER, value
+from harness.grading.numbers import NUMBER, TUPLE, value
 
 LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
 DEEPEST = 24
@@ -42,7 +42,7 @@ def canon(text: str) -> str:
     out = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().strip("$").replace("−", "-")
     out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
     out = _UNIT_TAIL.sub("", out)
-    out = _GROUPED.sub("", out)
+    out = out if TUPLE.fullmatch(out) else _GROUPED.sub("", out)
     out = _SPACES.sub(" ", out)
     out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
     out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)

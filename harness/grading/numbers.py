@@ -15,38 +15,62 @@ NUMBER = re.compile(rf"(?<![\w.])(?:{_PLAIN}|[-+−]?\.\d+){_ALONE}", re.ASCII)
 _EXACT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?", re.ASCII)
 _TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
-_GROUPED = re.compile(r"(?<=\d)(?:\\[,!;: ]|\{,\}|[,\u00a0\u2009\u202f ])(?=\d{3}(?!\d))")
-# What makes a text with one number in it an expression rather than a number with its unit ("/" may stand in a unit).
-_OPERATION = re.compile(r"[\\^*!_\[\]{}+<>|]|/(?![A-Za-z])")
+_MIXED = re.compile(
+    r"(?<![\d.,/\\])(\d{1,9}) ?(?:\\[dt]?frac *\{ *(\d{1,9}) *\} *\{ *(\d{1,9}) *\}|(?<= )(\d{1,9})/(\d{1,9})(?![\d/]))"
+)
+_SEPARATOR = r"(?:\\[,;!: ]|\{,\}|,\\! ?|[,\u00a0\u2009\u202f ])"
+_GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d|,\d)")
+_DASHES = str.maketrans(dict.fromkeys("−–‐‑", "-"))
+# What makes a text with one number in it an expression rather than a number with its unit; "/" may stand in both.
+_OPERATION = re.compile(r"[\\^*!_\[\]{}+<>|±]|/(?![A-Za-z\d])|(?<!\d)/(?=\d)|\d ?[xyzn]\b|[\w)] ?- ")
+# What makes it a bound, or no answer.
+_BOUND = re.compile(
+    r"\bnot\b|\b(?:at least|at most|(?:less|more|fewer|greater) than) *-?[\d.]|\d or (?:more|fewer|less)\b"
+)
 _UNIT_TAIL = re.compile(r"(?<=[\d}\s,;])(?:\s*/?\s*\\(?:text|mathrm|mbox)\s*\{[^{}]*\}(?:\^\{?\d\}?)?)+\s*$")
+TUPLE = re.compile(r"[(\[].*,.*[)\]]")
 MOST_DIGITS = 100
 
 
 def value(text: str) -> Fraction | None:
     """Exact value of a number as written, without currency, units, thousands marks; None if it is no single number."""
-    if len(text) > 10 * MOST_DIGITS:
+    if len(text) > 10 * MOST_DIGITS or TUPLE.fullmatch(text.strip()):
         return None
-    cleaned = (
-        unicodedata.normalize("NFKC", " ".join(_UNIT_TAIL.sub("", text).split()))
-        .replace("−", "-")
-        .replace("\\$", "")
-        .replace("$", "")
-    )
-    cleaned = _FRACTION.sub(r"\1/\2", _TEXT.sub(r" \1 ", cleaned))
-    cleaned = _GROUPED.sub("", cleaned).replace("\\%", "").replace("%", "").replace("\\!", "")
-    cleaned = re.sub(r"\^?\s?\{?\s?\\circ\s?\}?|°|\\[,;: ]|~|[*`]", " ", cleaned)
+    cleaned = _tidy(text)
+    if cleaned.count("=") > 1 and re.search(r"[,;]|\b(?:and|or)\b", cleaned):
+        return None  # several equations
     cleaned = cleaned.rsplit("=", 1)[-1].strip().rstrip(".").strip()
+    cleaned = re.sub(r"^([-+]?) ?\( ?([^()]*?) ?\)$", r"\1\2", cleaned)
+    cleaned = re.sub(r"^([-+]) (?=[\d.])", r"\1", cleaned)
     if not _EXACT.fullmatch(cleaned):
-        found = NUMBER.findall(cleaned)
-        if len(found) != 1 or _OPERATION.search(cleaned):
+        found = [number.rstrip(",") for number in NUMBER.findall(cleaned)]
+        if len(found) != 1 or "," in found[0] or _OPERATION.search(cleaned) or _BOUND.search(cleaned):
             return None
-        cleaned = found[0].replace("$", "").replace(",", "")
+        cleaned = found[0]
     if len(cleaned) > MOST_DIGITS:
         return None
     try:
         return Fraction(cleaned)
     except (ValueError, ZeroDivisionError):
         return None
+
+
+def _tidy(text: str) -> str:
+    """One spelling of signs, fractions, thousands and spaces; units and currency as plain words or gone."""
+    out = unicodedata.normalize("NFKC", " ".join(_UNIT_TAIL.sub("", text).split())).translate(_DASHES)
+    out = _TEXT.sub(r" \1 ", out.replace("\\$", "").replace("$", ""))
+    out = re.sub(r"\b(?:minus|negative) +(?=[\d.(])", "-", out, flags=re.IGNORECASE)
+    out = _FRACTION.sub(r"\1/\2", _MIXED.sub(_improper, out))
+    out = _GROUPED.sub(lambda match: re.sub(r"\D", "", match.group()), out)
+    out = out.replace("\\%", "").replace("%", "").replace("\\!", "")
+    out = re.sub(r"\^?\s?\{?\s?\\circ\s?\}?|°|\\[,;: ]|~|[*`]", " ", out)
+    return " ".join(out.split())
+
+
+def _improper(match: re.Match[str]) -> str:
+    """4 2/3 as 14/3."""
+    whole, top, bottom = match[1], match[2] or match[4], match[3] or match[5]
+    return f"{int(whole) * int(bottom) + int(top)}/{bottom}" if int(top) < int(bottom) else match[0]
 
 
 def extract(text: str, any_number: bool) -> str | None:

@@ -21,6 +21,7 @@ from harness.grading.boxes import last_box
         ("p - q", "-q+p"), ("1 \\pm \\sqrt{19}", "1+\\sqrt{19}, 1-\\sqrt{19}"), ("11,\\! 111,\\! 100", "11,111,100"),
         ("\\begin{pmatrix} 1/3 \\\\ 2 \\end{pmatrix}", "\\begin{pmatrix}\\frac13\\\\2\\end{pmatrix}"),
         ("\\frac{\\pi}{2}", "\\pi/2"), ("[0,1)", "[0, 1)"), ("9^{9^{9}}", "9^{9^{9}}"), ("10", "10\\text{ apples}"),
+        ("1,2", "2,1"), ("\\frac{14}{3}", "4\\frac23"), ("-5", "-\\,5"), ("-5", "–5"),
     ],
 )  # fmt: skip
 def test_equivalent(gold, answer):
@@ -32,7 +33,9 @@ def test_equivalent(gold, answer):
     ("gold", "answer", "reason"),
     [
         ("7", "3 4", "without a separator"), ("(1,2)", "\\{1,2\\}", "brackets"), ("(3,4]", "(3,4)", "brackets"),
-        ("2", "2,2", "is not"), ("x", "x,y", "several answers"), ("E", "e", "is not"), ("5", "3^5 \\bmod 7", "remainder"),
+        ("2", "2,2", "several answers"), ("(2,1)", "21", "not equivalent"), ("12", "(1,2)", "several answers"),
+        ("2,3,5", "235", "not equivalent"), ("5", "- 5", "is not"), ("14", "4\\frac{2}{3}", "is not"), ("5", "\\text{not } 5", "not"),
+        ("(1,200)", "1200", "not equivalent"), ("x", "x,y", "several answers"), ("E", "e", "is not"), ("5", "3^5 \\bmod 7", "remainder"),
         ("40_9", "40_8", "base"),
         ("\\begin{pmatrix} -2 \\\\ -14 \\end{pmatrix}", "\\begin{pmatrix} -14 \\\\ -2 \\end{pmatrix}", "not equivalent"),
         ("2", "9^{9^{9}}", "not compared"), ("2", "99999!", "not compared"), ("2", "(" * 40 + "x" + ")" * 40, "not compared"),

@@ -69,6 +69,20 @@ def test_integers_are_equal_to_themselves_and_to_no_neighbour(n):
 
 
 @pytest.mark.parametrize(
+    ("text", "number"),
+    [
+        ("- 5", "-5"), ("-\\,5", "-5"), ("-(5)", "-5"), ("–5", "-5"), ("−$5", "-5"), ("negative 5", "-5"), ("(5)", "5"),
+        ("4\\frac{2}{3}", "14/3"), ("2 1/2 cups", "5/2"), ("-1\\dfrac{1}{2}", "-3/2"), ("60 km/h", "60"), ("2/3 cups", "2/3"),
+        ("1,234,567", "1234567"), ("1{,}200", "1200"), ("$1,200.50", "1200.5"), ("a + b = c = 18", "18"), ("18, of 20", None),
+        ("2,4", None), ("(2,4)", None), ("(1,200)", None), ("1,2", None), ("12,34", None), ("a=2, b=3", None),
+        ("18x", None), ("x - 5", None), ("not 5", None), ("at least 5", None), ("5 or more", None), ("9*2", None),
+    ],
+)  # fmt: skip
+def test_one_number_with_its_sign_and_marks_or_none(text, number):
+    assert value(text) == (Fraction(number) if number else None)
+
+
+@pytest.mark.parametrize(
     "text", ["__import__('os').system('true')", "9**9**9", "1e999999999", "9" * 200, "1/0", "", "٣"]
 )
 def test_what_is_no_plain_number_is_no_value(text):
