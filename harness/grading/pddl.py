@@ -40,6 +40,10 @@ def action_names(gold: Mapping[str, Any]) -> Collection[str]:
     return {action.name for action in _problem(gold["domain"], gold["problem"]).actions}
 
 
+def fact_names(gold: Mapping[str, Any]) -> Collection[str]:
+    return {fluent.name for fluent in _problem(gold["domain"], gold["problem"]).fluents}
+
+
 def simulate(gold: Mapping[str, Any], plan: Sequence[Action]) -> Outcome:
     """Run a plan; unknown actions and objects and wrong arities are failing steps, not errors."""
     problem = _problem(gold["domain"], gold["problem"])

@@ -45,7 +45,11 @@ _HEADING = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer)\b")
 _PART = re.compile(r"\b(?:phase|stage|part|step|action)\s*\d")  # a heading within one plan
 _ASIDE = re.compile(r"^\W*(?:the\s+)?(?:explanations?|key\s+steps|reasoning|reasons?|notes?|justification|why)\b")
 _FILLER = {"block", "object", "the", "from", "on", "onto", "top", "of"}
-_BETWEEN = re.compile(r"[\s,;.]*(?:and|then)?[\s,;.]*(?:then)?\s*")
+_BETWEEN = re.compile(r"[\s,;.]*(?:and|then|[-=]>|→)?[\s,;.]*(?:then)?\s*")
+_FACTS = {
+    "on", "ontable", "on-table", "clear", "holding", "handempty", "hand-empty", "armempty", "arm-empty", "table",
+    "harmony", "planet", "province", "pain", "craves",
+}  # fmt: skip
 
 
 def action_words(vocabulary: str) -> list[str]:
@@ -54,8 +58,10 @@ def action_words(vocabulary: str) -> list[str]:
     return [names[name] for name in ("pick-up", "put-down", "stack", "unstack")]
 
 
-def read_plan(text: str, actions: Collection[str] | None = None, wording: str = "blocksworld") -> list[Action]:
-    """The plan that a text ends up stating.
+def read_plan(
+    text: str, actions: Collection[str] | None = None, wording: str = "blocksworld", facts: Collection[str] = _FACTS
+) -> list[Action]:
+    """The plan that a text ends up stating, invented actions among its lines included.
 
     Only what stands between ``[PLAN]`` and ``[PLAN END]`` where the text has them, and nothing past an invented
     ``[STATEMENT]``. Of a plan stated twice (a list that starts again at 1, a summary under a heading) the last counts.
@@ -64,7 +70,7 @@ def read_plan(text: str, actions: Collection[str] | None = None, wording: str = 
     """
     known = action_words(wording) if actions is None else actions
     lines = [_bare(line[:LONGEST_LINE]) for line in _plan_part(text[:LONGEST].lower()).splitlines()]
-    plan = _last_list(lines, known, wording)
+    plan = _last_list(lines, known, wording, facts)
     return plan or [action for line in lines for _, _, action in _actions(line, known, wording)][:MOST_ACTIONS]
 
 
@@ -80,13 +86,17 @@ def _plan_part(text: str) -> str:
     return next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
 
 
-def _last_list(lines: list[str], actions: Collection[str], wording: str) -> list[Action]:
+def _last_list(lines: list[str], actions: Collection[str], wording: str, facts: Collection[str]) -> list[Action]:
     plan: list[Action] = []
-    last, heading, aside, within = 0, False, False, False
+    last, heading, aside, within, follows = 0, False, False, False, False
     for line in lines:
         lead = _LEAD.match(line)
         number = int(lead[1]) if lead and lead[1] else 0
-        found = _leading(line, lead.end() if lead else 0, actions, wording)
+        start = lead.end() if lead else 0
+        found = _leading(line, start, actions, wording)
+        if not found and follows:
+            found = _invented(line, start, facts)
+        follows = bool(found) or (follows and not line.strip())
         if not found:
             part = bool(_PART.search(line))
             named = bool(_HEADING.search(line)) and not part and not line.lstrip().startswith("(")
@@ -123,8 +133,8 @@ def _actions(line: str, actions: Collection[str], wording: str) -> list[tuple[in
     """(start, end, action) of every action in a line: PDDL or calls if it has any, else PlanBench's wording."""
     found = []
     for match in _CALL.finditer(line):
-        name = (match[1] or match[3]).replace("pickup", "pick-up").replace("putdown", "put-down")
-        if name in actions:
+        name = _known(match[1] or match[3], actions)
+        if name:
             words = re.findall(r"[^\s,]+", match[2] or match[4] or "")
             action = (name, *(words if match[1] else [word for word in words if word not in _FILLER]))
             found.append((match.start(), match.end(), action))
@@ -133,6 +143,26 @@ def _actions(line: str, actions: Collection[str], wording: str) -> list[tuple[in
             (m.start(), m.end(), (name, *m.groups())) for name, p in _WORDING.get(wording, ()) for m in p.finditer(line)
         ]
     return sorted(found)
+
+
+def _known(name: str, actions: Collection[str]) -> str:
+    """The action that a name means, as it stands or with other hyphens; empty if there is none."""
+    hyphens = name.replace("_", "-")
+    spellings = (
+        name,
+        hyphens,
+        name.replace("-", "_"),
+        hyphens.replace("pickup", "pick-up").replace("putdown", "put-down"),
+    )
+    return next((spelling for spelling in spellings if spelling in actions), "")
+
+
+def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
+    """A line that is one PDDL call and nothing else, of no action and no fact of the domain."""
+    match = _CALL.fullmatch(line.rstrip(" ;,."), start)
+    if match is None or not match[1] or not match[2] or match[1] in facts:
+        return []
+    return [(match[1], *match[2].split())]
 
 
 def holds_action(line: str, gold: Mapping[str, Any]) -> bool:
@@ -160,7 +190,7 @@ def check(gold: Mapping[str, Any], answer: str, cut: bool = False) -> tuple[str,
     if "domain" in gold:
         from harness.grading import pddl
 
-        plan = read_plan(answer, pddl.action_names(gold), wording="")
+        plan = read_plan(answer, pddl.action_names(gold), wording="", facts=pddl.fact_names(gold))
         found = _verdict(gold, plan, pddl.simulate(gold, plan) if plan else None)
     else:
         found = check_blocks(gold, answer)
@@ -178,7 +208,11 @@ def check_blocks(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, d
     objects, facts, goals = block_problem(gold)
     aliases = gold.get("aliases", {})
     plain = {word: name for name, word in names.items()}
-    steps = [(plain[name], *(b if b in objects else aliases.get(b, b) for b in args)) for name, *args in plan]
+    # Upper case names no action: in another vocabulary an invented step may be called like a plain one.
+    steps = [
+        (plain.get(name, name.upper()), *(b if b in objects else aliases.get(b, b) for b in args))
+        for name, *args in plan
+    ]
     return _verdict(gold, plan, blocks.simulate(objects, facts, goals, steps))
 
 

@@ -34,6 +34,12 @@ def test_any_domain_is_graded():
     )
 
 
+def test_actions_keep_the_names_of_their_domain():
+    domain = LOGISTICS.replace(":action load", ":action pickup_box")
+    plan = "(pickup_box crate lorry here)\n(drive lorry here there)\n(unload crate lorry there)"
+    assert plans.check({"domain": domain, "problem": PROBLEM}, plan)[0] == "correct"
+
+
 @pytest.mark.parametrize(
     ("plan", "step", "reason"),
     [
@@ -43,6 +49,8 @@ def test_any_domain_is_graded():
         ("(drive lorry here)", 1, "takes 3"),
         ("(load lorry crate here)", 1, "is no"),
         ("(load crate lorry here)", 0, "goal not reached"),
+        ("(load crate lorry here)\n(teleport lorry there)\n(unload crate lorry there)", 2, "no action"),
+        ("(load crate lorry here)\n(in crate lorry)\n(unload crate lorry there)", 2, "does not hold"),
     ],
 )
 def test_failures_are_named(plan, step, reason):

@@ -52,6 +52,8 @@ def test_illegal_steps_are_named(plan, step, reason):
         "Action 1:\n- {0}\nAction 2:\n- {1}\nAction 3:\n- {2}\nAction 4:\n- {3}",
         "1. pick up the red block\n\nThat was wrong. The plan:\n1. {0}\n2. {1}\n3. {2}\n4. {3}",
         "1. **{0}**\n   - Action: `{0}`\n2. {1}\n3. {2}\n4. {3}\n\nExplanation:\n- {2} frees the hand",
+        "{0} -> {1} -> {2} → {3}",
+        "(unstack blue orange)\nput_down(blue)\n(pick_up orange)\n(stack orange red)\n(on orange red)",
         "[PLAN]\n{0}\n{1}\n{2}\n{3}\n[PLAN END]\nThe [PLAN] above reaches the goal.",
         "{0}\n{1}\n{2}\n{3}\n[PLAN END]\n\n[STATEMENT]\nAnother.\n[PLAN]\npick up the red block",
     ],
@@ -59,6 +61,25 @@ def test_illegal_steps_are_named(plan, step, reason):
 def test_plans_as_models_write_them(form):
     verdict, reason, *_ = check(GOLD, form.format(*PLAN.splitlines()))
     assert verdict == "correct", reason
+
+
+@pytest.mark.parametrize("invented", ["(teleport red table)", "3. (move orange table)"])
+def test_an_invented_action_is_a_failing_step(invented):
+    verdict, why, *_ = check(
+        GOLD, f"(unstack blue orange)\n(put-down blue)\n{invented}\n(pick-up orange)\n(stack orange red)"
+    )
+    assert verdict == "wrong"
+    assert "step 3" in why
+    assert "no action" in why
+
+
+def test_an_action_of_the_other_vocabulary_is_an_invented_one():
+    mystery = {
+        "facts": [["ontable", "a"], ["clear", "a"], ["ontable", "b"], ["clear", "b"], ["handempty"]],
+        "goals": [["on", "a", "b"]], "objects": ["a", "b"], "vocabulary": "mystery_blocksworld", "aliases": {},
+    }  # fmt: skip
+    assert check(mystery, "(attack a)\n(overcome a b)")[0] == "correct"
+    assert check(mystery, "(attack b)\n(put-down b)\n(attack a)\n(overcome a b)")[0] == "wrong"
 
 
 def test_a_plan_that_was_cut_off_is_no_answer():
