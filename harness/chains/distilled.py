@@ -17,7 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.grading.thinking import split
-from harness.models.prompts import KNOWN_TAGS, prompt_ids
+from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
 from harness.problems.benchmarks.files import DataError
 from harness.records import Chain, Finish, Problem
 from harness.search.writer import special_tokens
@@ -157,7 +157,7 @@ def chains_of_outputs(taught: Iterable[Taught], tokenizer: Any) -> list[Chain]:
         chain = Chain(
             problem_id=each.problem.id, family=each.problem.family, node=f"teacher.{number}", kinds=[],
             writers=["teacher"], text=each.text, token_ids=ids,
-            prompt_ids=list(prompt_ids(tokenizer, each.problem.prompt)), correct=each.correct is not False,
+            prompt_ids=list(chain_prompt_ids(tokenizer, each.problem.prompt)), correct=each.correct is not False,
             reason=each.reason,
         )  # fmt: skip
         groups.setdefault((chain.problem_id, chain.correct), []).append(chain)

@@ -17,7 +17,7 @@ from harness.chains.card import card
 from harness.chains.extract import chains_of
 from harness.chains.select import LengthRule, PrefixRule, by_problem, pairs, pick, sft_chains
 from harness.journal import write_rows, write_whole
-from harness.models.prompts import prompt_ids
+from harness.models.prompts import chain_prompt_ids
 from harness.records import Chain, Pair
 from harness.search.stats import Stats
 from harness.search.store import Settings, folded, folders, settings_of
@@ -84,7 +84,7 @@ def _gather(search: Path, tokenizer: Any) -> tuple[list[Chain], dict[str, str], 
     for stored, tree, _ in folded(search):
         problem = stored.problem
         prompts[problem.id] = problem.prompt
-        chains += chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
+        chains += chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)
         stats.add(problem, tree, stored.rows, stored.why)
     return chains, prompts, stats, settings_of(folders(search)[0])
 

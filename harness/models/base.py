@@ -35,13 +35,17 @@ class Request:
 
 @dataclass(frozen=True)
 class Completion:
-    """Text and ids as sampled; the ids include a stop token when one was sampled, the text never does."""
+    """Text and ids as sampled; the ids include a stop token when one was sampled, the text never does.
+
+    ``ended``: the model ended its turn, by whichever of its end tokens, rather than meet a stop string or a limit.
+    """
 
     text: str
     token_ids: tuple[int, ...]
     finish: Finish
     prompt_tokens: int = 0
     error: str = ""
+    ended: bool = False
 
 
 @runtime_checkable

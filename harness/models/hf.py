@@ -190,7 +190,8 @@ class HFCompleter:
         for stop in row.request.stop:
             cut = text.find(stop)
             text = text if cut < 0 else text[:cut]
-        return Completion(text, tuple(row.ids), row.finish or "context", len(row.request.prompt_ids))
+        ended = row.text_ids < len(row.ids)
+        return Completion(text, tuple(row.ids), row.finish or "context", len(row.request.prompt_ids), ended=ended)
 
 
 class _Row:

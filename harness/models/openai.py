@@ -81,13 +81,18 @@ class OpenAICompleter:
         finish: Finish = (
             "length" if choice.get("finish_reason") == "length" or len(ids) >= request.max_tokens else "stop"
         )
-        if request.stop and finish == "stop" and _ended_turn(choice) and ids[-1:] != [self.tokenizer.eos_token_id]:
+        by = choice.get("stop_reason")
+        ends = {self.tokenizer.eos_token_id} | ({by} if isinstance(by, int) else set())
+        ended = finish == "stop" and (
+            not request.stop or _ended_turn(choice) or ids[-1:] == [self.tokenizer.eos_token_id]
+        )
+        if request.stop and ended and not ends & set(ids[-1:]):
             ids = [*ids, self.tokenizer.eos_token_id]  # so that a stop at a string and the end of the turn differ
-        end = self.tokenizer.eos_token
+        end = self.tokenizer.decode(ids[-1:]) if ends & set(ids[-1:]) else self.tokenizer.eos_token
         if end and text.endswith(end):
-            text, finish = text[: -len(end)], "stop"
+            text, finish, ended = text[: -len(end)], "stop", True
         self.generated_tokens += len(ids)
-        return Completion(text, tuple(ids), finish, len(request.prompt_ids))
+        return Completion(text, tuple(ids), finish, len(request.prompt_ids), ended=ended)
 
     async def _choice(self, post: Post, body: bytes) -> dict[str, Any] | None:
         """The first choice of the reply, or None when the prompt does not fit the server's context."""
@@ -121,9 +126,14 @@ def _parsed(reply: str) -> Any:
 
 
 def _ended_turn(choice: dict[str, Any]) -> bool:
-    """Whether the model ended its turn, where the server says so; vLLM names the stop string that it met, or none."""
+    """Whether the model ended its turn, where the server says so.
+
+    vLLM names the stop string that it met, nothing at the tokenizer's end token, and the id of any other end token.
+    """
     reason = choice.get("finish_reason")
-    return reason not in ("stop", "stop_sequence") or ("stop_reason" in choice and choice["stop_reason"] is None)
+    return reason not in ("stop", "stop_sequence") or (
+        "stop_reason" in choice and not isinstance(choice["stop_reason"], str)
+    )
 
 
 def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:

@@ -75,6 +75,15 @@ def encode(tokenizer: Any, prompt: str, chat: bool) -> tuple[int, ...]:
     return ids
 
 
+def chain_prompt_ids(tokenizer: Any, message: str) -> tuple[int, ...]:
+    """Token ids before a chain, which opens its thinking itself: without an opening tag that the template prefills."""
+    ids = prompt_ids(tokenizer, message)
+    for start in range(len(ids) - 1, max(0, len(ids) - 9), -1):
+        if is_prefilled(tokenizer.decode(list(ids[start:])), THINK_TAGS):
+            return ids[:start]
+    return ids
+
+
 def prompt_ids(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> tuple[int, ...]:
     """Token ids that a model continues as the assistant's turn."""
     chat = uses_chat(tokenizer, prompting)

@@ -76,7 +76,7 @@ def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     """Fold the searches of all shards into trees, extract the chains, and sum up what the search yielded."""
     from harness.chains.extract import chains_of
     from harness.models.hf import load_tokenizer
-    from harness.models.prompts import prompt_ids
+    from harness.models.prompts import chain_prompt_ids
     from harness.search.stats import Stats
     from harness.search.store import folded
 
@@ -87,7 +87,7 @@ def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     for shard in range(job.params["shards"]):
         for stored, tree, _ in folded(inputs[f"shard{shard}"] / "tree"):
             problem = stored.problem
-            chains[problem.id] = chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
+            chains[problem.id] = chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)
             stats.add(problem, tree, stored.rows, stored.why)
     problems = problems_of(job)
     write_rows(folder / "chains.jsonl", (chain.model_dump() for p in problems for chain in chains[p.id]))

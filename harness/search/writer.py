@@ -76,10 +76,12 @@ class Writer:
             return base | self._cut(tree, expansion, role, completion)
         ids = list(completion.token_ids)
         # A thought that ends the whole turn did not close its tag: it is no part of a chain.
-        ended = expansion.kind != "answer" and ids[-1:] == [tokenizer.eos_token_id]
+        ended = expansion.kind != "answer" and (completion.ended or ids[-1:] == [tokenizer.eos_token_id])
         end = self._ids(role, grammar.closing(expansion.kind) or tokenizer.eos_token)
         if ids[-len(end) :] == end:
             ids = ids[: -len(end)]
+        elif completion.ended and self._decoders[role](ids[:-1]) == completion.text:
+            ids = ids[:-1]  # another of the model's end tokens
         if self._decoders[role](ids) != completion.text:
             ids = self._plain(role, completion.text)
         text = expansion.prefill + completion.text
@@ -153,6 +155,8 @@ def _decoder(tokenizer: Any) -> Callable[[list[int]], str]:
 def special_tokens(tokenizers: Sequence[Any]) -> re.Pattern[str] | None:
     """A pattern for the control tokens of these vocabularies (not the tags of thoughts): no text may hold one."""
     found = {str(token) for of in tokenizers for token in of.all_special_tokens}
+    for of in tokenizers:  # those without a role of their own, as <|start_header_id|>
+        found |= {str(token) for token in getattr(of, "added_tokens_decoder", {}).values() if token.special}
     known = found - {THINK_OPEN, THINK_CLOSE, *TAGS}
     return re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True)))) if known else None
 
