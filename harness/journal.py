@@ -22,19 +22,23 @@ class JournalBusy(RuntimeError):
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a journal in order. A torn last line is passed over; a broken line elsewhere raises JournalBroken."""
-    if not path.exists():
-        return
-    with path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if not line.endswith(b"\n"):
-                return
-            try:
-                yield json.loads(line)
-            except json.JSONDecodeError as error:
-                raise JournalBroken(
-                    f"{path}:{number}: not JSON ({error.msg}); the file was edited or the disk failed: "
-                    "move it away to start afresh"
-                ) from None
+    if path.exists():
+        with path.open("rb") as file:
+            yield from rows_of(file, path)
+
+
+def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of an opened journal; ``path`` is for messages."""
+    for number, line in enumerate(lines, 1):
+        if not line.endswith(b"\n"):
+            return
+        try:
+            yield json.loads(line)
+        except ValueError as error:
+            raise JournalBroken(
+                f"{path}:{number}: not JSON ({getattr(error, 'msg', 'not UTF-8')}); the file was edited or the disk "
+                "failed: move it away to start afresh"
+            ) from None
 
 
 class Journal:

@@ -113,6 +113,7 @@ class Search:
     async def search(self, problems: Iterable[Problem], store: Store) -> None:
         from harness.search.rounds import search_in_rounds
 
+        problems = (store.checked(problem) for problem in problems)
         if any(role.lockstep for role in self.roles.values()):
             if self.limits.problem_seconds:
                 raise ModelError("seconds of one problem can be limited with a server only, not with a model in here")

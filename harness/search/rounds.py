@@ -15,6 +15,7 @@ from typing import TYPE_CHECKING, Any
 
 from harness.models.base import Completion, Request, complete_in_chunks
 from harness.records import Problem
+from harness.search import epoch
 from harness.search.nodes import Expansion
 from harness.search.store import Store, own, result
 
@@ -28,14 +29,19 @@ _Known = dict[tuple[str, str], dict[str, Any]]
 async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, spent: Spent) -> None:
     """Search all problems, a window of them at a time. Earlier rounds are replayed from the store.
 
-    Raises SearchIncomplete before a batch that a limit of the run has no room for.
+    Raises SearchIncomplete before a batch that a limit of the run has no room for, SearchMismatch for a store that is
+    half done with other problems, window or batches.
     """
     begun: dict[str, bool] = {}
     known: _Known = {}
+    todo = epoch.begin(store, list(problems), search.window, search.chunk)
+    wanted = {problem.id for problem in todo}
     for stored in own(store.folder):
+        if stored.problem.id not in wanted:
+            continue
         begun[stored.problem.id] = bool(stored.why)
         known |= {(stored.problem.id, row["node"]): row for row in stored.rows}
-    source = iter(problems)
+    source = iter(todo)
     waiting: dict[str, _Asked] = {role: [] for role in search.roles}  # in the order of asking
     flying: dict[str, int] = {}
     idle = list(_entering(search, source, store, begun, search.window))  # trees with room for another expansion
@@ -57,13 +63,14 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
                 idle += _entering(search, source, store, begun, 1)
         role, batch = _batch(waiting, search.chunk)
         if not batch:
-            return
+            break
         await _complete(search, role, batch, known, store, spent)
         for state, expansion, _ in batch:
             state.tree.tell(expansion.node, result(known.pop((state.problem.id, expansion.node))))
             flying[state.problem.id] -= 1
         idle = list({state.problem.id: state for state, *_ in batch}.values())
         search.progress(len(store.finished), search.tokens)
+    epoch.end(store)
 
 
 def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:

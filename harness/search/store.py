@@ -11,12 +11,12 @@ between its two steps it leaves a problem in both, and the segment counts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterator
+from collections.abc import Iterable, Iterator
 from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.journal import Journal, read, write_rows, write_whole
+from harness.journal import Journal, read, rows_of, write_rows, write_whole
 from harness.records import Problem
 from harness.search.grammar import Grammar
 from harness.search.nodes import Goals, Result
@@ -90,7 +90,8 @@ class Stored:
 class Store:
     """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy on entering.
 
-    ``finished``: ids of the problems that are done. ``torn``: bytes of a torn last line that were dropped.
+    ``finished``: ids of the problems that are done. ``empty``: nothing was in it on entering. ``torn``: bytes of a torn
+    last line that were dropped.
     """
 
     def __init__(self, folder: Path, settings: Settings, wait: float = 30.0) -> None:
@@ -106,8 +107,14 @@ class Store:
         self.torn, self._kept = self._journal.torn, 0
         try:
             self._same_search()
-            self._archived = {entry["problem"]["id"] for entry in _segments(self.folder)}
+            # What each problem says, as a hash: of 100,000 problems the texts would not fit.
+            self._says = {
+                e["problem"]["id"]: _says(Problem.model_validate(e["problem"])) for e in _segments(self.folder)
+            }
+            self._archived = set(self._says)
             journalled = _journalled(self.folder, self._archived)
+            self._says |= {name: _says(stored.problem) for name, stored in journalled.items()}
+            self.empty = not self._says
             self._unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
             self.finished = self._archived | (journalled.keys() - self._unfinished.keys())
         except BaseException:
@@ -134,6 +141,23 @@ class Store:
         """Rows that an interrupted run left of a problem; they are handed out once."""
         found = self._unfinished.pop(problem, None)
         return found.rows if found else []
+
+    @property
+    def segments(self) -> int:
+        return len(list(self.folder.glob("trees-*.jsonl")))
+
+    def archived(self, segments: int) -> set[str]:
+        """Ids of the problems in the first so many segments."""
+        return {entry["problem"]["id"] for entry in _segments(self.folder, segments)}
+
+    def checked(self, problem: Problem) -> Problem:
+        """``problem``, which must be the one that is stored under its id, if any. Raises SearchMismatch."""
+        if self._says.setdefault(problem.id, _says(problem)) != _says(problem):
+            raise SearchMismatch(
+                f"{self.folder}: problem {problem.id} is stored with another text, family or gold answer; use another "
+                "folder"
+            )
+        return problem
 
     def begin(self, problem: Problem, prompt_tokens: int) -> None:
         self._journal.append([{"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}])
@@ -207,7 +231,8 @@ def _merged(root: Path) -> Iterator[tuple[Path, Stored]]:
     for finished in (True, False):
         for folder in folders(root):
             for stored in own(folder):
-                if bool(stored.why) == finished and stored.problem.id not in seen:
+                # What was finished between the two passes counts in the second.
+                if (stored.why or not finished) and stored.problem.id not in seen:
                     seen.add(stored.problem.id)
                     yield folder, stored
 
@@ -222,21 +247,34 @@ def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
 def own(folder: Path) -> Iterator[Stored]:
     """Every problem of one folder, without shards below it."""
     names = set()
+    journal = folder / "journal.jsonl"
+    # Opened first: what a running search moves into a segment meanwhile is still in this file.
+    lines = journal.open("rb") if journal.exists() else None
     for entry in _segments(folder):
         names.add(entry["problem"]["id"])
         record = Problem.model_validate(entry["problem"])
         yield Stored(record, entry["tokens"], entry["rows"], entry["why"])
-    yield from _journalled(folder, names).values()
+    if lines is not None:
+        with lines:
+            yield from _folded(rows_of(lines, journal), names).values()
 
 
-def _segments(folder: Path) -> Iterator[dict[str, Any]]:
-    for file in sorted(folder.glob("trees-*.jsonl")):
+def _says(problem: Problem) -> int:
+    return hash((problem.family, problem.prompt, json.dumps(problem.gold, sort_keys=True)))
+
+
+def _segments(folder: Path, first: int | None = None) -> Iterator[dict[str, Any]]:
+    for file in sorted(folder.glob("trees-*.jsonl"))[:first]:
         yield from read(file)
 
 
 def _journalled(folder: Path, without: set[str]) -> dict[str, Stored]:
+    return _folded(read(folder / "journal.jsonl"), without)
+
+
+def _folded(rows: Iterable[dict[str, Any]], without: set[str]) -> dict[str, Stored]:
     out: dict[str, Stored] = {}
-    for row in read(folder / "journal.jsonl"):
+    for row in rows:
         name = row.pop("problem")
         if name in without:
             continue

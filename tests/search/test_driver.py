@@ -226,6 +226,64 @@ def test_rounds_resume_exactly(tokenizer, grader, tmp_path, window):
     assert sum(model.calls for model in idle.values()) == 0
 
 
+def test_rounds_over_more_problems_leave_the_finished_ones_alone(tokenizer, grader, tmp_path):
+    few, rest = PROBLEMS[:4], {problem.id for problem in PROBLEMS[4:]}
+    first, _ = in_rounds(tokenizer, grader, window=3)
+    before = run(first, tmp_path / "grown", few)
+    more, _ = in_rounds(tokenizer, grader)
+    more.limits = Limits(requests=30)
+    with pytest.raises(SearchIncomplete):
+        run(more, tmp_path / "grown")
+    more, models = in_rounds(tokenizer, grader)
+    after = run(more, tmp_path / "grown")
+    assert {name: after[name] for name in before} == before
+    calls = sum(model.calls for model in models.values())
+    alone, models = in_rounds(tokenizer, grader)
+    assert run(alone, tmp_path / "alone", PROBLEMS[4:]) == {name: after[name] for name in rest}
+    assert calls <= sum(model.calls for model in models.values()) - 30 + 2 * 4
+
+
+def test_rounds_that_are_half_done_refuse_other_problems_and_batches(tokenizer, grader, tmp_path):
+    search, _ = in_rounds(tokenizer, grader)
+    search.limits = Limits(requests=40)
+    with pytest.raises(SearchIncomplete):
+        run(search, tmp_path, PROBLEMS[:4])
+    search, models = in_rounds(tokenizer, grader)
+    with pytest.raises(
+        SearchMismatch, match="half done with other problems: 4 problems, --window 128, --concurrency 4"
+    ):
+        run(search, tmp_path)
+    search.chunk = 8
+    with pytest.raises(SearchMismatch, match="half done with other --concurrency:"):
+        run(search, tmp_path, PROBLEMS[:4])
+    assert sum(model.calls for model in models.values()) == 0
+
+
+def test_a_reader_sees_what_a_search_compacts_meanwhile(tokenizer, grader, tmp_path):
+    with Store(tmp_path, SETTINGS) as store:
+        for half in (PROBLEMS[:6], PROBLEMS[6:]):
+            for problem in half:
+                store.begin(problem, 3)
+                store.finish(problem.id, "goals")
+            if half[0] is PROBLEMS[0]:
+                store.compact()
+        reader = trees(tmp_path)
+        seen = [next(reader).problem.id]
+        store.compact()
+        assert sorted(seen + [stored.problem.id for stored in reader]) == sorted(p.id for p in PROBLEMS)
+
+
+@pytest.mark.parametrize("rounds", [True, False])
+def test_another_problem_under_the_same_id_is_refused(tokenizer, grader, tmp_path, rounds):
+    def search():
+        return in_rounds(tokenizer, grader)[0] if rounds else served(tokenizer, grader)
+
+    run(search(), tmp_path, PROBLEMS[:2])
+    other = PROBLEMS[0].model_copy(update={"gold": {"answer": "0"}})
+    with pytest.raises(SearchMismatch, match=f"problem {other.id} is stored with another text"):
+        run(search(), tmp_path, [other, PROBLEMS[1]])
+
+
 @pytest.mark.parametrize("limits", [Limits(requests=40), Limits(tokens=2000)])
 def test_limits_hold_in_rounds(tokenizer, grader, tmp_path, limits):
     whole, _ = in_rounds(tokenizer, grader)
