@@ -168,7 +168,7 @@ def _run_here(
             return
         for number in range(shards) if shard is None else [shard]:
             mine = launch.shard(source(), number, shards)
-            launch.execute(plan, mine, launch.shard_folder(out, number), progress.report, options.complain)
+            launch.execute(plan, mine, launch.shard_folder(out, number, shards), progress.report, options.complain)
 
 
 def _problems(

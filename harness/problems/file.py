@@ -4,11 +4,13 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.grading.boxes import last_box
 from harness.grading.grade import FAMILIES, NoGrader, kind_of
+from harness.grading.numbers import value
 from harness.problems.benchmarks.files import DataError
 from harness.records import Problem
 
@@ -17,8 +19,9 @@ def read_problems(path: Path, family: str | None = None) -> Iterator[Problem]:
     """Problems of a JSONL file, one at a time.
 
     A line holds ``prompt`` (or ``problem``, or ``question``), ``gold`` (or ``answer``, or ``solution``) and perhaps
-    ``id`` and ``family``; a gold answer that is no object counts as ``{"answer": ...}``. ``family`` is that of lines
-    without one. Raises DataError naming file and line, OSError when the file cannot be read.
+    ``id`` and ``family``; a gold answer that is no object counts as ``{"answer": ...}``, of a solution what stands
+    after ``####`` or in its last box. ``family`` is that of lines without one. Raises DataError naming
+    file and line, OSError when the file cannot be read.
     """
     seen: set[str] = set()
     with path.open("rb") as file:
@@ -55,10 +58,39 @@ def _problem(row: Any, family: str | None, where: str) -> Problem:
         raise DataError(f"{where}: {error}") from None
     name = row.get("id")
     digest = hashlib.sha256(f"{of}\n{prompt}".encode()).hexdigest()[:12]
-    gold = gold if isinstance(gold, dict) else {"answer": gold}
+    gold = gold if isinstance(gold, dict) else {"answer": _final(gold) if isinstance(gold, str) else gold}
+    if why := gold_defect(str(of), gold):
+        raise DataError(f"{where}: {why}")
     return Problem(
         id=str(name) if name is not None else f"{of}-{digest}", family=str(of), prompt=prompt, gold=gold, split="search"
     )
+
+
+def _final(text: str) -> str:
+    """The answer at the end of a worked solution."""
+    _, marks, after = text.rpartition("####")
+    return after.strip() if marks else last_box(text) or text
+
+
+def gold_defect(family: str, gold: Mapping[str, Any]) -> str:
+    """Why no response can be graded by this gold answer, as far as can be told without loading a grader; or ""."""
+    kind = kind_of(family)
+    if kind == "instructions":
+        names, settings = gold.get("instruction_id_list"), gold.get("kwargs")
+        if isinstance(names, list) and isinstance(settings, list) and names and len(names) == len(settings):
+            return ""
+        return "the gold answer needs instruction_id_list and kwargs, two lists of one length"
+    if kind == "plan":
+        forms = ("init", "goal"), ("facts", "goals", "objects"), ("domain", "problem")
+        if any(gold.keys() >= set(form) for form in forms):
+            return ""
+        return "the gold answer needs " + ", or ".join(" and ".join(form) for form in forms)
+    answer = gold.get("answer")
+    if answer is None or isinstance(answer, dict | list) or not str(answer).strip():
+        return "the gold answer has nothing under answer"
+    if kind == "number" and value(str(answer)) is None:
+        return f"the gold answer {str(answer)[:40]!r} is not a number"
+    return ""
 
 
 def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:

@@ -69,7 +69,7 @@ def connected(address: str | None) -> Any:
 
 def work(plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int) -> list[str]:
     """One shard, in a worker of the cluster; returns what was repaired."""
-    folder, notices = shard_folder(Path(out), number), list[str]()
+    folder, notices = shard_folder(Path(out), number, shards), list[str]()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "worker").write_text(f"{os.uname().nodename} {os.getpid()}\n")
     execute(plan, shard(problems, number, shards), folder, notice=notices.append)

@@ -17,7 +17,7 @@ from harness.models.base import seed_of
 from harness.records import Problem
 from harness.search.driver import Limits, Search
 from harness.search.roles import Role
-from harness.search.store import Settings, Store
+from harness.search.store import SearchMismatch, Settings, Store
 from harness.search.verify import GraderVerifier
 
 
@@ -83,5 +83,11 @@ def shard(problems: Iterable[Problem], number: int, shards: int) -> Iterator[Pro
     return (problem for problem in problems if shard_of(problem.id, shards) == number)
 
 
-def shard_folder(folder: Path, number: int) -> Path:
-    return folder / f"shard-{number:05d}"
+def shard_folder(folder: Path, number: int, shards: int) -> Path:
+    """Where one of ``shards`` lies. Raises SearchMismatch when ``folder`` holds a search in other parts."""
+    if (folder / "search.json").exists():
+        raise SearchMismatch(f"{folder}: holds a search without shards; use another folder")
+    for other in folder.glob("shard-*-of-*"):
+        if not other.name.endswith(f"-of-{shards:05d}"):
+            raise SearchMismatch(f"{folder}: holds {int(other.name.rpartition('-')[2])} shards; use another folder")
+    return folder / f"shard-{number:05d}-of-{shards:05d}"

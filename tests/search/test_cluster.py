@@ -12,7 +12,7 @@ import pytest
 
 from harness.models.backends import BackendSpec
 from harness.search.launch import Plan, execute, shard, shard_folder, shard_of
-from harness.search.store import settings_of, trees
+from harness.search.store import SearchMismatch, settings_of, trees
 from tests.search.scripted import PROBLEMS, SETTINGS, state_of
 
 SPEC = BackendSpec("mock", "mock", concurrency=4)
@@ -28,9 +28,13 @@ def test_shards_are_disjoint_and_complete():
 def test_merged_shards_equal_one_process(tmp_path):
     execute(PLAN, PROBLEMS, tmp_path / "one")
     for number in range(3):
-        execute(PLAN, shard(PROBLEMS, number, 3), shard_folder(tmp_path / "three", number))
+        execute(PLAN, shard(PROBLEMS, number, 3), shard_folder(tmp_path / "three", number, 3))
     assert state_of(tmp_path / "three") == state_of(tmp_path / "one")
-    assert settings_of(shard_folder(tmp_path / "three", 1)) == settings_of(tmp_path / "one")
+    assert settings_of(shard_folder(tmp_path / "three", 1, 3)) == settings_of(tmp_path / "one")
+    with pytest.raises(SearchMismatch, match="holds 3 shards"):
+        shard_folder(tmp_path / "three", 0, 2)
+    with pytest.raises(SearchMismatch, match="without shards"):
+        shard_folder(tmp_path / "one", 0, 2)
 
 
 @pytest.mark.slow
@@ -45,7 +49,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path):
 
     def kill():
         """The first worker that has written something dies without warning."""
-        folder = shard_folder(tmp_path / "cluster", 0)
+        folder = shard_folder(tmp_path / "cluster", 0, 2)
         deadline = time.monotonic() + 120
         while time.monotonic() < deadline and not killed:
             journal = folder / "journal.jsonl"
@@ -62,6 +66,6 @@ def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path):
         ray.shutdown()
     watch.join(timeout=5)
     assert killed
-    assert int((shard_folder(tmp_path / "cluster", 0) / "worker").read_text().split()[1]) != killed[0]
+    assert int((shard_folder(tmp_path / "cluster", 0, 2) / "worker").read_text().split()[1]) != killed[0]
     assert state_of(tmp_path / "cluster") == state_of(tmp_path / "one")
     assert len(list(trees(tmp_path / "cluster"))) == len(PROBLEMS)
