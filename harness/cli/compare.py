@@ -87,7 +87,10 @@ def gate(
 
     found = runs.load(store, run)
     if update:
-        write_whole(baseline, json.dumps(gating.baseline(found.samples, found.manifest), separators=(",", ":")) + "\n")
+        write_whole(
+            baseline,
+            json.dumps(gating.baseline(found.samples, found.manifest, _problems(found)), separators=(",", ":")) + "\n",
+        )
         print(f"{baseline}: baseline of {found.name} with {', '.join(found.tasks)}")
         return
     try:
@@ -96,11 +99,10 @@ def gate(
         raise NotComparable(f"{baseline}: no such file; write it with --update") from None
     except ValueError as error:
         raise NotComparable(f"{baseline}: not JSON ({error})") from None
-    if not isinstance(against, dict):
+    if not isinstance(against, dict) or not isinstance(against.get("manifest", {}), dict):
         raise NotComparable(f"{baseline}: not a baseline file; write one with --update")
-    theirs = (against.get("manifest") or {}).get("grader")
-    if theirs and found.manifest.get("grader") and theirs != found.manifest["grader"]:
-        options.complain("note: the baseline was graded by another version of the graders")
+    for note in gating.notes(against, found.manifest, _problems(found)):
+        options.complain(f"note: {note}")
     margins = gating.Margins(margin_accuracy, margin_no_answer, margin_tokens)
     verdict = gating.gate(found.samples, against, margins, options.names(tasks))
     if junit is not None:
@@ -112,6 +114,12 @@ def gate(
     for line in reports.github(verdict) if github else []:
         print(line)
     raise typer.Exit(gating.EXIT_CODES[verdict.outcome])
+
+
+def _problems(run: Any) -> list[dict[str, Any]]:
+    from harness.journal import read
+
+    return list(read(run.folder / "problems.jsonl"))
 
 
 def rescore(

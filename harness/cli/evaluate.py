@@ -107,6 +107,8 @@ def evaluate(
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
     options.one_of("--decode", decode, ("sample", "mcts"))
+    if ids and limit is not None:
+        raise options.Usage("--ids and --limit exclude each other")
     searched = decode == "mcts"
     plan = EvalPlan(
         select(options.names(tasks), suite, task_path or [], foreign=True),

@@ -52,9 +52,12 @@ def score(
         raise scoring.BadResponses(f"{responses}: holds no rows")
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
     if task is not None:
-        found = scoring.match(rows, _documents(task, settings), responses)
+        problems = _documents(task, settings)
+        found = scoring.match(rows, problems, responses)
+        missing, fewest, most = scoring.coverage(found, problems)
     else:
         found = scoring.own_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
+        missing, fewest, most = 0, 1, 1
     counter = None
     if tokenizer is not None:
         from harness.evaluation.metrics import backend_of
@@ -74,8 +77,16 @@ def score(
             f"{strangers} of {len(found)} rows fit no problem of {task}; they count as failed, the first is row "
             f"{next(r.number for r in found if r.document is None)}"
         )
+    if missing:
+        options.complain(
+            f"{missing} of {len(problems)} problems of {task} have no response; the figures leave them out"
+        )
+    if fewest != most:
+        options.complain(f"problems have from {fewest} to {most} responses each; is one there twice?")
     if as_json:
-        options.print_json({"task": task or grader, "out": None if out is None else str(out), **figures})
+        options.print_json(
+            {"task": task or grader, "missing": missing, "out": None if out is None else str(out), **figures}
+        )
     else:
         score_table(task or str(grader), figures, samples, out, how.metrics)
 

@@ -150,7 +150,7 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
 
 def _chosen(tasks: dict[str, Any], selection: Selection) -> dict[str, list[int]] | None:
     if selection.ids:
-        chosen = {}
+        chosen, unknown = {}, set(selection.ids)
         for name, task in tasks.items():
             docs = list(task.eval_docs)
             picked = [
@@ -162,7 +162,11 @@ def _chosen(tasks: dict[str, Any], selection: Selection) -> dict[str, list[int]]
                 raise DataError(
                     f"{name}: no problem has an id of {', '.join(selection.ids)}; first id: {_first_id(docs)}"
                 )
+            for i in picked:
+                unknown -= {str(docs[i].get("id", "")), str(docs[i].get("native_id", "")), str(i)}
             chosen[name] = _with_earlier_turns(docs, picked)
+        if unknown:
+            raise DataError(f"no problem has an id of {', '.join(sorted(unknown))}")
         return chosen
     if selection.limit:
         return {name: list(range(min(selection.limit, len(task.eval_docs)))) for name, task in tasks.items()}

@@ -10,8 +10,10 @@ Everything else is *inconclusive*, with the number of items that would settle it
 
 from __future__ import annotations
 
+import hashlib
+import json
 import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import asdict, dataclass
 from typing import Any, Literal
 
@@ -59,15 +61,53 @@ class Verdict:
         return {"outcome": self.outcome, "checks": [asdict(check) for check in self.checks]}
 
 
-def baseline(samples: Sequence[Sample], manifest: Mapping[str, Any]) -> dict[str, Any]:
-    """What a baseline file keeps of a run: by task and item its scores, missing answers and tokens."""
+def baseline(
+    samples: Sequence[Sample], manifest: Mapping[str, Any], problems: Iterable[Mapping[str, Any]] = ()
+) -> dict[str, Any]:
+    """What a baseline file keeps of a run: by task and item its scores, missing answers and tokens.
+
+    ``problems``: rows with task, id, prompt and gold, of which a digest for each task is kept.
+    """
     tasks: dict[str, dict[str, dict[str, list[float]]]] = {}
     for task in dict.fromkeys(s.task for s in samples):
         mine = [s for s in samples if s.task == task]
         scores, missing, spent = scores_by_item(mine), no_answers(mine), _tokens(mine)
         tasks[task] = {i: {"correct": scores[i], "no_answer": missing[i], "tokens": spent[i]} for i in scores}
     kept = ("run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date")
-    return {"harness_baseline": 1, "manifest": {k: manifest[k] for k in kept if k in manifest}, "tasks": tasks}
+    told = {k: manifest[k] for k in kept if k in manifest}
+    return {"harness_baseline": 1, "manifest": told, "problems": digests(problems), "tasks": tasks}
+
+
+def digests(problems: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+    """By task, a digest of what its problems say and of their gold answers."""
+    said: dict[str, list[str]] = {}
+    for row in problems:
+        parts = json.dumps([row["id"], row["prompt"], row["gold"]], sort_keys=True)
+        said.setdefault(row["task"], []).append(parts)
+    return {t: hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16] for t, rows in said.items()}
+
+
+def notes(against: Mapping[str, Any], manifest: Mapping[str, Any], problems: Iterable[Mapping[str, Any]]) -> list[str]:
+    """How the baseline's run differs from this one in what may differ: sampling and graders.
+
+    Raises NotComparable for problems that say something else under the same ids.
+    """
+    said, now = against.get("problems") or {}, digests(problems)
+    for task in said.keys() & now.keys():
+        if said[task] != now[task]:
+            raise NotComparable(
+                f"{task}: the baseline's problems say something else; write a new baseline with --update"
+            )
+    before = against.get("manifest") or {}
+    theirs, ours = (told.get("decoding") or {} for told in (before, manifest))
+    found = [
+        f"the baseline was sampled with {name} {theirs[name]}, the run with {ours[name]}"
+        for name in ("max_tokens", "temperature", "top_p", "samples")
+        if name in theirs and name in ours and theirs[name] != ours[name]
+    ]
+    if before.get("grader") and manifest.get("grader") and before["grader"] != manifest["grader"]:
+        found.append("the baseline was graded by another version of the graders")
+    return found
 
 
 def gate(

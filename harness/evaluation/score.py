@@ -4,8 +4,10 @@ from __future__ import annotations
 
 import json
 import zipfile
+from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import ThreadPoolExecutor
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -13,6 +15,7 @@ from typing import Any
 from harness.evaluation.metrics import of_response, stated_text
 from harness.grading.grade import Grader
 from harness.grading.thinking import THINK_TAGS, Tags, split
+from harness.problems.file import gold_defect
 from harness.records import Finish, Grade, Sample
 
 
@@ -53,7 +56,10 @@ def read_responses(path: Path, form: str = "jsonl") -> list[dict[str, Any]]:
             # With several filters lm-eval logs every sample once for each.
             if (place := row["doc_id"]) not in seen:
                 seen.add(place)
-                out.append({"number": place, "doc": row["doc"], "response": row["resps"][0][0]})
+                said = [text for text in row["resps"][0] if isinstance(text, str)]
+                if not said or len(said) != len(row["resps"][0]):
+                    raise TypeError
+                out += [{"number": place, "doc": row["doc"], "response": text} for text in said]
         except (KeyError, IndexError, TypeError):
             raise BadResponses(
                 f"{path}:{number}: not a row of lm-eval's sample log (no doc, doc_id or resps)"
@@ -72,6 +78,8 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
                 raise BadResponses(f"{path}:{number}: not JSON ({str(error)[:80]})") from None
             if not isinstance(row, dict):
                 raise BadResponses(f"{path}:{number}: a row is an object with 'id' (or 'prompt') and 'response'")
+            if "\\ud" in line.lower():  # half of a surrogate pair is no text and could not be written again
+                row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
             yield number, row
 
 
@@ -96,10 +104,9 @@ def _from_inspect(sample: Mapping[str, Any]) -> dict[str, Any]:
     question = sample.get("input", "")
     if isinstance(question, list):
         question = next((str(m.get("content", "")) for m in reversed(question) if m.get("role") == "user"), "")
-    cut = choices[0].get("stop_reason") in ("max_tokens", "model_length")
     return {
         "id": str(sample.get("id", "")), "prompt": question, "response": content, "gold": sample.get("target"),
-        "finish": "length" if cut else "stop",
+        "finish": choices[0].get("stop_reason"),
     }  # fmt: skip
 
 
@@ -129,7 +136,7 @@ def match(rows: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, An
         if found is None:
             found = next((by_number[n] for n in [*names, str(row.get("number"))] if n in by_number), None)
         text = _response_text(row, path, number)
-        out.append(Response(number, _ident(one, number, found), text, _finish(row), found))
+        out.append(Response(number, _ident(one, number, found), text, _finish(row, path, number), found))
     return out
 
 
@@ -142,18 +149,15 @@ def own_gold(rows: Sequence[Mapping[str, Any]], grader: str, path: Path) -> list
             gold = {key: row.get(key) for key in ("instruction_id_list", "kwargs", "prompt")}
         if gold is None:
             raise BadResponses(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
-        if not isinstance(gold, dict):
-            gold = {"answer": str(gold)}
-        needed = {
-            "plan": ({"domain", "problem"}, {"init", "goal"}, {"facts", "goals", "objects"}),
-            "instructions": ({"instruction_id_list", "kwargs"},),
-        }.get(grader, ({"answer"},))
-        if not any(names <= set(gold) for names in needed):
-            wanted = " or ".join(" and ".join(sorted(names)) for names in needed)
-            raise BadResponses(f"{path}:{number}: the gold of a {grader} grader has {wanted}")
+        if isinstance(gold, str) and gold.lstrip().startswith("{"):  # as tasks hold it, JSON in a string
+            with suppress(ValueError):
+                gold = json.loads(gold)
+        gold = gold if isinstance(gold, dict) else {"answer": str(gold)}
+        if why := gold_defect(grader, gold):
+            raise BadResponses(f"{path}:{number}: {why}")
         document = {"family": grader, "gold": json.dumps(gold)}
         text = _response_text(row, path, number)
-        out.append(Response(number, _ident(row, number), text, _finish(row), document))
+        out.append(Response(number, _ident(row, number), text, _finish(row, path, number), document))
     return out
 
 
@@ -184,9 +188,31 @@ def _ident(row: Mapping[str, Any], number: int, document: Mapping[str, Any] | No
     return own if own is not None else document["native_id"] if document else number - 1
 
 
-def _finish(row: Mapping[str, Any]) -> Finish:
-    told = row.get("finish_reason", row.get("finish", "stop"))
-    return told if told in ("length", "context", "error") else "stop"
+_FINISHES: dict[str, Finish] = {
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "max_length"), "length"),
+    **dict.fromkeys(("context", "model_length"), "context"),
+    **dict.fromkeys(("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "unknown"), "stop"),
+    **dict.fromkeys(("error", "content_filter", "safety", "abort"), "error"),
+}
+
+
+def _finish(row: Mapping[str, Any], path: Path, number: int) -> Finish:
+    """Why a response ended, in whichever server's words; a cut one must not be graded as a whole."""
+    told = next((row[name] for name in ("finish_reason", "finish", "stop_reason") if row.get(name) is not None), "")
+    found = _FINISHES.get(str(told).lower())
+    if found is None:
+        raise BadResponses(
+            f"{path}:{number}: finish reason {str(told)[:40]!r} is not known; write stop, length or error"
+        )
+    return found
+
+
+def coverage(responses: Sequence[Response], documents: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
+    """(problems without a response, fewest and most responses of the others)."""
+    count = Counter(id(response.document) for response in responses if response.document is not None)
+    per = [count[id(document)] for document in documents]
+    some = [number for number in per if number] or [0]
+    return per.count(0), min(some), max(some)
 
 
 @dataclass(frozen=True)

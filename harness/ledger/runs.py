@@ -84,7 +84,7 @@ def run_id(named: dict[str, Any]) -> str:
 def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:
     """Evaluate into ``folder`` and keep a manifest; returns rows by task. Goes on with what the folder holds.
 
-    Raises OSError before the model loads when the folder cannot be written.
+    Before the model loads, raises OSError when the folder cannot be written and NoRuns when it holds another run.
     """
     from harness.evaluation.evaluate import evaluate
     from harness.models.prompts import think_tags
@@ -92,6 +92,7 @@ def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progre
     folder.mkdir(parents=True, exist_ok=True)
     _probe(folder)
     named = identity(backend, plan)
+    _same_run(folder, named)
     started = time.time()
     with opened(backend, folder) as (completer, tokenizer):
         rows = evaluate(completer, tokenizer, plan, folder, progress)
@@ -114,6 +115,20 @@ def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progre
 def prompt_hash(samples: list[Sample]) -> str:
     """One digest of all prompts' token ids, in the order of the samples: equal digests, equal prompts."""
     return hashlib.sha256("".join(sample.prompt_ids_hash for sample in samples).encode()).hexdigest()[:16]
+
+
+def _same_run(folder: Path, named: dict[str, Any]) -> None:
+    file = folder / "manifest.json"
+    try:
+        old = json.loads(file.read_text()) if file.exists() else {}
+    except ValueError:
+        raise NoRuns(f"{file}: broken; choose another --out, or --fresh to replace it") from None
+    if old.get("run", run_id(named)) != run_id(named):
+        told = json.loads(json.dumps(named))
+        other = ", ".join(key for key in told if old.get(key) != told[key]) or "settings"
+        raise NoRuns(
+            f"{folder}: holds an evaluation with other {other}; choose another --out, or --fresh to replace it"
+        )
 
 
 def _probe(folder: Path) -> None:

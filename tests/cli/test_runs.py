@@ -66,6 +66,32 @@ def test_gate_has_three_outcomes_and_exit_codes(store, tmp_path):
     assert "no such file" in harness("gate", "a", "--baseline", tmp_path / "none", "--store", store, code=2).stderr
 
 
+def test_gate_tells_other_sampling_and_refuses_other_problems(store, tmp_path):
+    base, other = tmp_path / "base.json", tmp_path / "other"
+    harness("gate", "a", "--baseline", base, "--update", "--store", store)
+    told = harness("gate", "b", "--baseline", base, "--store", store, code=1).stderr
+    assert "note: the baseline was sampled with max_tokens" in told
+    other.mkdir()
+    for file in (store / "evals" / "a").glob("*.json*"):
+        (other / file.name).write_bytes(file.read_bytes())
+    problems = (other / "problems.jsonl").read_text()
+    (other / "problems.jsonl").write_text(problems.replace('"prompt": "', '"prompt": "Once more: ', 1))
+    assert "problems say something else" in harness("gate", other, "--baseline", base, code=2).stderr
+
+
+def test_an_evaluation_is_not_replaced_by_another(store, tmp_path):
+    folder = tmp_path / "mine"
+    given = ("eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--out", folder)
+    harness(*given, "--limit", 4, code=0)
+    before = (folder / "samples.jsonl").read_bytes()
+    assert "holds an evaluation with other selection" in harness(*given, "--limit", 3, code=2).stderr
+    assert (folder / "samples.jsonl").read_bytes() == before
+    assert "no problem has an id of xyz" in harness(*given, "--ids", "1,xyz", "--fresh", code=2).stderr
+    assert "exclude each other" in harness(*given, "--ids", 1, "--limit", 3, code=2).stderr
+    harness(*given, "--limit", 3, "--fresh", code=0)
+    assert len((folder / "samples.jsonl").read_text().splitlines()) == 3
+
+
 def test_broken_files_are_one_line_and_never_a_regression(store, tmp_path):
     base = tmp_path / "base.json"
     for text in (

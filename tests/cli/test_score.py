@@ -104,6 +104,8 @@ def test_a_task_by_id_prompt_and_number_with_metrics(tmp_path):
     graded = verdicts(out)
     assert [row["grade"] for row in graded] == ["correct", "correct", "wrong", "correct", "infra_error"]
     assert "1 of 5 rows fit no problem" in done.stderr
+    assert "196 of 200 problems of letter_count have no response" in done.stderr
+    assert json.loads(done.stdout)["missing"] == 196
     assert json.loads(done.stdout)["failed"] == pytest.approx(0.2)
     metrics = graded[2]["metrics"]
     assert metrics["abandoned"] is True
@@ -146,6 +148,11 @@ def test_logs_of_other_tools(tmp_path):
     path = lines(tmp_path / "samples.jsonl", log)
     score("--task", "letter_count", "--responses", path, "--from", "lm-eval", "--out", out)
     assert [row["grade"] for row in verdicts(out)] == ["correct", "correct"]
+    repeats = [{"doc_id": 0, "doc": found[0], "resps": [[f"\\boxed{{{right[0]}}}", "\\boxed{999}"]], "filter": "none"}]
+    lines(path, [*repeats, {**log[1], "filter": "none"}])
+    done = score("--task", "letter_count", "--responses", path, "--from", "lm-eval", "--out", out)
+    assert [row["grade"] for row in verdicts(out)] == ["correct", "wrong", "correct"]
+    assert "from 1 to 2 responses each" in done.stderr
     content = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": f"\\boxed{{{right[0]}}}"}]
     choice = {"message": {"content": content}, "stop_reason": "stop"}
     sample = {"id": 1, "input": found[0]["prompt"], "target": "?", "output": {"choices": [choice]}}
@@ -155,9 +162,24 @@ def test_logs_of_other_tools(tmp_path):
     assert [(row["grade"], row["think_state"]) for row in verdicts(out)] == [("correct", "closed")]
 
 
+def test_cut_responses_in_any_servers_words_and_half_a_surrogate_pair(tmp_path):
+    out = tmp_path / "out.jsonl"
+    said = [("length", "finish"), ("MAX_TOKENS", "finish_reason"), ("max_tokens", "stop_reason"), ("stop", "finish")]
+    rows = [{"gold": "180", "response": "The answer is 18", name: why} for why, name in said]
+    rows.append({"gold": '{"answer": 5}', "response": "The answer is 5 \ud800"})
+    score("--grader", "number", "--responses", lines(tmp_path / "in.jsonl", rows), "--out", out)
+    assert [row["grade"] for row in verdicts(out)] == ["unfinished"] * 3 + ["wrong", "correct"]
+
+
 @pytest.mark.parametrize(
     ("text", "args", "message"),
     [
+        (
+            '{"gold": 1, "response": "1", "finish": "moon"}\n',
+            ["--grader", "number"],
+            ":1: finish reason 'moon' is not known",
+        ),
+        ('{"gold": "two", "response": "1"}\n', ["--grader", "number"], ":1: the gold answer 'two' is not a number"),
         ('{"gold": 1, "response": "1"}\nnot json\n', ["--grader", "number"], ":2: not JSON"),
         ('{"gold": 1}\n', ["--grader", "number"], ":1: no 'response'"),
         ('{"response": "1"}\n', ["--grader", "number"], ":1: no 'gold'"),
