@@ -21,7 +21,8 @@ from harness.evaluation.rows import row
 from harness.grading.grade import FAMILIES
 from harness.journal import write_rows, write_whole
 from harness.models.base import Completer
-from harness.problems.load import DataError
+from harness.problems.file import check_documents
+from harness.problems.load import DataError, is_ours
 from harness.problems.registry import include_paths
 from harness.records import Sample, Verdict
 
@@ -140,8 +141,17 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
         include_path=[str(path) for path in include_paths(plan.task_paths)],
         include_defaults=any(task.file is None for task in plan.tasks), metadata=plan.settings,
     )  # fmt: skip
-    found = dict(manager.load([task.lm_eval_name for task in plan.tasks])["tasks"])
+    try:
+        found = dict(manager.load([task.lm_eval_name for task in plan.tasks])["tasks"])
+        documents = {name: list(loaded.eval_docs) for name, loaded in found.items()}
+    except DataError:
+        raise
+    except Exception as error:  # lm-eval and datasets fail in many ways at a task file or data that are not in order
+        why = " ".join(str(error.__cause__ or error).split())[:200] or f"{type(error).__name__}; is its file empty?"
+        raise DataError(f"{', '.join(task.name for task in plan.tasks)}: cannot be loaded ({why})") from error
     for name, loaded in found.items():
+        if documents[name] and _ours(documents[name][0]) and not is_ours(name.removeprefix("harness_")):
+            check_documents(name, documents[name])
         if loaded.OUTPUT_TYPE != "generate_until":
             raise DataError(f"{name}: scores log-likelihoods ({loaded.OUTPUT_TYPE}); harness evaluates generated text")
         loaded.set_config("repeats", plan.decoding.samples)

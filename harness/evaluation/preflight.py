@@ -113,6 +113,8 @@ def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] 
     try:
         loaded = load_tasks(EvalPlan(chosen, Decoding(), settings=settings, task_paths=task_paths))
         return [dict(document) for document in loaded[chosen[0].lm_eval_name].eval_docs]
+    except DataError:
+        raise
     except (OSError, ValueError, ImportError, AttributeError) as error:
         raise DataError(f"{task}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
 

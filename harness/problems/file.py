@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
@@ -64,6 +64,34 @@ def _problem(row: Any, family: str | None, where: str) -> Problem:
     return Problem(
         id=str(name) if name is not None else f"{of}-{digest}", family=str(of), prompt=prompt, gold=gold, split="search"
     )
+
+
+def check_documents(task: str, documents: Sequence[Mapping[str, Any]]) -> None:
+    """What a task of one's own gives lm-eval: an id of its own, a prompt, and a gold answer as JSON text of an object.
+
+    Raises DataError naming the first document that will not do.
+    """
+    seen: set[str] = set()
+    if not documents:
+        raise DataError(f"{task}: has no problems")
+    for number, document in enumerate(documents):
+        where, name = f"{task}: document {number}", document.get("id")
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{where}: needs an id that is text (it has {name!r:.40})")
+        if name in seen:
+            raise DataError(f"{where}: the id {name!r:.40} stands in an earlier one, too")
+        seen.add(name)
+        if not isinstance(document.get("prompt"), str):
+            raise DataError(f"{where}: has no text under prompt")
+        try:
+            gold = json.loads(document["gold"])
+            why = gold_defect(str(document.get("family")), gold) if isinstance(gold, dict) else "it is no object"
+        except (TypeError, ValueError):
+            why = "it is no JSON text"
+        except NoGrader as error:
+            raise DataError(f"{where}: {error}") from None
+        if why:
+            raise DataError(f"{where}: gold must be an object written as JSON text: {why}")
 
 
 def _final(text: str) -> str:

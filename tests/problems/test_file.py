@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.problems.benchmarks.files import DataError
-from harness.problems.file import read_problems
+from harness.problems.file import check_documents, read_problems
 
 
 def rows(path, *entries):
@@ -45,3 +45,26 @@ def test_a_gold_answer_that_no_grader_can_use_is_named_with_its_line(tmp_path, g
     path = rows(tmp_path / "p.jsonl", good, {"prompt": "x?", "gold": gold})
     with pytest.raises(DataError, match=f"p.jsonl:2: .*{why}"):
         list(read_problems(path, family))
+
+
+GOOD = {"id": "a", "family": "number", "prompt": "1 + 1?", "gold": '{"answer": 2}'}
+
+
+@pytest.mark.parametrize(
+    ("documents", "why"),
+    [
+        ([], "has no problems"),
+        ([GOOD, GOOD], "document 1: the id 'a' stands in an earlier one"),
+        ([GOOD | {"id": 5}], "document 0: needs an id that is text"),
+        ([GOOD | {"prompt": None}], "no text under prompt"),
+        ([GOOD | {"gold": {"answer": 2}}], "it is no JSON text"),
+        ([GOOD | {"gold": "2 apples"}], "it is no JSON text"),
+        ([GOOD | {"gold": "2"}], "it is no object"),
+        ([GOOD | {"gold": '{"x": 1}'}], "nothing under answer"),
+        ([GOOD | {"family": "numbr"}], "no grader for family 'numbr'"),
+    ],
+)
+def test_documents_of_a_task_of_ones_own(documents, why):
+    check_documents("cards", [GOOD])
+    with pytest.raises(DataError, match=f"cards: .*{why}"):
+        check_documents("cards", documents)
