@@ -27,6 +27,16 @@ def read(path: Path) -> Iterator[dict[str, Any]]:
             yield from rows_of(file, path)
 
 
+def read_whole(path: Path) -> Iterator[dict[str, Any]]:
+    """Rows of a finished file: a last line without its end raises JournalBroken, too, for rows after it may be gone."""
+    if path.exists() and path.stat().st_size:
+        with path.open("rb") as file:
+            file.seek(-1, os.SEEK_END)
+            if file.read(1) != b"\n":
+                raise JournalBroken(f"{path}: the last line has no end; was the file cut or edited?")
+    yield from read(path)
+
+
 def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
     """Rows of an opened journal; ``path`` is for messages."""
     for number, line in enumerate(lines, 1):

@@ -7,7 +7,9 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.journal import read
+from pydantic import ValidationError
+
+from harness.journal import JournalBroken, read_whole
 from harness.models.prompts import DEFAULT, Prompting
 from harness.problems.registry import Task
 from harness.records import Sample
@@ -67,5 +69,13 @@ def nltk_data(settings: dict[str, Any]) -> Path | None:
 
 
 def load_samples(folder: Path) -> list[Sample]:
-    """Samples of a finished run or stage."""
-    return [Sample.model_validate(entry) for entry in read(folder / "samples.jsonl")]
+    """Samples of a finished run or stage. Raises JournalBroken for a file that is cut or of another version."""
+    file = folder / "samples.jsonl"
+    try:
+        return [Sample.model_validate(entry) for entry in read_whole(file)]
+    except ValidationError as error:
+        why = error.errors()[0]
+        where = ".".join(map(str, why["loc"]))
+        raise JournalBroken(
+            f"{file}: not samples of this version ({where}: {why['msg']}); run the evaluation again"
+        ) from None

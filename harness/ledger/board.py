@@ -78,6 +78,8 @@ def of_file(path: Path) -> Board:
             for row in rows
         }
         runs = {row["arm"]: row["run"].split("+") for row in rows}
+        if not rows or not all(row.keys() >= _SHOWN for row in rows):
+            raise KeyError("no rows, or rows without the figures of a table")
         return Board(data["title"], control, list(dict.fromkeys(row["task"] for row in rows)), runs, cells)
     except (ValueError, KeyError, TypeError) as error:
         raise NoRuns(f"{path}: not what 'harness leaderboard --json' writes ({error!r})") from None
@@ -100,6 +102,13 @@ def of_runs(store: Path, names: Sequence[str]) -> Board:
         raise NoRuns(f"no task in all of {', '.join(names)}")
     arms = {run.name[:12]: run for run in runs}
     samples = {arm: [[s for s in run.samples if s.task in shared]] for arm, run in arms.items()}
+    for task in shared:
+        items = [{s.problem_id for s in run.of(task)} for run in runs]
+        odd = {name for some in items for name in some if not all(name in other for other in items)}
+        if odd:
+            raise NoRuns(
+                f"{task}: {len(odd)} items are not in all runs, for example {min(odd)}; evaluate the same ones"
+            )
     return build("evaluations", next(iter(arms)), {arm: [run.name] for arm, run in arms.items()}, samples)
 
 
@@ -162,6 +171,10 @@ def cell_lines(cell: Cell) -> Sequence[str]:
     )
 
 
+_SHOWN = {
+    "accuracy", "accuracy_answered", "low", "high", "no_answer", "unfinished", "empty", "failed", "loops",
+    "median_thinking_tokens",
+}  # fmt: skip
 _CAUSES = (("unfinished", "u"), ("empty", "e"), ("failed", "f"), ("loops", "l"))
 LEGEND_AT_N = "@N: solved at least once in N answers, %"
 LEGEND = (

@@ -79,6 +79,26 @@ def test_gate_tells_other_sampling_and_refuses_other_problems(store, tmp_path):
     assert "problems say something else" in harness("gate", other, "--baseline", base, code=2).stderr
 
 
+def test_runs_that_are_cut_of_another_version_or_over_other_items_are_one_line(store, tmp_path):
+    rows = (store / "evals" / "a" / "samples.jsonl").read_text()
+    for text, why, code in (
+        (rows[:-1], "the last line has no end", 3),
+        (rows.replace('"index"', '"number"'), "not samples of this version", 3),
+        ("".join(rows.splitlines(keepends=True)[:100]), "100 items are not in all runs", 2),
+    ):
+        other = tmp_path / why[:3]
+        other.mkdir()
+        (other / "samples.jsonl").write_text(text)
+        (other / "manifest.json").write_text((store / "evals" / "a" / "manifest.json").read_text())
+        done = harness("leaderboard", "--runs", f"a,{other}", "--store", store, code=code)
+        assert why in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+    file = tmp_path / "board.json"
+    for text in ('{"title": "t", "control": "a", "rows": []}', '{"title": "t", "control": "a", "rows": [{"arm": 1}]}'):
+        file.write_text(text)
+        assert "not what 'harness leaderboard --json' writes" in harness("leaderboard", file, code=2).stderr
+
+
 def test_an_evaluation_is_not_replaced_by_another(store, tmp_path):
     folder = tmp_path / "mine"
     given = ("eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--out", folder)
