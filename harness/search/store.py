@@ -16,7 +16,7 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
-from harness.journal import Journal, read, rows_of, write_rows, write_whole
+from harness.journal import Journal, JournalBroken, read, rows_of, write_rows, write_whole
 from harness.records import Problem
 from harness.search.grammar import Grammar
 from harness.search.nodes import Goals, Result
@@ -203,13 +203,18 @@ def settings_of(folder: Path) -> Settings:
     file = folder / "search.json"
     if not file.exists():
         raise FileNotFoundError(f"{folder}: holds no search (no search.json); 'harness search run' makes one")
-    return Settings.parse(_settings(file))
+    try:
+        return Settings.parse(_settings(file))
+    except (KeyError, TypeError, ValueError) as error:
+        if isinstance(error, SearchMismatch):
+            raise
+        raise SearchMismatch(f"{file}: does not describe a search; was it edited?") from None
 
 
 def _settings(file: Path) -> dict[str, Any]:
     try:
         return dict(json.loads(file.read_text()))
-    except ValueError as error:
+    except (TypeError, ValueError) as error:
         raise SearchMismatch(f"{file}: does not describe a search ({error}); was it edited?") from None
 
 
@@ -280,6 +285,10 @@ def _folded(rows: Iterable[dict[str, Any]], without: set[str]) -> dict[str, Stor
             continue
         if "record" in row:
             out.setdefault(name, Stored(Problem.model_validate(row["record"]), row["tokens"]))
+        elif name not in out:
+            raise JournalBroken(
+                f"a journal has a result of problem {str(name)[:60]!r}, but not the problem; was it edited?"
+            )
         elif "done" in row:
             out[name].why = row["done"]
         else:

@@ -11,7 +11,7 @@ from collections.abc import Callable, Sequence
 from typing import Any
 
 from harness.grading.thinking import THINK_TAGS
-from harness.models.base import Completion, Request
+from harness.models.base import Completion, ModelError, Request
 from harness.models.prompts import is_prefilled, prompt_ids
 from harness.records import Problem
 from harness.search.grammar import Grammar
@@ -26,6 +26,9 @@ class Writer:
 
     def __init__(self, roles: dict[str, Role]) -> None:
         self.roles = roles
+        for name, of in roles.items():
+            if of.tokenizer.eos_token is None:
+                raise ModelError(f"the {name}'s tokenizer has no end-of-turn token (eos_token), so no chain could end")
         self._vocabularies = {role: _vocabulary(of.tokenizer) for role, of in roles.items()}
         self._decoders = {role: _decoder(of.tokenizer) for role, of in roles.items()}
         self._special = special_tokens([of.tokenizer for of in roles.values()])

@@ -84,7 +84,7 @@ def test_runs_that_are_cut_of_another_version_or_over_other_items_are_one_line(s
     for text, why, code in (
         (rows[:-1], "the last line has no end", 3),
         (rows.replace('"index"', '"number"'), "not samples of this version", 3),
-        ("".join(rows.splitlines(keepends=True)[:100]), "100 items are not in all runs", 2),
+        ("".join(rows.splitlines(keepends=True)[:100]), "items are not in all runs", 2),
     ):
         other = tmp_path / why[:3]
         other.mkdir()

@@ -3,8 +3,11 @@
 from __future__ import annotations
 
 import os
+import signal
+import subprocess
 import sys
 import textwrap
+import time
 from pathlib import Path
 
 import pytest
@@ -54,6 +57,31 @@ def test_the_server_lets_its_clients_go_first_and_ends_with_its_workers(tmp_path
     assert not alive(int(worker))
 
 
+@pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")
+@pytest.mark.parametrize("how", [signal.SIGTERM, signal.SIGKILL])
+def test_no_server_is_left_when_its_client_is_ended(tmp_path: Path, how: signal.Signals) -> None:
+    log = tmp_path / "log"
+    client = f"""
+        import time
+        from pathlib import Path
+        from harness.models.vllm import serve
+        with serve("model", Path({str(log)!r}), {program(tmp_path)!r}):
+            print("up", flush=True)
+            time.sleep(600)
+    """
+    process = subprocess.Popen([sys.executable, "-c", textwrap.dedent(client)], stdout=subprocess.PIPE)
+    assert process.stdout is not None
+    assert process.stdout.readline() == b"up\n"
+    server = int(log.read_text().split()[1])
+    assert alive(server)
+    process.send_signal(how)
+    assert process.wait(timeout=30) == (143 if how == signal.SIGTERM else -9)
+    deadline = time.monotonic() + 10
+    while alive(server) and time.monotonic() < deadline:
+        time.sleep(0.05)
+    assert not alive(server)
+
+
 def test_a_server_that_ends_is_reported_with_its_last_error(tmp_path: Path) -> None:
     text = "import sys; sys.exit('ValueError: no such architecture')"
     ended = pytest.raises(ModelError, match="ended with code 1: ValueError: no such architecture")
@@ -64,4 +92,7 @@ def test_a_server_that_ends_is_reported_with_its_last_error(tmp_path: Path) -> N
 def test_a_missing_program_is_named(tmp_path: Path) -> None:
     missing = pytest.raises(ModelError, match="no/such/vllm: no such program")
     with missing, serve("model", tmp_path / "log", "no/such/vllm"):
+        raise AssertionError("there is nothing to start")
+    quotes = pytest.raises(ModelError, match="No closing quotation")
+    with quotes, serve("model", tmp_path / "log", "/home/o'brien/vllm"):
         raise AssertionError("there is nothing to start")
