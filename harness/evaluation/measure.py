@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import json
 import os
+import signal
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from dataclasses import dataclass
@@ -46,7 +47,12 @@ class Measurer:
         )  # fmt: skip
 
     def load(self, families: list[str]) -> None:
-        self._pool.submit(_load, families)
+        # The process starts here and inherits the mask: Ctrl-C while it imports is ours to tell, without its traceback.
+        before = signal.pthread_sigmask(signal.SIG_BLOCK, {signal.SIGINT})
+        try:
+            self._pool.submit(_load, families)
+        finally:
+            signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
     def submit(self, generated: Generated, tags: Tags, verdict: tuple[Verdict, str] | None = None) -> Future[str]:
         """Start measuring; the result is a Sample in JSON (see ``sample``)."""
