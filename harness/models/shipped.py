@@ -18,8 +18,13 @@ def names() -> list[str]:
 
 
 def resolve(name: str) -> str:
-    """``shipped:NAME`` as a path; anything else is a local path or a hub name and is returned as it is."""
+    """``shipped:NAME`` as a path; anything else is a local path or a hub name and is returned as it is.
+
+    Raises ModelError for a shipped model or a folder that is not there.
+    """
     if not name.startswith(PREFIX):
+        if name.startswith((".", "/", "~")) and not Path(name).is_dir():
+            raise ModelError(f"{name}: no such folder; give a model's folder, a name on the hub, or {PREFIX}NAME")
         return name
     path = folder() / name.removeprefix(PREFIX)
     if not (path / "model.safetensors").exists():
