@@ -48,7 +48,7 @@ def test_tasks_as_json():
     [
         (["eval", "--model", "shipped:student", "--tasks", "mini_maths"], "did you mean 'mini_math'"),
         (["eval", "--model", "shipped:teacher", "--suite", "embedded"], "no such shipped model"),
-        (["eval", "--model", "/nowhere/model", "--suite", "embedded"], "could be loaded"),
+        (["eval", "--model", "/nowhere/model", "--suite", "embedded"], "no such folder"),
         (["eval", "--model", "shipped:student", "--tasks", "gsm8k", "--data-dir", "/nowhere"], "no such file"),
         (
             ["eval", "--model", "shipped:student", "--suite", "embedded", "--backend", "carrier-pigeon"],
