@@ -80,6 +80,7 @@ class Node:
     spoilt: str = ""  # why the text is no part of any chain
     duplicate: bool = False
     context: int = 0  # tokens up to and with this node
+    said: str = ""  # the normalised text
     key: bytes = b""  # digest of the normalised texts up to and with this node
     share: tuple[int, float, int, int] = (0, 0.0, 0, 0)  # own part of visits, value, pending, and of ended rollouts
 

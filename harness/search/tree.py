@@ -179,19 +179,18 @@ class Tree:
         assert parent is not None
         node.result = result
         node.context = parent.context + len(result.token_ids) + TAG_TOKENS
-        text = f"{node.kind}\x1f{normal(result.text)}\x1e"
+        node.said = normal(result.text)
+        text = f"{node.kind}\x1f{node.said}\x1e"
         node.key = hashlib.sha1(parent.key + text.encode(), usedforsecurity=False).digest()
         node.spoilt = self._spoilt(node, result) if follows else "left the grammar"
         if not node.spoilt:
             self._open(node)
             if node.kind != "answer" and not node.slots:
                 node.spoilt = "no room for an answer"
-        for child in parent.children:
-            if child.kind == node.kind and child.result is not None:
-                child.duplicate = self._repeats(child)
-                if child.duplicate and (waiting := self.waiting.pop(child.id, None)):
-                    self._close(waiting[0])
-                self._update(child)
+        for repeated in self._repeated(node):
+            if waiting := self.waiting.pop(repeated.id, None):
+                self._close(waiting[0])
+            self._update(repeated)
         if node.kind == "answer" and not node.spoilt:
             self._answers.append(node)
             if self.reward == "verdict":
@@ -209,17 +208,21 @@ class Tree:
             return "foreign tag"
         return "" if result.text.strip() else "empty"
 
-    def _repeats(self, node: Node) -> bool:
-        """Whether a sibling of a lower number says the same."""
+    def _repeated(self, node: Node) -> list[Node]:
+        """Nodes that turn out to repeat a sibling of a lower number, now that ``node`` is told."""
         assert node.parent is not None
-        assert node.result is not None
-        mine, text = order_of(node), normal(node.result.text)
+        mine, out = order_of(node), []
         for other in node.parent.children:
-            if other.kind == node.kind and other.result is not None and not other.spoilt and order_of(other) < mine:
-                theirs = normal(other.result.text)
-                if theirs == text or (node.kind != "answer" and alike(theirs, text, self.grammar.same)):
-                    return True
-        return False
+            if other is node or other.kind != node.kind or other.result is None:
+                continue
+            first, second = (other, node) if order_of(other) < mine else (node, other)
+            if not second.duplicate and not first.spoilt and self._same(first, second):
+                second.duplicate = True
+                out.append(second)
+        return out
+
+    def _same(self, one: Node, other: Node) -> bool:
+        return one.said == other.said or (one.kind != "answer" and alike(one.said, other.said, self.grammar.same))
 
     def _judge(self, node: Node, verdict: str) -> None:
         found = {"correct": self._correct, "wrong": self._wrong}.get(verdict)

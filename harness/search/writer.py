@@ -54,7 +54,10 @@ class Writer:
         ids += self._ids(role, grammar.opening(expansion.kind) + expansion.prefill)
         closing = grammar.closing(expansion.kind)
         stop = () if expansion.whole or not closing else (closing,)
-        return Request(tuple(ids), expansion.budget, grammar.temperature, grammar.top_p, expansion.seed, stop)
+        # The tree counts the tokens of tags and of quoted answers roughly; the context's cap holds in any case.
+        room = max(1, grammar.max_context - len(ids)) if grammar.max_context else expansion.budget
+        most = min(expansion.budget, room)
+        return Request(tuple(ids), most, grammar.temperature, grammar.top_p, expansion.seed, stop)
 
     def span(self, tree: Tree, node: Node, role: str) -> list[int]:
         """Token ids of a finished node with its tags, in the vocabulary of ``role``."""

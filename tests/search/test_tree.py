@@ -9,7 +9,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.search.grammar import load, shipped
-from harness.search.nodes import Goals, Result, alike
+from harness.search.nodes import Goals, Result, alike, normal, order_of
 from harness.search.policies import POLICIES
 from harness.search.tree import Tree
 from tests.search.world import result_for, search, state, tree_of
@@ -157,6 +157,20 @@ def test_enough_distinct_chains_stop_the_search_and_repeats_do_not_count():
         same.tell(asked.node, Result("same", (1,), "stop", "correct" if asked.kind == "answer" else ""))
     assert {n.discarded for n in same.nodes.values() if n.discarded} == {"duplicate"}
     assert len(same.correct) == len({tuple(n.kind for n in leaf.path) for leaf in same.correct})
+
+
+@settings(max_examples=150)
+@given(SEEDS, CHANCES, st.integers(1, 6), POLICY, NAMES, st.randoms(use_true_random=False))
+def test_a_repeat_is_what_says_the_same_as_a_sibling_of_a_lower_number(seed, p, flying, policy, name, rng):
+    tree = tree_of(GRAMMARS[name], Goals(), seed, policy)
+    search(tree, seed, p, flying, shuffle=rng)
+    for node in tree.written():
+        text, before = normal(node.result.text), []
+        for other in tree.written():
+            if other.parent is node.parent and other.kind == node.kind and order_of(other) < order_of(node):
+                before += [] if other.spoilt else [normal(other.result.text)]
+        ratio = 1 if node.kind == "answer" else tree.grammar.same
+        assert node.duplicate == any(alike(said, text, ratio) for said in before)
 
 
 def test_a_lower_sibling_told_later_makes_the_higher_one_the_repeat():

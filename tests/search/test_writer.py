@@ -71,3 +71,16 @@ def test_a_template_that_opens_the_thinking_does_not_open_it_twice(tokenizer):
         assert chain_prompt_ids(tokenizer, "1 + 1?") == plain
     finally:
         tokenizer.chat_template = template
+
+
+def test_no_request_passes_the_context_however_roughly_the_tree_counts(tokenizer):
+    class Silent:
+        digest = "silent"
+
+    grammar = load("embedded").model_copy(update={"max_context": 150})
+    role, tree = Role([Silent()], tokenizer), Tree(grammar, Goals(), 1, prompt_tokens=3)
+    writer, expansion = Writer({"generator": role, "critic": role}), tree.ask()
+    for prompt in range(1, 200):  # longer than the tree was told
+        request = writer.request(tree, expansion, [7] * prompt)
+        assert 1 <= request.max_tokens <= expansion.budget
+        assert request.max_tokens == 1 or len(request.prompt_ids) + request.max_tokens <= grammar.max_context
