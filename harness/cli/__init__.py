@@ -38,8 +38,15 @@ def main() -> None:
 
             traceback.print_exc()
             sys.exit(70)
-        print(f"harness: {error}", file=sys.stderr)
+        print(f"harness: {_words(error)}", file=sys.stderr)
         sys.exit(code)
+
+
+def _words(error: Exception) -> str:
+    """An error in one line; of the system's errors the file and the reason, without their number."""
+    if isinstance(error, OSError) and error.filename is not None and error.strerror:
+        return f"{error.filename}: {error.strerror}"
+    return str(error)
 
 
 def _exit_code(error: Exception) -> int | None:

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import json
 import shutil
 from pathlib import Path
 from typing import Annotated, Any
@@ -53,7 +54,9 @@ def leaderboard(
 
 
 def claims(
-    recipe: Annotated[str, typer.Argument(help="A recipe that was run, or its YAML file.")] = "ablation_full",
+    recipe: Annotated[
+        str | None, typer.Argument(help="A recipe, a run, or a YAML file for its claims; default: newest.")
+    ] = None,
     store: Store = Path("runs"),
     markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
     as_json: Json = False,
@@ -63,11 +66,15 @@ def claims(
     from harness.ledger import board
     from harness.pipeline import claims as judged
     from harness.pipeline.read import load_recipe
+    from harness.pipeline.recipe import Recipe, recipe_names
 
-    plan = load_recipe(recipe)
+    read = recipe is not None and (recipe.endswith((".yaml", ".yml")) or recipe in recipe_names())
+    plan = load_recipe(recipe) if recipe is not None and read else None
+    if plan is None or plan.claims:
+        run = board.saved(store, plan.name if plan else recipe)
+        plan = plan or Recipe.model_validate(json.loads(run.read_text())["manifest"]["recipe"])
     if not plan.claims:
         raise options.Usage(f"recipe {plan.name} makes no claims")
-    run = board.saved(store, plan.name)
     found = judged.of_saved(store, run, plan.claims)
     if as_json:
         options.print_json([finding.as_dict() | _told(plan.claims[finding.claim]) for finding in found])

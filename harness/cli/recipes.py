@@ -73,6 +73,9 @@ def run_recipe(
         words = [name, *(w for pair in chosen.items() if pair[1] is not None for w in pair)]
         words += [w for setting in settings or [] for w in ("--set", setting)]
         _conclude(plan, scale, jobs, store, wall, shlex.join(["harness", "run-recipe", *map(str, words)]))
+    else:
+        for digest in (digest for digest, job in jobs.jobs.items() if job.stage == until):
+            print(f"{until}: {store / 'stages' / digest}")
 
 
 def _read(name: str, profile: str | None, settings: list[str] | None) -> Any:
@@ -173,15 +176,20 @@ def cp(
 
 
 def validate(
-    name: Name,
+    name: Annotated[str, typer.Argument(help="A recipe or profile, or a YAML file of one.")],
     profile: Annotated[str | None, typer.Option(help="At this profile alone; default: at every shipped one.")] = None,
     settings: Set = None,
 ) -> None:
     """Say everything that is wrong with a recipe, with file and line, or at which profiles it can run."""
     from harness.pipeline import recipe
     from harness.pipeline.graph import build
-    from harness.pipeline.read import load_profile, load_recipe, split_settings
+    from harness.pipeline.read import is_profile, load_profile, load_recipe, split_settings
 
+    if is_profile(name):
+        scale = load_profile(name)
+        lacks = [model for model, spec in scale.models.items() if spec is None]
+        print(f"profile {scale.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
+        return
     mine, theirs = split_settings(settings or [])
     plan = load_recipe(name, mine)
     for scale in [profile] if profile else recipe.profile_names():

@@ -140,14 +140,19 @@ def run(
         graders,
         nltk_data({"data_dir": data_dir} if data_dir else {}),
     )
-    source = list(_problems(problems, family, tasks, limit, data_dir)) if executor == "ray" else None
+
+    def source(warn: bool = False) -> Iterator[Any]:
+        return _problems(problems, family, tasks, limit, data_dir, warn)
+
+    if not sum(1 for _ in source(warn=True)):  # also: what is wrong with any is said before a model is loaded
+        raise options.Usage(f"{problems or tasks}: holds no problems")
     try:
-        if source is not None:
+        if executor == "ray":
             from harness.search.cluster import run_on_ray
 
-            run_on_ray(plan, source, out, shards, address, options.complain)
+            run_on_ray(plan, list(source()), out, shards, address, options.complain)
         else:
-            _run_here(plan, lambda: _problems(problems, family, tasks, limit, data_dir), out, shards, shard, as_json)
+            _run_here(plan, source, out, shards, shard, as_json)
     except SearchIncomplete:
         stats(out, as_json)
         raise
@@ -172,7 +177,7 @@ def _run_here(
 
 
 def _problems(
-    file: Path | None, family: str | None, tasks: str, limit: int | None, data_dir: Path | None
+    file: Path | None, family: str | None, tasks: str, limit: int | None, data_dir: Path | None, warn: bool = False
 ) -> Iterator[Any]:
     """Problems from a file or from tasks, one at a time."""
     import itertools
@@ -191,7 +196,7 @@ def _problems(
         yield from itertools.islice(read_problems(file, family), limit)
         return
     for task in select(options.names(tasks), None, []):
-        if task.name not in FAMILIES:
+        if task.name not in FAMILIES and warn:
             options.complain(
                 f"{task.name}: these are its test problems; do not train on them what you will test on them"
             )

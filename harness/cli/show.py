@@ -29,6 +29,7 @@ class Display:
         self.console = Console(highlight=False)
         self.total = len(jobs.jobs)
         self.finished = 0
+        self.begun = False
         self._bars: dict[str, TaskID] = {}
         self._started: dict[str, float] = {}
         self._progress = Progress(
@@ -49,6 +50,8 @@ class Display:
     def __exit__(self, *exc: object) -> None:
         if self.mode == "full":
             self._progress.stop()
+        if self.total and self.finished == self.total and not self.begun and self.mode != "none":
+            self.console.print(f"all {self.total} stages were done before; nothing had to be run")
 
     def listen(self, event: str, job: Job, payload: dict[str, Any]) -> None:
         if self.mode == "none":
@@ -56,6 +59,9 @@ class Display:
         if event == "cached":
             self.finished += 1
         elif event == "start":
+            if self.finished and not self.begun:
+                self.console.print(f"{self.finished} of {self.total} stages were done before")
+            self.begun = True
             self._started[job.digest] = time.monotonic()
             if self.mode == "full":
                 self._bars[job.digest] = self._progress.add_task(job.name, total=None, items="", rate="")

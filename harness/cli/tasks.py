@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import textwrap
 from typing import Annotated, Any
 
 import typer
@@ -38,10 +39,11 @@ def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = N
         if task.group != group:
             group = task.group
             print(f"{'' if group == 'embedded' else chr(10)}{group}")
-        print(f"  {task.name:<{width}}  {task.title}\n  {'':<{width}}  {task.items} items; {task.source}")
+        size = f"{task.items} items" if task.items.isdigit() else task.items.removeprefix("of ")
+        print(f"  {task.name:<{width}}  {task.title}\n  {'':<{width}}  {size}; {task.source}")
     print()
     for name, names in registry.SUITES.items():
-        print(f"suite {name}: {', '.join(names)}")
+        print(textwrap.fill(f"suite {name}: {', '.join(names)}", 80, subsequent_indent=" " * len(f"suite {name}: ")))
 
 
 def show(

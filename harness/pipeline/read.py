@@ -71,6 +71,15 @@ def load_profile(name: str, settings: Iterable[str] = ()) -> Profile:
     return _validated(Profile, source)
 
 
+def is_profile(name: str) -> bool:
+    """Whether a name or file is a profile's and not a recipe's: by the name, or by keys that only profiles have."""
+    if not name.endswith((".yaml", ".yml")):
+        return name in schema.profile_names() and name not in schema.recipe_names()
+    keys = set(_parsed(find(name, shipped_recipes(), "recipe")).data)
+    mine, theirs = (set(model.model_fields) for model in (Profile, Recipe))
+    return bool(keys & (mine - theirs)) and not keys & (theirs - mine)
+
+
 def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:
     """Those of the recipe, and those that begin with ``profile.`` (without it)."""
     start = "profile."

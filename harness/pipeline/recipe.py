@@ -284,5 +284,7 @@ def find(name: str, folder: Path, kind: str) -> Path:
     known = sorted(p.stem for p in folder.glob("*.yaml"))
     if name not in known:
         hint = nearest(name, known)
+        if kind == "recipe" and name in profile_names():
+            raise RecipeError(f"{name} is a profile: give a recipe, and --profile {name}")
         raise RecipeError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}, or give a path ending in .yaml")
     return folder / f"{name}.yaml"

@@ -23,6 +23,15 @@ def test_cp_gives_a_file_that_validates_and_is_never_overwritten(tmp_path):
     assert (tmp_path / "paper.yaml").exists()
 
 
+def test_a_profile_is_told_from_a_recipe(tmp_path):
+    assert "profile tiny: valid; without student_c" in harness("recipes", "validate", "tiny", code=0).stdout
+    harness("recipes", "cp", "tiny", tmp_path / "mine.yaml", code=0)
+    assert "profile tiny: valid" in harness("recipes", "validate", tmp_path / "mine.yaml", code=0).stdout
+    (tmp_path / "mine.yaml").write_text("extends: tiny\nworkers: many\n")
+    assert "mine.yaml:2: workers: " in harness("recipes", "validate", tmp_path / "mine.yaml", code=2).stderr
+    assert "tiny is a profile" in harness("run-recipe", "tiny", code=2).stderr
+
+
 @pytest.mark.parametrize("name", recipe_names())
 def test_every_recipe_validates_draws_and_dry_runs_at_every_scale(name, tmp_path):
     told = harness("recipes", "validate", name, code=0).stdout

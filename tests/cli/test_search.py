@@ -86,7 +86,7 @@ def test_export_and_its_errors(searched, problems):
         ([*RUN, "--out", "x", "--tasks", "mini_math", "--grammar", "nope"], "shipped: embedded"),
         ([*RUN, "--out", "x", "--tasks", "mini_mat"], "mini_math"),
         ([*RUN, "--out", "x", "--tasks", "mini_math", "--shards", "2", "--shard", "2"], "at most 1"),
-        ([*RUN, "--out", "x", "--problems", "nowhere.jsonl"], "nowhere.jsonl"),
+        ([*RUN, "--out", "x", "--problems", "nowhere.jsonl"], "harness: nowhere.jsonl: No such file or directory"),
     ],
 )
 def test_mistakes_are_one_clear_line(tmp_path, args, message):
@@ -113,6 +113,7 @@ def test_bad_problems_are_named_by_line(tmp_path, line, message):
     done = harness(*RUN, "--problems", "p.jsonl", "--out", "x", cwd=tmp_path, code=2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
+    assert not (tmp_path / "x").exists()  # said before anything is opened
 
 
 def test_files_that_are_no_text_are_named(tmp_path):

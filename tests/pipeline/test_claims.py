@@ -147,7 +147,8 @@ def store(tmp_path):
         write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in run(rate)))
     saved = {"recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {arm: [arm] for arm in arms}}
     (tmp_path / "recipes" / "r0").mkdir(parents=True)
-    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(saved | {"manifest": {"date": "2026"}}))
+    manifest = {"date": "2026", "recipe": load_recipe("ablation_full").model_dump()}
+    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(saved | {"manifest": manifest}))
     return tmp_path
 
 
@@ -161,6 +162,9 @@ def test_the_command_shows_every_claim_that_was_tested(store):
         "searched_data_helps": "reproduced", "long_cot_hurts": "reproduced",
     }  # fmt: skip
     assert "| reproduced |" in harness("claims", "--store", str(store), "--markdown").stdout
+    for name in ("ablation_full", "r0"):
+        assert harness("claims", name, "--store", str(store)).stdout == done.stdout
+    assert "no finished recipe of 'r1'" in harness("claims", "r1", "--store", str(store)).stderr
 
 
 def test_a_recipe_without_claims_is_named(store):
