@@ -79,6 +79,15 @@ def complain(message: str) -> None:
     print(f"harness: {message}", file=sys.stderr)
 
 
+def hanging(head: str, text: str) -> str:
+    """``text`` after ``head``, in lines of 80 columns that begin beneath its first word."""
+    import textwrap
+
+    return textwrap.fill(
+        head + text, 80, subsequent_indent=" " * len(head), break_on_hyphens=False, break_long_words=False
+    )
+
+
 def safe(text: str, longest: int = 200) -> str:
     """Model text for a terminal: one line, no control characters or direction marks, shortened."""
     shown = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])

@@ -133,14 +133,15 @@ def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float, again:
 
 def ls() -> None:
     """List the shipped recipes and profiles."""
+    from harness.cli.options import hanging
     from harness.pipeline import recipe
     from harness.pipeline.read import load_profile, load_recipe
 
     for shipped in recipe.recipe_names():
-        print(f"{shipped:<16} {load_recipe(shipped).about}")
+        print(hanging(f"{shipped:<16} ", load_recipe(shipped).about))
     print()
     for shipped in recipe.profile_names():
-        print(f"--profile {shipped:<8} {load_profile(shipped).about}")
+        print(hanging(f"--profile {shipped:<8} ", load_profile(shipped).about))
 
 
 def _file(name: str) -> Path:
@@ -186,9 +187,9 @@ def validate(
     from harness.pipeline.read import is_profile, load_profile, load_recipe, split_settings
 
     if is_profile(name):
-        scale = load_profile(name)
-        lacks = [model for model, spec in scale.models.items() if spec is None]
-        print(f"profile {scale.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
+        alone = load_profile(name)
+        lacks = [model for model, spec in alone.models.items() if spec is None]
+        print(f"profile {alone.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
         return
     mine, theirs = split_settings(settings or [])
     plan = load_recipe(name, mine)

@@ -32,7 +32,7 @@ def default(context: typer.Context, store: Store = Path("runs"), as_json: Json =
 
 def ls(store: Store = Path("runs"), as_json: Json = False) -> None:
     """List finished recipes and evaluations, newest first."""
-    from harness.cli.options import print_json
+    from harness.cli.options import hanging, print_json
     from harness.ledger.runs import listed
     from harness.ledger.store import recipes_of
 
@@ -45,13 +45,14 @@ def ls(store: Store = Path("runs"), as_json: Json = False) -> None:
         return
     for folder, data in recipes:
         seeds = len(data["manifest"].get("seeds", []))
-        print(f"{folder.name}  {data['manifest']['date']:<20}  recipe {data['recipe']} at {data['profile']}; "
-              f"{len(data['arms'])} arms, {seeds} seed(s)")  # fmt: skip
+        head = f"{folder.name}  {data['manifest']['date']:<20}  "
+        print(hanging(head, f"recipe {data['recipe']} at {data['profile']}; {len(data['arms'])} arms, {seeds} seed(s)"))
     for folder, manifest in found:
         decoding = manifest.get("decoding") or {}
         how = f"temperature {decoding.get('temperature')}, {decoding.get('samples', 1)} sample(s)"
         tasks = ", ".join(manifest.get("tasks", []))
-        print(f"{folder.name}  {manifest.get('date', ''):<20}  {manifest.get('model')} on {tasks}; {how}")
+        head = f"{folder.name}  {manifest.get('date', ''):<20}  "
+        print(hanging(head, f"{manifest.get('model')} on {tasks}; {how}"))
     if not found and not recipes:
         print(f"no finished recipes or evaluations in {store}")
 

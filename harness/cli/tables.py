@@ -11,6 +11,7 @@ from typing import Any
 from rich import box
 from rich.console import Console
 from rich.table import Table
+from rich.text import Text
 
 from harness.cli.options import print_json, safe
 from harness.ledger.board import interval, percent
@@ -169,9 +170,10 @@ def gate_table(run: str, baseline: Path, verdict: Any) -> None:
 
     console = Console(highlight=False)
     style = {"pass": "green", "regression": "red", "inconclusive": "yellow"}
+    lines = Table.grid(padding=(0, 1))
     for check in verdict.checks:
-        console.print(f"{check.outcome:<13}", style=style[check.outcome], end="")
-        console.print(f"{check.task}: {sentence(check)}", markup=False)
+        lines.add_row(Text(check.outcome, style[check.outcome]), Text(f"{check.task}: {sentence(check)}"))
+    console.print(lines)
     console.print(
         f"{verdict.outcome}: {run} against {baseline}", style=style[verdict.outcome], markup=False, soft_wrap=True
     )

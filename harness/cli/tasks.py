@@ -2,12 +2,11 @@
 
 from __future__ import annotations
 
-import textwrap
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import DataDir, Json, TaskPath
+from harness.cli.options import DataDir, Json, TaskPath, hanging
 
 
 def register(app: typer.Typer) -> None:
@@ -43,7 +42,7 @@ def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = N
         print(f"  {task.name:<{width}}  {task.title}\n  {'':<{width}}  {size}; {task.source}")
     print()
     for name, names in registry.SUITES.items():
-        print(textwrap.fill(f"suite {name}: {', '.join(names)}", 80, subsequent_indent=" " * len(f"suite {name}: ")))
+        print(hanging(f"suite {name}: ", ", ".join(names)))
 
 
 def show(
