@@ -221,8 +221,9 @@ def dry_run_table(plan: Any, scale: Any, jobs: Graph, store: Path) -> None:
     console.print(f"{plan.name} at {scale.name}, seeds {', '.join(map(str, jobs.seeds))}", markup=False)
     console.print(table, markup=False)
     waits = f"; {unknown} stages of no measured rate" if unknown else ""
+    work = f"{_time(seconds)} of work" if seconds or not unknown else "work not known"
     todo = sum(result_of(store, digest) is None for digest in jobs.jobs)
-    console.print(f"{todo} of {len(jobs.jobs)} stages to run: {_time(seconds)} of work, {scale.workers} at once{waits};"
+    console.print(f"{todo} of {len(jobs.jobs)} stages to run: {work}, {scale.workers} at once{waits};"
                   f" disk {_bytes(disk)}", markup=False)  # fmt: skip
     for line in _DRY_LEGEND:
         console.print(line, style="dim")
