@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import os
-from collections.abc import Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -51,6 +51,10 @@ def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
             ) from None
 
 
+def _line(row: dict[str, Any]) -> str:
+    return json.dumps(row, ensure_ascii=False) + "\n"
+
+
 class Journal:
     """The writer of one journal file; a context manager. ``wait``: seconds to wait for another writer.
 
@@ -87,9 +91,9 @@ class Journal:
                 end = start
             file.truncate(0)
 
-    def append(self, rows: Iterable[dict[str, Any]]) -> None:
-        """Write rows, one line each, in one flush."""
-        self._file.write("".join(_line(row) for row in rows))
+    def append(self, rows: Iterable[dict[str, Any]], encode: Callable[[dict[str, Any]], str] = _line) -> None:
+        """Write rows, one line each as ``encode`` gives it, in one flush."""
+        self._file.write("".join(encode(row) for row in rows))
         self._file.flush()
 
     @property
@@ -112,10 +116,6 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _line(row: dict[str, Any]) -> str:
-    return json.dumps(row, ensure_ascii=False) + "\n"
 
 
 def write_whole(path: Path, text: str) -> None:

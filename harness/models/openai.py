@@ -36,6 +36,10 @@ class OpenAICompleter:
         self.digest = f"{model}@{base_url}"
         self.model = model
         self.tokenizer = tokenizer
+        self._end, self._end_id = (
+            tokenizer.eos_token,
+            tokenizer.eos_token_id,
+        )  # looked up anew they cost more than a parse
         self.generated_tokens = 0
         self._retries = retries
         self._backoff = backoff
@@ -82,13 +86,11 @@ class OpenAICompleter:
             "length" if choice.get("finish_reason") == "length" or len(ids) >= request.max_tokens else "stop"
         )
         by = choice.get("stop_reason")
-        ends = {self.tokenizer.eos_token_id} | ({by} if isinstance(by, int) else set())
-        ended = finish == "stop" and (
-            not request.stop or _ended_turn(choice) or ids[-1:] == [self.tokenizer.eos_token_id]
-        )
+        ends = {self._end_id} | ({by} if isinstance(by, int) else set())
+        ended = finish == "stop" and (not request.stop or _ended_turn(choice) or ids[-1:] == [self._end_id])
         if request.stop and ended and not ends & set(ids[-1:]):
-            ids = [*ids, self.tokenizer.eos_token_id]  # so that a stop at a string and the end of the turn differ
-        end = self.tokenizer.decode(ids[-1:]) if ends & set(ids[-1:]) else self.tokenizer.eos_token
+            ids = [*ids, self._end_id]  # so that a stop at a string and the end of the turn differ
+        end = self.tokenizer.decode(ids[-1:]) if ends & set(ids[-1:]) else self._end
         if end and text.endswith(end):
             text, finish, ended = text[: -len(end)], "stop", True
         self.generated_tokens += len(ids)
@@ -175,7 +177,7 @@ async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGener
         async def post(body: bytes) -> tuple[int, str]:
             try:
                 async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as reply:
-                    return reply.status, await reply.text(errors="replace")
+                    return reply.status, (await reply.read()).decode(errors="replace")
             except aiohttp.ClientError as error:
                 raise ConnectionError(f"{type(error).__name__}: {error}") from error
 

@@ -16,6 +16,8 @@ from dataclasses import asdict, dataclass, field
 from pathlib import Path
 from typing import Any
 
+import orjson
+
 from harness.journal import Journal, JournalBroken, read, rows_of, write_rows, write_whole
 from harness.records import Problem
 from harness.search.grammar import Grammar
@@ -163,7 +165,7 @@ class Store:
         self._journal.append([{"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}])
 
     def write(self, rows: list[dict[str, Any]]) -> None:
-        self._journal.append(rows)
+        self._journal.append(rows, _encoded)
 
     def finish(self, problem: str, why: str) -> None:
         self._journal.append([{"problem": problem, "done": why}])
@@ -184,6 +186,14 @@ class Store:
         self._archived |= {stored.problem.id for stored in done}
         self._journal.rewrite(row for stored in found.values() if not stored.why for row in _lines(stored))
         self._kept = self._journal.size
+
+
+def _encoded(row: dict[str, Any]) -> str:
+    """A result's line; it holds texts and whole numbers alone, which the faster library writes as json would."""
+    try:
+        return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE).decode()
+    except TypeError:  # half of a surrogate pair
+        return json.dumps(row) + "\n"
 
 
 def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> list[str]:

@@ -204,7 +204,7 @@ class Tree:
     def _spoilt(self, node: Node, result: Result) -> str:
         if result.finish != "stop":
             return f"ended by {result.finish}"
-        if any(tag in result.text for tag in (THINK_OPEN, THINK_CLOSE, *self.grammar.tags)):
+        if "<" in result.text and any(tag in result.text for tag in (THINK_OPEN, THINK_CLOSE, *self.grammar.tags)):
             return "foreign tag"
         return "" if result.text.strip() else "empty"
 

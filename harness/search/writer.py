@@ -31,6 +31,7 @@ class Writer:
                 raise ModelError(f"the {name}'s tokenizer has no end-of-turn token (eos_token), so no chain could end")
         self._vocabularies = {role: _vocabulary(of.tokenizer) for role, of in roles.items()}
         self._decoders = {role: _decoder(of.tokenizer) for role, of in roles.items()}
+        self._ends = {role: (of.tokenizer.eos_token, of.tokenizer.eos_token_id) for role, of in roles.items()}
         self._special = special_tokens([of.tokenizer for of in roles.values()])
         self._encoded: dict[tuple[str, str], list[int]] = {}
 
@@ -67,7 +68,7 @@ class Writer:
         content: Sequence[int] = node.result.token_ids
         if not content or self._vocabularies.get(theirs) != self._vocabularies[role]:
             content = self._plain(role, node.result.text)
-        end = grammar.closing(node.kind) or self.roles[role].tokenizer.eos_token
+        end = grammar.closing(node.kind) or self._ends[role][0]
         return [*self._ids(role, grammar.opening(node.kind)), *content, *self._ids(role, end)]
 
     def _writer(self, tree: Tree, node: Node) -> str:
@@ -76,14 +77,14 @@ class Writer:
     def row(self, tree: Tree, expansion: Expansion, completion: Completion) -> dict[str, Any]:
         """What the journal keeps of a completion, without a verdict."""
         role, grammar = self.role(tree, expansion), tree.grammar
-        tokenizer = self.roles[role].tokenizer
+        end_text, end_id = self._ends[role]
         base = {"node": expansion.node, "role": role, "generated": len(completion.token_ids)}
         if expansion.whole:
             return base | self._cut(tree, expansion, role, completion)
         ids = list(completion.token_ids)
         # A thought that ends the whole turn did not close its tag: it is no part of a chain.
-        ended = expansion.kind != "answer" and (completion.ended or ids[-1:] == [tokenizer.eos_token_id])
-        end = self._ids(role, grammar.closing(expansion.kind) or tokenizer.eos_token)
+        ended = expansion.kind != "answer" and (completion.ended or ids[-1:] == [end_id])
+        end = self._ids(role, grammar.closing(expansion.kind) or end_text)
         if ids[-len(end) :] == end:
             ids = ids[: -len(end)]
         elif completion.ended and self._decoders[role](ids[:-1]) == completion.text:
