@@ -141,8 +141,12 @@ def run(
         nltk_data({"data_dir": data_dir} if data_dir else {}),
     )
 
+    given = (problems, family, tasks, limit, data_dir)
+    once = problems is not None and problems.exists() and not problems.is_file()  # a pipe
+    held = list(_problems(*given)) if once else None
+
     def source(warn: bool = False) -> Iterator[Any]:
-        return _problems(problems, family, tasks, limit, data_dir, warn)
+        return _problems(*given, warn) if held is None else iter(held)
 
     if not sum(1 for _ in source(warn=True)):  # also: what is wrong with any is said before a model is loaded
         raise options.Usage(f"{problems or tasks}: holds no problems")

@@ -116,6 +116,17 @@ def test_bad_problems_are_named_by_line(tmp_path, line, message):
     assert not (tmp_path / "x").exists()  # said before anything is opened
 
 
+def test_problems_come_from_a_pipe_too(problems, searched, tmp_path):
+    import os
+    import threading
+
+    os.mkfifo(tmp_path / "pipe")
+    writer = threading.Thread(target=lambda: (tmp_path / "pipe").write_text(problems.read_text()), daemon=True)
+    writer.start()
+    done = harness(*RUN, "--problems", tmp_path / "pipe", "--family", "number", "--out", tmp_path / "out", "--json")
+    assert json.loads(done.stdout) == json.loads(harness("search", "stats", str(searched), "--json").stdout)
+
+
 def test_files_that_are_no_text_are_named(tmp_path):
     (tmp_path / "p.jsonl").write_bytes(b'{"prompt": "\xff", "gold": 1}\n')
     (tmp_path / "g.yaml").write_bytes(b"name: \xff")
