@@ -36,10 +36,8 @@ class OpenAICompleter:
         self.digest = f"{model}@{base_url}"
         self.model = model
         self.tokenizer = tokenizer
-        self._end, self._end_id = (
-            tokenizer.eos_token,
-            tokenizer.eos_token_id,
-        )  # looked up anew they cost more than a parse
+        # Looked up anew for every completion they would cost more than its parsing.
+        self._end, self._end_id = tokenizer.eos_token, tokenizer.eos_token_id
         self.generated_tokens = 0
         self._retries = retries
         self._backoff = backoff
