@@ -43,8 +43,14 @@ class Rules:
 def export_data(search: Path, out: Path, tokenizer: Any, rules: Rules, tokenizer_name: str = "") -> dict[str, Any]:
     """Write ``sft``, ``pairs`` (JSONL and Parquet), the card and a plot of lengths into ``out``; returns figures.
 
-    Raises NothingToExport without any correct chain, FileNotFoundError without a search.
+    Raises NothingToExport without any correct chain, FileNotFoundError without a search, FileExistsError where the
+    folder is a search's own or has a README.md of another kind.
     """
+    card_file = out / "README.md"
+    if (out / "search.json").exists():
+        raise FileExistsError(f"{out}: holds a search; give the data a folder of its own")
+    if card_file.exists() and "sft.parquet" not in card_file.read_text(errors="replace"):
+        raise FileExistsError(f"{card_file}: is there already, and is no data card; give the data a folder of its own")
     chains, prompts, stats, settings = _gather(search, tokenizer)
     left_out: Counter[str] = Counter()
     if rules.max_tokens:
@@ -53,7 +59,8 @@ def export_data(search: Path, out: Path, tokenizer: Any, rules: Rules, tokenizer
         chains = kept
     right = sft_chains(chains, rules.sft, rules.per_problem, rules.seed)
     if not right:
-        raise NothingToExport(f"{search}: no problem has a correct chain, so there is nothing to train on")
+        within = f" of at most {rules.max_tokens:,} tokens" if rules.max_tokens else ""
+        raise NothingToExport(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")
     found = pairs(chains, rules.chosen, rules.prefix, rules.per_problem, rules.seed, rules.min_distance)
     with_both = sum(len({c.correct for c in group}) == 2 for group in by_problem(chains))
     left_out["problems without a correct chain"] = len(prompts) - len({c.problem_id for c in right})
@@ -72,7 +79,7 @@ def export_data(search: Path, out: Path, tokenizer: Any, rules: Rules, tokenizer
         "tokenizer": tokenizer_name,
         "search": stats.figures(),
     }
-    write_whole(out / "README.md", card(figures, settings, lengths))
+    write_whole(card_file, card(figures, settings, lengths))
     _plot(lengths, out / "lengths.png")
     return figures
 

@@ -60,6 +60,7 @@ def _exit_code(error: Exception) -> int | None:
     if isinstance(error, OSError):
         return 2
     if name in {
+        "ClusterFailed",
         "SearchIncomplete",
         "StageFailed",
         "SamplesMissing",

@@ -182,16 +182,19 @@ def validate(
     settings: Set = None,
 ) -> None:
     """Say everything that is wrong with a recipe, with file and line, or at which profiles it can run."""
+    from harness.cli.options import Usage
     from harness.pipeline import recipe
     from harness.pipeline.graph import build
     from harness.pipeline.read import is_profile, load_profile, load_recipe, split_settings
 
+    mine, theirs = split_settings(settings or [])
     if is_profile(name):
-        alone = load_profile(name)
+        if mine or profile:
+            raise Usage(f"{name} is a profile; of options it takes --set profile.KEY=VALUE alone")
+        alone = load_profile(name, theirs)
         lacks = [model for model, spec in alone.models.items() if spec is None]
         print(f"profile {alone.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
         return
-    mine, theirs = split_settings(settings or [])
     plan = load_recipe(name, mine)
     for scale in [profile] if profile else recipe.profile_names():
         jobs = build(plan, load_profile(scale, theirs))

@@ -170,14 +170,16 @@ def _run_here(
     from harness.cli import options
     from harness.cli.show import SearchProgress
     from harness.search import launch
+    from harness.search.driver import Spent
 
     with SearchProgress(quiet) as progress:
         if shards == 1:
             launch.execute(plan, source(), out, progress.report, options.complain)
             return
+        spent = Spent(plan.limits)
         for number in range(shards) if shard is None else [shard]:
-            mine = launch.shard(source(), number, shards)
-            launch.execute(plan, mine, launch.shard_folder(out, number, shards), progress.report, options.complain)
+            mine, folder = launch.shard(source(), number, shards), launch.shard_folder(out, number, shards)
+            launch.execute(plan, mine, folder, progress.report, options.complain, spent)
 
 
 def _problems(

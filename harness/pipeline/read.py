@@ -72,12 +72,17 @@ def load_profile(name: str, settings: Iterable[str] = ()) -> Profile:
 
 
 def is_profile(name: str) -> bool:
-    """Whether a name or file is a profile's and not a recipe's: by the name, or by keys that only profiles have."""
+    """Whether a name or file is a profile's and not a recipe's: by its name, its keys, or what it extends."""
     if not name.endswith((".yaml", ".yml")):
         return name in schema.profile_names() and name not in schema.recipe_names()
-    keys = set(_parsed(find(name, shipped_recipes(), "recipe")).data)
+    path = find(name, shipped_recipes(), "recipe")
+    data = _parsed(path).data
     mine, theirs = (set(model.model_fields) for model in (Profile, Recipe))
-    return bool(keys & (mine - theirs)) and not keys & (theirs - mine)
+    if data.keys() & (mine ^ theirs):
+        return not data.keys() & (theirs - mine)
+    parent = str(data.get("extends"))
+    beside = path.parent / f"{parent}.yaml"
+    return is_profile(str(beside) if beside.exists() and beside != path else parent)
 
 
 def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:

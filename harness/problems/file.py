@@ -114,8 +114,10 @@ def gold_defect(family: str, gold: Mapping[str, Any]) -> str:
             return ""
         return "the gold answer needs " + ", or ".join(" and ".join(form) for form in forms)
     answer = gold.get("answer")
-    if answer is None or isinstance(answer, dict | list) or not str(answer).strip():
+    if answer is None:
         return "the gold answer has nothing under answer"
+    if isinstance(answer, dict | list) or not str(answer).strip():
+        return "the gold answer is empty, or a list or an object in the place of a value"
     if kind == "number" and value(str(answer)) is None:
         return f"the gold answer {str(answer)[:40]!r} is not a number"
     return ""

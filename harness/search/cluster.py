@@ -8,12 +8,15 @@ workers must see the output folder. The merged result is the union of the shards
 from __future__ import annotations
 
 import os
+import time
 from collections.abc import Callable, Sequence
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.models.base import ModelError
 from harness.records import Problem
+from harness.search.driver import Limits
 from harness.search.launch import Plan, execute, shard, shard_folder
 
 RETRIES = 20
@@ -29,13 +32,18 @@ def run_on_ray(
 ) -> None:  # fmt: skip
     """Run every shard of a search on the cluster at ``address``, or on one started here.
 
-    Raises ModelError when ray is missing or the cluster is not there, ClusterFailed when shards failed for good.
+    The plan's budgets of requests and tokens are split evenly; its seconds begin now. Raises ModelError when ray is
+    missing or the cluster is not there, SearchMismatch for a folder with other shards, ClusterFailed when shards failed
+    for good.
     """
+    until = time.time() + plan.limits.seconds if plan.limits.seconds else 0.0
     ray = connected(address)
     out = out.resolve()
     task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[OSError])(work)
     everything = ray.put(list(problems))
-    running = {task.remote(plan, everything, str(out), number, shards): number for number in range(shards)}
+    shard_folder(out, 0, shards)
+    plans = [replace(plan, limits=share(plan.limits, number, shards)) for number in range(shards)]
+    running = {task.remote(mine, everything, str(out), n, shards, until): n for n, mine in enumerate(plans)}
     failed: dict[int, str] = {}
     while running:
         done, _ = ray.wait(list(running), num_returns=1)
@@ -47,10 +55,8 @@ def run_on_ray(
             failed[number] = _line(error)
     if failed:
         first = min(failed)
-        raise ClusterFailed(
-            f"{len(failed)} of {shards} shards failed, first shard {first}: {failed[first]}; all results are kept, and "
-            "the same command goes on"
-        )
+        kept = "" if "all results are kept" in failed[first] else "; all results are kept, and the same command goes on"
+        raise ClusterFailed(f"{len(failed)} of {shards} shards failed, first shard {first}: {failed[first]}{kept}")
 
 
 def connected(address: str | None) -> Any:
@@ -67,8 +73,22 @@ def connected(address: str | None) -> Any:
     return ray
 
 
-def work(plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int) -> list[str]:
-    """One shard, in a worker of the cluster; returns what was repaired."""
+def share(limits: Limits, number: int, shards: int) -> Limits:
+    """The budget of one of ``shards``; together they have the whole. Raises ModelError when there is less than one."""
+    parts = {"requests": limits.requests, "tokens": limits.tokens}
+    for name, total in parts.items():
+        if 0 < total < shards:
+            raise ModelError(f"a budget of {total} {name} is less than one for each of the {shards} shards")
+        parts[name] = total // shards + (number < total % shards)
+    return replace(limits, **parts)
+
+
+def work(
+    plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int, until: float = 0.0
+) -> list[str]:  # fmt: skip
+    """One shard, in a worker of the cluster; returns what was repaired. ``until``: Unix time at which it stops."""
+    if until:
+        plan = replace(plan, limits=replace(plan.limits, seconds=max(1e-3, until - time.time())))
     folder, notices = shard_folder(Path(out), number, shards), list[str]()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "worker").write_text(f"{os.uname().nodename} {os.getpid()}\n")

@@ -42,14 +42,23 @@ class Limits:
 
 @dataclass
 class Spent:
-    """What an invocation used of its limits; ``reserved`` tokens belong to requests in flight."""
+    """What an invocation used of its limits, over all its searches; ``reserved`` tokens are those in flight."""
 
     limits: Limits
-    started: float
+    started: float = field(default_factory=time.monotonic)
     requests: int = 0
     tokens: int = 0
     reserved: int = 0
     freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def too_small(self, tokens: int, requests: int = 1) -> str:
+        """Why not even the first call of an invocation had room, or an empty string."""
+        if self.requests:
+            return ""
+        for name, limit, need in (("tokens", self.limits.tokens, tokens), ("requests", self.limits.requests, requests)):
+            if 0 < limit < need:
+                return f"the budget of this run, {limit} {name}, has no room for its first call, which may need {need}"
+        return ""
 
     def over(self, tokens: int) -> bool:
         """Whether a request of at most ``tokens`` will never fit, whatever is in flight."""
@@ -95,6 +104,7 @@ class Search:
     progress: Callable[[int, int], None] = lambda finished, tokens: None
     prompt: Callable[[Problem, str], list[int]] | None = None
     each: Callable[[Problem, Tree], None] = lambda problem, tree: None
+    spent: Spent | None = None  # shared with other searches of the same invocation
     writer: Writer = field(init=False)
 
     def __post_init__(self) -> None:
@@ -111,15 +121,20 @@ class Search:
         asyncio.run(self.search(problems, store))
 
     async def search(self, problems: Iterable[Problem], store: Store) -> None:
+        from harness.search import epoch
         from harness.search.rounds import search_in_rounds
 
+        spent = self.spent or Spent(self.limits)
+        spent.freed = asyncio.Event()  # belongs to this event loop
         problems = (store.checked(problem) for problem in problems)
         if any(role.lockstep for role in self.roles.values()):
             if self.limits.problem_seconds:
                 raise ModelError("seconds of one problem can be limited with a server only, not with a model in here")
-            await search_in_rounds(self, problems, store, Spent(self.limits, time.monotonic()))
+            epoch.enter(store, "rounds")
+            await search_in_rounds(self, problems, store, spent)
         else:
-            await _Flow(self, store).run(p for p in problems if p.id not in store.finished)
+            epoch.enter(store, "asked" if self.deterministic else "arrived")
+            await _Flow(self, store, spent).run(p for p in problems if p.id not in store.finished)
         store.compact()
 
     def begin(self, problem: Problem, store: Store, fresh: bool) -> State:
@@ -159,10 +174,11 @@ def ending(tree: Tree) -> str:
 class _Flow:
     """One invocation: up to ``window`` problems at once, each with a few expansions in flight."""
 
-    def __init__(self, search: Search, store: Store) -> None:
+    def __init__(self, search: Search, store: Store, spent: Spent) -> None:
         self.search = search
         self.store = store
-        self.spent = Spent(search.limits, time.monotonic())
+        self.spent = spent
+        self.most = 0  # tokens that a call of these trees may take
         self.failed: dict[str, str] = {}
         self.unfinished = 0
         self.in_a_row = 0
@@ -201,6 +217,8 @@ class _Flow:
                 f"{len(self.failed)} problems met failing model calls, first {name}: {why}; all results are kept, and "
                 "the same command goes on"
             )
+        if self.unfinished and (why := self.spent.too_small(self.most)):
+            raise SearchIncomplete(f"{why}; nothing was done")
         if self.unfinished or left:
             raise SearchIncomplete(
                 f"the budget of this run is spent, {self.unfinished} problems are half done"
@@ -228,26 +246,34 @@ class _Flow:
         """Ask and tell until the tree is done; returns why, or None when a limit of the run stopped it."""
         tree, started = state.tree, time.monotonic()
         most = max(kind.max_tokens for kind in tree.grammar.kinds.values()) * (tree.grammar.depth if tree.whole else 1)
+        self.most = max(self.most, most)
         outstanding: dict[asyncio.Task[dict[str, Any]], str] = {}
         patience = self.search.limits.problem_seconds
+
+        def late() -> bool:
+            return bool(patience) and time.monotonic() - started >= patience
+
         try:
             while True:
-                late = bool(patience) and time.monotonic() - started >= patience
-                while len(outstanding) < self.search.settings.in_flight and not late:
-                    # A tree that cannot fill its place waits or stops: told results while it has fewer expansions in
-                    # flight than usual, it would ask for others than in an unlimited run.
-                    if self.dead or not await self.spent.room(most):
-                        return None
+                while len(outstanding) < self.search.settings.in_flight and not late():
+                    room = not self.dead and await self.spent.room(most)
+                    if late():  # while it waited
+                        break
                     expansion = tree.ask()
                     if expansion is None:
                         break
+                    # A tree that cannot fill its place stops: told results while it has fewer expansions in flight
+                    # than usual, it would ask for others than in an unlimited run.
+                    if not room:
+                        return None
                     earlier = known.get(expansion.node)
                     if earlier is None:
                         self.spent.take(expansion.budget)
                     task = asyncio.ensure_future(self._expand(state, expansion, earlier))
                     outstanding[task] = expansion.node
                 if not outstanding:
-                    return "seconds" if late else ending(tree)
+                    why = ending(tree)
+                    return "seconds" if why == "budget" and late() else why
                 for task in await self._some(outstanding):
                     tree.tell(outstanding.pop(task), result(task.result()))
         finally:

@@ -17,14 +17,35 @@ from harness.records import Problem
 from harness.search.store import SearchMismatch, Store
 
 _FILE = "rounds.json"
+_ORDERS = {
+    "rounds": "a model in this process",
+    "asked": "a server and results in the order of asking",
+    "arrived": "a server and results as they come (--free)",
+}
+
+
+def enter(store: Store, order: str) -> None:
+    """Say in which order the trees of ``store`` are told results; half done it must be the order they began with.
+
+    Raises SearchMismatch.
+    """
+    file = store.folder / "order.json"
+    old = json.loads(file.read_text())["order"] if file.exists() else order
+    if old != order and store.unfinished:
+        raise SearchMismatch(
+            f"{store.folder}: half done with {_ORDERS[old]}, now with {_ORDERS[order]}; end it as it began, then the "
+            "other may follow"
+        )
+    if old != order and old == "rounds":
+        end(store)
+    if old != order or not file.exists():
+        write_whole(file, json.dumps({"order": order}) + "\n")
 
 
 def begin(store: Store, problems: Sequence[Problem], window: int, batch: int) -> list[Problem]:
     """The problems of the rounds that ``store`` is in, or of new ones. Raises SearchMismatch."""
     file = store.folder / _FILE
     old = json.loads(file.read_text()) if file.exists() else None
-    if old is None and not store.empty:  # killed before it could say so
-        old = _described(problems, window, batch) | {"segments": 0, "done": False}
     if old is None or old["done"]:
         store.compact()
         todo = [problem for problem in problems if problem.id not in store.finished]

@@ -15,7 +15,7 @@ from harness.grading.grade import Grader
 from harness.models.backends import BackendSpec, opened
 from harness.models.base import seed_of
 from harness.records import Problem
-from harness.search.driver import Limits, Search
+from harness.search.driver import Limits, Search, Spent
 from harness.search.roles import Role
 from harness.search.store import SearchMismatch, Settings, Store
 from harness.search.verify import GraderVerifier
@@ -41,11 +41,12 @@ class Plan:
 def execute(
     plan: Plan, problems: Iterable[Problem], folder: Path,
     progress: Callable[[int, int], None] = lambda finished, tokens: None,
-    notice: Callable[[str], None] = lambda text: None,
+    notice: Callable[[str], None] = lambda text: None, spent: Spent | None = None,
 ) -> None:  # fmt: skip
     """Search ``problems`` into ``folder``, or go on with what it holds.
 
-    ``notice`` is told what was repaired. Raises what the models, the store and the search raise.
+    ``spent`` counts against the plan's limits, for several shards of one run. ``notice`` is told what was repaired.
+    Raises what the models, the store and the search raise.
     """
     with ExitStack() as stack:
         store = stack.enter_context(Store(folder, plan.settings))
@@ -57,7 +58,7 @@ def execute(
         verifier = GraderVerifier(grader, 2 * plan.graders)
         search = Search(
             plan.settings, roles, verifier, plan.deterministic, plan.window, plan.limits, plan.generator[0].concurrency,
-            progress=progress,
+            progress=progress, spent=spent,
         )  # fmt: skip
         search.run(problems, store)
 

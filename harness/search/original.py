@@ -54,7 +54,11 @@ class OriginalTree(Tree):
 
     @property
     def enough(self) -> bool:
-        return self.over
+        return self.over and self.counted >= THRESHOLD[0]
+
+    @property
+    def hopeless(self) -> bool:
+        return self.over and self.counted < THRESHOLD[0]
 
     @property
     def correct(self) -> list[Node]:

@@ -123,6 +123,8 @@ async def _complete(
         most = sum(request.max_tokens for request in chunk)
         limit = spent.limits.requests
         if spent.over(most) or (limit and spent.requests + len(chunk) > limit):
+            if why := spent.too_small(most, len(chunk)):
+                raise SearchIncomplete(f"{why} (a whole batch); nothing was done")
             raise SearchIncomplete(
                 "the budget of this run is spent (it needs room for a whole batch); all results are kept, and the same "
                 "command goes on"

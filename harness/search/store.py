@@ -92,7 +92,7 @@ class Stored:
 class Store:
     """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy on entering.
 
-    ``finished``: ids of the problems that are done. ``empty``: nothing was in it on entering. ``torn``: bytes of a torn
+    ``finished``: ids of the problems that are done. ``torn``: bytes of a torn
     last line that were dropped.
     """
 
@@ -116,7 +116,6 @@ class Store:
             self._archived = set(self._says)
             journalled = _journalled(self.folder, self._archived)
             self._says |= {name: _says(stored.problem) for name, stored in journalled.items()}
-            self.empty = not self._says
             self._unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
             self.finished = self._archived | (journalled.keys() - self._unfinished.keys())
         except BaseException:
@@ -143,6 +142,11 @@ class Store:
         """Rows that an interrupted run left of a problem; they are handed out once."""
         found = self._unfinished.pop(problem, None)
         return found.rows if found else []
+
+    @property
+    def unfinished(self) -> bool:
+        """Whether an earlier run left a problem half done."""
+        return bool(self._unfinished)
 
     @property
     def segments(self) -> int:
@@ -242,14 +246,19 @@ def trees(root: Path) -> Iterator[Stored]:
 
 
 def _merged(root: Path) -> Iterator[tuple[Path, Stored]]:
-    seen: set[str] = set()
+    seen: dict[str, Path] = {}
     for finished in (True, False):
         for folder in folders(root):
             for stored in own(folder):
+                other = seen.get(stored.problem.id)
                 # What was finished between the two passes counts in the second.
-                if (stored.why or not finished) and stored.problem.id not in seen:
-                    seen.add(stored.problem.id)
+                if other is None and (stored.why or not finished):
+                    seen[stored.problem.id] = folder
                     yield folder, stored
+                elif other not in (None, folder) and settings_of(folder) != settings_of(other):
+                    raise SearchMismatch(
+                        f"problem {stored.problem.id} is in two searches, {other} and {folder}; name one of them"
+                    )
 
 
 def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:

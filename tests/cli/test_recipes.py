@@ -29,6 +29,12 @@ def test_a_profile_is_told_from_a_recipe(tmp_path):
     assert "profile tiny: valid" in harness("recipes", "validate", tmp_path / "mine.yaml", code=0).stdout
     (tmp_path / "mine.yaml").write_text("extends: tiny\nworkers: many\n")
     assert "mine.yaml:2: workers: " in harness("recipes", "validate", tmp_path / "mine.yaml", code=2).stderr
+    (tmp_path / "mine.yaml").write_text("extends: tiny\nseeds: [0, 1, 2]\n")
+    assert "profile tiny: valid" in harness("recipes", "validate", tmp_path / "mine.yaml", code=0).stdout
+    bad = harness("recipes", "validate", tmp_path / "mine.yaml", "--set", "profile.workers=many", code=2)
+    assert "workers" in bad.stderr
+    (tmp_path / "recipe.yaml").write_text("extends: cdpo\nabout: mine\n")
+    assert "cdpo at tiny" in harness("recipes", "validate", tmp_path / "recipe.yaml", code=0).stdout
     assert "tiny is a profile" in harness("run-recipe", "tiny", code=2).stderr
 
 

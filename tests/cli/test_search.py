@@ -141,6 +141,38 @@ def test_files_that_are_no_text_are_named(tmp_path):
         assert "Traceback" not in done.stderr
 
 
+def test_shards_of_one_command_share_its_budget(problems, tmp_path):
+    args = [*RUN, "--problems", str(problems), "--family", "number", "--out", tmp_path / "out", "--shards", "3"]
+    assert "budget of this run" in harness(*args, "--all-requests", "7", code=3).stderr
+    rows = [line for file in tmp_path.glob("out/*/*.jsonl") for line in file.read_text().splitlines()]
+    results = sum(len(row.get("rows", ())) + ("node" in row) for row in map(json.loads, rows))
+    assert 0 < results <= 7
+
+
+def test_the_same_problem_in_two_different_searches_is_not_merged(searched, problems, tmp_path):
+    import shutil
+
+    shutil.copytree(searched, tmp_path / "both" / "a")
+    args = [*RUN, "--problems", str(problems), "--family", "number", "--seed", "5"]
+    harness(*args, "--out", tmp_path / "both" / "b")
+    assert "is in two searches" in harness("search", "stats", tmp_path / "both", code=2).stderr
+    shutil.rmtree(tmp_path / "both" / "b")
+    shutil.copytree(searched, tmp_path / "both" / "b")
+    merged = harness("search", "stats", tmp_path / "both", "--json").stdout
+    assert merged == harness("search", "stats", searched, "--json").stdout
+
+
+def test_an_export_takes_no_folder_of_another_kind(searched, tmp_path):
+    args = ["search", "export", str(searched), "--tokenizer", "shipped:student", "--out"]
+    assert "holds a search" in harness(*args, searched, code=2).stderr
+    (tmp_path / "README.md").write_text("mine\n")
+    assert "is no data card" in harness(*args, tmp_path, code=2).stderr
+    assert (tmp_path / "README.md").read_text() == "mine\n"
+    for _ in range(2):  # its own it replaces
+        harness(*args, tmp_path / "data")
+    assert "of at most 2 tokens" in harness(*args, tmp_path / "few", "--max-tokens", "2", code=2).stderr
+
+
 def test_markup_in_ids_and_folders_is_text(tmp_path):
     (tmp_path / "p.jsonl").write_text('{"id": "[/x]", "prompt": "How many?", "gold": 3}\n')
     done = harness(*RUN, "--problems", "p.jsonl", "--family", "number", "--out", "q[/ids]", cwd=tmp_path)

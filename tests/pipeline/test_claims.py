@@ -164,7 +164,8 @@ def test_the_command_shows_every_claim_that_was_tested(store):
     assert "| reproduced |" in harness("claims", "--store", str(store), "--markdown").stdout
     for name in ("ablation_full", "r0"):
         assert harness("claims", name, "--store", str(store)).stdout == done.stdout
-    assert "no finished recipe of 'r1'" in harness("claims", "r1", "--store", str(store)).stderr
+    assert "no run of a recipe 'r1'" in harness("claims", "r1", "--store", str(store)).stderr
+    assert "did you mean 'ablation_full'" in harness("claims", "ablation_ful", "--store", str(store)).stderr
 
 
 def test_a_recipe_without_claims_is_named(store):

@@ -34,7 +34,8 @@ def test_common_forms(tmp_path, row, family, answer):
     [
         ("two apples", "number", "'two apples' is not a number"),
         ({"wrongkey": 1}, "number", "nothing under answer"),
-        ({"answer": ""}, "math", "nothing under answer"),
+        ({"answer": ""}, "math", "the gold answer is empty"),
+        ({"answer": ["3"]}, "number", "a list or an object in the place of a value"),
         ("x", "ifeval", "instruction_id_list and kwargs"),
         ({"instruction_id_list": ["a"], "kwargs": []}, "ifeval", "two lists of one length"),
         ({"init": []}, "mini_blocks", "init and goal, or facts and goals"),

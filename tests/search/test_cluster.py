@@ -9,8 +9,13 @@ import time
 from dataclasses import replace
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.models.backends import BackendSpec
+from harness.models.base import ModelError
+from harness.search.cluster import share
+from harness.search.driver import Limits
 from harness.search.launch import Plan, execute, shard, shard_folder, shard_of
 from harness.search.store import SearchMismatch, settings_of, trees
 from tests.search.scripted import PROBLEMS, SETTINGS, state_of
@@ -35,6 +40,20 @@ def test_merged_shards_equal_one_process(tmp_path):
         shard_folder(tmp_path / "three", 0, 2)
     with pytest.raises(SearchMismatch, match="without shards"):
         shard_folder(tmp_path / "one", 0, 2)
+
+
+@given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 64))
+def test_shards_together_have_the_budget_of_the_run(requests, tokens, shards):
+    limits = Limits(requests, tokens, 9.0, 3.0)
+    if 0 < requests < shards or 0 < tokens < shards:
+        with pytest.raises(ModelError, match="less than one for each"):
+            share(limits, 0, shards)
+        return
+    parts = [share(limits, number, shards) for number in range(shards)]
+    assert sum(part.requests for part in parts) == requests
+    assert sum(part.tokens for part in parts) == tokens
+    assert all(bool(part.requests) == bool(requests) and bool(part.tokens) == bool(tokens) for part in parts)
+    assert {(part.seconds, part.problem_seconds) for part in parts} == {(9.0, 3.0)}
 
 
 @pytest.mark.slow

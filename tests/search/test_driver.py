@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import asyncio
+import contextlib
 import copy
 import json
 import random
@@ -14,7 +15,7 @@ from harness.grading.grade import Grader
 from harness.models.base import ModelError
 from harness.models.mock import MockCompleter
 from harness.models.prompts import prompt_ids
-from harness.search.driver import Limits, Search, SearchIncomplete
+from harness.search.driver import Limits, Search, SearchIncomplete, Spent
 from harness.search.grammar import load
 from harness.search.nodes import Goals
 from harness.search.roles import Role
@@ -211,11 +212,13 @@ def test_rounds_resume_exactly(tokenizer, grader, tmp_path, window):
         search.run(PROBLEMS, store)
     expected = state_of(folder)
     assert all(why for why, _ in expected.values())
+    begun = json.loads((folder / "rounds.json").read_text()) | {"done": False}
     lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     for cut in (1, len(lines) // 3, len(lines) - 2):
         part = tmp_path / f"part{cut}"
         part.mkdir()
         (part / "search.json").write_bytes((folder / "search.json").read_bytes())
+        (part / "rounds.json").write_text(json.dumps(begun))
         (part / "journal.jsonl").write_bytes(b"".join(lines[:cut]) + lines[cut][:7])
         again, models = in_rounds(tokenizer, grader, window)
         assert run(again, part) == expected
@@ -257,6 +260,66 @@ def test_rounds_that_are_half_done_refuse_other_problems_and_batches(tokenizer, 
     with pytest.raises(SearchMismatch, match="half done with other --concurrency:"):
         run(search, tmp_path, PROBLEMS[:4])
     assert sum(model.calls for model in models.values()) == 0
+
+
+def sent(search):
+    return sum(len(getattr(role.replicas[0], "sent", ())) or getattr(role.replicas[0], "calls", 0)
+               for role in search.roles.values())  # fmt: skip
+
+
+def test_half_done_trees_are_told_results_in_the_order_that_they_began_with(tokenizer, grader, tmp_path):
+    def ordered():
+        return served(tokenizer, grader)
+
+    def free():
+        return served(tokenizer, grader, deterministic=False)
+
+    def rounds():
+        return in_rounds(tokenizer, grader)[0]
+
+    for name, (begun, others) in {"asked": (ordered, (free, rounds)), "arrived": (free, (ordered, rounds)),
+                                  "rounds": (rounds, (ordered, free))}.items():  # fmt: skip
+        first = begun()
+        first.limits = Limits(requests=30)
+        with pytest.raises(SearchIncomplete):
+            run(first, tmp_path / name, PROBLEMS[:4])
+        for other in (build() for build in others):
+            with pytest.raises(SearchMismatch, match="half done with"):
+                run(other, tmp_path / name, PROBLEMS[:4])
+            assert not sent(other)
+        before = run(begun(), tmp_path / name, PROBLEMS[:4])
+        for other in (build() for build in others):  # finished, any other may follow, and leaves it alone
+            assert run(other, tmp_path / name, PROBLEMS[:4]) == before
+            assert not sent(other)
+        after = run(others[0](), tmp_path / name)
+        assert {problem: after[problem] for problem in before} == before
+        assert len(after) == len(PROBLEMS)
+
+
+def test_a_budget_without_room_for_the_first_call_says_how_much_it_needs(tokenizer, grader, tmp_path):
+    search = served(tokenizer, grader, limits=Limits(tokens=2))
+    with pytest.raises(SearchIncomplete, match="2 tokens, has no room for its first call, which may need 160"):
+        run(search, tmp_path / "served")
+    search, _ = in_rounds(tokenizer, grader)
+    search.limits = Limits(requests=3)
+    with pytest.raises(SearchIncomplete, match="3 requests, has no room for its first call, which may need 4"):
+        run(search, tmp_path / "rounds")
+
+
+def test_a_budget_of_just_enough_ends_the_search(tokenizer, grader, tmp_path, whole):
+    needed = sum(len(rows) for _, rows in whole[1].values())
+    assert run(served(tokenizer, grader, limits=Limits(requests=needed)), tmp_path) == whole[1]
+
+
+def test_searches_of_one_run_share_its_budget(tokenizer, grader, tmp_path):
+    spent, calls = Spent(Limits(requests=70)), 0
+    for number in range(3):
+        search = served(tokenizer, grader)
+        search.spent = spent
+        with contextlib.suppress(SearchIncomplete):
+            run(search, tmp_path / str(number), PROBLEMS[4 * number : 4 * number + 4])
+        calls += sent(search)
+    assert calls == 70
 
 
 def test_a_reader_sees_what_a_search_compacts_meanwhile(tokenizer, grader, tmp_path):

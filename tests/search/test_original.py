@@ -10,6 +10,7 @@ import statistics
 
 import pytest
 
+from harness.search.driver import ending
 from harness.search.grammar import Weighted, load
 from harness.search.nodes import Goals, Result
 from harness.search.original import OriginalTree
@@ -32,6 +33,16 @@ def search(seed: int, p: float) -> OriginalTree:
         verdict = ("correct" if rng.random() < p else "wrong") if expansion.kind == "answer" else ""
         tree.tell(expansion.node, Result(f"text {asked}", (1,), "stop", verdict))
     return tree
+
+
+def test_an_ending_says_whether_the_thresholds_were_met():
+    endings = {0.0: "hopeless", 0.5: "goals"}
+    assert {p: ending(search(3, p)) for p in endings} == endings
+    short = OriginalTree(load("marco_o1_demo"), Goals(requests=5, give_up=1), 3)
+    while expansion := short.ask():
+        verdict = "wrong" if expansion.kind == "answer" else ""
+        short.tell(expansion.node, Result(f"text {expansion.node}", (1,), "stop", verdict))
+    assert ending(short) == "requests"
 
 
 @pytest.mark.parametrize("p", RELEASED)
