@@ -3,6 +3,7 @@
 Rounds are a function of the problems, the window and the batch size that they began with. Until all of these problems
 are finished, the search goes on with the same ones; then others may follow, without those that are done.
 
+    order.json    rounds, asked or arrived: in which order half-done trees are told results
     rounds.json   window, batch size and digest of the problems; segments written before; whether all are finished
 """
 

@@ -3,6 +3,7 @@
     journal.jsonl        one line per begun problem, per expansion with its verdict, per finished problem
     trees-000000.jsonl   finished problems, one per line with all its results; written whole, then renamed
     search.json          what the search is: grammar, goals, policy, seed, models
+    order.json           in which order its trees are told results (epoch)
 
 The tree is the fold of its lines. Compaction moves finished problems from the journal into a new segment; killed
 between its two steps it leaves a problem in both, and the segment counts.
@@ -92,8 +93,7 @@ class Stored:
 class Store:
     """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy on entering.
 
-    ``finished``: ids of the problems that are done. ``torn``: bytes of a torn
-    last line that were dropped.
+    ``finished``: ids of the problems that are done. ``torn``: bytes of a torn last line that were dropped.
     """
 
     def __init__(self, folder: Path, settings: Settings, wait: float = 30.0) -> None:

@@ -39,6 +39,12 @@ def served(tokenizer, grader, settings=SETTINGS, faults=0.0, latency=0.0, slots=
     return Search(settings, roles, GraderVerifier(grader), **more)
 
 
+def sent(search: Search) -> int:
+    """Calls that the models of a search were asked for."""
+    models = (role.replicas[0] for role in search.roles.values())
+    return sum(len(model.sent) if hasattr(model, "sent") else model.calls for model in models)
+
+
 def _recorded(completer, post):
     async def send(body: bytes):
         completer.sent.append(body)
