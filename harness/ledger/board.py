@@ -13,7 +13,6 @@ from harness.evaluation.rows import row, scores_by_item
 from harness.evaluation.statistics import Gap, paired, wilson
 from harness.ledger.runs import NoRuns
 from harness.ledger.runs import load as load_run
-from harness.problems.registry import nearest
 from harness.records import Sample
 
 
@@ -46,19 +45,20 @@ class Board:
 
 def saved(store: Path, name: str | None = None) -> Path:
     """The newest run of recipe ``name`` (default: of any), or the run whose id begins so. Raises NoRuns."""
-    found = []
+    found, known = [], set()
     for file in (store / "recipes").glob("*/run.json"):
         data = json.loads(file.read_text())
+        known.add(data["recipe"])
         if name is None or data["recipe"] == name or file.parent.name.startswith(name):
             found.append((data["manifest"]["date"], file.stat().st_mtime_ns, file))
     if not found:
-        from harness.pipeline.recipe import recipe_names
-
-        known = recipe_names()
-        if name is not None and name not in known:
-            raise NoRuns(f"{store}: no run of a recipe {name!r}, and none whose id begins so{nearest(name, known)}")
         which = f"of {name!r} " if name else ""
-        raise NoRuns(f"no finished recipe {which}in {store}; run 'harness run-recipe {name or 'ablation_full'}' first")
+        there = (
+            f"there are {', '.join(sorted(known))}"
+            if known
+            else f"run 'harness run-recipe {name or 'ablation_full'}' first"
+        )
+        raise NoRuns(f"no finished recipe {which}in {store}; {there}")
     return max(found)[-1]
 
 

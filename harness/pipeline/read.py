@@ -73,16 +73,18 @@ def load_profile(name: str, settings: Iterable[str] = ()) -> Profile:
 
 def is_profile(name: str) -> bool:
     """Whether a name or file is a profile's and not a recipe's: by its name, its keys, or what it extends."""
-    if not name.endswith((".yaml", ".yml")):
-        return name in schema.profile_names() and name not in schema.recipe_names()
-    path = find(name, shipped_recipes(), "recipe")
-    data = _parsed(path).data
     mine, theirs = (set(model.model_fields) for model in (Profile, Recipe))
-    if data.keys() & (mine ^ theirs):
-        return not data.keys() & (theirs - mine)
-    parent = str(data.get("extends"))
-    beside = path.parent / f"{parent}.yaml"
-    return is_profile(str(beside) if beside.exists() and beside != path else parent)
+    seen: set[str] = set()
+    while name.endswith((".yaml", ".yml")) and name not in seen:
+        seen.add(name)
+        path = find(name, shipped_recipes(), "recipe")
+        data = _parsed(path).data
+        if data.keys() & (mine ^ theirs):
+            return not data.keys() & (theirs - mine)
+        name = str(data.get("extends"))
+        beside = path.parent / f"{name}.yaml"
+        name = str(beside) if beside.exists() else name
+    return name in schema.profile_names() and name not in schema.recipe_names()
 
 
 def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:

@@ -35,6 +35,9 @@ def test_a_profile_is_told_from_a_recipe(tmp_path):
     assert "workers" in bad.stderr
     (tmp_path / "recipe.yaml").write_text("extends: cdpo\nabout: mine\n")
     assert "cdpo at tiny" in harness("recipes", "validate", tmp_path / "recipe.yaml", code=0).stdout
+    (tmp_path / "one.yaml").write_text("extends: other\n")
+    (tmp_path / "other.yaml").write_text("extends: one\n")
+    assert "extends itself" in harness("recipes", "validate", tmp_path / "one.yaml", code=2).stderr
     assert "tiny is a profile" in harness("run-recipe", "tiny", code=2).stderr
 
 
