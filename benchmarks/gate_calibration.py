@@ -19,9 +19,9 @@ from typing import Any
 
 import numpy as np
 
-from harness.evaluation.gate import Margins, baseline, gate
-from harness.evaluation.statistics import wilson
 from harness.records import Grade
+from harness.results.gate import Margins, baseline, gate
+from harness.results.statistics import wilson
 
 TASKS = {"math": (0.45, 0.05), "blocks": (0.6, 0.1), "rules": (0.8, 0.02)}  # accuracy, no-answer rate
 

@@ -28,12 +28,12 @@ from harness.models.hf import HFCompleter
 from harness.models.shipped import resolve
 from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
-from harness.search.driver import Search
-from harness.search.grammar import load
-from harness.search.nodes import Goals
-from harness.search.roles import Role
+from harness.search.grammar.load import load
+from harness.search.run.driver import Search
+from harness.search.run.roles import Role
+from harness.search.run.verify import GraderVerifier
 from harness.search.store import Settings, Store
-from harness.search.verify import GraderVerifier
+from harness.search.tree.nodes import Goals
 
 MODELS = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
 

@@ -28,11 +28,11 @@ from harness.models.base import Completion, Request
 from harness.models.hf import load_tokenizer
 from harness.models.shipped import resolve
 from harness.records import Problem
-from harness.search.driver import Search
-from harness.search.grammar import load
-from harness.search.nodes import Goals
-from harness.search.roles import Role
+from harness.search.grammar.load import load
+from harness.search.run.driver import Search
+from harness.search.run.roles import Role
 from harness.search.store import Settings, Store
+from harness.search.tree.nodes import Goals
 
 
 class AtOnce:

@@ -92,12 +92,12 @@ def _search(problems: int) -> Any:
     from harness.models.prompts import prompt_ids
     from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
-    from harness.search.driver import Search
-    from harness.search.grammar import load
-    from harness.search.nodes import Goals
-    from harness.search.roles import Role
+    from harness.search.grammar.load import load
+    from harness.search.run.driver import Search
+    from harness.search.run.roles import Role
+    from harness.search.run.verify import GraderVerifier
     from harness.search.store import Settings, Store, folded
-    from harness.search.verify import GraderVerifier
+    from harness.search.tree.nodes import Goals
 
     models = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
     completers = {role: HFCompleter(resolve(name), threads=1) for role, name in models.items()}
@@ -258,7 +258,7 @@ def cases(told: argparse.Namespace, shape: str) -> dict[str, tuple[Case, Case, i
 
 
 def _common(a: list[int], b: list[int]) -> int:
-    from harness.chains.select import common_prefix
+    from harness.tokens import common_prefix
 
     return common_prefix(a, b)
 

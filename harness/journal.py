@@ -7,23 +7,24 @@ from __future__ import annotations
 
 import json
 import os
+import uuid
 from collections.abc import Callable, Iterable, Iterator
+from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any, TypeVar
 
+from pydantic import BaseModel, ValidationError
 
-class JournalBroken(ValueError):
-    """A journal holds something that is no row; the message says where and what to do."""
+from harness.errors import JournalBroken, JournalBusy
+from harness.files import about, reason_of
 
-
-class JournalBusy(RuntimeError):
-    """Another process writes this journal."""
+_Model = TypeVar("_Model", bound=BaseModel)
 
 
 def read(path: Path) -> Iterator[dict[str, Any]]:
     """Rows of a journal in order. A torn last line is passed over; a broken line elsewhere raises JournalBroken."""
     if path.exists():
-        with path.open("rb") as file:
+        with about(path), path.open("rb") as file:
             yield from rows_of(file, path)
 
 
@@ -43,12 +44,28 @@ def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
         if not line.endswith(b"\n"):
             return
         try:
-            yield json.loads(line)
-        except ValueError as error:
-            raise JournalBroken(
-                f"{path}:{number}: not JSON ({getattr(error, 'msg', 'not UTF-8')}); the file was edited or the disk "
-                "failed: move it away to start afresh"
-            ) from None
+            row = json.loads(line)
+        except (ValueError, RecursionError) as error:
+            raise _broken(path, number, f"not JSON ({getattr(error, 'msg', None) or str(error)[:80]})") from None
+        if not isinstance(row, dict):
+            raise _broken(path, number, "not a JSON object")
+        yield row
+
+
+def read_records(path: Path, model: type[_Model], whole: bool = False) -> Iterator[_Model]:
+    """Rows of a journal (``whole``: of a finished file) as records. Raises JournalBroken for rows of another shape."""
+    for number, row in enumerate(read_whole(path) if whole else read(path), 1):
+        try:
+            yield model.model_validate(row)
+        except ValidationError as error:
+            raise _broken(path, number, f"not a {model.__name__} of this version ({reason_of(error)})") from None
+
+
+def _broken(path: Path, number: int, why: str) -> JournalBroken:
+    return JournalBroken(
+        f"{path}:{number}: {why}; the file was edited or the disk failed: delete that line to lose it alone, or move "
+        "the file away to start afresh"
+    )
 
 
 def _line(row: dict[str, Any]) -> str:
@@ -65,16 +82,17 @@ class Journal:
         import filelock
 
         self.path = path
-        path.parent.mkdir(parents=True, exist_ok=True)
-        self._lock = filelock.FileLock(f"{path}.lock")
-        try:
-            self._lock.acquire(timeout=wait)
-        except filelock.Timeout:
-            raise JournalBusy(f"{path}: another process is writing it; wait for it to end or stop it") from None
-        before = path.stat().st_size if path.exists() else 0
-        self._drop_torn_line()
-        self.torn = before - (path.stat().st_size if path.exists() else 0)
-        self._file = path.open("a", encoding="utf-8")
+        with about(path):
+            path.parent.mkdir(parents=True, exist_ok=True)
+            self._lock = filelock.FileLock(f"{path}.lock")
+            try:
+                self._lock.acquire(timeout=wait)
+            except filelock.Timeout:
+                raise JournalBusy(f"{path}: another process is writing it; wait for it to end or stop it") from None
+            before = path.stat().st_size if path.exists() else 0
+            self._drop_torn_line()
+            self.torn = before - (path.stat().st_size if path.exists() else 0)
+            self._file = path.open("a", encoding="utf-8")
 
     def _drop_torn_line(self) -> None:
         if not self.path.exists():
@@ -93,8 +111,10 @@ class Journal:
 
     def append(self, rows: Iterable[dict[str, Any]], encode: Callable[[dict[str, Any]], str] = _line) -> None:
         """Write rows, one line each as ``encode`` gives it, in one flush."""
-        self._file.write("".join(encode(row) for row in rows))
-        self._file.flush()
+        text = "".join(encode(row) for row in rows)
+        with about(self.path):
+            self._file.write(text)
+            self._file.flush()
 
     @property
     def size(self) -> int:
@@ -118,19 +138,36 @@ class Journal:
         self.close()
 
 
+@contextmanager
+def replacing(path: Path) -> Iterator[IO[str]]:
+    """A file to write text into that takes the place of ``path`` when the context ends well, and vanishes otherwise.
+
+    Readers see the old content or the new one, never a part. Raises NotWritten and BadFile.
+    """
+    with about(path):
+        path.parent.mkdir(parents=True, exist_ok=True)
+        aside = path.with_name(f".{path.name}.{uuid.uuid4().hex[:12]}.tmp")  # several hosts may share a folder
+        try:
+            with aside.open("w", encoding="utf-8") as file:
+                yield file
+                file.flush()
+                os.fsync(file.fileno())
+            os.replace(aside, path)
+        finally:
+            aside.unlink(missing_ok=True)
+
+
 def write_whole(path: Path, text: str) -> None:
     """Write a file so that readers see the old content or the new one, never a part (write aside, then rename)."""
-    path.parent.mkdir(parents=True, exist_ok=True)
-    aside = path.with_name(f".{path.name}.{os.getpid()}.tmp")
-    with aside.open("w", encoding="utf-8") as file:
+    with replacing(path) as file:
         file.write(text)
-        file.flush()
-        os.fsync(file.fileno())
-    os.replace(aside, path)
 
 
 def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
-    """Write a whole JSONL file atomically; returns the number of rows."""
-    lines = [_line(row) for row in rows]
-    write_whole(path, "".join(lines))
-    return len(lines)
+    """Write a whole JSONL file atomically, row by row; returns the number of rows."""
+    number = 0
+    with replacing(path) as file:
+        for row in rows:
+            file.write(_line(row))
+            number += 1
+    return number

@@ -13,6 +13,10 @@ from dataclasses import dataclass
 THINK_OPEN = "<think>"
 THINK_CLOSE = "</think>"
 
+# The opening and the closing tag around a model's thinking.
+Tags = tuple[str, str]
+THINK_TAGS: Tags = (THINK_OPEN, THINK_CLOSE)
+
 KINDS = (
     "sub-task",
     "thinking",
@@ -63,3 +67,11 @@ def strip_tags(text: str) -> str:
     for tag in (*TAGS, THINK_OPEN, THINK_CLOSE):
         text = text.replace(tag, " ")
     return text
+
+
+def tags_of(name: str) -> Tags:
+    """``OPEN,CLOSE`` as a pair. Raises ValueError on anything else."""
+    parts = [part.strip() for part in name.split(",")]
+    if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
+        raise ValueError(f"think tags {name!r}: write the opening and the closing tag, as in '<think>,</think>'")
+    return parts[0], parts[1]

@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import pytest
 
-from harness.journal import Journal, JournalBusy, read, write_rows, write_whole
+from harness.errors import JournalBroken, JournalBusy
+from harness.journal import Journal, read, write_rows, write_whole
 
 
 def test_a_torn_last_line_is_dropped_and_written_over(tmp_path):
@@ -30,7 +31,7 @@ def test_a_file_that_is_one_torn_line_becomes_empty(tmp_path, torn):
 def test_a_broken_line_inside_is_an_error_with_its_place(tmp_path):
     path = tmp_path / "j.jsonl"
     path.write_text('{"a": 1}\nnot json\n{"a": 2}\n')
-    with pytest.raises(ValueError, match=r"j.jsonl:2: not JSON"):
+    with pytest.raises(JournalBroken, match=r"j.jsonl:2: not JSON"):
         list(read(path))
 
 

@@ -16,12 +16,12 @@ from benchmarks.simulated.server import Meter, SimServer, Times, idle_share, ope
 from benchmarks.simulated.world import World
 from harness.models.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
-from harness.search.driver import Search
-from harness.search.nodes import Goals
-from harness.search.roles import Role
+from harness.search.run.driver import Search
+from harness.search.run.roles import Role
 from harness.search.stats import Stats
 from harness.search.store import Settings, Store
-from harness.search.tree import Tree
+from harness.search.tree.core import Tree
+from harness.search.tree.nodes import Goals
 
 
 @dataclass

@@ -16,10 +16,10 @@ from harness.grading.grade import Grader
 from harness.models.hf import load_tokenizer
 from harness.models.openai import OpenAICompleter
 from harness.models.shipped import resolve
-from harness.search.driver import Search
-from harness.search.roles import Role
+from harness.search.run.driver import Search
+from harness.search.run.roles import Role
+from harness.search.run.verify import GraderVerifier
 from harness.search.store import Settings, Store
-from harness.search.verify import GraderVerifier
 
 MODEL = "shipped:generator-qwen2"
 

@@ -16,12 +16,12 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from harness.errors import DataError
 from harness.grading.thinking import split
 from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
-from harness.problems.benchmarks.files import DataError
 from harness.records import Chain, Finish, Problem
-from harness.search.writer import special_tokens
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
+from harness.tokens import special_tokens
 
 # Around Sky-T1's answers.
 _SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>")

@@ -16,15 +16,12 @@ from typing import Any
 from harness.chains.card import card
 from harness.chains.extract import chains_of
 from harness.chains.select import LengthRule, PrefixRule, by_problem, pairs, pick, sft_chains
+from harness.errors import NothingToExport
 from harness.journal import write_rows, write_whole
 from harness.models.prompts import chain_prompt_ids
 from harness.records import Chain, Pair
 from harness.search.stats import Stats
 from harness.search.store import Settings, folded, folders, settings_of
-
-
-class NothingToExport(ValueError):
-    """A search holds no correct chain; the message says so."""
 
 
 @dataclass(frozen=True)

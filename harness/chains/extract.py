@@ -7,11 +7,12 @@ from collections.abc import Sequence
 from typing import Any
 
 from harness.records import Chain, Problem
-from harness.search.grammar import Grammar
-from harness.search.nodes import Node
-from harness.search.tree import Tree
-from harness.search.writer import render, special_tokens
+from harness.search.grammar.schema import Grammar
+from harness.search.run.writer import render
+from harness.search.tree.core import Tree
+from harness.search.tree.nodes import Node
 from harness.thoughts import THINK_OPEN
+from harness.tokens import special_tokens
 
 
 def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any) -> list[Chain]:

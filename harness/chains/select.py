@@ -11,6 +11,7 @@ from itertools import groupby
 from typing import Literal, get_args
 
 from harness.records import Chain, Pair
+from harness.tokens import common_prefix
 
 LengthRule = Literal["shortest", "medium", "longest", "mixed", "balanced"]
 PrefixRule = Literal["shortest", "longest", "random"]
@@ -55,14 +56,6 @@ def sft_chains(chains: Iterable[Chain], rule: LengthRule, per_problem: int = 1, 
     for group in by_problem(chains):
         out += pick([chain for chain in group if chain.correct], rule, per_problem, rng)
     return out
-
-
-def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
-    """Number of leading tokens that both sequences share."""
-    for i, (x, y) in enumerate(zip(a, b, strict=False)):
-        if x != y:
-            return i
-    return min(len(a), len(b))
 
 
 def pairs(

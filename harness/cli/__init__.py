@@ -22,52 +22,27 @@ def application() -> typer.Typer:
 
 
 def main() -> None:
-    """Entry point: user errors become one line and an exit code, never a traceback."""
+    """Entry point: errors of ``harness.errors`` become one line and their exit code; a bug shows its traceback."""
+    import os
     import sys
+
+    from harness.errors import BUG, CLOSED_PIPE, INTERRUPTED, HarnessError
 
     try:
         application()(standalone_mode=True)
+        sys.stdout.flush()
     except SystemExit as end:
-        if end.code == 130:
+        if end.code == INTERRUPTED:
             print("interrupted; the same command goes on from here", file=sys.stderr)
         raise
-    except Exception as error:
-        code = _exit_code(error)
-        if code is None:  # a bug: its traceback is wanted, but not the exit code of a regression
-            import traceback
+    except HarnessError as error:
+        print(f"harness: {error}", file=sys.stderr)
+        sys.exit(error.code)
+    except BrokenPipeError:  # whoever read our output has gone
+        os.dup2(os.open(os.devnull, os.O_WRONLY), 1)  # nothing more is written there at the interpreter's end
+        sys.exit(CLOSED_PIPE)
+    except Exception:
+        import traceback
 
-            traceback.print_exc()
-            sys.exit(70)
-        print(f"harness: {_words(error)}", file=sys.stderr)
-        sys.exit(code)
-
-
-def _words(error: Exception) -> str:
-    """An error in one line; of the system's errors the file and the reason, without their number."""
-    if isinstance(error, OSError) and error.filename is not None and error.strerror:
-        return f"{error.filename}: {error.strerror}"
-    return str(error)
-
-
-def _exit_code(error: Exception) -> int | None:
-    """2 for what the user can mend, 3 for work that ended incomplete, None for a bug (its traceback is wanted)."""
-    name = type(error).__name__
-    if name in {
-        "BadResponses", "DataError", "GrammarError", "ModelError", "NoGrader", "NoRuns", "NotComparable", "RecipeError",
-        "NothingToExport", "SearchMismatch", "UnknownTask", "Usage",
-    }:  # fmt: skip
-        return 2
-    if isinstance(error, OSError):
-        return 2
-    if name in {
-        "ClusterFailed",
-        "SearchIncomplete",
-        "StageFailed",
-        "SamplesMissing",
-        "JournalBusy",
-        "JournalBroken",
-        "TrainingError",
-        "GraderBroken",
-    }:
-        return 3
-    return None
+        traceback.print_exc()
+        sys.exit(BUG)

@@ -35,13 +35,13 @@ def check(
     Exit 0: all holds. Exit 1: something fails. Exit 3: something could not be looked at (no data here).
     """
     from harness.cli import options
-    from harness.cli.tables import Findings
     from harness.evaluation import preflight
     from harness.evaluation.plan import nltk_data
     from harness.grading.grade import Grader
     from harness.models.prompts import Prompting
     from harness.problems.load import is_ours
     from harness.problems.registry import select
+    from harness.view.tables import Findings
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
@@ -62,7 +62,7 @@ def check(
 
 def _tokenizer(model: str) -> tuple[Any, int]:
     """Tokenizer and context length, from files only."""
-    from harness.models.base import ModelError
+    from harness.errors import ModelError
     from harness.models.hf import load_tokenizer
     from harness.models.shipped import resolve
 

@@ -26,10 +26,11 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare run A with run B on the same items: paired differences, flips, tokens, and what would settle it."""
-    from harness.cli import options, tables
-    from harness.evaluation.compare import NotComparable
-    from harness.evaluation.compare import compare as compared
-    from harness.ledger import runs
+    from harness.cli import options
+    from harness.errors import NotComparable
+    from harness.results import runs
+    from harness.results.compare import compare as compared
+    from harness.view import tables
 
     ours, theirs = runs.load(store, a), runs.load(store, b)
     named = options.names(tasks) or [task for task in ours.tasks if task in theirs.tasks]
@@ -47,7 +48,7 @@ def compare(
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
     """How the runs differ beyond their verdicts. Raises NotComparable when they were graded by other graders."""
-    from harness.evaluation.compare import NotComparable
+    from harness.errors import NotComparable
 
     if "grader" in a and "grader" in b and a["grader"] != b["grader"]:
         odd = [name for name in a["grader"] if a["grader"][name] != b["grader"].get(name)]
@@ -79,11 +80,13 @@ def gate(
     as_json: Json = False,
 ) -> None:
     """No worse than the baseline? Exit 0 pass, 1 regression, 4 inconclusive (with the items that would settle it)."""
-    from harness.cli import options, tables
-    from harness.evaluation import gate as gating
-    from harness.evaluation.compare import NotComparable
+    from harness.cli import options
+    from harness.errors import NotComparable
     from harness.journal import write_whole
-    from harness.ledger import reports, runs
+    from harness.results import gate as gating
+    from harness.results import runs
+    from harness.view import ci_reports as reports
+    from harness.view import tables
 
     found = runs.load(store, run)
     if update:
@@ -133,11 +136,12 @@ def rescore(
     """Grade a stored run again with today's graders and list the verdicts that flip."""
     from dataclasses import asdict
 
-    from harness.cli import options, tables
+    from harness.cli import options
     from harness.evaluation.plan import nltk_data
     from harness.grading.grade import Grader
-    from harness.ledger import rescore as rescoring
-    from harness.ledger import runs
+    from harness.results import rescore as rescoring
+    from harness.results import runs
+    from harness.view import tables
 
     found = runs.load(store, run)
     settings = {} if data_dir is None else {"data_dir": str(data_dir)}
@@ -154,7 +158,7 @@ def rescore(
 
 def _tokenizer(manifest: dict[str, Any]) -> Any:
     """The run's tokenizer, if it is still where it was; without it lengths stay as they were."""
-    from harness.models.base import ModelError
+    from harness.errors import ModelError
     from harness.models.hf import load_tokenizer
     from harness.models.shipped import resolve
 

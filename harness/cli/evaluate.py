@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
+from harness.errors import Usage
 
 
 def register(app: typer.Typer) -> None:
@@ -100,15 +101,15 @@ def evaluate(
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
     from harness.cli import options
     from harness.evaluation.plan import Decoding, EvalPlan, Selection, TreeDecoding
-    from harness.ledger import runs
     from harness.models.backends import BackendSpec
     from harness.models.prompts import Prompting
     from harness.problems.registry import select
+    from harness.results import runs
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
     options.one_of("--decode", decode, ("sample", "mcts"))
     if ids and limit is not None:
-        raise options.Usage("--ids and --limit exclude each other")
+        raise Usage("--ids and --limit exclude each other")
     searched = decode == "mcts"
     plan = EvalPlan(
         select(options.names(tasks), suite, task_path or [], foreign=True),
@@ -136,11 +137,11 @@ def evaluate(
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if dry_run:
-        from harness.cli.preview import preview
+        from harness.view.preview import preview
 
         preview(spec, plan, folder, as_json)
         return
-    from harness.cli.show import EvalProgress, eval_table
+    from harness.view.show import EvalProgress, eval_table
 
     if fresh:
         runs.fresh(folder)
@@ -163,11 +164,12 @@ def _by_trees(spec: Any, plan: Any, folder: Path, as_json: bool) -> None:
     """Evaluate by tree search and by plain sampling, and print Test@N of both."""
     from dataclasses import asdict
 
-    from harness.cli import options, search_tables
-    from harness.cli.show import EvalProgress
+    from harness.cli import options
     from harness.evaluation.trees import compare_decodings
-    from harness.ledger import runs
-    from harness.search.grammar import load
+    from harness.results import runs
+    from harness.search.grammar.load import load
+    from harness.view import search_tables
+    from harness.view.show import EvalProgress
 
     load(plan.tree.grammar)  # a mistake in it is told before the model loads
     with EvalProgress(as_json) as progress:

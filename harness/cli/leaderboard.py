@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.options import Json, Store
+from harness.errors import Usage
 
 
 def register(app: typer.Typer) -> None:
@@ -29,13 +30,14 @@ def leaderboard(
     markdown: Annotated[bool, typer.Option("--markdown", hidden=True)] = False,
 ) -> None:
     """Show arms by rows and tasks by columns, with paired differences to the control arm."""
-    from harness.cli import formats, options, show
-    from harness.ledger import board
+    from harness.cli import options
+    from harness.results import board
+    from harness.view import formats, show
 
     form = "json" if as_json else "md" if markdown else options.one_of("--format", form, formats.FORMATS)
     options.one_of("--layout", layout, ("full", "paper"))
     if recipe is not None and recipe.endswith((".yaml", ".yml")):
-        from harness.pipeline.read import load_recipe
+        from harness.pipeline.recipe_files import load_recipe
 
         recipe = load_recipe(recipe).name
     chosen = options.names(runs)
@@ -62,11 +64,12 @@ def claims(
     as_json: Json = False,
 ) -> None:
     """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
-    from harness.cli import claim_tables, options
-    from harness.ledger import board
-    from harness.pipeline import claims as judged
-    from harness.pipeline.read import load_recipe
+    from harness.cli import options
     from harness.pipeline.recipe import Recipe, recipe_names
+    from harness.pipeline.recipe_files import load_recipe
+    from harness.results import board
+    from harness.results import claims as judged
+    from harness.view import claim_tables
 
     read = recipe is not None and (recipe.endswith((".yaml", ".yml")) or recipe in recipe_names())
     plan = load_recipe(recipe) if recipe is not None and read else None
@@ -74,7 +77,7 @@ def claims(
         run = board.saved(store, plan.name if plan else recipe)
         plan = plan or Recipe.model_validate(json.loads(run.read_text())["manifest"]["recipe"])
     if not plan.claims:
-        raise options.Usage(f"recipe {plan.name} makes no claims")
+        raise Usage(f"recipe {plan.name} makes no claims")
     found = judged.of_saved(store, run, plan.claims)
     if as_json:
         options.print_json([finding.as_dict() | _told(plan.claims[finding.claim]) for finding in found])
@@ -85,7 +88,7 @@ def claims(
 
 
 def _told(claim: Any) -> dict[str, Any]:
-    from harness.pipeline.claims import published
+    from harness.results.claims import published
 
     return {
         "says": claim.says, "arm": claim.arm, "against": claim.against, "metric": claim.metric, "expect": claim.expect,

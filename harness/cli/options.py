@@ -10,6 +10,8 @@ from typing import Annotated, Any
 
 import typer
 
+from harness.errors import Usage
+
 Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas; lm-eval's own by their names.")]
 Suite = Annotated[str | None, typer.Option(help="A suite of tasks: embedded, paper or quick.")]
 DataDir = Annotated[
@@ -19,10 +21,6 @@ TaskPath = Annotated[list[Path] | None, typer.Option(help="A folder with tasks o
 Store = Annotated[Path, typer.Option(help="Where results are kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
 RunName = Annotated[str, typer.Argument(help="A run: its folder, or the first letters of its id.")]
-
-
-class Usage(ValueError):
-    """An option's value is not one of those allowed; the message names them."""
 
 
 def names(text: str) -> list[str]:
@@ -41,7 +39,7 @@ def words(option: str, text: str) -> list[str]:
 
 
 def one_of(option: str, value: str, known: Sequence[str]) -> str:
-    from harness.problems.registry import nearest
+    from harness.errors import nearest
 
     if value not in known:
         raise Usage(f"{option} {value}: use {', '.join(known)}{nearest(value, known)}")
@@ -49,7 +47,7 @@ def one_of(option: str, value: str, known: Sequence[str]) -> str:
 
 
 def tags(text: str | None) -> tuple[str, str] | None:
-    from harness.grading.thinking import tags_of
+    from harness.thoughts import tags_of
 
     try:
         return None if text is None else tags_of(text)

@@ -53,8 +53,8 @@ def run_recipe(
     import time
 
     from harness.cli import options
-    from harness.cli.show import Display, dry_run_table, stage_times
     from harness.pipeline import runner
+    from harness.view.show import Display, dry_run_table, stage_times
 
     started = time.monotonic()
     options.one_of("--executor", executor, ("local", "ray"))
@@ -79,7 +79,7 @@ def run_recipe(
 
 
 def _read(name: str, profile: str | None, settings: list[str] | None) -> Any:
-    from harness.pipeline.read import load_profile, load_recipe, split_settings
+    from harness.pipeline.recipe_files import load_profile, load_recipe, split_settings
 
     mine, theirs = split_settings(settings or [])
     plan = load_recipe(name, mine)
@@ -103,7 +103,8 @@ def _jobs(plan: Any, scale: Any, arms: str | None, seeds: str | None) -> Any:
 
 
 def _seeds(text: str | None) -> list[int] | None:
-    from harness.cli.options import Usage, names
+    from harness.cli.options import names
+    from harness.errors import Usage
 
     if text is None:
         return None
@@ -118,10 +119,10 @@ def _seeds(text: str | None) -> list[int] | None:
 
 def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float, again: str) -> None:
     """Record the run, show its table and its claims, write its report."""
-    from harness.cli import claim_tables
-    from harness.cli.show import leaderboard
-    from harness.ledger import board
-    from harness.pipeline import claims, record
+    from harness.pipeline import record
+    from harness.results import board, claims
+    from harness.view import claim_tables
+    from harness.view.show import leaderboard
 
     run = record.save(store, plan, scale, jobs, wall, again)
     leaderboard(board.load(store, run))
@@ -135,7 +136,7 @@ def ls() -> None:
     """List the shipped recipes and profiles."""
     from harness.cli.options import hanging
     from harness.pipeline import recipe
-    from harness.pipeline.read import load_profile, load_recipe
+    from harness.pipeline.recipe_files import load_profile, load_recipe
 
     for shipped in recipe.recipe_names():
         print(hanging(f"{shipped:<16} ", load_recipe(shipped).about))
@@ -147,8 +148,9 @@ def ls() -> None:
 def _file(name: str) -> Path:
     """The file of a recipe, or of a profile that no recipe has the name of."""
     from harness.pipeline import recipe
+    from harness.shipped import shipped
 
-    folder = recipe.shipped_recipes()
+    folder = shipped("recipes")
     if name in recipe.profile_names() and name not in recipe.recipe_names():
         return recipe.find(name, folder / "profiles", "profile")
     return recipe.find(name, folder, "recipe")
@@ -164,7 +166,7 @@ def cp(
     to: Annotated[Path, typer.Argument(help="Where the copy goes: a file ending in .yaml, or a folder.")],
 ) -> None:
     """Copy a recipe or profile, to change it. Nothing is overwritten."""
-    from harness.cli.options import Usage
+    from harness.errors import Usage
 
     source = _file(name)
     target = to / source.name if to.is_dir() else to
@@ -182,10 +184,10 @@ def validate(
     settings: Set = None,
 ) -> None:
     """Say everything that is wrong with a recipe, with file and line, or at which profiles it can run."""
-    from harness.cli.options import Usage
+    from harness.errors import Usage
     from harness.pipeline import recipe
     from harness.pipeline.graph import build
-    from harness.pipeline.read import is_profile, load_profile, load_recipe, split_settings
+    from harness.pipeline.recipe_files import is_profile, load_profile, load_recipe, split_settings
 
     mine, theirs = split_settings(settings or [])
     if is_profile(name):
@@ -206,7 +208,7 @@ def graph(name: Name, profile: ProfileName = None, settings: Set = None) -> None
     """Draw which stage starts from which, and which arms are scored."""
     from rich.console import Console
 
-    from harness.cli.show import recipe_tree
+    from harness.view.show import recipe_tree
 
     plan, scale = _read(name, profile, settings)
     Console(highlight=False).print(recipe_tree(plan, scale), markup=False)

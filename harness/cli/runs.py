@@ -33,8 +33,8 @@ def default(context: typer.Context, store: Store = Path("runs"), as_json: Json =
 def ls(store: Store = Path("runs"), as_json: Json = False) -> None:
     """List finished recipes and evaluations, newest first."""
     from harness.cli.options import hanging, print_json
-    from harness.ledger.runs import listed
-    from harness.ledger.store import recipes_of
+    from harness.results.runs import listed
+    from harness.results.store import recipes_of
 
     found, recipes = listed(store), recipes_of(store)
     if as_json:
@@ -60,7 +60,7 @@ def ls(store: Store = Path("runs"), as_json: Json = False) -> None:
 def show(name: Id, store: Store = Path("runs"), as_json: Json = False) -> None:
     """What a run is: its manifest, key by key; of a recipe also its stages and where its report is."""
     from harness.cli.options import print_json
-    from harness.ledger.store import described, flat
+    from harness.results.store import described, flat
 
     folder, data = described(store, name)
     if as_json:
@@ -81,7 +81,7 @@ def show(name: Id, store: Store = Path("runs"), as_json: Json = False) -> None:
 def diff(a: Id, b: Id, store: Store = Path("runs"), as_json: Json = False) -> None:
     """Name every difference between two runs: data, models, settings, packages, hardware. Exit 1 if there is any."""
     from harness.cli.options import print_json, safe
-    from harness.ledger.store import differences
+    from harness.results.store import differences
 
     found = differences(store, a, b)
     if as_json:
@@ -102,7 +102,7 @@ def gc(
 ) -> None:
     """Show, or delete, stages that no finished recipe needs. Stages that are being worked on are left alone."""
     from harness.cli.options import print_json
-    from harness.ledger.store import collect, unused
+    from harness.results.store import collect, unused
 
     found = unused(store)
     freed = sum(size for _, _, size in found)
@@ -135,10 +135,10 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Length distributions and accuracy against token budget, from stored samples, in the terminal and as PNG."""
-    from harness.cli import plots
     from harness.cli.options import print_json
-    from harness.evaluation import budget
-    from harness.ledger.runs import load
+    from harness.results import budget
+    from harness.results.runs import load
+    from harness.view import plots
 
     loaded = [load(store, name) for name in names]
     if as_json:

@@ -8,6 +8,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.options import DataDir, Json
+from harness.errors import BadResponses, Usage
 
 
 def register(app: typer.Typer) -> None:
@@ -36,20 +37,20 @@ def score(
 ) -> None:
     """Grade responses generated elsewhere; the same graders, splitter and metrics as 'eval'."""
     from harness.cli import options
-    from harness.cli.tables import score_table
     from harness.evaluation import score as scoring
     from harness.evaluation.plan import nltk_data
-    from harness.evaluation.rows import row
     from harness.grading.grade import KINDS, Grader
-    from harness.grading.thinking import THINK_TAGS
     from harness.journal import write_rows
+    from harness.results.summary import row
+    from harness.thoughts import THINK_TAGS
+    from harness.view.tables import score_table
 
     options.one_of("--from", form, scoring.FORMATS)
     if (task is None) == (grader is None):
-        raise options.Usage("score needs either --task NAME or --grader KIND")
+        raise Usage("score needs either --task NAME or --grader KIND")
     rows = scoring.read_responses(responses, form)
     if not rows:
-        raise scoring.BadResponses(f"{responses}: holds no rows")
+        raise BadResponses(f"{responses}: holds no rows")
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
     if task is not None:
         problems = _documents(task, settings)
@@ -60,7 +61,7 @@ def score(
         missing, fewest, most = 0, 1, 1
     counter = None
     if tokenizer is not None:
-        from harness.evaluation.metrics import backend_of
+        from harness.evaluation.response_metrics import backend_of
         from harness.models.hf import load_tokenizer
         from harness.models.shipped import resolve
 
@@ -92,8 +93,9 @@ def score(
 
 
 def _documents(task: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+    from harness.errors import UnknownTask, nearest
     from harness.problems.load import documents, is_ours
-    from harness.problems.registry import UnknownTask, nearest, tasks
+    from harness.problems.registry import tasks
 
     name = task.removeprefix("harness_")
     if not is_ours(name):

@@ -10,6 +10,7 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.options import DataDir, Json
+from harness.errors import Usage
 
 Folder = Annotated[Path, typer.Argument(help="A search's folder (or the folder of its shards).")]
 
@@ -108,18 +109,19 @@ def run(
     from dataclasses import replace
 
     from harness.cli import options
+    from harness.errors import SearchIncomplete
     from harness.evaluation.plan import nltk_data
     from harness.models.backends import BackendSpec
     from harness.search import launch
-    from harness.search.driver import Limits, SearchIncomplete
-    from harness.search.grammar import load
-    from harness.search.nodes import Goals
+    from harness.search.grammar.load import load
+    from harness.search.run.driver import Limits
     from harness.search.store import Settings
+    from harness.search.tree.nodes import Goals
 
     options.one_of("--policy", policy, ["mcts", "chain_first", "rejection", "original"])
     options.one_of("--executor", executor, ("local", "ray"))
     if shard is not None and shard >= shards:
-        raise options.Usage(f"--shard {shard}: with --shards {shards} it is at most {shards - 1}")
+        raise Usage(f"--shard {shard}: with --shards {shards} it is at most {shards - 1}")
     goals = Goals(correct, wrong, rollouts, reflections, requests, tokens, give_up)
     models = {"generator": model, "critic": critic or model}
     words = options.words("--vllm-args", vllm_args)
@@ -149,10 +151,10 @@ def run(
         return _problems(*given, warn) if held is None else iter(held)
 
     if not sum(1 for _ in source(warn=True)):  # also: what is wrong with any is said before a model is loaded
-        raise options.Usage(f"{problems or tasks}: holds no problems")
+        raise Usage(f"{problems or tasks}: holds no problems")
     try:
         if executor == "ray":
-            from harness.search.cluster import run_on_ray
+            from harness.search.run.on_ray import run_on_ray
 
             run_on_ray(plan, list(source()), out, shards, address, options.complain)
         else:
@@ -168,9 +170,9 @@ def _run_here(
 ) -> None:
     """All shards one after the other, or the one that was named."""
     from harness.cli import options
-    from harness.cli.show import SearchProgress
     from harness.search import launch
-    from harness.search.driver import Spent
+    from harness.search.run.driver import Spent
+    from harness.view.show import SearchProgress
 
     with SearchProgress(quiet) as progress:
         if shards == 1:
@@ -197,7 +199,7 @@ def _problems(
     from harness.records import Problem
 
     if (file is None) == (not tasks):
-        raise options.Usage("give either --problems FILE or --tasks NAMES")
+        raise Usage("give either --problems FILE or --tasks NAMES")
     if file is not None:
         yield from itertools.islice(read_problems(file, family), limit)
         return
@@ -220,8 +222,8 @@ def show(
     """Draw the tree of one problem: kind, visits, value, verdict, tokens and model of each node."""
     from rich.console import Console
 
-    from harness.cli import options, search_tables, trees
     from harness.search import store
+    from harness.view import search_tables, trees
 
     console = Console(highlight=False)
     found = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
@@ -229,17 +231,18 @@ def show(
         search_tables.listing(console, found)
         return
     if not found:
-        raise options.Usage(f"{folder}: has no problem {problem!r}; 'harness search show {folder}' lists them")
+        raise Usage(f"{folder}: has no problem {problem!r}; 'harness search show {folder}' lists them")
     exact = [entry for entry in found if entry[0].problem.id == problem] or found
     if len(exact) > 1:
-        raise options.Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
+        raise Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
     trees.draw_tree(console, *exact[0], text)
 
 
 def stats(folder: Folder, as_json: Json = False) -> None:
     """What a search found and what it cost: chains, reflections, tokens, endings."""
-    from harness.cli import options, search_tables
+    from harness.cli import options
     from harness.search.stats import Stats
+    from harness.view import search_tables
 
     total = Stats.of(folder)
     if as_json:
@@ -266,9 +269,10 @@ def export(
     """Write SFT rows and preference pairs (JSONL and Parquet, in TRL's formats) with a data card."""
     from harness.chains.export import Rules, export_data
     from harness.chains.select import LENGTH_RULES, PREFIX_RULES
-    from harness.cli import options, search_tables
+    from harness.cli import options
     from harness.models.hf import load_tokenizer
     from harness.models.shipped import resolve
+    from harness.view import search_tables
 
     options.one_of("--sft", sft, LENGTH_RULES)
     options.one_of("--chosen", chosen, LENGTH_RULES)
@@ -287,9 +291,9 @@ def validate(
     """Say everything that is wrong with a grammar, or draw its transition graph."""
     from rich.console import Console
 
-    from harness.cli import trees
-    from harness.search.defects import defects
-    from harness.search.grammar import load, parse, shipped, source
+    from harness.search.grammar.defects import defects
+    from harness.search.grammar.load import load, parse, shipped, source
+    from harness.view import trees
 
     if not grammar:
         for name in shipped():

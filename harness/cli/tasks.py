@@ -57,12 +57,12 @@ def show(
     import json
 
     from harness.cli.options import print_json
+    from harness.errors import DataError
     from harness.evaluation.preflight import problems_of
     from harness.grading.grade import kind_of
     from harness.models.hf import load_tokenizer
     from harness.models.prompts import Prompting, encode, render, uses_chat
     from harness.models.shipped import resolve
-    from harness.problems.load import DataError
     from harness.problems.registry import select
 
     task = select([name], None, task_path or [])[0]

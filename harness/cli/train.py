@@ -9,7 +9,8 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import Usage, complain, one_of, print_json
+from harness.cli.options import complain, one_of, print_json
+from harness.errors import Usage
 
 
 def register(app: typer.Typer) -> None:
@@ -139,9 +140,9 @@ def masks(
     """When masking the prefix shared by chosen and rejected changes the gradient, and when it cancels."""
     from rich.console import Console
 
-    from harness.cli.tables import table_of
     from harness.models.shipped import resolve
     from harness.training.masks import gradient_table
+    from harness.view.tables import table_of
 
     path, rows, _ = _read(model, data, "pairs", 0, "drop")
     chosen = rows.rows[:: max(len(rows.rows) // max(limit, 1), 1)][: max(limit, 1)]

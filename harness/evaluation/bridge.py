@@ -15,10 +15,11 @@ from typing import Any
 
 from lm_eval.api.model import LM
 
+from harness.errors import ModelError, SamplesMissing
 from harness.evaluation.plan import Decoding, TreeDecoding
 from harness.grading.thinking import split
 from harness.journal import Journal, read
-from harness.models.base import Completer, Completion, ModelError, Request, complete_all, complete_in_chunks, seed_of
+from harness.models.base import Completer, Completion, Request, complete_all, complete_in_chunks, seed_of
 from harness.models.prompts import DEFAULT, Prompting, encode, is_prefilled, render, think_tags, uses_chat
 
 
@@ -35,10 +36,6 @@ class Generated:
     seed: int
     completion: Completion
     prefilled: bool = False
-
-
-class SamplesMissing(RuntimeError):
-    """Some model calls failed for good; everything else is in the journal, and the same command asks for the rest."""
 
 
 class HarnessLM(LM):

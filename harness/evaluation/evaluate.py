@@ -14,17 +14,18 @@ from dataclasses import asdict
 from pathlib import Path
 from typing import Any
 
+from harness.errors import DataError
 from harness.evaluation.bridge import Generated, HarnessLM
-from harness.evaluation.measure import Measurer
+from harness.evaluation.measuring import Measurer
 from harness.evaluation.plan import EvalPlan, Progress, Selection, nltk_data
-from harness.evaluation.rows import row
 from harness.grading.grade import FAMILIES
 from harness.journal import write_rows, write_whole
 from harness.models.base import Completer
 from harness.problems.file import check_documents
-from harness.problems.load import DataError, is_ours
+from harness.problems.load import is_ours
 from harness.problems.registry import include_paths
 from harness.records import Sample, Verdict
+from harness.results.summary import row
 
 
 def evaluate(

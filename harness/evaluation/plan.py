@@ -9,7 +9,8 @@ from typing import Any
 
 from pydantic import ValidationError
 
-from harness.journal import JournalBroken, read_whole
+from harness.errors import JournalBroken
+from harness.journal import read_whole
 from harness.models.prompts import DEFAULT, Prompting
 from harness.problems.registry import Task
 from harness.records import Sample

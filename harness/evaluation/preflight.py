@@ -10,7 +10,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.grading.grade import Grader, GraderBroken, NoGrader, kind_of
+from harness.errors import GraderBroken, NoGrader
+from harness.grading.grade import Grader, kind_of
 
 Status = Literal["ok", "failed", "missing", "note"]
 
@@ -54,7 +55,7 @@ def gold_answers(
     report: Callable[[int, int], None] = lambda done, total: None, task_paths: Sequence[Path] = (),
 ) -> Iterable[Finding]:  # fmt: skip
     """Every gold answer through the real grader. Instructions have no gold answers: their checkers are run instead."""
-    from harness.problems.load import DataError
+    from harness.errors import DataError
 
     started = time.monotonic()
     try:
@@ -98,7 +99,8 @@ def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] 
 
     Raises DataError when their data is not to be had.
     """
-    from harness.problems.load import DataError, documents, is_ours
+    from harness.errors import DataError
+    from harness.problems.load import documents, is_ours
 
     if is_ours(task):
         return documents(task, **settings)
@@ -142,9 +144,9 @@ def prompts(
     tasks: Iterable[str], settings: dict[str, Any], tokenizer: Any, prompting: Any, max_tokens: int, context: int
 ) -> Iterable[Finding]:
     """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
-    from harness.models.base import ModelError
+    from harness.errors import DataError, ModelError
     from harness.models.prompts import encode, is_prefilled, render, think_tags, uses_chat
-    from harness.problems.load import DataError, documents
+    from harness.problems.load import documents
 
     chat = uses_chat(tokenizer, prompting)
     yield Finding("template", "ok", "the tokenizer's chat template" if chat else "none: the bare prompt")

@@ -12,15 +12,13 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.evaluation.metrics import of_response, stated_text
+from harness.errors import BadResponses
+from harness.evaluation.response_metrics import of_response, stated_text
 from harness.grading.grade import Grader
-from harness.grading.thinking import THINK_TAGS, Tags, split
+from harness.grading.thinking import split
 from harness.problems.file import gold_defect
 from harness.records import Finish, Grade, Sample
-
-
-class BadResponses(ValueError):
-    """A file of responses cannot be used; the message says where and how to mend it."""
+from harness.thoughts import THINK_TAGS, Tags
 
 
 @dataclass(frozen=True)

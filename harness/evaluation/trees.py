@@ -13,18 +13,18 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, Progress, TreeDecoding, load_samples
-from harness.evaluation.rows import scores_by_item
-from harness.evaluation.statistics import Gap, paired, test_at_n, wilson
 from harness.grading.grade import FAMILIES, Grader
-from harness.grading.thinking import THINK_TAGS
-from harness.models.base import Completion, ModelError, Request, seed_of
+from harness.models.base import Completion, Request, seed_of
 from harness.records import Finish, Problem, Sample
-from harness.thoughts import THINK_OPEN
+from harness.results.statistics import Gap, paired, test_at_n, wilson
+from harness.results.summary import scores_by_item
+from harness.thoughts import THINK_OPEN, THINK_TAGS
 
 if TYPE_CHECKING:
     from harness.evaluation.bridge import HarnessLM
-    from harness.search.tree import Tree
+    from harness.search.tree.core import Tree
 
 Done = Callable[[list[tuple[int, Completion]]], None]
 
@@ -39,10 +39,10 @@ def decode(
 
     Raises ModelError for think tags other than ours, for conversations and for tasks without a reader of answers.
     """
-    from harness.search.driver import Search
-    from harness.search.roles import Role
+    from harness.search.run.driver import Search
+    from harness.search.run.roles import Role
+    from harness.search.run.verify import Blind, GraderVerifier
     from harness.search.store import Store, folded
-    from harness.search.verify import Blind, GraderVerifier
 
     if lm.tags != THINK_TAGS:
         raise ModelError(f"tree decoding writes <think> tags, but this model uses {lm.tags[0]}")
@@ -88,9 +88,9 @@ def decode(
 
 
 def _settings(how: TreeDecoding, lm: HarnessLM) -> Any:
-    from harness.search.grammar import load
-    from harness.search.nodes import Goals
+    from harness.search.grammar.load import load
     from harness.search.store import Settings
+    from harness.search.tree.nodes import Goals
 
     change = {"temperature": lm.decoding.temperature, "top_p": lm.decoding.top_p, "same": 1.0}
     goals = Goals(10**6, 10**6, 3 * how.budget, 0, 0, answers=how.budget)
@@ -102,7 +102,7 @@ def _settings(how: TreeDecoding, lm: HarnessLM) -> Any:
 def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:
     """The tree's answers as whole responses in a drawn order, so that the first k are any k; those cut come last."""
     from harness.chains.extract import chain_ids, spans_of
-    from harness.search.writer import render
+    from harness.search.run.writer import render
 
     out = []
     head = list(tokenizer.encode(THINK_OPEN, add_special_tokens=False)) if opened else []

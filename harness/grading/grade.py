@@ -11,10 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.grading.pool import GraderBroken, Pool
+from harness.errors import GraderBroken, NoGrader
+from harness.grading.pool import Pool
 from harness.grading.statements import Statement
-from harness.grading.thinking import THINK_TAGS, Tags, split
+from harness.grading.thinking import split
 from harness.records import Finish, Grade
+from harness.thoughts import THINK_TAGS, Tags
 
 __all__ = ["FAMILIES", "KINDS", "Grader", "GraderBroken", "NoGrader", "kind_of", "shared_grader"]
 
@@ -34,13 +36,6 @@ FAMILIES = {
     "ifeval": "instructions",
     "multi_if": "instructions",
 } | {kind: kind for kind in KINDS}
-
-
-class NoGrader(KeyError):
-    """A family of problems has no grader; the message names those that have."""
-
-    def __str__(self) -> str:
-        return str(self.args[0])
 
 
 def kind_of(family: str) -> str:

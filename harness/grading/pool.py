@@ -14,9 +14,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
-
-class GraderBroken(RuntimeError):
-    """Workers cannot be started here; the message holds what they said."""
+from harness.errors import GraderBroken
 
 
 class _Worker:

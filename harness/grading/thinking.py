@@ -5,10 +5,7 @@ from __future__ import annotations
 from dataclasses import dataclass
 
 from harness.records import ThinkState
-from harness.thoughts import THINK_CLOSE, THINK_OPEN
-
-Tags = tuple[str, str]
-THINK_TAGS: Tags = (THINK_OPEN, THINK_CLOSE)
+from harness.thoughts import THINK_TAGS, Tags
 
 
 @dataclass(frozen=True)
@@ -59,11 +56,3 @@ def _quoted(text: str, at: int, length: int) -> bool:
     """Between single backticks; three of them are a fence, which may well end a thought or begin an answer."""
     before, after = text[max(0, at - 2) : at], text[at + length : at + length + 2]
     return before[-1:] == "`" == after[:1] and before != "``" != after
-
-
-def tags_of(name: str) -> Tags:
-    """``OPEN,CLOSE`` as a pair. Raises ValueError on anything else."""
-    parts = [part.strip() for part in name.split(",")]
-    if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
-        raise ValueError(f"think tags {name!r}: write the opening and the closing tag, as in '<think>,</think>'")
-    return parts[0], parts[1]

@@ -8,7 +8,8 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.models.base import Completer, ModelError
+from harness.errors import ModelError
+from harness.models.base import Completer
 from harness.models.shipped import resolve
 
 NAMES = ("hf", "vllm", "openai", "mock")

@@ -9,11 +9,8 @@ from collections.abc import Awaitable, Callable, Sequence
 from dataclasses import asdict, dataclass
 from typing import Protocol, runtime_checkable
 
+from harness.errors import ModelError
 from harness.records import Finish
-
-
-class ModelError(RuntimeError):
-    """A model could not be loaded or called; the message says what, where and how to mend it."""
 
 
 @dataclass(frozen=True)

@@ -15,7 +15,8 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
-from harness.models.base import Completion, ModelError, Request
+from harness.errors import ModelError
+from harness.models.base import Completion, Request
 from harness.records import Finish
 
 

@@ -12,7 +12,8 @@ from typing import Any
 
 import orjson
 
-from harness.models.base import Completion, ModelError, Request
+from harness.errors import ModelError
+from harness.models.base import Completion, Request
 from harness.records import Finish
 
 # Why a completion ended, in the words of several servers. Anything else (an abort, none at all) is no completion.

@@ -5,8 +5,8 @@ from __future__ import annotations
 from dataclasses import dataclass
 from typing import Any
 
-from harness.grading.thinking import THINK_TAGS, Tags
-from harness.models.base import ModelError
+from harness.errors import ModelError
+from harness.thoughts import THINK_TAGS, Tags
 
 # Pairs of tags that reasoning models use; the first that a chat template or vocabulary mentions is the model's.
 KNOWN_TAGS: tuple[Tags, ...] = (

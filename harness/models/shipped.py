@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.models.base import ModelError
+from harness.errors import ModelError
 
 PREFIX = "shipped:"
 

@@ -18,7 +18,7 @@ from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
 
-from harness.models.base import ModelError
+from harness.errors import ModelError
 
 _NICENESS = 5
 # Linux ends the server with us even when we are killed: PR_SET_PDEATHSIG, set in the process that becomes the server.

@@ -4,8 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 
-from harness.pipeline.recipe import Recipe, reference_rows
-from harness.problems.registry import SUITES, nearest
+from harness.errors import nearest
+from harness.pipeline.recipe import Recipe
+from harness.problems.registry import SUITES
+from harness.shipped import shipped
 
 Finding = tuple[tuple[str, ...], str]
 
@@ -33,8 +35,8 @@ def _claims(recipe: Recipe) -> Iterator[Finding]:
             arm = getattr(claim, key)
             if arm not in recipe.arms:
                 yield ("claims", name, key), f"claim {name!r}: {arm!r} is no arm{nearest(arm, recipe.arms)}"
-        if claim.published and not (reference_rows() / f"{claim.published}.json").exists():
-            known = sorted(path.stem for path in reference_rows().glob("*.json"))
+        if claim.published and not (shipped("reference") / f"{claim.published}.json").exists():
+            known = sorted(path.stem for path in shipped("reference").glob("*.json"))
             hint = nearest(claim.published, known)
             text = f"no published rows {claim.published!r}{hint}; there are {', '.join(known)}"
             yield ("claims", name, "published"), f"claim {name!r}: {text}"

@@ -14,7 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.pipeline.graph import Graph, Job
-from harness.pipeline.recipe import reference_rows
+from harness.shipped import shipped
 
 # Bytes of a parameter: weights to sample from (bfloat16 on a GPU, float32 here), and weights, gradient and two moments.
 _SAMPLING, _TRAINING = 4, 16
@@ -51,7 +51,7 @@ def estimates(graph: Graph, store: Path) -> dict[str, Estimate]:
 
 def measured(store: Path) -> Rates:
     """Rates by kind and model: shipped ones, with those of the store in their place where it has some."""
-    file = reference_rows().parent / "rates.json"
+    file = shipped("rates.json")
     out: Rates = {}
     if file.exists():
         out = {

@@ -15,6 +15,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import Any
 
+from harness.errors import RecipeError, nearest
 from harness.models.hf import model_digest, tokenizer_digest
 from harness.models.shipped import resolve
 from harness.pipeline.recipe import (
@@ -25,12 +26,12 @@ from harness.pipeline.recipe import (
     PretrainStage,
     Profile,
     Recipe,
-    RecipeError,
     SearchStage,
     SftStage,
-)  # fmt: skip
+)
 from harness.problems.embedded import FAMILIES
-from harness.problems.registry import nearest, select, shipped_tasks
+from harness.problems.registry import select
+from harness.shipped import shipped
 
 _TRAINING = tuple(
     f"training/{name}.py" for name in ("train", "trainer", "objective", "groups", "layout", "attention", "reference")
@@ -41,10 +42,17 @@ _CODE = {
     "search": (*_STAGES, "search", "grading", "models", "problems/embedded", "thoughts.py"),
     "chains": (*_STAGES, "chains/extract.py", "search", "models/prompts.py", "problems/embedded", "thoughts.py"),
     "teach": (*_STAGES, "pipeline/teach.py", "chains/distilled.py", "grading", "models", "problems/embedded"),
-    "distil": ("pipeline/teach.py", "chains/distilled.py", "models/prompts.py", "problems/embedded", "thoughts.py"),
-    "sft": ("pipeline/training.py", *_TRAINING, "chains/select.py"),
-    "preference": ("pipeline/training.py", *_TRAINING, "chains/select.py"),
-    "eval": (*_STAGES, "evaluation", "grading", "models", "problems", "thoughts.py"),
+    "distil": (
+        "pipeline/teach.py",
+        "chains/distilled.py",
+        "tokens.py",
+        "models/prompts.py",
+        "problems/embedded",
+        "thoughts.py",
+    ),
+    "sft": ("pipeline/training.py", *_TRAINING, "chains/select.py", "tokens.py"),
+    "preference": ("pipeline/training.py", *_TRAINING, "chains/select.py", "tokens.py"),
+    "eval": (*_STAGES, "evaluation", "results/summary.py", "grading", "models", "problems", "thoughts.py"),
     "pretrain": ("training/tiny", "problems/embedded", "thoughts.py"),
 }
 _PACKAGES = {
@@ -231,7 +239,7 @@ class _Builder:
 
     def _chains(self, name: str, vocabulary: dict[str, Any]) -> str:
         """The search of a stage, in shards, and its chains in the vocabulary of the model to be trained."""
-        from harness.search.grammar import load
+        from harness.search.grammar.load import load
 
         stage, scale = self.recipe.stages[name], self.profile.search
         assert isinstance(stage, SearchStage)
@@ -325,7 +333,7 @@ def code_digest(parts: tuple[str, ...]) -> str:
     root = Path(__file__).parent.parent
     files = [f for part in parts for f in ([root / part] if part.endswith(".py") else (root / part).rglob("*.*"))]
     if "evaluation" in parts:
-        files += shipped_tasks().rglob("*.py")
+        files += shipped("tasks").rglob("*.py")
     total = hashlib.sha256()
     for file in sorted(f for f in files if f.suffix in {".py", ".yaml"}):
         total.update(file.name.encode())

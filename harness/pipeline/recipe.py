@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
-from typing import Annotated, Any, Literal
+from typing import Annotated, Literal
 
 from pydantic import BaseModel, ConfigDict, Field
 
-from harness.problems.registry import nearest
-
-
-class RecipeError(ValueError):
-    """A recipe or profile cannot be used; the message names file, line, key and the nearest valid name."""
+from harness.errors import RecipeError, nearest
+from harness.shipped import shipped
 
 
 class Strict(BaseModel):
@@ -249,29 +245,12 @@ class Profile(Strict):
         return ModelSpec(model=found) if isinstance(found, str) else found
 
 
-def shipped_recipes() -> Path:
-    """The folder of the recipes that come with the project: inside the wheel, or beside the package in a checkout."""
-    inside = Path(__file__).parent.parent / "recipes"
-    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "recipes"
-
-
-def reference_rows() -> Path:
-    """The folder of published rows that come with the project."""
-    inside = Path(__file__).parent.parent / "reference"
-    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "results" / "reference"
-
-
-def published_rows(name: str = "marco_o1_v2.table5") -> dict[str, Any]:
-    """A published table as data: ``rows`` by arm and task, in percent."""
-    return dict(json.loads((reference_rows() / f"{name}.json").read_text()))
-
-
 def recipe_names() -> list[str]:
-    return sorted(path.stem for path in shipped_recipes().glob("*.yaml"))
+    return sorted(path.stem for path in shipped("recipes").glob("*.yaml"))
 
 
 def profile_names() -> list[str]:
-    return sorted(path.stem for path in (shipped_recipes() / "profiles").glob("*.yaml"))
+    return sorted(path.stem for path in (shipped("recipes") / "profiles").glob("*.yaml"))
 
 
 def find(name: str, folder: Path, kind: str) -> Path:

@@ -32,7 +32,7 @@ def save(store: Path, recipe: Recipe, profile: Profile, graph: Graph, wall: floa
 
     ``again``: the command that makes this run.
     """
-    from harness.pipeline.report import write_report
+    from harness.view.report import write_report
 
     run = run_id(recipe, profile, graph)
     file = store / "recipes" / run / "run.json"

@@ -19,14 +19,10 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.errors import StageFailed
 from harness.journal import write_whole
 from harness.pipeline.graph import Graph, Job
 from harness.processes import follow_parent
-
-
-class StageFailed(RuntimeError):
-    """A job ended with an error; the message names it, the cause and its log."""
-
 
 # (event, job, payload): start, progress (done, total, tokens), end (figures, seconds), cached (figures, seconds)
 Listener = Callable[[str, Job, dict[str, Any]], None]
@@ -58,7 +54,7 @@ def run(
     if not todo:
         return
     if executor == "ray":
-        from harness.pipeline.cluster import submitter
+        from harness.pipeline.on_ray import submitter
 
         _schedule(submitter(address, store), graph, todo, workers, store, listen)
         return

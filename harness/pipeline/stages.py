@@ -40,13 +40,13 @@ def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
     from harness.grading.grade import shared_grader
     from harness.models.backends import opened
     from harness.models.hf import model_digest
-    from harness.search.driver import Search
-    from harness.search.grammar import load
-    from harness.search.nodes import Goals
-    from harness.search.roles import Role
+    from harness.search.grammar.load import load
+    from harness.search.run.driver import Search
+    from harness.search.run.roles import Role
+    from harness.search.run.verify import GraderVerifier
     from harness.search.stats import Stats
     from harness.search.store import Settings, Store
-    from harness.search.verify import GraderVerifier
+    from harness.search.tree.nodes import Goals
 
     params, problems = job.params, problems_of(job, job.params["shard"])
     names = {role: model_digest(job.path(role)) for role in job.models}

@@ -77,7 +77,7 @@ def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]
                 complete_all(completer, requests, [i for i in range(len(requests)) if i not in known], done)
             )
             if failed:
-                from harness.models.base import ModelError
+                from harness.errors import ModelError
 
                 raise ModelError(f"{len(failed)} of {len(requests)} calls of the teacher failed; first: {failed[0]}")
         prefilled = is_prefilled(tokenizer.decode(requests[0].prompt_ids), think_tags(tokenizer)) if requests else False

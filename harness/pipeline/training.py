@@ -10,8 +10,8 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
+from harness.errors import ModelError
 from harness.journal import read, write_rows
-from harness.models.base import ModelError
 from harness.pipeline.graph import Job
 from harness.records import Chain
 

@@ -8,10 +8,10 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 from typing import Any
 
+from harness.errors import DataError, NoGrader
 from harness.grading.boxes import last_box
-from harness.grading.grade import FAMILIES, NoGrader, kind_of
+from harness.grading.grade import FAMILIES, kind_of
 from harness.grading.numbers import value
-from harness.problems.benchmarks.files import DataError
 from harness.records import Problem
 
 

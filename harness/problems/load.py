@@ -6,7 +6,7 @@ import json
 from collections.abc import Callable
 from typing import Any
 
-from harness.problems.benchmarks.files import DataError
+from harness.errors import DataError
 from harness.problems.embedded import FAMILIES, problems
 
 __all__ = ["DataError", "benchmark", "documents", "embedded", "letters", "process_results"]

@@ -11,6 +11,9 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import UnknownTask, nearest
+from harness.shipped import shipped
+
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
     "paper": (
@@ -21,10 +24,6 @@ SUITES: dict[str, tuple[str, ...]] = {
 
 # Our tasks carry this prefix for lm-eval, whose own tasks have the plain names; users leave it out.
 PREFIX = "harness_"
-
-
-class UnknownTask(ValueError):
-    """A task or suite name that is not registered; the message names the nearest ones."""
 
 
 @dataclass(frozen=True)
@@ -40,18 +39,12 @@ class Task:
     file: Path | None
 
 
-def shipped_tasks() -> Path:
-    """The folder of the tasks that come with the project: inside the wheel, or beside the package in a checkout."""
-    inside = Path(__file__).parent.parent / "tasks"
-    return inside if inside.is_dir() else Path(__file__).parent.parent.parent / "tasks"
-
-
 def include_paths(extra: Sequence[Path] = ()) -> list[Path]:
     """Folders to search for tasks, the user's first. Raises UnknownTask for a folder that does not exist."""
     for path in extra:
         if not path.is_dir():
             raise UnknownTask(f"--task-path {path}: no such folder")
-    return [*extra, shipped_tasks()]
+    return [*extra, shipped("tasks")]
 
 
 def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
@@ -122,9 +115,3 @@ def _in_lm_eval(name: str) -> bool:
     pattern = re.compile(rf"^task:\s*['\"]?{re.escape(name)}['\"]?\s*$", re.MULTILINE)
     folder = Path(spec.origin).parent / "tasks"
     return any(pattern.search(file.read_text(errors="replace")) for file in folder.rglob("*.yaml"))
-
-
-def nearest(name: str, known: Any) -> str:
-    """A hint for a mistyped name, or nothing."""
-    found = difflib.get_close_matches(name, list(known), 1)
-    return f" (did you mean {found[0]!r}?)" if found else ""

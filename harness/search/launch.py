@@ -11,14 +11,15 @@ from dataclasses import dataclass, field, replace
 from pathlib import Path
 from typing import Any
 
+from harness.errors import SearchMismatch
 from harness.grading.grade import Grader
 from harness.models.backends import BackendSpec, opened
 from harness.models.base import seed_of
 from harness.records import Problem
-from harness.search.driver import Limits, Search, Spent
-from harness.search.roles import Role
-from harness.search.store import SearchMismatch, Settings, Store
-from harness.search.verify import GraderVerifier
+from harness.search.run.driver import Limits, Search, Spent
+from harness.search.run.roles import Role
+from harness.search.run.verify import GraderVerifier
+from harness.search.store import Settings, Store
 
 
 @dataclass(frozen=True)

@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.records import Problem
 from harness.search.store import folded
-from harness.search.tree import Tree
+from harness.search.tree.core import Tree
 
 
 @dataclass

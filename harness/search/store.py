@@ -19,18 +19,15 @@ from typing import Any
 
 import orjson
 
-from harness.journal import Journal, JournalBroken, read, rows_of, write_rows, write_whole
+from harness.errors import JournalBroken, SearchMismatch
+from harness.journal import Journal, read, rows_of, write_rows, write_whole
 from harness.records import Problem
-from harness.search.grammar import Grammar
-from harness.search.nodes import Goals, Result
-from harness.search.policies import POLICIES
-from harness.search.tree import Reward, Tree
+from harness.search.grammar.schema import Grammar
+from harness.search.tree.core import Reward, Tree
+from harness.search.tree.nodes import Goals, Result
+from harness.search.tree.policies import POLICIES
 
 COMPACT_BYTES = 16 << 20
-
-
-class SearchMismatch(ValueError):
-    """A folder holds a search with other settings; the message names the difference."""
 
 
 @dataclass(frozen=True)
@@ -53,7 +50,7 @@ class Settings:
 
         seed = seed_of(self.seed, problem)
         if self.policy == "original":
-            from harness.search.original import OriginalTree
+            from harness.search.tree.marco_o1 import OriginalTree
 
             return OriginalTree(self.grammar, self.goals, seed, prompt_tokens)
         whole = self.policy == "chain_first"

@@ -15,12 +15,8 @@ from typing import Any
 
 from safetensors import SafetensorError
 
+from harness.errors import TrainingError
 from harness.journal import write_whole
-
-
-class TrainingError(RuntimeError):
-    """Training cannot start or go on; the message says what, where and how to mend it."""
-
 
 RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
 _ASIDE = "unfinished"

@@ -15,9 +15,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.models.base import ModelError
+from harness.errors import DataError, ModelError
 from harness.models.prompts import Prompting, encode, render, uses_chat
-from harness.problems.benchmarks.files import DataError
 
 TooLong = Literal["drop", "stop"]
 _KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected")}

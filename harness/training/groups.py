@@ -12,7 +12,7 @@ from typing import Any, Literal
 
 import numpy as np
 
-from harness.chains.select import common_prefix
+from harness.tokens import common_prefix
 from harness.training.layout import plan, unique_positions
 from harness.training.objective import Objective
 

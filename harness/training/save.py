@@ -8,7 +8,8 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from harness.training.checkpoints import RECORD, TrainingError, writing
+from harness.errors import TrainingError
+from harness.training.checkpoints import RECORD, writing
 
 
 def write_model(

@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.models.base import ModelError
+from harness.errors import ModelError, TrainingError
 from harness.models.hf import load_tokenizer, model_digest, quiet
-from harness.training.checkpoints import TrainingError, claim, last_complete
+from harness.training.checkpoints import claim, last_complete
 from harness.training.groups import Collator, LayoutChoice, PairRow, Row, pair_groups, sft_groups
 from harness.training.objective import Normalization, Objective
 from harness.training.save import write_model

@@ -13,9 +13,9 @@ import torch
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
 from trl import DPOTrainer, SFTTrainer
 
+from harness.errors import TrainingError
 from harness.training import checkpoints
 from harness.training.attention import batch_logps
-from harness.training.checkpoints import TrainingError
 from harness.training.objective import Masks, Normalization, Objective, Totals, preference_loss, sft_loss
 from harness.training.reference import Reference
 

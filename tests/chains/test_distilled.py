@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.chains.distilled import Output, Taught, chains_of_outputs, filtered, in_our_tags, read_outputs
-from harness.problems.benchmarks.files import DataError
+from harness.errors import DataError
 from harness.records import Problem
 
 SKY = {

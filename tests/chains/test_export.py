@@ -7,11 +7,12 @@ import json
 import pytest
 
 from harness.chains.card import histogram
-from harness.chains.export import NothingToExport, Rules, export_data
-from harness.chains.select import common_prefix
+from harness.chains.export import Rules, export_data
+from harness.errors import NothingToExport
 from harness.grading.grade import Grader
 from harness.search.store import Store
 from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN
+from harness.tokens import common_prefix
 from tests.search.scripted import PROBLEMS, SETTINGS, run, served
 
 

@@ -8,8 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.chains.select import common_prefix, pairs, pick, sft_chains
+from harness.chains.select import pairs, pick, sft_chains
 from harness.records import Chain
+from harness.tokens import common_prefix
 
 
 def chain(ids, correct=True, problem="p", node=None) -> Chain:

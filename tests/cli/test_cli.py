@@ -104,23 +104,3 @@ def test_dry_run_lists_stages(tmp_path):
     out = harness("run-recipe", "ablation_full", "--dry-run", cwd=tmp_path).stdout
     assert "eval +masking #1" in out
     assert "to run" in out
-
-
-def test_every_error_of_the_package_has_an_exit_code():
-    import ast
-    from pathlib import Path
-
-    import harness as package
-    from harness.cli import _exit_code
-
-    inside = {"BadProblem", "CheckerFailed", "TooLong", "TooSlow"}  # turned into verdicts by the graders
-    found = set()
-    for file in Path(package.__file__).parent.rglob("*.py"):
-        for node in ast.walk(ast.parse(file.read_text())):
-            if isinstance(node, ast.ClassDef) and any(
-                isinstance(base, ast.Name) and base.id.endswith(("Error", "Exception")) for base in node.bases
-            ):
-                found.add(node.name)
-    assert len(found) > 15
-    for name in found - inside:
-        assert _exit_code(type(name, (RuntimeError,), {})()) in (2, 3), name

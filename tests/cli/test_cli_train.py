@@ -142,7 +142,7 @@ def test_what_is_left_out_is_told(data, tmp_path):
     ],
 )
 def test_bad_rows_are_named(row, said, tokenizer, tmp_path):
-    from harness.problems.benchmarks.files import DataError
+    from harness.errors import DataError
     from harness.training.data import read_rows
 
     (tmp_path / "bad.jsonl").write_text(row + "\n")

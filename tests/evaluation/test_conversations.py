@@ -6,9 +6,9 @@ import json
 
 import pytest
 
+from harness.errors import ModelError
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import Decoding, EvalPlan, Selection, load_samples
-from harness.models.base import ModelError
 from harness.models.mock import MockCompleter
 from harness.models.prompts import Prompting, is_prefilled, prompt_ids, think_tags
 from harness.problems.registry import select

@@ -6,12 +6,13 @@ import json
 
 import pytest
 
+from harness.errors import UnknownTask
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import Decoding, EvalPlan, load_samples
 from harness.models.hf import HFCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
-from harness.problems.registry import UnknownTask, select, tasks
+from harness.problems.registry import select, tasks
 
 
 @pytest.fixture(scope="module")

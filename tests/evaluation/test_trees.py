@@ -6,10 +6,10 @@ import json
 
 import pytest
 
+from harness.errors import ModelError
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import Decoding, EvalPlan, TreeDecoding, load_samples
 from harness.evaluation.trees import compare_decodings
-from harness.models.base import ModelError
 from harness.models.hf import HFCompleter
 from harness.problems.registry import select
 from harness.search.store import trees

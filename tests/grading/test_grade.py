@@ -7,6 +7,7 @@ from concurrent.futures import ThreadPoolExecutor
 
 import pytest
 
+from harness.errors import NoGrader
 from harness.grading.grade import Grader
 from harness.problems.embedded import mini_rules, problems
 
@@ -46,7 +47,7 @@ def test_threads_get_their_own_verdicts(grader):
 
 
 def test_unknown_family_is_an_error(grader):
-    with pytest.raises(KeyError, match="no grader"):
+    with pytest.raises(NoGrader, match="no grader"):
         grader.grade("poetry", {}, "x")
 
 

@@ -6,7 +6,8 @@ import asyncio
 
 import pytest
 
-from harness.models.base import Completer, Completion, ModelError, Request, complete_in_chunks
+from harness.errors import ModelError
+from harness.models.base import Completer, Completion, Request, complete_in_chunks
 from harness.models.hf import HFCompleter, load_tokenizer, model_digest
 from harness.models.prompts import prompt_ids
 from harness.models.shipped import names, resolve

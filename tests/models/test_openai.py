@@ -9,8 +9,9 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 
 import pytest
 
+from harness.errors import ModelError
 from harness.models import openai
-from harness.models.base import ModelError, Request
+from harness.models.base import Request
 
 
 @pytest.fixture

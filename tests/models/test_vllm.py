@@ -12,7 +12,7 @@ from pathlib import Path
 
 import pytest
 
-from harness.models.base import ModelError
+from harness.errors import ModelError
 from harness.models.vllm import serve
 
 SERVER = """

@@ -12,8 +12,8 @@ from pathlib import Path
 
 import pytest
 
-from harness.pipeline.read import load_recipe
 from harness.pipeline.recipe import recipe_names
+from harness.pipeline.recipe_files import load_recipe
 
 pytestmark = pytest.mark.slow
 HARNESS = [sys.executable, "-m", "harness", "run-recipe"]

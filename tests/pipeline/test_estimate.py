@@ -8,7 +8,7 @@ import pytest
 
 from harness.pipeline.estimate import estimates, parameters, rates_of
 from harness.pipeline.graph import build
-from harness.pipeline.read import load_profile, load_recipe
+from harness.pipeline.recipe_files import load_profile, load_recipe
 
 
 def test_parameters_are_those_of_the_weights(student):

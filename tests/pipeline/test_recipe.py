@@ -7,9 +7,10 @@ import itertools
 import pytest
 import yaml
 
+from harness.errors import RecipeError
 from harness.pipeline.graph import build
-from harness.pipeline.read import load_profile, load_recipe
-from harness.pipeline.recipe import RecipeError, profile_names, recipe_names
+from harness.pipeline.recipe import profile_names, recipe_names
+from harness.pipeline.recipe_files import load_profile, load_recipe
 
 
 @pytest.mark.parametrize("name", recipe_names())

@@ -7,8 +7,9 @@ from itertools import pairwise
 
 import pytest
 
+from harness.errors import DataError
 from harness.grading import blocks
-from harness.problems.load import DataError, documents
+from harness.problems.load import documents
 
 COUNTS = {
     "gsm8k": 1319, "math500": 500, "aime": 60, "aime_2024": 30, "blocksworld": 500, "blocksworld_zero": 500,

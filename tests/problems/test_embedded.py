@@ -132,7 +132,7 @@ def test_careless_chains_are_often_wrong(family):
 
 
 def test_padding_repeats_about_sixteen_reflection_words():
-    from harness.evaluation.metrics import reflection_words
+    from harness.evaluation.response_metrics import reflection_words
 
     rng = random.Random(0)
     counts = []

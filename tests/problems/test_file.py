@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.problems.benchmarks.files import DataError
+from harness.errors import DataError
 from harness.problems.file import check_documents, read_problems
 
 

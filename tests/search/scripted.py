@@ -5,12 +5,12 @@ from __future__ import annotations
 from harness.models.base import seed_of
 from harness.models.mock import scripted_server
 from harness.problems.embedded import problems
-from harness.search.driver import Search
-from harness.search.grammar import load
-from harness.search.nodes import Goals
-from harness.search.roles import Role
+from harness.search.grammar.load import load
+from harness.search.run.driver import Search
+from harness.search.run.roles import Role
+from harness.search.run.verify import GraderVerifier
 from harness.search.store import Settings, Store, trees
-from harness.search.verify import GraderVerifier
+from harness.search.tree.nodes import Goals
 
 PROBLEMS = problems("mini_math", "search", 12)
 GOLD = {p.prompt: p.gold["answer"] for p in PROBLEMS}

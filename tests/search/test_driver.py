@@ -10,13 +10,14 @@ import random
 import pytest
 
 from harness.chains.extract import chains_of
+from harness.errors import SearchIncomplete, SearchMismatch
 from harness.models.prompts import prompt_ids
-from harness.search.driver import Limits, Search, SearchIncomplete, Spent
-from harness.search.grammar import load
-from harness.search.nodes import Goals
-from harness.search.roles import Role
+from harness.search.grammar.load import load
+from harness.search.run.driver import Limits, Search, Spent
+from harness.search.run.roles import Role
 from harness.search.stats import Stats
-from harness.search.store import SearchMismatch, Settings, Store, trees
+from harness.search.store import Settings, Store, trees
+from harness.search.tree.nodes import Goals
 from tests.search.scripted import PROBLEMS, SETTINGS, run, sent, served, state_of
 
 

@@ -5,7 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from harness.search.grammar import GrammarError, load, shipped
+from harness.errors import GrammarError
+from harness.search.grammar.load import load, shipped
 
 GOOD = {
     "name": "g",

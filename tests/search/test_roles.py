@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import asyncio
 
-from harness.search.roles import Role
+from harness.search.run.roles import Role
 
 
 def test_a_problem_stays_on_its_replica_until_that_is_full():

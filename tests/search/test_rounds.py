@@ -6,12 +6,12 @@ import json
 
 import pytest
 
-from harness.models.base import ModelError
+from harness.errors import ModelError, SearchIncomplete, SearchMismatch
 from harness.models.mock import MockCompleter
-from harness.search.driver import Limits, Search, SearchIncomplete
-from harness.search.roles import Role
-from harness.search.store import SearchMismatch, Store
-from harness.search.verify import GraderVerifier
+from harness.search.run.driver import Limits, Search
+from harness.search.run.roles import Role
+from harness.search.run.verify import GraderVerifier
+from harness.search.store import Store
 from tests.search.scripted import PROBLEMS, SETTINGS, reply, run, sent, served, state_of
 
 

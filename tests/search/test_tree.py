@@ -8,10 +8,10 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.search.grammar import load, shipped
-from harness.search.nodes import Goals, Result, alike, normal, order_of
-from harness.search.policies import POLICIES
-from harness.search.tree import Tree
+from harness.search.grammar.load import load, shipped
+from harness.search.tree.core import Tree
+from harness.search.tree.nodes import Goals, Result, alike, normal, order_of
+from harness.search.tree.policies import POLICIES
 from tests.search.world import result_for, search, state, tree_of
 
 GRAMMAR = load("embedded")

@@ -10,12 +10,12 @@ import pytest
 from harness.models.base import Completion
 from harness.models.openai import OpenAICompleter
 from harness.models.prompts import chain_prompt_ids, prompt_ids
-from harness.search.grammar import load
-from harness.search.nodes import Goals
-from harness.search.roles import Role
+from harness.search.grammar.load import load
+from harness.search.run.roles import Role
+from harness.search.run.writer import Writer
 from harness.search.store import result
-from harness.search.tree import Tree
-from harness.search.writer import Writer
+from harness.search.tree.core import Tree
+from harness.search.tree.nodes import Goals
 
 
 @pytest.fixture

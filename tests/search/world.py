@@ -4,10 +4,10 @@ from __future__ import annotations
 
 import random
 
-from harness.search.grammar import Grammar, children
-from harness.search.nodes import Expansion, Goals, Result
-from harness.search.policies import POLICIES
-from harness.search.tree import Tree
+from harness.search.grammar.schema import Grammar, children
+from harness.search.tree.core import Tree
+from harness.search.tree.nodes import Expansion, Goals, Result
+from harness.search.tree.policies import POLICIES
 
 
 def tree_of(grammar: Grammar, goals: Goals, seed: int, policy: str = "mcts", **more) -> Tree:

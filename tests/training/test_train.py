@@ -8,13 +8,13 @@ import shutil
 
 import pytest
 
-from harness.models.base import ModelError
+from harness.errors import ModelError, TrainingError
 from harness.models.hf import model_digest
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.embedded.worked import Style, chain
 from harness.thoughts import render
-from harness.training.checkpoints import TrainingError, last_complete
+from harness.training.checkpoints import last_complete
 from harness.training.objective import Objective
 from harness.training.train import Dose, preference, sft
 

@@ -9,7 +9,7 @@ from dataclasses import replace
 import pytest
 import torch
 
-from harness.training.checkpoints import TrainingError
+from harness.errors import TrainingError
 from harness.training.objective import Objective
 from harness.training.train import Dose, How, preference, sft
 

@@ -7,10 +7,7 @@ import json
 from pathlib import Path
 from typing import Any
 
-
-class DataError(ValueError):
-    """A data file is missing or is not what the task expects; the message says where it was looked for."""
-
+from harness.errors import DataError
 
 # sha256 of the published files, by their name under --data-dir.
 SHA256 = {

@@ -9,7 +9,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from harness.problems.benchmarks.files import DataError, counted, from_hub, gold_text, read_rows, read_text
+from harness.errors import DataError
+from harness.problems.benchmarks.files import counted, from_hub, gold_text, read_rows, read_text
 
 LANGUAGES = {
     "English": "en", "Chinese": "zh", "Italian": "it", "Spanish": "es", "Hindi": "hi", "Portuguese": "pt",

@@ -12,7 +12,8 @@ from collections.abc import Callable
 from functools import partial
 from typing import Any
 
-from harness.problems.benchmarks.files import DataError, from_hub, gold_text, read_json, read_rows
+from harness.errors import DataError
+from harness.problems.benchmarks.files import from_hub, gold_text, read_json, read_rows
 from harness.problems.embedded.mini_blocks import INTRO, QUESTION
 
 _COLORS = ["red", "blue", "orange", "yellow", "white", "magenta", "black", "cyan", "green", "violet", "silver", "gold"]

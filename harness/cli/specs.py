@@ -1,0 +1,146 @@
+"""Command-line options made from the fields of specs, so that a knob is declared once, in its room.
+
+``@with_specs`` turns every parameter of a command that is annotated with a Spec into one option a field; the command
+receives the spec, validated. ``Annotated[SomeSpec, Options(prefix="critic-", panel="Critic", skip=("seed",))]`` changes
+names, the help panel and which fields are offered; fields left out keep their default.
+"""
+
+from __future__ import annotations
+
+import functools
+import inspect
+import shlex
+import types
+import typing
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import Annotated, Any, Literal
+
+import typer
+from pydantic import ValidationError
+
+from harness.errors import Usage, nearest
+from harness.files import reason_of
+from harness.spec import Spec
+
+_EMPTY = inspect.Parameter.empty
+
+
+@dataclass(frozen=True, kw_only=True)
+class Options:
+    """How a spec appears on a command line. ``only``: the fields offered (default: all), ``skip``: those that are not.
+
+    ``defaults``: values in the place of the fields' own, by field.
+    """
+
+    prefix: str = ""
+    panel: str = ""
+    only: tuple[str, ...] = ()
+    skip: tuple[str, ...] = ()
+    defaults: dict[str, Any] = field(default_factory=dict)
+
+
+def with_specs(command: Callable[..., Any]) -> Callable[..., Any]:
+    """The command with its specs spread out as options."""
+    hints = typing.get_type_hints(command, include_extras=True)
+    plain: list[inspect.Parameter] = []
+    groups: dict[str, tuple[type[Spec], Options, list[str]]] = {}
+    for name, parameter in inspect.signature(command).parameters.items():
+        kind, options = _spec_of(hints[name])
+        if kind is None:
+            plain.append(parameter.replace(annotation=hints[name], kind=inspect.Parameter.KEYWORD_ONLY))
+            continue
+        offered = [f for f in (options.only or kind.model_fields) if f not in options.skip and _names(kind, f) != ["-"]]
+        groups[name] = (kind, options, offered)
+        plain += [_parameter(name, kind, options, each) for each in offered]
+
+    @functools.wraps(command)
+    def run(**given: Any) -> Any:
+        for name, (kind, options, offered) in groups.items():
+            values = {each: given.pop(f"{name}__{each}") for each in offered}
+            given[name] = _built(kind, options, values)
+        return command(**given)
+
+    run.__signature__ = inspect.Signature(sorted(plain, key=lambda p: p.default is not _EMPTY))  # type: ignore[attr-defined]
+    run.__annotations__ = {parameter.name: parameter.annotation for parameter in plain}
+    return run
+
+
+def option(kind: type[Spec], name: str, prefix: str = "") -> str:
+    """The option of a field, as a user types it."""
+    return f"--{prefix}{_names(kind, name)[0].removeprefix('--')}"
+
+
+def _spec_of(hint: Any) -> tuple[type[Spec] | None, Options]:
+    options = Options()
+    if typing.get_origin(hint) is Annotated:
+        hint, *extras = typing.get_args(hint)
+        options = next((each for each in extras if isinstance(each, Options)), options)
+    return (hint, options) if isinstance(hint, type) and issubclass(hint, Spec) else (None, options)
+
+
+def _names(kind: type[Spec], name: str) -> list[str]:
+    extra = kind.model_fields[name].json_schema_extra
+    names = str(extra.get("option") or "") if isinstance(extra, dict) else ""
+    return names.split(",") if names else [f"--{name.replace('_', '-')}"]
+
+
+def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> inspect.Parameter:
+    info = kind.model_fields[name]
+    extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
+    names = [f"--{options.prefix}{each.removeprefix('--')}" for each in _names(kind, name)]
+    default = options.defaults.get(name, _EMPTY if info.is_required() else info.get_default(call_default_factory=True))
+    shown, default = _shown(info.annotation, default)
+    if shown is bool and len(names) == 1:
+        names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"] if default else names
+    choices = _choices(info.annotation)
+    text = (info.description or "") + (f" One of: {', '.join(choices)}." if choices else "")
+    settings = typer.Option(
+        *names, help=text, rich_help_panel=options.panel or None, hidden=bool(extra.get("hidden", False))
+    )
+    return inspect.Parameter(
+        f"{group}__{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[shown, settings]
+    )
+
+
+def _shown(annotation: Any, default: Any) -> tuple[Any, Any]:
+    """The type and default on the command line: lists are one string, choices are text."""
+    optional = type(None) in typing.get_args(annotation)
+    inner = _without_none(annotation)
+    if typing.get_origin(inner) is Literal:
+        inner = str
+    elif typing.get_origin(inner) in (list, tuple):
+        inner = str
+        default = default if default in (_EMPTY, None) else " ".join(map(str, default))
+    return (inner | None if optional else inner), default
+
+
+def _without_none(annotation: Any) -> Any:
+    if typing.get_origin(annotation) in (typing.Union, types.UnionType):
+        return next(each for each in typing.get_args(annotation) if each is not type(None))
+    return annotation
+
+
+def _choices(annotation: Any) -> tuple[str, ...]:
+    inner = _without_none(annotation)
+    return typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
+
+
+def _built(kind: type[Spec], options: Options, values: dict[str, Any]) -> Spec:
+    for name, value in values.items():
+        annotation = _without_none(kind.model_fields[name].annotation)
+        label, choices = option(kind, name, options.prefix), _choices(annotation)
+        if choices and value is not None and value not in choices:
+            raise Usage(f"{label} {value}: use {', '.join(choices)}{nearest(str(value), choices)}")
+        if typing.get_origin(annotation) in (list, tuple) and isinstance(value, str):
+            try:
+                values[name] = shlex.split(value)
+            except ValueError as error:
+                raise Usage(f"{label} {value!r}: {error}") from None
+    try:
+        return kind(**{**options.defaults, **values})
+    except ValidationError as error:
+        first = error.errors()[0]
+        if first["loc"] and str(first["loc"][0]) in values:
+            raise Usage(f"{option(kind, str(first['loc'][0]), options.prefix)}: {first['msg']}") from None
+        raise Usage(reason_of(error)) from None

@@ -1,0 +1,74 @@
+"""Files that a user named or may have edited: system errors and broken content become one line with the file's name."""
+
+from __future__ import annotations
+
+import errno
+import json
+from collections.abc import Iterator
+from contextlib import contextmanager
+from pathlib import Path
+from typing import Any, TypeVar
+
+from pydantic import BaseModel, ValidationError
+
+from harness.errors import BadFile, NotWritten
+
+_Model = TypeVar("_Model", bound=BaseModel)
+_NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
+
+
+@contextmanager
+def about(path: Path | str) -> Iterator[None]:
+    """Turn system errors about ``path`` into NotWritten (no room, a failing disk) or BadFile, naming the file."""
+    try:
+        yield
+    except BrokenPipeError:
+        raise
+    except OSError as error:
+        reason, name = error.strerror or str(error), error.filename or path
+        if error.errno in _NO_ROOM:
+            raise NotWritten(f"{name}: {reason}; make room, and the same command goes on from what is kept") from error
+        raise BadFile(f"{name}: {reason}") from error
+
+
+def read_text(path: Path) -> str:
+    """The text of a UTF-8 file. Raises BadFile."""
+    with about(path):
+        data = path.read_bytes()
+    try:
+        return data.decode("utf-8-sig")
+    except UnicodeDecodeError as error:
+        raise BadFile(f"{path}: not UTF-8 ({error})") from None
+
+
+def read_json(path: Path, hint: str = "") -> Any:
+    """The content of a JSON file. Raises BadFile; ``hint`` says how to mend it."""
+    try:
+        return json.loads(read_text(path))
+    except (ValueError, RecursionError) as error:
+        raise BadFile(f"{path}: not JSON ({str(error)[:100]}){hint and f'; {hint}'}") from None
+
+
+def read_record(path: Path, model: type[_Model], hint: str = "") -> _Model:
+    """A record that this project wrote as JSON. Raises BadFile for anything else, records of other versions included.
+
+    ``hint`` says how to mend it. A model with a field ``schema_version`` is read in that version alone.
+    """
+    data = read_json(path, hint)
+    version = model.model_fields.get("schema_version")
+    if version is not None and isinstance(data, dict) and data.get("schema_version", 0) != version.default:
+        raise BadFile(
+            f"{path}: written by another version of harness (schema {data.get('schema_version', 0)}, this one reads "
+            f"{version.default}){hint and f'; {hint}'}"
+        )
+    try:
+        return model.model_validate(data)
+    except ValidationError as error:
+        raise BadFile(f"{path}: {reason_of(error)}{hint and f'; {hint}'}") from None
+
+
+def reason_of(error: ValidationError) -> str:
+    """The first finding of a validation in words: where, what."""
+    first = error.errors()[0]
+    where = ".".join(map(str, first["loc"]))
+    return f"{where}: {first['msg']}" if where else str(first["msg"])

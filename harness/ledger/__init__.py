@@ -1,1 +1,0 @@
-"""Ledger: what was run and how the runs compare."""

@@ -1,0 +1,63 @@
+"""How a model is named, served and prompted."""
+
+from __future__ import annotations
+
+from typing import Literal
+
+from pydantic import field_validator
+
+from harness.spec import Spec, knob
+from harness.thoughts import Tags, tags_of
+
+Backend = Literal["hf", "vllm", "openai", "mock"]
+
+
+class Serving(Spec):
+    """What loads or serves a model."""
+
+    backend: Backend = knob("hf", "What runs the model: in this process, vLLM, a server, or scripted replies.")
+    concurrency: int = knob(
+        64, "Rows of a batch (hf), calls in flight at each server.", how=True, ge=1,
+        option="--concurrency,--batch-size,--batch_size",
+    )  # fmt: skip
+    vllm: str = knob("vllm", "The vllm program, perhaps of another environment.", how=True)
+    vllm_arguments: list[str] = knob([], "More arguments for 'vllm serve', in one string.", option="--vllm-args")
+    timeout: float = knob(600.0, "Seconds a server may take for one call.", how=True, gt=0)
+    mock_faults: float = knob(0.0, "Share of failing calls (mock).", ge=0, le=0.9, how=True, hidden=True)
+    mock_latency: float = knob(0.0, "Seconds of each call (mock).", ge=0, how=True, hidden=True)
+
+
+class ModelSpec(Serving):
+    """A model: where it is, what serves it, whose tokenizer it speaks. The address is no part of its identity."""
+
+    model: str = knob(..., "A local path, a hub name, or shipped:NAME.")
+    base_url: str = knob(
+        "", "OpenAI-compatible servers, ending in /v1, separated by commas; vllm starts its own without.", how=True
+    )
+    tokenizer: str | None = knob(None, "Of a served model that --model does not locate.")
+
+    def replicas(self) -> tuple[ModelSpec, ...]:
+        """A spec for each of the servers, or this one where it names at most one."""
+        urls = [url.strip() for url in self.base_url.split(",") if url.strip()]
+        return tuple(self.model_copy(update={"base_url": url}) for url in urls) or (self,)
+
+
+class Prompting(Spec):
+    """How messages become prompts."""
+
+    chat: bool = knob(True, "Use the tokenizer's chat template, if it has one.", option="--chat-template")
+    system: str | None = knob(None, "A system message.")
+    thinking: Literal["auto", "on", "off"] = knob("auto", "The template's thinking switch; auto: its default.")
+    think_tags: str | None = knob(None, "OPEN,CLOSE; default: found from the tokenizer.")
+
+    @field_validator("think_tags")
+    @classmethod
+    def _two_tags(cls, value: str | None) -> str | None:
+        if value is not None:
+            tags_of(value)
+        return value
+
+    @property
+    def tags(self) -> Tags | None:
+        """The think tags given, None where the tokenizer decides."""
+        return None if self.think_tags is None else tags_of(self.think_tags)

@@ -1,0 +1,1 @@
+"""What runs say: summaries, statistics, comparisons, claims, and the store of runs."""

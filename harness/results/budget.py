@@ -1,0 +1,88 @@
+"""Accuracy against a token budget, from stored samples: nothing is generated again.
+
+A sample counts at budget b when it ended by itself within b tokens. What a cut sample would have done past its cap is
+unknown (right-censored), so no figure looks past the cap, and lengths are estimated by Kaplan-Meier (statsmodels).
+"""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+from typing import Any
+
+from harness.records import Sample
+
+
+def length(sample: Sample) -> int:
+    """Tokens that a sample spent, thinking and answer."""
+    return len(sample.token_ids) or sample.thinking_tokens + sample.answer_tokens
+
+
+def cut(sample: Sample) -> bool:
+    return sample.finish in ("length", "context")
+
+
+def auc(samples: Sequence[Sample], cap: int) -> float:
+    """Area under accuracy against budget up to ``cap``: mean of c * max(0, 1 - T/cap) (arXiv 2508.13141)."""
+    return sum(max(0.0, 1 - length(s) / cap) for s in samples if s.grade.correct) / len(samples)
+
+
+def curve(samples: Sequence[Sample], points: int = 24) -> list[dict[str, Any]]:
+    """Accuracy and answer rate at budgets up to the longest sample, with 95% intervals.
+
+    Each point: budget, accuracy, low, high, answered, accuracy_answered. The budgets are quantiles of the lengths, so
+    that every step of the curve is near one.
+    """
+    from harness.results.statistics import item_interval
+
+    lengths = sorted(length(s) for s in samples)
+    top = lengths[-1]
+    budgets = sorted({lengths[min(len(lengths) - 1, i * len(lengths) // points)] for i in range(points)} | {top})
+    out = []
+    for budget in budgets:
+        items: dict[str, list[float]] = {}
+        answered = right = 0
+        for sample in samples:
+            ended = not cut(sample) or sample.grade.verdict in ("correct", "wrong")
+            done = ended and length(sample) <= budget
+            answered += done and sample.grade.verdict in ("correct", "wrong")
+            right += done and sample.grade.correct
+            items.setdefault(sample.problem_id, []).append(float(done and sample.grade.correct))
+        low, high = item_interval(list(items.values()))
+        out.append({
+            "budget": budget, "accuracy": right / len(samples), "low": low, "high": high,
+            "answered": answered / len(samples), "accuracy_answered": right / answered if answered else None,
+        })  # fmt: skip
+    return out
+
+
+def saturation(points: Sequence[dict[str, Any]], share: float = 0.95) -> int | None:
+    """The smallest budget that reaches ``share`` of the full accuracy (arXiv 2607.21433); None at accuracy 0."""
+    full = points[-1]["accuracy"]
+    return next((p["budget"] for p in points if p["accuracy"] >= share * full), None) if full else None
+
+
+def lengths(samples: Sequence[Sample]) -> dict[str, Any]:
+    """Lengths of responses, cuts right-censored: Kaplan-Meier median (None if over half are cut) and curve."""
+    from statsmodels.duration.survfunc import SurvfuncRight
+
+    ends = [0 if cut(s) else 1 for s in samples]
+    out: dict[str, Any] = {"censored": 1 - sum(ends) / len(ends), "median": None, "times": [], "finished": []}
+    if any(ends):
+        fit = SurvfuncRight([max(length(s), 1) for s in samples], ends)
+        out["times"] = [int(t) for t in fit.surv_times]
+        out["finished"] = [float(1 - p) for p in fit.surv_prob]
+        median = fit.quantile(0.5)
+        out["median"] = None if median != median else float(median)
+    return out
+
+
+def aes(ours: tuple[float, float], base: tuple[float, float], gain: float = 3.0, loss: float = 5.0) -> float | None:
+    """Accuracy-efficiency score of (accuracy, mean tokens) against a base run (arXiv 2501.12570).
+
+    Share of tokens saved, plus ``gain`` times the relative gain in accuracy or minus ``loss`` times the relative loss.
+    None when the base is right nowhere or says nothing: the score is relative to both.
+    """
+    if base[0] <= 0 or base[1] <= 0:
+        return None
+    saved, better = (base[1] - ours[1]) / base[1], (ours[0] - base[0]) / base[0]
+    return saved + (gain if better >= 0 else loss) * better

@@ -1,0 +1,1 @@
+"""Grammars of thoughts: schema, defects, loading."""

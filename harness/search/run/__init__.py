@@ -1,0 +1,1 @@
+"""Running many trees over two models."""

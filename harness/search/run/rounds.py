@@ -1,0 +1,153 @@
+"""Searching in rounds, for a model in this process whose results depend on what shares a batch.
+
+The trees of a window keep a few expansions each waiting. A round completes one full batch of one role, of prompts as
+near in length as there are, so that little is padded. The batch is verified, goes to the journal in one write, and its
+trees ask for more. Rounds are a function of the seed and of earlier rounds, so a resumed search replays its journal and
+goes on with the same batches.
+"""
+
+from __future__ import annotations
+
+import asyncio
+from collections.abc import Iterable, Iterator, Sequence
+from itertools import accumulate
+from typing import TYPE_CHECKING, Any
+
+from harness.models.base import Completion, Request, complete_in_chunks
+from harness.records import Problem
+from harness.search.run import order as epoch
+from harness.search.store import Store, own, result
+from harness.search.tree.nodes import Expansion
+
+if TYPE_CHECKING:
+    from harness.search.run.driver import Search, Spent, State
+
+_Asked = list[tuple["State", Expansion, Request]]
+_Known = dict[tuple[str, str], dict[str, Any]]
+
+
+async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, spent: Spent) -> None:
+    """Search all problems, a window of them at a time. Earlier rounds are replayed from the store.
+
+    Raises SearchIncomplete before a batch that a limit of the run has no room for, SearchMismatch for a store that is
+    half done with other problems, window or batches.
+    """
+    begun: dict[str, bool] = {}
+    known: _Known = {}
+    todo = epoch.begin(store, list(problems), search.window, search.chunk)
+    wanted = {problem.id for problem in todo}
+    for stored in own(store.folder):
+        if stored.problem.id not in wanted:
+            continue
+        begun[stored.problem.id] = bool(stored.why)
+        known |= {(stored.problem.id, row["node"]): row for row in stored.rows}
+    source = iter(todo)
+    waiting: dict[str, _Asked] = {role: [] for role in search.roles}  # in the order of asking
+    flying: dict[str, int] = {}
+    idle = list(_entering(search, source, store, begun, search.window))  # trees with room for another expansion
+    while idle or flying:
+        while idle:
+            state = idle.pop(0)
+            name = state.problem.id
+            for _ in range(search.settings.in_flight - flying.setdefault(name, 0)):
+                if (expansion := state.tree.ask()) is None:
+                    break
+                role = search.writer.role(state.tree, expansion)
+                request = search.writer.request(state.tree, expansion, state.prompts[role])
+                waiting[role].append((state, expansion, request))
+                flying[name] += 1
+            if not flying[name]:
+                del flying[name]
+                if not begun.get(name):
+                    search.finish(state, store)
+                idle += _entering(search, source, store, begun, 1)
+        role, batch = _batch(waiting, search.chunk)
+        if not batch:
+            break
+        await _complete(search, role, batch, known, store, spent)
+        for state, expansion, _ in batch:
+            state.tree.tell(expansion.node, result(known.pop((state.problem.id, expansion.node))))
+            flying[state.problem.id] -= 1
+        idle = list({state.problem.id: state for state, *_ in batch}.values())
+        search.progress(len(store.finished), search.tokens)
+    epoch.end(store)
+
+
+def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
+    """Take the batch that pads least: of the runs by prompt length of the roles that fill one, the narrowest.
+
+    Prompts of rare lengths wait until enough of them are there, or nothing else is. Of equal runs the first is taken.
+    """
+    best: tuple[int, int, str, list[int]] | None = None
+    most = min(size, max(map(len, waiting.values())))
+    for number, (role, asked) in enumerate(waiting.items()):
+        if not most or len(asked) < most:
+            continue
+        order = sorted(range(len(asked)), key=lambda i: (len(asked[i][2].prompt_ids), i))
+        lengths = [len(asked[i][2].prompt_ids) for i in order]
+        before = [0, *accumulate(lengths)]  # the length of all prompts before each
+        for start in range(len(order) - most + 1):
+            end = start + most
+            padding = most * lengths[end - 1] - (before[end] - before[start])
+            if best is None or (padding, number) < best[:2]:
+                best = (padding, number, role, order[start:end])
+    if best is None:
+        return next(iter(waiting)), []
+    *_, role, run = best
+    batch = [waiting[role][i] for i in sorted(run)]
+    taken = set(run)
+    waiting[role] = [each for i, each in enumerate(waiting[role]) if i not in taken]
+    return role, batch
+
+
+def _entering(
+    search: Search, source: Iterator[Problem], store: Store, begun: dict[str, bool], room: int
+) -> Iterator[State]:
+    for _ in range(room):
+        problem = next(source, None)
+        if problem is None:
+            return
+        yield search.begin(problem, store, fresh=problem.id not in begun)
+
+
+async def _complete(
+    search: Search, role: str, mine: _Asked, known: _Known, store: Store, spent: Spent
+) -> None:  # fmt: skip
+    def is_known(index: int) -> bool:
+        state, expansion, _ = mine[index]
+        return (state.problem.id, expansion.node) in known
+
+    def admit(chunk: Sequence[Request]) -> None:
+        from harness.errors import SearchIncomplete
+
+        most = sum(request.max_tokens for request in chunk)
+        limit = spent.limits.requests
+        if spent.over(most) or (limit and spent.requests + len(chunk) > limit):
+            if why := spent.too_small(most, len(chunk)):
+                raise SearchIncomplete(f"{why} (a whole batch); nothing was done")
+            raise SearchIncomplete(
+                "the budget of this run is spent (it needs room for a whole batch); all results are kept, and the same "
+                "command goes on"
+            )
+        spent.requests += len(chunk)
+
+    async def finished(results: list[tuple[int, Completion]]) -> None:
+        from harness.search.run.driver import judge, last_finish
+
+        rows = [search.writer.row(mine[i][0].tree, mine[i][1], completion) for i, completion in results]
+        graded = []
+        for (index, _), row in zip(results, rows, strict=True):
+            state, expansion, _ = mine[index]
+            response = search.writer.response(state.tree, row, expansion)
+            if response is not None:
+                graded.append((row, search.verifier.verify(state.problem, response, last_finish(row))))
+        for (row, _), grade in zip(graded, await asyncio.gather(*(g for _, g in graded)), strict=True):
+            judge(row, grade)
+        for (index, completion), row in zip(results, rows, strict=True):
+            search.roles[role].count(completion)
+            spent.tokens += len(completion.token_ids)
+            known[mine[index][0].problem.id, row["node"]] = row
+        store.write([{"problem": mine[i][0].problem.id, **row} for (i, _), row in zip(results, rows, strict=True)])
+
+    requests = [request for *_, request in mine]
+    await complete_in_chunks(search.roles[role].replicas[0], requests, is_known, finished, search.chunk, admit)

@@ -1,0 +1,59 @@
+"""Typed settings of a room, declared once: code, recipes and the command line all read them here.
+
+A spec is frozen, built by name, and refuses unknown keys. Each field carries its meaning and unit as a description.
+Fields marked ``how`` say how a result is computed and not what it is (addresses, batch sizes): they are no part of the
+identity of a result.
+"""
+
+from __future__ import annotations
+
+import hashlib
+import json
+from typing import Any
+
+from pydantic import BaseModel, ConfigDict, Field
+
+
+class Spec(BaseModel):
+    """Base of all settings."""
+
+    model_config = ConfigDict(frozen=True, extra="forbid")
+
+    def identity(self) -> dict[str, Any]:
+        """What the result depends on, as plain JSON data: every field but those marked ``how``."""
+        return dict(_identity(self))
+
+
+def knob(
+    default: Any, description: str, *, how: bool = False, option: str = "", hidden: bool = False, **bounds: Any
+) -> Any:
+    """A field of a spec. ``default`` ``...``: required.
+
+    ``option``: its names on the command line, separated by commas, where they are not the field's own; "-": none.
+    ``bounds``: ge, gt, le, lt, min_length, as pydantic has them.
+    """
+    extra: dict[str, Any] = {"how": how, "option": option, "hidden": hidden}
+    return Field(default, description=description, json_schema_extra=extra, **bounds)
+
+
+def _identity(value: Any) -> Any:
+    if isinstance(value, Spec):
+        fields = type(value).model_fields
+        return {n: _identity(getattr(value, n)) for n in fields if not marked_how(type(value), n)}
+    if isinstance(value, dict):
+        return {key: _identity(each) for key, each in value.items()}
+    if isinstance(value, list | tuple):
+        return [_identity(each) for each in value]
+    return value if value is None or isinstance(value, str | int | float | bool) else str(value)
+
+
+def marked_how(spec: type[Spec], name: str) -> bool:
+    """Whether the field ``name`` says how a result is computed, and not what it is."""
+    extra = spec.model_fields[name].json_schema_extra
+    return isinstance(extra, dict) and bool(extra.get("how"))
+
+
+def digest(*parts: Any, length: int = 16) -> str:
+    """A short digest of JSON data and specs (of specs, their identity); equal for equal content."""
+    text = json.dumps([_identity(part) for part in parts], sort_keys=True, ensure_ascii=True)
+    return hashlib.sha256(text.encode()).hexdigest()[:length]

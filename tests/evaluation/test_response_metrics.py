@@ -1,0 +1,85 @@
+"""Over-thinking metrics against hand counts and exhaustive search."""
+
+from __future__ import annotations
+
+import pytest
+from hypothesis import given
+from hypothesis import strategies as st
+
+from harness.evaluation.response_metrics import LOOP_COPIES, LOOP_TOKENS, of_response, reflection_words, suffix_loop
+from harness.grading.thinking import split
+from harness.records import Grade, Sample
+from harness.results.summary import row
+
+
+def sample(verdict="correct", thinking=10, finish="stop", loop=0, words=0, task="t", item="p", index=0):
+    return Sample(
+        key="k", task=task, problem_id=item, index=index, seed=0, prompt_ids_hash="h", text="", token_ids=[],
+        finish=finish,
+        thinking_tokens=thinking, answer_tokens=1, grade=Grade(verdict=verdict, reason="r"),
+        metrics={"reflection_words": words, "loop_period": loop, "loop_copies": loop},
+    )  # fmt: skip
+
+
+def test_reflection_words_are_whole_words_in_any_case_and_tags_do_not_count():
+    assert reflection_words("Wait, let me check again. Hmm, otherwise fine.") == 4
+    assert reflection_words("<double-check>fine</double-check><reflection>buttery</reflection>") == 0
+    assert reflection_words("a double-check, ALTERNATIVELY another") == 3
+
+
+def brute(ids):
+    for period in range(1, len(ids) // LOOP_COPIES + 1):
+        copies = 1
+        block = ids[-period:]
+        while (
+            ids[len(ids) - (copies + 1) * period : len(ids) - copies * period] == block
+            and len(ids) >= (copies + 1) * period
+        ):
+            copies += 1
+        if copies >= LOOP_COPIES and copies * period >= LOOP_TOKENS:
+            return period, copies
+    return 0, 0
+
+
+@given(
+    st.lists(st.integers(0, 2), max_size=20), st.lists(st.integers(0, 2), min_size=1, max_size=12), st.integers(1, 20)
+)
+def test_suffix_loop_equals_brute_force(head, block, copies):
+    ids = head + block * copies
+    assert suffix_loop(ids) == brute(ids)
+
+
+def test_a_counted_list_is_no_loop_but_a_long_repetition_is():
+    assert suffix_loop([1, 2] * 12) == (0, 0)
+    assert suffix_loop([9, 9, 9] + [1, 2, 3] * 20) == (3, 20)
+
+
+def test_of_response_counts_tokens_of_both_parts(tokenizer):
+    text = "<think><thinking>7 + 5 = 12.</thinking></think>The answer is \\boxed{12}."
+    ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
+    found = of_response(split(text), "correct", "stop", tokenizer.backend_tokenizer, ids)
+    assert found["thinking_tokens"] + found["answer_tokens"] + 3 == len(ids)  # <think>, </think>, end of turn
+
+
+def test_row_adds_up():
+    verdicts = ["correct"] * 5 + ["wrong"] * 3 + ["no_answer"] + ["unfinished"] * 4 + ["grader_timeout", "infra_error"]
+    figures = row(
+        [
+            sample(v, thinking=i, finish="length" if v == "unfinished" else "stop", item=str(i))
+            for i, v in enumerate(verdicts)
+        ]
+    )
+    assert figures["n"] == 15
+    assert figures["accuracy"] == pytest.approx(5 / 15)
+    assert figures["accuracy_answered"] == pytest.approx(5 / 8)
+    assert figures["no_answer"] == pytest.approx(7 / 15)
+    assert figures["unfinished"] + figures["empty"] + figures["failed"] == pytest.approx(figures["no_answer"])
+    assert figures["accuracy"] + figures["wrong"] + figures["no_answer"] == pytest.approx(1)
+    assert figures["median_thinking_tokens"] == 7
+    assert figures["low"] < figures["accuracy"] < figures["high"]
+
+
+def test_no_answers_at_all_and_no_samples():
+    assert row([sample("unfinished")])["accuracy_answered"] is None
+    with pytest.raises(ValueError, match="no samples"):
+        row([])

@@ -1,0 +1,81 @@
+"""The leaderboard from samples: seeds, paired differences, lines that fit, missing runs."""
+
+from __future__ import annotations
+
+import json
+
+import pytest
+
+from harness.journal import write_rows
+from harness.records import Grade, Sample
+from harness.results import board
+from harness.view import formats, show
+
+
+def samples(right, n=40, tasks=("mini_math", "mini_blocks", "mini_rules"), verdict="wrong"):
+    return [
+        Sample(
+            key=f"{task}{i}", task=task, problem_id=f"{task}-{i}", index=0, seed=0, prompt_ids_hash="h", text="",
+            token_ids=[], finish="stop", thinking_tokens=512, answer_tokens=1,
+            grade=Grade(verdict="correct" if i < right else verdict, reason="r"),
+            metrics={"reflection_words": 1, "loop_period": 0, "loop_copies": 0},
+        )
+        for task in tasks
+        for i in range(n)
+    ]  # fmt: skip
+
+
+def made():
+    return board.build(
+        "t", "sft", {"sft": ["a"], "+dpo": ["b", "c"]}, {"sft": [samples(20)], "+dpo": [samples(30), samples(26)]}
+    )
+
+
+def test_seeds_are_averaged_and_the_interval_counts_items():
+    table = made()
+    cell = table.cells["+dpo", "mini_math"]
+    assert cell.figures["accuracy"] == pytest.approx(28 / 40)
+    assert (cell.figures["n"], cell.figures["seeds"]) == (40, 2)
+    assert cell.difference.difference == pytest.approx(8 / 40)
+    assert cell.difference.low < 0.2 < cell.difference.high
+    assert table.cells["sft", "mini_math"].difference is None
+    low, high = cell.figures["low"], cell.figures["high"]
+    assert high - low > 0.25  # 40 items, not 80 samples
+
+
+def test_every_line_fits_eighty_columns_even_at_the_extremes(capsys, monkeypatch):
+    monkeypatch.setenv("COLUMNS", "80")
+    table = board.build(
+        "t", "sft", {"sft": ["a"], "+data_balance": ["b"]},
+        {"sft": [samples(39)], "+data_balance": [samples(2, verdict="unfinished")]},
+    )  # fmt: skip
+    show.leaderboard(table)
+    out = capsys.readouterr().out
+    assert out.count("Δ -92.5") == out.count("]*") == 3
+    assert out.count("na 95 u95, 512t") == 3
+    assert all(len(line) <= 80 for line in out.splitlines())
+    assert out.count("|100.0") == out.count("|97.5") == 3
+
+
+def test_markdown_has_a_row_per_arm():
+    text = formats.markdown(made())
+    assert text.count("\n") == 3
+    assert "+dpo" in text
+
+
+def test_other_items_on_one_side_are_an_error():
+    with pytest.raises(KeyError, match="one side only"):
+        board.build("t", "a", {"a": ["x"], "b": ["y"]}, {"a": [samples(3)], "b": [samples(3, n=39)]})
+
+
+def test_runs_that_are_gone_are_named(tmp_path):
+    with pytest.raises(board.NoRuns, match="run-recipe"):
+        board.saved(tmp_path)
+    saved = {"recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {"sft": ["aaaa"]}}
+    (tmp_path / "recipes" / "r0").mkdir(parents=True)
+    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(saved | {"manifest": {"date": "2026"}}))
+    with pytest.raises(board.NoRuns, match="are gone"):
+        board.load(tmp_path, board.saved(tmp_path))
+    write_rows(tmp_path / "stages" / "aaaa" / "samples.jsonl", (json.loads(s.model_dump_json()) for s in samples(3)))
+    rows = board.load(tmp_path, board.saved(tmp_path, "ablation_full")).rows()
+    assert [row["task"] for row in rows] == ["mini_math", "mini_blocks", "mini_rules"]

@@ -1,0 +1,177 @@
+"""Claims against samples of known difference: verdicts, corrections, seeds, published values, the command."""
+
+from __future__ import annotations
+
+import json
+import random
+
+import pytest
+
+from harness.errors import RecipeError
+from harness.journal import write_rows
+from harness.pipeline.recipe import Claim, recipe_names
+from harness.pipeline.recipe_files import load_recipe
+from harness.records import Grade, Sample
+from harness.results.claims import findings, published
+from harness.shipped import published_rows
+from tests.commands import here as harness
+
+N = 300
+
+
+def run(rate, seed=0, missing=0.0, task="mini_math"):
+    """One training's samples: right at ``rate``, without an answer at ``missing``, by a draw of the item."""
+    rng = random.Random(f"{seed}")
+    out = []
+    for i in range(N):
+        draw = rng.random()
+        verdict = "correct" if draw < rate else "unfinished" if draw > 1 - missing else "wrong"
+        out.append(
+            Sample(
+                key=f"{task}{i}", task=task, problem_id=f"{task}-{i}", index=0, seed=0, prompt_ids_hash="h", text="",
+                token_ids=[], finish="stop", thinking_tokens=9, answer_tokens=1,
+                grade=Grade(verdict=verdict, reason="r"), metrics={},
+            )
+        )  # fmt: skip
+    return out
+
+
+def claim(expect="higher", metric="accuracy", **more):
+    return Claim(says="s", arm="a", against="b", expect=expect, metric=metric, **more)
+
+
+def verdict(said, a, b):
+    [finding] = findings({"c": said}, {"a": a, "b": b})
+    return finding.verdict
+
+
+def test_verdicts_follow_the_direction_claimed():
+    high, low = [run(0.7)], [run(0.4)]
+    assert verdict(claim("higher"), high, low) == "reproduced"
+    assert verdict(claim("lower"), high, low) == "contradicted"
+    assert verdict(claim("higher"), low, high) == "contradicted"
+    assert verdict(claim("higher"), [run(0.42)], [run(0.4, seed=1)]) == "undecided"
+    many, few = [run(0.4, missing=0.4)], [run(0.4, missing=0.05)]
+    assert verdict(claim("higher", "no_answer"), many, few) == "reproduced"
+    assert verdict(claim("lower", "no_answer"), many, few) == "contradicted"
+
+
+def test_sameness_needs_evidence_too():
+    same = claim("same", margin=0.1)
+    assert verdict(same, [run(0.5)], [run(0.5)]) == "reproduced"
+    assert verdict(same, [run(0.9)], [run(0.5)]) == "contradicted"
+    assert verdict(same, [run(0.58, seed=1)], [run(0.5, seed=2)]) == "undecided"  # unlike items: a wide interval
+
+
+def test_more_claims_ask_for_more_evidence():
+    """The same difference is resolved alone and not among twenty, by Holm."""
+    a, b = [run(0.485)], [run(0.45)]
+    one = findings({"c": claim()}, {"a": a, "b": b})
+    many = findings({f"c{i}": claim() for i in range(20)}, {"a": a, "b": b})
+    assert one[0].verdict == "reproduced"
+    assert {f.verdict for f in many} == {"undecided"}
+    assert many[0].p_holm == pytest.approx(min(1.0, 20 * one[0].p))
+
+
+def test_trainings_that_disagree_widen_the_interval():
+    steady = findings({"c": claim()}, {"a": [run(0.6), run(0.6)], "b": [run(0.5), run(0.5)]})[0]
+    shaky = findings({"c": claim()}, {"a": [run(0.7), run(0.5)], "b": [run(0.6), run(0.4)]})[0]
+    assert steady.difference == pytest.approx(shaky.difference, abs=0.03)
+    assert steady.verdict == "reproduced"
+    assert shaky.verdict == "undecided"
+    assert shaky.high - shaky.low > 2 * (steady.high - steady.low)
+    assert shaky.smallest > 2 * steady.smallest
+    assert shaky.seeds == (2, 2)
+
+
+def test_no_false_findings_beyond_the_level():
+    """Arms that differ by chance alone: the share of resolved single claims is near 5%."""
+    found = [verdict(claim(), [run(0.5, seed=2 * i)], [run(0.5, seed=2 * i + 1)]) for i in range(40)]
+    assert sum(v != "undecided" for v in found) <= 6  # 2 expected
+
+
+def test_claims_of_arms_that_were_not_run_are_left_out():
+    assert findings({"c": claim()}, {"a": [run(0.5)]}) == []
+
+
+def test_published_differences_are_the_papers():
+    claims = load_recipe("ablation_full").claims
+    assert published(claims["dpo_stops_answering"])["blocksworld"] == pytest.approx(93.6 - 1.8)
+    assert published(claims["balance_repairs"])["math500"] == pytest.approx(46.4 - 31.8)
+    assert published(claims["masking_helps"])["gsm8k"] == pytest.approx(87.2 - 86.8)
+    assert published(claims["long_cot_hurts"]) == {}
+    four, seven = load_recipe("sft_data").claims, load_recipe("test_time").claims
+    assert published(four["long_cot_hurts_b"])["multi_if_en"] == pytest.approx(10.0 - 47.8)
+    assert published(seven["trees_help_at_32"]) == {"math500": pytest.approx(82.8 - 79.2)}
+    assert published(load_recipe("joint_loss").claims["alpha_1_answers"])["blocksworld"] == pytest.approx(9.0 - 47.4)
+
+
+def test_every_claim_of_the_paper_names_rows_that_hold_it():
+    for name in recipe_names():
+        for key, claim in load_recipe(name).claims.items():
+            assert not claim.published or published(claim), (name, key)
+
+
+def test_tables_that_share_rows_agree():
+    """Table 6's alpha 0 and 1 are Table 5's cDPO and joint loss, its SFT row is Table 4's searched data."""
+    five, six, four = (published_rows(f"marco_o1_v2.table{n}")["rows"] for n in (5, 6, 4))
+    assert six["alpha_0"] == five["+cdpo"]
+    assert six["alpha_1"] == five["+joint_loss"]
+    assert {t: c["accuracy"] for t, c in five["sft"].items()} == {t: c["accuracy"] for t, c in four["searched"].items()}
+
+
+def test_a_recipe_keeps_the_claims_about_arms_it_has():
+    assert list(load_recipe("data_balance").claims) == ["dpo_stops_answering", "balance_repairs"]
+    assert list(load_recipe("masking").claims) == ["masking_helps"]
+
+
+@pytest.mark.parametrize(
+    ("line", "said"),
+    [
+        ("{says: s, arm: +dop, against: sft}", r"'\+dop' is no arm.*\+dpo"),
+        ("{says: s, arm: +dpo, against: sft, published: marco}", "no published rows 'marco'"),
+        ("{says: s, arm: +dpo, against: sft, metrik: accuracy}", "unknown key.*metric"),
+        ("{says: s, arm: +dpo, against: sft, expect: better}", "higher"),
+    ],
+)
+def test_wrong_claims_are_named(line, said, tmp_path):
+    (tmp_path / "r.yaml").write_text(f"extends: ablation_full\nname: r\nclaims: {{mine: {line}}}\n")
+    with pytest.raises(RecipeError, match=said):
+        load_recipe(str(tmp_path / "r.yaml"))
+
+
+@pytest.fixture
+def store(tmp_path):
+    arms = {"base": 0.4, "sft": 0.6, "sft_long_cot": 0.1}
+    for arm, rate in arms.items():
+        folder = tmp_path / "stages" / arm
+        folder.mkdir(parents=True)
+        write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in run(rate)))
+    saved = {"recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {arm: [arm] for arm in arms}}
+    (tmp_path / "recipes" / "r0").mkdir(parents=True)
+    manifest = {"date": "2026", "recipe": load_recipe("ablation_full").model_dump()}
+    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(saved | {"manifest": manifest}))
+    return tmp_path
+
+
+def test_the_command_shows_every_claim_that_was_tested(store):
+    done = harness("claims", "--store", str(store))
+    assert done.returncode == 0, done.stderr
+    assert max(map(len, done.stdout.splitlines())) <= 80
+    assert "2 reproduced, 0 contradicted, 0 undecided of 2 tests" in done.stdout
+    rows = json.loads(harness("claims", "--store", str(store), "--json").stdout)
+    assert {row["claim"]: row["verdict"] for row in rows} == {
+        "searched_data_helps": "reproduced", "long_cot_hurts": "reproduced",
+    }  # fmt: skip
+    assert "| reproduced |" in harness("claims", "--store", str(store), "--markdown").stdout
+    for name in ("ablation_full", "r0"):
+        assert harness("claims", name, "--store", str(store)).stdout == done.stdout
+    for name in ("r1", "ablation_ful"):
+        lacks = harness("claims", name, "--store", str(store)).stderr
+        assert lacks.strip() == f"harness: no finished recipe of '{name}' in {store}; there are ablation_full"
+
+
+def test_a_recipe_without_claims_is_named(store):
+    done = harness("claims", "tiny_models", "--store", str(store))
+    assert done.returncode == 2
+    assert done.stderr.strip() == "harness: recipe tiny_models makes no claims"
