@@ -134,7 +134,7 @@ class HarnessLM(LM):
             from harness.evaluation.trees import decode
 
             decode(self, self.tree, asked, [instance.doc for instance in instances], places, missing, done)
-        elif getattr(self.completer, "lockstep", False):
+        elif self.completer.lockstep:
             work = complete_in_chunks(self.completer, asked, lambda i: keys[i] in known, done, self.chunk)
             asyncio.run(work)
         else:

@@ -75,7 +75,7 @@ def decode(
         done([(index, found[number] if number < len(found) else empty) for index, number in wanted])
 
     settings = _settings(how, lm)
-    role = Role([lm.completer], lm.tokenizer, getattr(lm.completer, "batch_size", 64))
+    role = Role([lm.completer], lm.tokenizer, lm.completer.batch_size)
     with Grader() as grader, Store(lm.journal.parent / "trees", settings) as store:
         search = Search(
             settings, {"generator": role, "critic": role}, Blind(GraderVerifier(grader)), window=256, prompt=prompt,

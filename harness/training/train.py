@@ -16,9 +16,9 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import ModelError, TrainingError
+from harness.errors import TrainingError
 from harness.models.digests import model_digest
-from harness.models.loading import load_tokenizer, quiet
+from harness.models.loading import load_tokenizer
 from harness.training.checkpoints import claim, last_complete
 from harness.training.groups import Collator, LayoutChoice, PairRow, Row, pair_groups, sft_groups
 from harness.training.objective import Normalization, Objective
@@ -167,13 +167,10 @@ def positions(model: str) -> int:
 def load_model(model: str) -> Any:
     """The model in float32, as training takes it; raises ModelError with one clear line."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    quiet()
-    try:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{model}: no causal language model could be loaded ({str(error).splitlines()[0]})") from error
+    from harness.models import loading
+
+    return loading.load_model(model, dtype=torch.float32)
 
 
 def padding(tokenizer: Any) -> int:
