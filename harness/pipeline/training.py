@@ -8,12 +8,14 @@ import subprocess
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.journal import read, write_rows
-from harness.pipeline.graph import Job
 from harness.records import Chain
+
+if TYPE_CHECKING:
+    from harness.pipeline.job import Job
 
 Report = Callable[[int, int, int], None]
 
@@ -91,7 +93,11 @@ def _model(job: Job, inputs: dict[str, Path]) -> str:
 
 def _objective(job: Job) -> dict[str, Any]:
     switches = dict(job.params["objective"])
-    return {"beta": switches.pop("beta") or job.params["dose"]["beta"], **switches}
+    masked = switches.pop("mask_prefix")
+    return {
+        "beta": switches.pop("beta") or job.params["dose"]["beta"], **switches,
+        "mask_prefix_dpo": masked in ("dpo", "both"), "mask_prefix_sft": masked in ("sft", "both"),
+    }  # fmt: skip
 
 
 def _dose(job: Job) -> Any:

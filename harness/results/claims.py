@@ -15,7 +15,7 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.pipeline.recipe import Claim
+from harness.results.records import Claim
 from harness.records import Sample
 from harness.results.board import samples_of
 from harness.results.compare import clusters_of, no_answers

@@ -9,7 +9,7 @@ from itertools import groupby
 from rich.console import Console
 
 from harness.cli.options import safe
-from harness.pipeline.recipe import Claim
+from harness.results.records import Claim
 from harness.results.claims import VERDICTS, Finding, published
 from harness.view.tables import table_of
 

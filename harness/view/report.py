@@ -10,7 +10,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.journal import read, write_whole
-from harness.pipeline.recipe import Claim
+from harness.results.records import Claim
 from harness.records import Sample
 from harness.results import board
 from harness.results.claims import VERDICTS, Finding, findings, published

@@ -1,0 +1,65 @@
+"""The chains of a search, from the trees of all its shards, in one vocabulary. No stage of a recipe by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.pipeline.kind import Kind
+from harness.pipeline.sources import problem_count, problems_of, tokenizer_of
+
+if TYPE_CHECKING:
+    from harness.pipeline.job import Graph, Job, Params, Report
+    from harness.records import Chain
+
+
+class Chains(Kind):
+    name = "chains"
+    quick = True
+
+    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        from harness.chains.extract import chains_of
+        from harness.journal import write_rows
+        from harness.models.prompts import chain_prompt_ids
+        from harness.search.stats import Stats
+        from harness.search.store import folded
+
+        tokenizer = tokenizer_of(job.models["tokenizer"])
+        chains: dict[str, list[Chain]] = {}
+        stats = Stats()
+        for shard in range(job.params["shards"]):
+            for stored, tree, _ in folded(inputs[f"shard{shard}"] / "tree"):
+                problem = stored.problem
+                chains[problem.id] = chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)
+                stats.add(problem, tree, stored.rows, stored.why)
+        problems = problems_of(job)
+        write_rows(folder / "chains.jsonl", (chain.model_dump() for p in problems for chain in chains[p.id]))
+        write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
+        return stats.figures()
+
+    def summary(self, figures: Params) -> str:
+        return f"{figures['correct_chains']:,} correct and {figures['wrong_chains']:,} wrong chains"
+
+    def details(self, figures: Params) -> list[str]:
+        f = figures
+        lines = [
+            "",
+            f"search: {f['problems']} problems; {100 * f['with_correct']:.1f} % got a verified correct chain,",
+            f"  {100 * f['with_both']:.1f} % a correct and a wrong one; {f['rollouts']:,} rollouts",
+            f"  backtracking: {f['reflections']:,} reflections by the critic, {f['reflections_followed']:,} followed",
+            *(
+                f"  {role}: {f['nodes'][role]:,} nodes, {f['tokens'][role]:,} tokens" for role in ("generator", "critic")
+            ),
+        ]  # fmt: skip
+        for family, each in f["by_family"].items():
+            lines.append(
+                f"  {family}: {each['with_correct']} with a correct chain, {each['with_both']} with both; "
+                f"{each['correct_chains']} and {each['wrong_chains']} chains"
+            )
+        return lines
+
+    def items(self, graph: Graph, job: Job) -> int | None:
+        return problem_count(job)
+
+
+KIND = Chains()
