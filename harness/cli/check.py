@@ -41,7 +41,7 @@ def check(
     from harness.models.prompts import Prompting
     from harness.problems.load import is_ours
     from harness.problems.registry import select
-    from harness.view.tables import Findings
+    from harness.view.progress import Findings
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
