@@ -110,7 +110,7 @@ def file_digest(path: Path) -> str:
 
 def model_identity(role: str, model: ModelSpec) -> str:
     """What a result depends on: the weights and what serves them, or the vocabulary alone. No address counts."""
-    from harness.models.hf import model_digest, tokenizer_digest
+    from harness.models.digests import model_digest, tokenizer_digest
 
     if role == "tokenizer":
         return tokenizer_digest(model.tokenizer or model.model)

@@ -10,7 +10,7 @@ import operator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
-from pydantic import AfterValidator, Field, create_model
+from pydantic import AfterValidator, Field, TypeAdapter, create_model
 
 from harness.errors import RecipeError, nearest
 from harness.files import about
@@ -34,6 +34,7 @@ def _distinct(seeds: list[int]) -> list[int]:
 MOST_SEEDS = 1000
 Seed = Annotated[int, Field(ge=0, lt=2**32)]
 Seeds = Annotated[list[Seed], Field(min_length=1, max_length=MOST_SEEDS), AfterValidator(_distinct)]
+SEEDS: TypeAdapter[list[int]] = TypeAdapter(Seeds)
 
 if TYPE_CHECKING:
     AnyStage = Stage

@@ -91,21 +91,12 @@ def loaded(model: ModelSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
     from harness.models.backends import opened
 
     folder.mkdir(parents=True, exist_ok=True)
-    with opened(_backend(model.replicas()[0]), folder) as both:
+    with opened(model.replicas()[0], folder) as both:
         yield both
-
-
-def _backend(spec: ModelSpec) -> Any:
-    from harness.models.backends import BackendSpec
-
-    return BackendSpec(
-        spec.model, spec.backend, spec.base_url or None, spec.tokenizer, spec.concurrency, spec.vllm,
-        tuple(spec.vllm_arguments),
-    )  # fmt: skip
 
 
 def tokenizer_of(model: ModelSpec) -> Any:
     """The tokenizer of a model."""
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
 
     return load_tokenizer(model.tokenizer or model.model)

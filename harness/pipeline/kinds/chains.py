@@ -42,15 +42,14 @@ class Chains(Kind):
 
     def details(self, figures: Params) -> list[str]:
         f = figures
+        generator, critic = (f"{f['nodes'][r]:,} nodes, {f['tokens'][r]:,} tokens" for r in ("generator", "critic"))
         lines = [
             "",
             f"search: {f['problems']} problems; {100 * f['with_correct']:.1f} % got a verified correct chain,",
             f"  {100 * f['with_both']:.1f} % a correct and a wrong one; {f['rollouts']:,} rollouts",
             f"  backtracking: {f['reflections']:,} reflections by the critic, {f['reflections_followed']:,} followed",
-            *(
-                f"  {role}: {f['nodes'][role]:,} nodes, {f['tokens'][role]:,} tokens" for role in ("generator", "critic")
-            ),
-        ]  # fmt: skip
+            f"  generator: {generator}; critic: {critic}",
+        ]
         for family, each in f["by_family"].items():
             lines.append(
                 f"  {family}: {each['with_correct']} with a correct chain, {each['with_both']} with both; "

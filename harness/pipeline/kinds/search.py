@@ -60,8 +60,7 @@ class Search(Kind):
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.grading.grade import shared_grader
         from harness.models.backends import opened
-        from harness.models.hf import model_digest
-        from harness.pipeline.sources import _backend
+        from harness.models.digests import model_digest
         from harness.search.grammar.load import load
         from harness.search.run.driver import Search as Run
         from harness.search.run.roles import Role
@@ -83,7 +82,7 @@ class Search(Kind):
                 for number, spec in enumerate(model.replicas()):
                     place = folder / f"{role}-{number}"
                     place.mkdir(exist_ok=True)
-                    both.append(stack.enter_context(opened(_backend(spec), place)))
+                    both.append(stack.enter_context(opened(spec, place)))
                 roles[role] = Role([completer for completer, _ in both], both[0][1], model.concurrency)
             # In this process, all problems of a shard at once, so that batches are full and near in length.
             window = len(problems) if roles["generator"].lockstep else 256
