@@ -51,7 +51,7 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
         waiting += _parsed(file.read_bytes()).imports
     while waiting:
         name = waiting.pop()
-        if name in files or name.startswith(_NEVER) or (file := _source(name)) is None:
+        if not name or name in files or name.startswith(_NEVER) or (file := _source(name)) is None:
             continue
         files[name] = file
         waiting += [name.rpartition(".")[0], *_parsed(file.read_bytes()).imports]

@@ -64,8 +64,8 @@ class Recipe(Spec):
     seeds: Seeds | None = None
     control: str = ""
     stages: dict[str, AnyStage]
-    arms: dict[str, str | Arm] = {}
-    claims: dict[str, Claim] = {}
+    arms: dict[str, str | Arm] = knob({}, "Models that are scored, by their names in tables.")
+    claims: dict[str, Claim] = knob({}, "What a paper says of the arms.")
 
     def arm(self, name: str) -> Arm:
         """An arm in its long form."""
@@ -101,7 +101,7 @@ class _Profile(Spec):
     about: str = ""
     models: dict[str, ModelSpec | str | None]
     suite: str | None = None
-    seeds: Seeds = [0]
+    seeds: Seeds = knob([0], "Of training, where neither recipe nor command line names any.")
     workers: int = knob(2, "Stages at once.", ge=1, le=1024)
 
     def model(self, name: str) -> ModelSpec | None:

@@ -98,7 +98,9 @@ def _extended(model: type[BaseModel], path: Path, folder: Path, above: tuple[Pat
         if all(isinstance(side, dict) for side in both) and _is_merged(model, key):
             whole[key] = both[0] | both[1]
     claims, arms = under.data.get("claims"), whole.get("arms")
-    if isinstance(claims, dict) and isinstance(arms, dict) and "claims" not in source.data:  # those about arms still there
+    if (
+        isinstance(claims, dict) and isinstance(arms, dict) and "claims" not in source.data
+    ):  # those about arms still there
         whole["claims"] = {
             n: c for n, c in claims.items() if not isinstance(c, dict) or {c.get("arm"), c.get("against")} <= {*arms}
         }

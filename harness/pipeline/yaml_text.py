@@ -50,7 +50,9 @@ def _within_bounds(text: str, name: str) -> None:
         line = event.start_mark.line + 1
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise RecipeError(f"{name}:{line}: alias *{event.anchor} stands inside of what it names, or for nothing")
+                raise RecipeError(
+                    f"{name}:{line}: alias *{event.anchor} stands inside of what it names, or for nothing"
+                )
             count += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = open_.pop()
