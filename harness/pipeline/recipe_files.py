@@ -18,6 +18,7 @@ from harness.pipeline.yaml_text import Key, parse
 from harness.shipped import shipped
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_LONGEST = 200  # characters of a name
 
 
 @dataclass(kw_only=True)
@@ -86,10 +87,12 @@ def _extended(model: type[BaseModel], path: Path, folder: Path, above: tuple[Pat
     parent = source.data.pop("extends", None)
     if parent is None:
         return source
+    if not isinstance(parent, str) or len(parent) > _LONGEST:
+        raise RecipeError(f"{source.place(('extends',))}: extends: give one name or path")
     try:
         beside = path.parent / f"{parent}.yaml"
-        base = beside if beside.exists() else find(str(parent), folder, model.__name__.lower())
-    except (RecipeError, OSError) as error:
+        base = beside if beside.exists() else find(parent, folder, model.__name__.lower())
+    except RecipeError as error:
         raise RecipeError(f"{source.place(('extends',))}: {error}") from None
     under = _extended(model, base, folder, (*above, path))
     whole = under.data | source.data

@@ -10,7 +10,7 @@ from pathlib import Path
 import harness
 from harness.pipeline.kinds import all_kinds
 
-TOY = '''
+TOY = """
 from __future__ import annotations
 
 from pathlib import Path
@@ -52,7 +52,7 @@ class Haiku(Kind):
 
 
 KIND = Haiku()
-'''
+"""
 # Workers are spawned: they run this file's top, too, and find the kind there.
 MAIN = """
 import sys
@@ -85,9 +85,10 @@ def test_a_file_more_is_a_kind_more(tmp_path):
     assert "poem: a haiku of 2 lines on rain" in call("recipes", "graph", "poems.yaml")[0]
     assert "write poem" in call("run-recipe", "poems.yaml", "--dry-run")[0]
     (tmp_path / "poems.yaml").write_text(RECIPE.replace("lines", "line"))
-    assert "poems.yaml:3: stages.poem.line: unknown key (did you mean 'lines'?)" in call(
-        "recipes", "validate", "poems.yaml"
-    )[1]
+    assert (
+        "poems.yaml:3: stages.poem.line: unknown key (did you mean 'lines'?)"
+        in call("recipes", "validate", "poems.yaml")[1]
+    )
     (tmp_path / "poems.yaml").write_text(RECIPE.replace("haiku", "haikku"))
     assert "did you mean 'haiku'" in call("recipes", "validate", "poems.yaml")[1]
 
