@@ -18,11 +18,11 @@ from harness.errors import DataError
 from harness.evaluation.bridge import Generated, HarnessLM
 from harness.evaluation.measuring import Measurer
 from harness.evaluation.plan import EvalPlan, Progress, Selection, nltk_data
-from harness.grading.grade import FAMILIES
+from harness.grading.families import FAMILIES
 from harness.journal import write_rows, write_whole
 from harness.models.base import Completer
-from harness.problems.file import check_documents
-from harness.problems.load import is_ours
+from harness.problems.documents import check_documents
+from harness.problems.load import is_ours, process_results
 from harness.problems.registry import include_paths
 from harness.records import Sample, Verdict
 from harness.results.summary import row
@@ -151,7 +151,8 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
         why = " ".join(str(error.__cause__ or error).split())[:200] or f"{type(error).__name__}; is its file empty?"
         raise DataError(f"{', '.join(task.name for task in plan.tasks)}: cannot be loaded ({why})") from error
     for name, loaded in found.items():
-        if documents[name] and _ours(documents[name][0]) and not is_ours(name.removeprefix("harness_")):
+        graded_by_us = loaded.config.process_results is process_results or any(map(_ours, documents[name]))
+        if graded_by_us and not is_ours(name.removeprefix("harness_")):
             check_documents(name, documents[name])
         if loaded.OUTPUT_TYPE != "generate_until":
             raise DataError(f"{name}: scores log-likelihoods ({loaded.OUTPUT_TYPE}); harness evaluates generated text")

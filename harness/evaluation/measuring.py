@@ -5,7 +5,6 @@ What crosses the border is plain data: a ``Task`` of text and ids to measure, JS
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 from concurrent.futures import Future, ProcessPoolExecutor
@@ -20,7 +19,7 @@ from harness.evaluation.response_metrics import backend_of, of_response, stated_
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
 from harness.processes import follow_parent
-from harness.records import Finish, Grade, Sample, Verdict
+from harness.records import Finish, Grade, Problem, Sample, Verdict
 from harness.thoughts import Tags
 
 
@@ -109,9 +108,11 @@ def _measure(job: Job) -> str:
     if job.verdict is not None:
         grade = _foreign(job.verdict, completion.finish, parts)
     else:
-        gold, family = json.loads(generated.doc["gold"]), generated.doc["family"]
-        grade = grader.grade(family, gold, completion.text, completion.finish, generated.prefilled, job.tags)
-        statements = grader.statements(family, gold, stated_text(parts))
+        problem = Problem.of_document(generated.doc)
+        grade = grader.grade(
+            problem.family, problem.gold, completion.text, completion.finish, generated.prefilled, job.tags
+        )
+        statements = grader.statements(problem.family, problem.gold, stated_text(parts))
     ids = [i for i in completion.token_ids if i != job.end]
     measured = of_response(parts, grade.verdict, completion.finish, tokenizer, ids, statements)
     sample = Sample(
