@@ -35,10 +35,10 @@ def budgets(task: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Cur
     series = []
     for label, points in curves.items():
         enough = budget.saturation(list(points))
-        named = {key: [p[key] for p in points] for key in ("budget", "accuracy", "low", "high", "answered")}
+        column = {key: [p[key] for p in points] for key in ("budget", "accuracy", "low", "high", "answered")}
         series.append(Series(
-            label=label, x=named["budget"], y=named["accuracy"], low=named["low"], high=named["high"],
-            second=named["answered"],
+            label=label, x=column["budget"], y=column["accuracy"], low=column["low"], high=column["high"],
+            second=column["answered"],
             note="" if enough is None else f"95 % of the accuracy within {enough} tokens",
         ))  # fmt: skip
     return Curves(
