@@ -104,6 +104,8 @@ def evaluate(
     from harness.models.spec import ModelSpec, Prompting
     from harness.problems.registry import select
     from harness.results import runs
+    from harness.view import evaluation as view
+    from harness.view.progress import OneLine
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
     options.one_of("--backend", backend, ("hf", "vllm", "openai", "mock"))
@@ -132,23 +134,19 @@ def evaluate(
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if dry_run:
-        from harness.view.preview import preview
+        from harness.evaluation.preview import preview
 
-        preview(spec, plan, folder, as_json)
+        options.show(view.preview(preview(spec, plan, folder)), as_json=as_json)
         return
-    from harness.view.show import EvalProgress, eval_table
 
     if fresh:
         runs.fresh(folder)
     if searched:
         _by_trees(spec, plan, folder, as_json)
         return
-    with EvalProgress(as_json) as progress:
-        rows = runs.execute(spec, plan, folder, progress.report)
-    if as_json:
-        options.print_json({"run": folder.name, "rows": [{"task": t, **r} for t, r in rows.items()]})
-    else:
-        eval_table(model, folder, rows)
+    with OneLine(as_json) as progress:
+        rows = runs.execute(spec, plan, folder, progress.samples)
+    options.show(view.page(model, folder, rows), as_json=as_json)
     over = [t for t, r in rows.items() if max_unfinished is not None and r["unfinished"] > max_unfinished]
     if over:
         options.complain(f"unfinished samples above {max_unfinished:g} in {', '.join(over)}")
@@ -157,21 +155,14 @@ def evaluate(
 
 def _by_trees(spec: Any, plan: Any, folder: Path, as_json: bool) -> None:
     """Evaluate by tree search and by plain sampling, and print Test@N of both."""
-    from dataclasses import asdict
-
     from harness.cli import options
     from harness.evaluation.trees import compare_decodings
     from harness.results import runs
     from harness.search.grammar.load import load
-    from harness.view import search_tables
-    from harness.view.show import EvalProgress
+    from harness.view import evaluation as view
+    from harness.view.progress import OneLine
 
-    load(plan.tree.grammar)  # a mistake in it is told before the model loads
-    with EvalProgress(as_json) as progress:
-        found = compare_decodings(plan, partial(runs.execute, spec), folder, progress.report)
-    if as_json:
-        rows = [{"task": t, **asdict(row)} for t, (each, _) in found.items() for row in each]
-        gaps = {task: gap.as_dict() for task, (_, gap) in found.items()}
-        options.print_json({"run": folder.name, "rows": rows, "tree_minus_plain_at_equal_tokens": gaps})
-    else:
-        search_tables.decodings(found, folder)
+    load(plan.tree.grammar)  # a mistake in it is reported before the model loads
+    with OneLine(as_json) as progress:
+        found = compare_decodings(plan, partial(runs.execute, spec), folder, progress.samples)
+    options.show(view.decodings(found, folder), as_json=as_json)
