@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 import time
 from collections import Counter
 from dataclasses import asdict, dataclass
@@ -13,7 +14,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import NoRuns
-from harness.evaluation.plan import Decoding, EvalPlan, Progress, load_samples
+from harness.evaluation.plan import EvalPlan, Progress, load_samples
+from harness.evaluation.spec import Decoding
 from harness.grading.version import grader_version
 from harness.journal import read, write_whole
 from harness.models.backends import BackendSpec, opened
@@ -57,9 +59,9 @@ class Run:
 def identity(backend: BackendSpec, plan: EvalPlan) -> dict[str, Any]:
     """All that names a run: model, tasks, problems, prompting, decoding."""
     settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
-    tree = {} if plan.tree is None else {"tree": asdict(plan.tree)}
+    sampler = {"sampler": plan.sampler.identity} if plan.sampler.identity else {}
     return {
-        **tree,
+        **sampler,
         "model": backend.model,
         "backend": backend.name,
         "base_url": backend.base_url,
@@ -67,9 +69,9 @@ def identity(backend: BackendSpec, plan: EvalPlan) -> dict[str, Any]:
         "vllm_arguments": list(backend.vllm_arguments),
         "tasks": [task.name for task in plan.tasks],
         "task_files": [_file_digest(task.file) for task in plan.tasks],
-        "selection": asdict(plan.selection),
+        "selection": plan.selection.identity(),
         "prompting": asdict(plan.prompting),
-        "decoding": asdict(plan.decoding),
+        "decoding": plan.decoding.identity(),
         "settings": settings,
     }
 
@@ -83,8 +85,8 @@ def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progre
 
     Before the model loads, raises OSError when the folder cannot be written and NoRuns when it holds another run.
     """
-    from harness.evaluation.evaluate import evaluate
     from harness.models.prompts import think_tags
+    from harness.results.evaluating import evaluate_and_summarise
 
     folder.mkdir(parents=True, exist_ok=True)
     _probe(folder)
@@ -92,7 +94,7 @@ def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progre
     _same_run(folder, named)
     started = time.time()
     with opened(backend, folder) as (completer, tokenizer):
-        rows = evaluate(completer, tokenizer, plan, folder, progress)
+        rows = evaluate_and_summarise(completer, tokenizer, plan, folder, progress)
         manifest = {
             **named,
             "run": run_id(named),
@@ -170,7 +172,11 @@ def load(store: Path, name: str) -> Run:
         record = _json(done) if done.exists() else {}
         params = record.get("params", {})
         known = {key: params[key] for key in ("max_tokens", "temperature", "seed") if key in params}
-        manifest = {"model": record.get("name", folder.name), "run": folder.name, "decoding": asdict(Decoding(**known))}
+        manifest = {
+            "model": record.get("name", folder.name),
+            "run": folder.name,
+            "decoding": Decoding(**known).identity(),
+        }
     samples = load_samples(folder)
     if not samples:
         raise NoRuns(f"{folder}: holds no samples; run its evaluation again")
@@ -190,3 +196,6 @@ def fresh(folder: Path) -> None:
     """Forget what a run's folder holds, so that everything is generated again. Other files there are left alone."""
     for name in ("generated.jsonl", "samples.jsonl", "problems.jsonl", "metrics.json", "manifest.json"):
         (folder / name).unlink(missing_ok=True)
+    for of in (folder / "trees", *folder.glob("plain"), *folder.glob("plain-[0-9]*")):  # of a search at test time
+        if of.is_dir() and any((of / name).exists() for name in ("search.json", "generated.jsonl", "manifest.json")):
+            shutil.rmtree(of)
