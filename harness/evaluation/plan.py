@@ -13,8 +13,9 @@ from harness.errors import JournalBroken
 from harness.evaluation.spec import Decoding, Selection
 from harness.files import reason_of
 from harness.journal import read_whole
-from harness.models.prompts import DEFAULT, Prompting
+from harness.models.prompts import DEFAULT
 from harness.models.sampling import Plain, Sampler
+from harness.models.spec import Prompting
 from harness.problems.registry import Task
 from harness.records import Sample
 

@@ -8,7 +8,7 @@ import platform
 import shutil
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
@@ -18,7 +18,8 @@ from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.evaluation.spec import Decoding
 from harness.grading.version import grader_version
 from harness.journal import read, write_whole
-from harness.models.backends import BackendSpec, opened
+from harness.models.backends import opened
+from harness.models.spec import ModelSpec
 from harness.records import Sample
 
 
@@ -56,21 +57,17 @@ class Run:
         return {(row["task"], row["id"]): row for row in rows}
 
 
-def identity(backend: BackendSpec, plan: EvalPlan) -> dict[str, Any]:
+def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
     """All that names a run: model, tasks, problems, prompting, decoding."""
     settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
     sampler = {"sampler": plan.sampler.identity} if plan.sampler.identity else {}
     return {
         **sampler,
-        "model": backend.model,
-        "backend": backend.name,
-        "base_url": backend.base_url,
-        "tokenizer": backend.tokenizer,
-        "vllm_arguments": list(backend.vllm_arguments),
+        **backend.identity(),
         "tasks": [task.name for task in plan.tasks],
         "task_files": [_file_digest(task.file) for task in plan.tasks],
         "selection": plan.selection.identity(),
-        "prompting": asdict(plan.prompting),
+        "prompting": plan.prompting.identity(),
         "decoding": plan.decoding.identity(),
         "settings": settings,
     }
@@ -80,7 +77,7 @@ def run_id(named: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:
+def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:
     """Evaluate into ``folder`` and keep a manifest; returns rows by task. Goes on with what the folder holds.
 
     Before the model loads, raises OSError when the folder cannot be written and NoRuns when it holds another run.
