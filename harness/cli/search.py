@@ -189,30 +189,23 @@ def _problems(
     file: Path | None, family: str | None, tasks: str, limit: int | None, data_dir: Path | None, warn: bool = False
 ) -> Iterator[Any]:
     """Problems from a file or from tasks, one at a time."""
-    import itertools
-    import json
-
     from harness.cli import options
     from harness.problems.embedded import FAMILIES
     from harness.problems.file import read_problems
-    from harness.problems.load import documents
+    from harness.problems.load import load
     from harness.problems.registry import select
-    from harness.records import Problem
 
     if (file is None) == (not tasks):
         raise Usage("give either --problems FILE or --tasks NAMES")
     if file is not None:
-        yield from itertools.islice(read_problems(file, family), limit)
+        yield from read_problems(file, family, limit)
         return
     for task in select(options.names(tasks), None, []):
         if task.name not in FAMILIES and warn:
             options.complain(
                 f"{task.name}: these are its test problems; do not train on them what you will test on them"
             )
-        docs = documents(task.name, None if data_dir is None else str(data_dir), split="search", count=limit)
-        for doc in docs[:limit]:
-            gold = json.loads(doc["gold"]) if isinstance(doc["gold"], str) else doc["gold"]
-            yield Problem(id=doc["id"], family=doc["family"], prompt=doc["prompt"], gold=gold, split="search")
+        yield from load(task.name, split="search", count=limit, limit=limit, data_dir=data_dir)
 
 
 def show(

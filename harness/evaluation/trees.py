@@ -15,7 +15,8 @@ from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
-from harness.grading.grade import FAMILIES, Grader
+from harness.grading.families import FAMILIES
+from harness.grading.grade import Grader
 from harness.models.base import Completion, seed_of
 from harness.models.sampling import Asked, Plain
 from harness.records import Finish, Problem, Sample
@@ -70,7 +71,7 @@ def decode(how: Trees, asked: Asked) -> None:
             raise ModelError("tree decoding needs to read answers, so it works on harness's own tasks only")
         if int(doc.get("turn") or 1) > 1:
             raise ModelError("conversations of several turns cannot be decoded by a tree")
-        problems.append(Problem(id=name, family=doc["family"], prompt=doc["prompt"], gold=_gold(doc)))
+        problems.append(Problem.of_document(doc).model_copy(update={"id": name}))
         ids = list(requests[indices[0]].prompt_ids)
         opened = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
         prompts[name] = (ids, opened)
@@ -124,12 +125,6 @@ def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:
         ids = ids[:-1] if leaf.spoilt else ids  # what was cut did not end its turn
         out.append(Completion(text.removeprefix(THINK_OPEN) if opened else text, tuple(ids[len(head) :]), finish))
     return out
-
-
-def _gold(doc: dict[str, Any]) -> dict[str, Any]:
-    import json
-
-    return dict(json.loads(doc["gold"])) if isinstance(doc["gold"], str) else dict(doc["gold"])
 
 
 @dataclass(frozen=True)

@@ -11,38 +11,12 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import GraderBroken, NoGrader
+from harness.grading.families import kind_of
 from harness.grading.pool import Pool
 from harness.grading.statements import Statement
 from harness.grading.thinking import split
 from harness.records import Finish, Grade
 from harness.thoughts import THINK_TAGS, Tags
-
-__all__ = ["FAMILIES", "KINDS", "Grader", "GraderBroken", "NoGrader", "kind_of", "shared_grader"]
-
-KINDS = ("number", "math", "plan", "instructions")
-
-# Which grader serves which family of problems.
-FAMILIES = {
-    "mini_math": "number",
-    "mini_blocks": "plan",
-    "mini_rules": "instructions",
-    "gsm8k": "number",
-    "aime": "number",
-    "letter_count": "number",
-    "math500": "math",
-    "blocksworld": "plan",
-    "mystery_blocksworld": "plan",
-    "ifeval": "instructions",
-    "multi_if": "instructions",
-} | {kind: kind for kind in KINDS}
-
-
-def kind_of(family: str) -> str:
-    """The grader of a family (a grader's own name is one, too). Raises NoGrader."""
-    if family not in FAMILIES:
-        raise NoGrader(f"no grader for family {family!r}; known: {', '.join(sorted(FAMILIES))}")
-    return FAMILIES[family]
 
 
 class Grader:
