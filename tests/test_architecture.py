@@ -22,7 +22,19 @@ FLOORS = [
     ["search", "training", "evaluation"],
     ["problems"],
     ["models", "grading"],
-    ["thoughts", "tokens", "journal", "records", "files", "processes", "spec", "shipped", "errors", "__init__"],
+    [
+        "thoughts",
+        "tokens",
+        "journal",
+        "records",
+        "files",
+        "processes",
+        "programs",
+        "spec",
+        "shipped",
+        "errors",
+        "__init__",
+    ],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 FILES = sorted(ROOT.rglob("*.py"))

@@ -40,10 +40,7 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
             rows.append({"task": task.name, "problems": None, "samples": None, "prompt_tokens": None})
             continue
         found = load(task.name, **plan.settings)
-        ids = set(plan.selection.ids)
-        if ids:
-            found = [p for i, p in enumerate(found) if {*p.names, str(i)} & ids]
-        found = found[: plan.selection.limit]
+        found = [found[i] for i in plan.selection.numbers([p.names for p in found])]
         texts = [
             render(tokenizer, [*system, {"role": "user", "content": p.prompt}], plan.prompting) if chat else p.prompt
             for p in found

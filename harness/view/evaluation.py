@@ -57,7 +57,7 @@ def scored(task: str, f: Figures, samples: Sequence[Sample], out: Path | None, m
         lines.append("  " + ", ".join(f"{n.replace('_', ' ')} {percent(f[n], 2)} %" for n in names))
     lines.append(
         f"  median thinking {f['median_thinking_tokens']:g}, answer {f['median_answer_tokens']:g} "
-        f"{samples[0].metrics['unit']}; loops {percent(f['loops'])} %, reflection words {f['reflection_per_1000']:.1f} "
+        f"{samples[0].metrics.unit}; loops {percent(f['loops'])} %, reflection words {f['reflection_per_1000']:.1f} "
         "per 1,000"
     )
     lines += _overthinking(f) if metrics else []

@@ -12,7 +12,7 @@ from typing import Any
 from harness.journal import read, write_whole
 from harness.records import Sample
 from harness.results import board as boards
-from harness.results.claims import Claim, findings
+from harness.pipeline.recipe import Claim, findings
 from harness.results.summary import ERROR_TYPES
 from harness.view import board, charts, claims
 from harness.view.page import Block, Page, Section, Table, Text, columns, texts
@@ -92,7 +92,7 @@ def _errors(samples: Samples) -> Section:
     """For each arm its samples, and how many of each type of error."""
     rows = []
     for arm, seeds in samples.items():
-        count = Counter(s.metrics.get("error_type") for one in seeds for s in one)
+        count = Counter(s.metrics.error_type for one in seeds for s in one)
         rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
     names = columns("arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES))
     return Section(title="Failures", blocks=[Table(columns=names, rows=rows)])
@@ -108,7 +108,7 @@ def _examples(store: Path, arms: Mapping[str, Sequence[str]], samples: Samples) 
     for kind in ERROR_TYPES:
         shown = 0
         for arm, seeds in samples.items():
-            sample = next((s for one in seeds for s in one if s.metrics.get("error_type") == kind), None)
+            sample = next((s for one in seeds for s in one if s.metrics.error_type == kind), None)
             if sample is None or shown >= _EXAMPLES:
                 continue
             shown += 1
