@@ -87,7 +87,7 @@ def decode(how: Trees, asked: Asked) -> None:
         done([(index, found[number] if number < len(found) else empty) for index, number in wanted])
 
     settings = _settings(how, asked)
-    role = Role([asked.completer], asked.tokenizer, getattr(asked.completer, "batch_size", 64))
+    role = Role([asked.completer], asked.tokenizer, asked.completer.batch_size)
     with Grader() as grader, Store(asked.folder / "trees", settings) as store:
         search = Search(
             settings, {"generator": role, "critic": role}, Blind(GraderVerifier(grader)), window=256, prompt=prompt,

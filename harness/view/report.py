@@ -12,7 +12,7 @@ from typing import Any
 from harness.journal import read, write_whole
 from harness.records import Sample
 from harness.results import board as boards
-from harness.pipeline.recipe import Claim, findings
+from harness.results.claims import Claim, findings
 from harness.results.summary import ERROR_TYPES
 from harness.view import board, charts, claims
 from harness.view.page import Block, Page, Section, Table, Text, columns, texts

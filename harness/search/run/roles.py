@@ -24,7 +24,7 @@ class Role:
         self.name = name or replicas[0].digest
         self.tokenizer = tokenizer
         self.replicas = list(replicas)
-        self.lockstep = any(getattr(replica, "lockstep", False) for replica in replicas)
+        self.lockstep = any(replica.lockstep for replica in replicas)
         self.requests = 0
         self.tokens = 0
         self._slots = [_Slots(slots) for _ in replicas]
