@@ -29,11 +29,12 @@ from harness.models.shipped import resolve
 from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as drive
+from harness.search.run.work import Search
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier
 from harness.search.store import Settings, Store
-from harness.search.tree.nodes import Goals
+from harness.search.spec import Goals
 
 MODELS = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
 

@@ -29,10 +29,11 @@ from harness.models.hf import load_tokenizer
 from harness.models.shipped import resolve
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as drive
+from harness.search.run.work import Search
 from harness.search.run.roles import Role
 from harness.search.store import Settings, Store
-from harness.search.tree.nodes import Goals
+from harness.search.spec import Goals
 
 
 class AtOnce:

@@ -32,7 +32,7 @@ from harness.models.hf import load_tokenizer
 from harness.models.shipped import resolve
 from harness.search.grammar.load import load
 from harness.search.store import Settings
-from harness.search.tree.nodes import Goals
+from harness.search.spec import Goals
 
 # The original's thresholds: done at 8 correct chains. Ours may spend 40 rollouts and 40 reflections (the original up to
 # 130 rollouts), and gives up after 24 that brought nothing.

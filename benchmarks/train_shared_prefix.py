@@ -93,11 +93,12 @@ def _search(problems: int) -> Any:
     from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
     from harness.search.grammar.load import load
-    from harness.search.run.driver import Search
+    from harness.search.run.driver import run as drive
+from harness.search.run.work import Search
     from harness.search.run.roles import Role
     from harness.search.run.verify import GraderVerifier
     from harness.search.store import Settings, Store, folded
-    from harness.search.tree.nodes import Goals
+    from harness.search.spec import Goals
 
     models = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
     completers = {role: HFCompleter(resolve(name), threads=1) for role, name in models.items()}

@@ -16,12 +16,13 @@ from benchmarks.simulated.server import Meter, SimServer, Times, idle_share, ope
 from benchmarks.simulated.world import World
 from harness.models.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as drive
+from harness.search.run.work import Search
 from harness.search.run.roles import Role
-from harness.search.stats import Stats
+from harness.search.stats import SearchYield
 from harness.search.store import Settings, Store
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Goals
+from harness.search.spec import Goals
 
 
 @dataclass
@@ -79,7 +80,7 @@ def drive(
     begun: list[float] = []
     first: dict[str, float] = {}
     starts: dict[str, float] = {}
-    stats, by_problem = Stats(), {}
+    stats, by_problem = SearchYield(), {}
 
     def post(server: SimServer) -> Any:
         async def send(body: bytes) -> tuple[int, str]:
@@ -145,7 +146,7 @@ def rejection(world: World, settings: Settings, tokens: dict[str, int]) -> Outco
     """Independent chains until each problem has spent the same ``tokens`` as another arm spent on it."""
     goals = Goals(correct=10**6, wrong=10**6, rollouts=10**6, requests=0)
     settings = replace(settings, policy="rejection", goals=goals)
-    stats, meter = Stats(), Meter()
+    stats, meter = SearchYield(), Meter()
     for problem in problems(world, len(tokens)):
         tree, spent, rows = settings.tree(problem.id), 0, []
         while spent < tokens[problem.id] and (asked := tree.ask()) is not None:

@@ -16,7 +16,8 @@ from harness.grading.grade import Grader
 from harness.models.hf import load_tokenizer
 from harness.models.openai import OpenAICompleter
 from harness.models.shipped import resolve
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as drive
+from harness.search.run.work import Search
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier
 from harness.search.store import Settings, Store

@@ -38,38 +38,21 @@ def execute(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
 
 def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
     from harness.grading.grade import shared_grader
-    from harness.models.backends import opened
-    from harness.models.hf import model_digest
-    from harness.search.grammar.load import load
-    from harness.search.run.driver import Search
-    from harness.search.run.roles import Role
-    from harness.search.run.verify import GraderVerifier
-    from harness.search.stats import Stats
-    from harness.search.store import Settings, Store
-    from harness.search.tree.nodes import Goals
+    from harness.search.launch import Plan
+    from harness.search.launch import execute as search
+    from harness.search.spec import Goals, SearchSpec
+    from harness.search.stats import SearchYield
 
     params, problems = job.params, problems_of(job, job.params["shard"])
-    names = {role: model_digest(job.path(role)) for role in job.models}
-    goals = Goals(**params["goals"])
-    settings = Settings(load(params["grammar"]), goals, seed=params["seed"], in_flight=3, models=names)
-    with ExitStack() as stack:
-        roles = {}
-        for role, model in job.models.items():
-            found = []
-            for number, spec in enumerate(backends(model)):
-                place = folder / f"{role}-{number}"
-                place.mkdir(exist_ok=True)
-                found.append(stack.enter_context(opened(spec, place)))
-            roles[role] = Role([completer for completer, _ in found], found[0][1], model["concurrency"])
-        # In this process, all problems of a shard at once, so that batches are full and near in length.
-        window = len(problems) if roles["generator"].lockstep else 256
-        search = Search(
-            settings, roles, GraderVerifier(shared_grader()), window=max(1, window),
-            chunk=job.models["generator"]["concurrency"],
-            progress=lambda done, tokens: report(done, len(problems), tokens),
-        )  # fmt: skip
-        search.run(problems, stack.enter_context(Store(folder / "tree", search.settings)))
-    return Stats.of(folder / "tree").figures()
+    models = {role: tuple(backends(model)) for role, model in job.models.items()}
+    # In this process, all problems of a shard at once, so that batches are full and near in length.
+    window = len(problems) if models["generator"][0].name == "hf" else 256
+    spec = SearchSpec(grammar=params["grammar"], seed=params["seed"], in_flight=3, window=max(1, window))
+    search(
+        Plan(search=spec, goals=Goals(**params["goals"]), models=models), problems, folder / "tree", logs=folder,
+        grader=shared_grader(), progress=lambda done, tokens: report(done, len(problems), tokens),
+    )  # fmt: skip
+    return SearchYield.of(folder / "tree").figures()
 
 
 def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
@@ -77,13 +60,13 @@ def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     from harness.chains.extract import chains_of
     from harness.models.hf import load_tokenizer
     from harness.models.prompts import chain_prompt_ids
-    from harness.search.stats import Stats
+    from harness.search.stats import SearchYield
     from harness.search.store import folded
 
     model = job.models["tokenizer"]
     tokenizer = load_tokenizer(str(model.get("tokenizer") or model["model"]))
     chains: dict[str, list[Chain]] = {}
-    stats = Stats()
+    stats = SearchYield()
     for shard in range(job.params["shards"]):
         for stored, tree, _ in folded(inputs[f"shard{shard}"] / "tree"):
             problem = stored.problem
