@@ -179,7 +179,7 @@ def _read(model: str, data: Path, kind: Any, max_tokens: int, too_long: str) -> 
     # Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded, and
     # not for generation: its steps are so short that waiting in earnest halves its speed.
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
     from harness.training.data import read_rows
     from harness.training.train import positions

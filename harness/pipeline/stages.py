@@ -3,14 +3,14 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
 from harness.journal import write_rows
+from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Job
-from harness.pipeline.sources import backends, loaded, problems_of
+from harness.pipeline.sources import loaded, problems_of
 from harness.records import Chain
 
 # (items done, items in all, tokens generated so far)
@@ -44,9 +44,9 @@ def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
     from harness.search.stats import SearchYield
 
     params, problems = job.params, problems_of(job, job.params["shard"])
-    models = {role: tuple(backends(model)) for role, model in job.models.items()}
+    models = {role: ModelSpec.model_validate(model).replicas() for role, model in job.models.items()}
     # In this process, all problems of a shard at once, so that batches are full and near in length.
-    window = len(problems) if models["generator"][0].name == "hf" else 256
+    window = len(problems) if models["generator"][0].backend == "hf" else 256
     spec = SearchSpec(grammar=params["grammar"], seed=params["seed"], in_flight=3, window=max(1, window))
     search(
         Plan(search=spec, goals=Goals(**params["goals"]), models=models), problems, folder / "tree", logs=folder,
@@ -58,7 +58,7 @@ def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
 def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     """Fold the searches of all shards into trees, extract the chains, and sum up what the search yielded."""
     from harness.chains.extract import chains_of
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.prompts import chain_prompt_ids
     from harness.search.stats import SearchYield
     from harness.search.store import folded
@@ -104,7 +104,7 @@ def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -
 
 
 def _pretrain(job: Job, folder: Path, report: Report) -> dict[str, Any]:
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import folder as assets
     from harness.training.tiny.pretrain import SPECS, pretrain
 

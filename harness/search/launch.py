@@ -14,7 +14,8 @@ from typing import Any
 
 from harness.errors import SearchMismatch
 from harness.grading.grade import Grader
-from harness.models.backends import BackendSpec, opened
+from harness.models.backends import opened
+from harness.models.spec import ModelSpec
 from harness.records import Problem
 from harness.search.grammar.load import load
 from harness.search.grammar.schema import Grammar
@@ -37,7 +38,7 @@ class Plan:
 
     search: SearchSpec
     goals: Goals
-    models: Mapping[str, tuple[BackendSpec, ...]]
+    models: Mapping[str, tuple[ModelSpec, ...]]
     limits: Limits = field(default_factory=Limits)
     nltk_data: Path | None = None
 
@@ -90,7 +91,7 @@ def execute(
         run(search, problems, store)
 
 
-def _roles(models: Mapping[str, tuple[BackendSpec, ...]], logs: Path, stack: ExitStack) -> dict[str, Role]:
+def _roles(models: Mapping[str, tuple[ModelSpec, ...]], logs: Path, stack: ExitStack) -> dict[str, Role]:
     roles = {}
     for name, specs in models.items():
         replicas: list[tuple[Any, Any]] = [

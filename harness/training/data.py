@@ -16,7 +16,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import DataError, ModelError
-from harness.models.prompts import Prompting, encode, render, uses_chat
+from harness.models.prompts import encode, render, uses_chat
+from harness.models.spec import Prompting
 
 TooLong = Literal["drop", "stop"]
 _KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected")}

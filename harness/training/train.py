@@ -17,7 +17,8 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import ModelError, TrainingError
-from harness.models.hf import load_tokenizer, model_digest, quiet
+from harness.models.digests import model_digest
+from harness.models.loading import load_tokenizer, quiet
 from harness.training.checkpoints import claim, last_complete
 from harness.training.groups import Collator, LayoutChoice, PairRow, Row, pair_groups, sft_groups
 from harness.training.objective import Normalization, Objective
