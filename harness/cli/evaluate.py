@@ -128,7 +128,7 @@ def _refuse_with_trees(decoding: Decoding, max_unfinished: float | None) -> None
 
 
 def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
-    from harness.evaluation.trees import Trees
+    from harness.search.decode import Trees
     from harness.search.grammar.load import load
 
     load(grammar)  # a mistake in it ends the command before the model loads
@@ -139,13 +139,14 @@ def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
 def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:
     """Evaluate by tree search and by plain sampling, and print Test@N of both."""
     from harness.cli import options
-    from harness.evaluation.trees import compare_decodings
     from harness.results import runs
+    from harness.results.decodings import compare_decodings
+    from harness.search.decode import tokens_of_trees
     from harness.view import search_tables
     from harness.view.show import EvalProgress
 
     with EvalProgress(as_json) as progress:
-        compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.report)
+        compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.report, tokens_of_trees)
     if as_json:
         rows = [{"task": t, **asdict(row)} for t, (each, _) in compared.items() for row in each]
         gaps = {task: gap.as_dict() for task, (_, gap) in compared.items()}

@@ -11,7 +11,6 @@ from harness.journal import write_rows
 from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Job
 from harness.pipeline.sources import loaded, problems_of
-from harness.records import Chain
 
 # (items done, items in all, tokens generated so far)
 Report = Callable[[int, int, int], None]
@@ -57,34 +56,28 @@ def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
 
 def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     """Fold the searches of all shards into trees, extract the chains, and sum up what the search yielded."""
-    from harness.chains.extract import chains_of
+    from harness.chains.extract import chains_of_search
     from harness.models.loading import load_tokenizer
-    from harness.models.prompts import chain_prompt_ids
     from harness.search.stats import SearchYield
-    from harness.search.store import folded
+    from harness.search.store import Forest
 
     model = job.models["tokenizer"]
     tokenizer = load_tokenizer(str(model.get("tokenizer") or model["model"]))
-    chains: dict[str, list[Chain]] = {}
-    stats = SearchYield()
-    for shard in range(job.params["shards"]):
-        for stored, tree, _ in folded(inputs[f"shard{shard}"] / "tree"):
-            problem = stored.problem
-            chains[problem.id] = chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)
-            stats.add(problem, tree, stored.rows, stored.why)
-    problems = problems_of(job)
-    write_rows(folder / "chains.jsonl", (chain.model_dump() for p in problems for chain in chains[p.id]))
+    problems, total = problems_of(job), SearchYield()
+    forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
+    found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
+    write_rows(folder / "chains.jsonl", (chain.model_dump() for _, chains in found for chain in chains))
     write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
-    return stats.figures()
+    return total.figures()
 
 
 def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
     from harness.evaluation.plan import EvalPlan
     from harness.evaluation.spec import Decoding, Selection
-    from harness.evaluation.trees import Trees
     from harness.models.sampling import Plain
     from harness.problems.registry import select
     from harness.results.evaluating import evaluate_and_summarise
+    from harness.search.decode import Trees
 
     params, how = job.params, job.how
     decoding = Decoding(**{key: params[key] for key in ("max_tokens", "temperature", "top_p", "seed", "samples")})

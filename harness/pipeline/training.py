@@ -21,10 +21,13 @@ Report = Callable[[int, int, int], None]
 def sft(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
     """SFT on the correct chains that the job's rule picks."""
     from harness.chains.select import sft_chains
+    from harness.chains.spec import SftRule
     from harness.training.train import sft as train
 
     params = job.params
-    chosen = sft_chains(_chains(inputs), params["rule"], params["per_problem"], params["seed"])
+    chosen = sft_chains(
+        _chains(inputs), SftRule(rule=params["rule"], per_problem=params["per_problem"]), params["seed"]
+    )
     rows = _within([(c.prompt_ids, c.token_ids) for c in chosen], job, "correct chains")
     write_rows(folder / "rows.jsonl", ({"prompt_ids": p, "completion_ids": c} for p, c in rows))
     means = {"mean_tokens": round(sum(len(c) for _, c in rows) / len(rows), 1)}
@@ -42,11 +45,13 @@ def preference(job: Job, folder: Path, inputs: dict[str, Path], report: Report) 
     from dataclasses import replace
 
     from harness.chains.select import pairs
+    from harness.chains.spec import PairRule
     from harness.training.objective import Objective
     from harness.training.train import preference as train
 
     params = job.params
-    found = pairs(_chains(inputs), params["chosen"], params["prefix"], params["per_problem"], params["seed"])
+    rule = PairRule(chosen=params["chosen"], prefix=params["prefix"], per_problem=params["per_problem"])
+    found = pairs(_chains(inputs), rule, params["seed"])
     write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in found))
     rows = _within([(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in found], job, "pairs")
     write_rows(folder / "rows.jsonl", (dict(zip(_SIDES, row, strict=True)) for row in rows))

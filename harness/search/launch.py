@@ -25,7 +25,7 @@ from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier, Verifier, WithoutVerdicts
 from harness.search.run.work import Search
 from harness.search.spec import Goals, Limits, SearchSpec
-from harness.search.store import Settings, Store
+from harness.search.store import Settings, Store, folded
 from harness.search.tree.core import Tree
 
 
@@ -88,6 +88,11 @@ def execute(
         )  # fmt: skip
         if at_test is not None:
             search.prompt, search.each = at_test.prompt, at_test.each
+            problems = list(problems)
+            names = {problem.id for problem in problems}
+            for stored, tree, _ in folded(folder):
+                if stored.why and stored.problem.id in names:
+                    at_test.each(stored.problem, tree)
         run(search, problems, store)
 
 

@@ -14,13 +14,13 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
-from harness.errors import BadFile, SearchMismatch
+from harness.errors import BadFile, JournalBroken, SearchMismatch
 from harness.files import about, read_record
-from harness.journal import Journal, read, read_whole, rows_of, write_rows, write_whole
+from harness.journal import Journal, read, rows_of, write_rows, write_whole
 from harness.models.base import seed_of
 from harness.records import Problem
 from harness.search import rows as lines
@@ -114,7 +114,7 @@ class Store:
 
     def _same_search(self) -> None:
         file = self.folder / "search.json"
-        empty = not self._journal.size and not any(self.folder.glob("trees-*.jsonl"))
+        empty = not self._journal.size and not _segment_files(self.folder)
         if not file.exists() or empty:
             write_whole(file, self.settings.model_dump_json(indent=1) + "\n")
             return
@@ -135,7 +135,8 @@ class Store:
 
     @property
     def segments(self) -> int:
-        return len(list(self.folder.glob("trees-*.jsonl")))
+        """Number of segments written so far."""
+        return len(_segment_files(self.folder))
 
     def archived(self, segments: int) -> set[str]:
         """Ids of the problems in the first so many segments."""
@@ -172,7 +173,7 @@ class Store:
         done = [stored for stored in found.values() if stored.why]
         if not done:
             return
-        segments = sorted(self.folder.glob("trees-*.jsonl"))
+        segments = _segment_files(self.folder)
         number = int(segments[-1].stem.rpartition("-")[2]) + 1 if segments else 0
         write_rows(self.folder / f"trees-{number:06d}.jsonl", (dict(stored.entry()) for stored in done))
         self._archived |= {stored.problem.id for stored in done}
@@ -235,10 +236,8 @@ def _merged(root: Path) -> Iterator[tuple[Path, Stored]]:
                 if other is None and (stored.why or not finished):
                     seen[stored.problem.id] = folder
                     yield folder, stored
-                elif other not in (None, folder) and settings_of(folder).differences(settings_of(other)):
-                    raise SearchMismatch(
-                        f"problem {stored.problem.id} is in two searches, {other} and {folder}; name one of them"
-                    )
+                elif other not in (None, folder):
+                    _same_problem(stored.problem.id, other, settings_of(other), folder, settings_of(folder))
 
 
 def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
@@ -246,6 +245,78 @@ def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
     settings = {folder: settings_of(folder) for folder in folders(root)}
     for folder, stored in _merged(root):
         yield stored, settings[folder].fold(stored), settings[folder]
+
+
+class Forest:
+    """The trees of searches and their shards, read one at a time and in any order. ``ids``: the problems, sorted.
+
+    Holds where each finished problem's line is, and what is still in the journals. Raises what ``trees`` raises.
+    """
+
+    def __init__(self, *roots: Path) -> None:
+        self._settings: dict[Path, Settings] = {}
+        self._where: dict[str, tuple[Path, Stored | tuple[Path, int, int]]] = {}
+        for root in roots:
+            for folder in folders(root):
+                self._settings[folder] = settings_of(folder)
+        unfinished: list[tuple[Path, Stored]] = []
+        for folder in self._settings:
+            names = set()
+            for file in _segment_files(folder):
+                for number, offset, stored in _located(file):
+                    names.add(stored.problem.id)
+                    self._add(folder, stored.problem.id, (file, number, offset))
+            for stored in _journalled(folder, names).values():
+                if stored.why:
+                    self._add(folder, stored.problem.id, stored)
+                else:
+                    unfinished.append((folder, stored))
+        for folder, stored in unfinished:
+            self._add(folder, stored.problem.id, stored)
+        self.ids = sorted(self._where)
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the first folder."""
+        return next(iter(self._settings.values()))
+
+    def _add(self, folder: Path, name: str, place: Stored | tuple[Path, int, int]) -> None:
+        other = self._where.setdefault(name, (folder, place))[0]
+        if other != folder:
+            _same_problem(name, other, self._settings[other], folder, self._settings[folder])
+
+    def folded(self, problem: str) -> tuple[Stored, Tree]:
+        """A problem and its tree. Raises KeyError for an unknown id."""
+        folder, place = self._where[problem]
+        if not isinstance(place, Stored):
+            file, number, offset = place
+            with about(file), file.open("rb") as opened:
+                opened.seek(offset)
+                place = lines.of_entry(next(rows_of([opened.readline()], file)), file, number)
+        return place, self._settings[folder].fold(place)
+
+
+def _same_problem(name: str, one: Path, settings: Settings, other: Path, others: Settings) -> None:
+    if settings.differences(others):
+        raise SearchMismatch(f"problem {name} is in two searches, {one} and {other}; name one of them")
+
+
+def _located(file: Path) -> Iterator[tuple[int, int, Stored]]:
+    """(number of the line, its offset, what it holds) of a segment. Raises JournalBroken for one that was cut."""
+    sizes = [0]
+
+    def measured(opened: IO[bytes]) -> Iterator[bytes]:
+        for line in opened:
+            sizes.append(len(line))
+            yield line
+
+    offset = 0
+    with about(file), file.open("rb") as opened:
+        for number, row in enumerate(rows_of(measured(opened), file), 1):
+            yield number, offset, lines.of_entry(row, file, number)
+            offset += sizes[number]
+    if offset != file.stat().st_size:
+        raise JournalBroken(f"{file}: the last line has no end; was the file cut or edited?")
 
 
 def own(folder: Path) -> Iterator[Stored]:
@@ -268,9 +339,12 @@ def _text(problem: Problem) -> int:
 
 
 def _segments(folder: Path, first: int | None = None) -> Iterator[Stored]:
-    for file in sorted(folder.glob("trees-*.jsonl"))[:first]:
-        for number, line in enumerate(read_whole(file), 1):
-            yield lines.of_entry(line, file, number)
+    for file in _segment_files(folder)[:first]:
+        yield from (stored for _, _, stored in _located(file))
+
+
+def _segment_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("trees-*.jsonl"))
 
 
 def _journalled(folder: Path, without: set[str]) -> dict[str, Stored]:

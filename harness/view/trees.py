@@ -9,7 +9,8 @@ from rich.tree import Tree as Branches
 
 from harness.cli.options import safe
 from harness.search.grammar.schema import Following, Grammar, Weighted, children
-from harness.search.store import Settings, Stored
+from harness.search.rows import Stored
+from harness.search.store import Settings
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node
 
@@ -56,7 +57,7 @@ def _line(node: Node, tree: Tree, settings: Settings) -> Text:
         line.append(f"  {node.discarded}", style="magenta")
     line.append(f"  {len(node.result.token_ids)}t", style="blue")
     role = "generator" if tree.whole and not node.on else tree.grammar.kinds[node.kind or ""].role
-    return line.append(f" {_short(settings.models.get(role, role))}", style="blue")
+    return line.append(f" {_short(settings.names.get(role) or role)}", style="blue")
 
 
 def _counts(tree: Tree, node: Node) -> str:

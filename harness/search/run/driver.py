@@ -17,10 +17,11 @@ from harness.search.store import Store
 
 def run(search: Search, problems: Iterable[Problem], store: Store) -> None:
     """Search every problem that the store has not finished. Raises SearchIncomplete when some stay unfinished."""
-    asyncio.run(_run(search, problems, store))
+    asyncio.run(run_async(search, problems, store))
 
 
-async def _run(search: Search, problems: Iterable[Problem], store: Store) -> None:
+async def run_async(search: Search, problems: Iterable[Problem], store: Store) -> None:
+    """``run`` within an event loop."""
     budget = search.budget or Budget(limits=search.limits)
     budget.freed = asyncio.Event()  # belongs to this event loop
     problems = (store.checked(problem) for problem in problems)
