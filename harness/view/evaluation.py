@@ -9,8 +9,8 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluation.preview import Preview
-from harness.evaluation.trees import AtBudget
 from harness.records import Sample
+from harness.results.decodings import AtBudget
 from harness.results.statistics import Gap
 from harness.view.page import Block, Page, Table, Text, columns, texts
 from harness.view.text import interval, number, one_line, percent, points
