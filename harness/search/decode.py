@@ -13,7 +13,6 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.grading.families import FAMILIES
-from harness.grading.grade import
 from harness.models.base import Completion, seed_of
 from harness.models.sampling import Asked
 from harness.records import Finish, Problem
