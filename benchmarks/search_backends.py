@@ -22,10 +22,11 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from harness.grading.grade import Grader
-from harness.models.backends import BackendSpec, opened
+from harness.models.backends import opened
 from harness.models.base import Completion, Request
 from harness.models.hf import HFCompleter
 from harness.models.shipped import resolve
+from harness.models.spec import ModelSpec
 from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
 from harness.search.grammar.load import load
@@ -119,7 +120,9 @@ def over_vllm(command: str, number: int, batch: int, rounds: int = 2) -> dict[st
     # Chunked prefill with seeded requests ends vLLM 0.32.0 on CPU ("CPU Generator does not use offset").
     arguments = ("--max-model-len", "1024", "--dtype", "float32", "--gpu-memory-utilization", "0.2")
     arguments += ("--no-enable-chunked-prefill", "--no-enable-prefix-caching", "--max-num-seqs", str(batch))
-    spec = BackendSpec(MODELS["generator"], "vllm", concurrency=concurrency, vllm=command, vllm_arguments=arguments)
+    spec = ModelSpec(
+        model=MODELS["generator"], backend="vllm", concurrency=concurrency, vllm=command, vllm_arguments=arguments
+    )
     totals = [0.0, 0.0, 0.0, 0.0]
     with tempfile.TemporaryDirectory() as place, opened(spec, Path(place)) as (completer, tokenizer):
         recorded = Recorded(completer)

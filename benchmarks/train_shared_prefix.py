@@ -139,7 +139,7 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from datasets import Dataset, disable_progress_bars
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from harness.models.hf import load_tokenizer, quiet
+    from harness.models.loading import load_tokenizer, quiet
     from harness.models.shipped import resolve
     from harness.training.attention import NAME
     from harness.training.groups import Collator, pair_groups, sft_groups

@@ -107,7 +107,9 @@ def drive(
     async def go() -> float:
         roles = {}
         for role, server in servers.items():
-            completer = OpenAICompleter("http://sim/v1", role, tokenizer, 10**6, post=post(server))
+            completer = OpenAICompleter(
+                base_url="http://sim/v1", model=role, tokenizer=tokenizer, concurrency=10**6, post=post(server)
+            )
             roles[role] = Role([completer], tokenizer, slots[role])
         search = Search(settings, roles, Timed(), deterministic, window)
         with tempfile.TemporaryDirectory() as folder, Store(Path(folder), settings) as store:

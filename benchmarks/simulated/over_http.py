@@ -13,7 +13,7 @@ from benchmarks.simulated.arms import problems
 from benchmarks.simulated.server import SimServer, Times, http_app
 from benchmarks.simulated.world import PRESETS, World
 from harness.grading.grade import Grader
-from harness.models.hf import load_tokenizer
+from harness.models.loading import load_tokenizer
 from harness.models.openai import OpenAICompleter
 from harness.models.shipped import resolve
 from harness.search.run.driver import Search
@@ -42,7 +42,9 @@ def measure(settings: Settings, number: int, slots: int, window: int, scale: flo
         _wait(port)
         roles = {}
         for role, n in shares.items():
-            completer = OpenAICompleter(f"http://127.0.0.1:{port}/{role}/v1", role, tokenizer, n)
+            completer = OpenAICompleter(
+                base_url=f"http://127.0.0.1:{port}/{role}/v1", model=role, tokenizer=tokenizer, concurrency=n
+            )
             roles[role] = Role([completer], tokenizer, n)
         with Grader() as grader, tempfile.TemporaryDirectory() as folder:
             grader.grade("number", {"answer": 1}, "1")

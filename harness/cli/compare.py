@@ -159,7 +159,7 @@ def rescore(
 def _tokenizer(manifest: dict[str, Any]) -> Any:
     """The run's tokenizer, if it is still where it was; without it lengths stay as they were."""
     from harness.errors import ModelError
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
 
     name = "shipped:student" if manifest.get("backend") == "mock" else str(manifest.get("model", ""))

@@ -101,12 +101,13 @@ def evaluate(
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
     from harness.cli import options
     from harness.evaluation.plan import Decoding, EvalPlan, Selection, TreeDecoding
-    from harness.models.backends import BackendSpec
-    from harness.models.prompts import Prompting
+    from harness.models.spec import ModelSpec, Prompting
     from harness.problems.registry import select
     from harness.results import runs
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
+    options.one_of("--backend", backend, ("hf", "vllm", "openai", "mock"))
+    options.tags(think_tags)
     options.one_of("--decode", decode, ("sample", "mcts"))
     if ids and limit is not None:
         raise Usage("--ids and --limit exclude each other")
@@ -114,24 +115,18 @@ def evaluate(
     plan = EvalPlan(
         select(options.names(tasks), suite, task_path or [], foreign=True),
         Decoding(max_tokens, temperature, top_p, seed, tree_budget if searched else samples),
-        Prompting(chat_template, system, thinking, options.tags(think_tags)),
+        Prompting(chat=chat_template, system=system, thinking=thinking, think_tags=think_tags),  # type: ignore[arg-type]
         Selection(limit, tuple(options.names(ids))),
         {} if data_dir is None else {"data_dir": str(data_dir)},
         task_path or [],
         TreeDecoding(tree_budget, grammar or options.grammar_of(model)) if searched else None,
     )
-    spec = BackendSpec(
-        model,
-        backend,
-        base_url,
-        tokenizer,
-        concurrency,
-        vllm,
-        options.words("--vllm-args", vllm_args),
-        mock_faults,
-        mock_latency,
-        timeout,
-    )
+    spec = ModelSpec(
+        model=model, backend=backend,  # type: ignore[arg-type]
+        base_url=base_url or "", tokenizer=tokenizer, concurrency=concurrency, vllm=vllm,
+        vllm_arguments=options.words("--vllm-args", vllm_args), timeout=timeout, mock_faults=mock_faults,
+        mock_latency=mock_latency,
+    )  # fmt: skip
     folder = out or store / "evals" / runs.run_id(runs.identity(spec, plan))
     # One line of progress, ours, instead of every library's bars. Read when the libraries are first imported.
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"

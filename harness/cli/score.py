@@ -62,7 +62,7 @@ def score(
     counter = None
     if tokenizer is not None:
         from harness.evaluation.response_metrics import backend_of
-        from harness.models.hf import load_tokenizer
+        from harness.models.loading import load_tokenizer
         from harness.models.shipped import resolve
 
         counter = backend_of(load_tokenizer(resolve(tokenizer)))

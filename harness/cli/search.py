@@ -106,12 +106,10 @@ def run(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Search trees of thoughts. The same command goes on with an interrupted search and asks for nothing twice."""
-    from dataclasses import replace
-
     from harness.cli import options
     from harness.errors import SearchIncomplete
     from harness.evaluation.plan import nltk_data
-    from harness.models.backends import BackendSpec
+    from harness.models.spec import ModelSpec
     from harness.search import launch
     from harness.search.grammar.load import load
     from harness.search.run.driver import Limits
@@ -119,22 +117,25 @@ def run(
     from harness.search.tree.nodes import Goals
 
     options.one_of("--policy", policy, ["mcts", "chain_first", "rejection", "original"])
+    options.one_of("--backend", backend, ("hf", "vllm", "openai", "mock"))
     options.one_of("--executor", executor, ("local", "ray"))
     if shard is not None and shard >= shards:
         raise Usage(f"--shard {shard}: with --shards {shards} it is at most {shards - 1}")
     goals = Goals(correct, wrong, rollouts, reflections, requests, tokens, give_up)
     models = {"generator": model, "critic": critic or model}
-    words = options.words("--vllm-args", vllm_args)
-    spec = BackendSpec(
-        model, backend, None, tokenizer, concurrency, vllm, words, mock_faults, mock_latency, timeout
+    spec = ModelSpec(
+        model=model, backend=backend,  # type: ignore[arg-type]
+        base_url=base_url or "", tokenizer=tokenizer, concurrency=concurrency, vllm=vllm,
+        vllm_arguments=options.words("--vllm-args", vllm_args), timeout=timeout, mock_faults=mock_faults,
+        mock_latency=mock_latency,
     )  # fmt: skip
-    second: tuple[BackendSpec, ...] = ()
+    second: tuple[ModelSpec, ...] = ()
     if critic or critic_url:
-        other = replace(spec, model=critic or model, tokenizer=critic_tokenizer or tokenizer)
-        second = launch.replicas(other, critic_url or base_url)
+        change = {"model": critic or model, "tokenizer": critic_tokenizer or tokenizer}
+        second = spec.model_copy(update=change | {"base_url": critic_url or spec.base_url}).replicas()
     plan = launch.Plan(
         Settings(load(grammar or options.grammar_of(model)), goals, policy, seed, in_flight, models=models),
-        launch.replicas(spec, base_url),
+        spec.replicas(),
         second,
         deterministic,
         window,
@@ -270,7 +271,7 @@ def export(
     from harness.chains.export import Rules, export_data
     from harness.chains.select import LENGTH_RULES, PREFIX_RULES
     from harness.cli import options
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
     from harness.view import search_tables
 

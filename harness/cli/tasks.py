@@ -60,9 +60,10 @@ def show(
     from harness.errors import DataError
     from harness.evaluation.preflight import problems_of
     from harness.grading.grade import kind_of
-    from harness.models.hf import load_tokenizer
-    from harness.models.prompts import Prompting, encode, render, uses_chat
+    from harness.models.loading import load_tokenizer
+    from harness.models.prompts import encode, render, uses_chat
     from harness.models.shipped import resolve
+    from harness.models.spec import Prompting
     from harness.problems.registry import select
 
     task = select([name], None, task_path or [])[0]

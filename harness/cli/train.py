@@ -132,7 +132,7 @@ def _read(
 ) -> tuple[str, TrainingRows]:
     """The model's path and the rows; what was left out is reported on stderr."""
     _wait_passively()
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
     from harness.training.arguments import positions
     from harness.training.data import read_rows

@@ -20,7 +20,8 @@ from harness.evaluation.plan import Decoding, TreeDecoding
 from harness.grading.thinking import split
 from harness.journal import Journal, read
 from harness.models.base import Completer, Completion, Request, complete_all, complete_in_chunks, seed_of
-from harness.models.prompts import DEFAULT, Prompting, encode, is_prefilled, render, think_tags, uses_chat
+from harness.models.prompts import DEFAULT, encode, is_prefilled, render, think_tags, uses_chat
+from harness.models.spec import Prompting
 
 
 @dataclass(frozen=True)

@@ -11,7 +11,8 @@ from pydantic import ValidationError
 
 from harness.errors import JournalBroken
 from harness.journal import read_whole
-from harness.models.prompts import DEFAULT, Prompting
+from harness.models.prompts import DEFAULT
+from harness.models.spec import Prompting
 from harness.problems.registry import Task
 from harness.records import Sample
 

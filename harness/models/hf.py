@@ -8,85 +8,15 @@ Weights stay in float32 on CPU: reduced precision changes one greedy answer in e
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError
+from harness.errors import ModelError, first_line
 from harness.models.base import Completion, Request
+from harness.models.digests import model_digest
+from harness.models.loading import load_tokenizer, quiet
 from harness.records import Finish
-
-
-def load_tokenizer(path: str) -> Any:
-    """The tokenizer at a local path or hub name; raises ModelError with one clear line."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(path)
-    except Exception as error:
-        raise ModelError(f"{path}: no tokenizer could be loaded ({_first_line(error)})") from error
-
-
-def model_digest(path: str) -> str:
-    """Digest of the weights, configuration and tokenizer of a local model; of the name for a hub model."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return hashlib.sha256(path.encode()).hexdigest()[:16]
-    total = hashlib.sha256()
-    names = [p for p in folder.iterdir() if p.is_file() and p.suffix in _IDENTITY]
-    for file in sorted(names):
-        total.update(file.name.encode())
-        total.update(_without_versions(file) if file.suffix == ".json" else file.read_bytes())
-    return total.hexdigest()[:16]
-
-
-def tokenizer_digest(path: str) -> str:
-    """Digest of a local tokenizer's vocabulary and chat template; of the name for a hub model."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return hashlib.sha256(path.encode()).hexdigest()[:16]
-    total = hashlib.sha256()
-    for name in (
-        "tokenizer.json",
-        "tokenizer.model",
-        "vocab.json",
-        "merges.txt",
-        "tokenizer_config.json",
-        "chat_template.jinja",
-    ):
-        file = folder / name
-        if file.is_file():
-            total.update(name.encode())
-            total.update(_without_versions(file) if name == "tokenizer_config.json" else file.read_bytes())
-    return total.hexdigest()[:16]
-
-
-# Weights, configurations, vocabularies and templates; not cards and logs.
-_IDENTITY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
-
-
-def _without_versions(file: Path) -> bytes:
-    """Library versions are written into configurations and do not change what the model says."""
-    data = json.loads(file.read_text())
-    if not isinstance(data, dict):
-        return file.read_bytes()
-    for name in ("transformers_version", "_name_or_path", "is_local", "local_files_only", "backend", "tokenizer_class"):
-        data.pop(name, None)
-    return json.dumps(data, sort_keys=True).encode()
-
-
-def quiet() -> None:
-    """Turn off transformers' progress bars, which would run through our own display and logs."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 class HFCompleter:
@@ -106,7 +36,7 @@ class HFCompleter:
         try:
             self.model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(self.device).eval()
         except Exception as error:
-            raise ModelError(f"{path}: no causal language model could be loaded ({_first_line(error)})") from error
+            raise ModelError(f"{path}: no causal language model could be loaded ({first_line(error)})") from error
         self.tokenizer = load_tokenizer(path)
         self.digest = model_digest(path)
         self.batch_size = batch_size

@@ -113,8 +113,7 @@ def scripted_server(
         answer = json.dumps({"choices": [] if fault == "no choices" else [choice]})
         return 200, answer[: len(answer) // 2] if fault == "torn" else answer
 
-    completer = OpenAICompleter(
-        "http://mock/v1", "mock", tokenizer, concurrency, retries=retries, backoff=0.001, post=post
-    )
-    completer.digest = "mock"
-    return completer
+    return OpenAICompleter(
+        base_url="http://mock/v1", model="mock", tokenizer=tokenizer, concurrency=concurrency, retries=retries,
+        backoff=0.001, post=post,
+    )  # fmt: skip

@@ -31,10 +31,10 @@ class OpenAICompleter:
     """
 
     def __init__(
-        self, base_url: str, model: str, tokenizer: Any, concurrency: int = 64, timeout: float = 600.0,
-        retries: int = 5, backoff: float = 0.5, post: Post | None = None,
+        self, *, base_url: str, model: str, tokenizer: Any, digest: str = "", concurrency: int = 64,
+        timeout: float = 600.0, retries: int = 5, backoff: float = 0.5, post: Post | None = None,
     ) -> None:  # fmt: skip
-        self.digest = f"{model}@{base_url}"
+        self.digest = digest or model
         self.model = model
         self.tokenizer = tokenizer
         # Looked up anew for every completion they would cost more than its parsing.

@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import RecipeError, nearest
-from harness.models.hf import model_digest, tokenizer_digest
+from harness.models.digests import model_digest, tokenizer_digest
 from harness.models.shipped import resolve
 from harness.pipeline.recipe import (
     Arm,

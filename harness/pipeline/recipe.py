@@ -8,6 +8,7 @@ from typing import Annotated, Literal
 from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import RecipeError, nearest
+from harness.models.spec import ModelSpec
 from harness.shipped import shipped
 
 
@@ -130,21 +131,6 @@ class Recipe(Strict):
         """An arm in its long form."""
         found = self.arms[name]
         return Arm(model=found) if isinstance(found, str) else found
-
-
-class ModelSpec(Strict):
-    """A model of a profile: a path, hub name or ``shipped:NAME``, loaded here or served.
-
-    ``base_url``: servers of it, separated by commas; the backend vllm starts its own without.
-    """
-
-    model: str
-    backend: Literal["hf", "vllm", "openai"] = "hf"
-    base_url: str = ""
-    tokenizer: str | None = None
-    concurrency: int = Field(default=64, ge=1)
-    vllm: str = "vllm"
-    vllm_arguments: list[str] = []
 
 
 class DoseSpec(Strict):

@@ -11,6 +11,7 @@ import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, nearest
+from harness.models.spec import ModelSpec
 from harness.pipeline import recipe as schema
 from harness.pipeline.recipe import Profile, Recipe, find
 from harness.shipped import shipped
@@ -23,7 +24,7 @@ _MERGED = ("stages", "pretrain", "search", "distil", "eval", "sft", "preference"
 _PARTS: dict[str, type[BaseModel]] = {
     "search": schema.SearchStage, "distil": schema.DistilStage, "sft": schema.SftStage,
     "preference": schema.PreferenceStage, "pretrain": schema.PretrainStage, "objective": schema.ObjectiveSpec,
-    "claims": schema.Claim, "arms": schema.Arm, "models": schema.ModelSpec, "eval": schema.EvalScale,
+    "claims": schema.Claim, "arms": schema.Arm, "models": ModelSpec, "eval": schema.EvalScale,
     "sources": schema.Source,
 }  # fmt: skip
 _SCALES: dict[str, type[BaseModel]] = {

@@ -8,7 +8,8 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from harness.models.backends import BackendSpec, opened
+from harness.models.backends import opened
+from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Job
 from harness.records import Problem
 
@@ -28,21 +29,9 @@ def problems_of(job: Job, shard: int | None = None) -> list[Problem]:
     return out if shard is None else out[shard :: params["shards"]]
 
 
-def backends(model: dict[str, Any]) -> list[BackendSpec]:
-    """A spec for each of the servers of a model, or the one that loads or serves it here."""
-    urls: list[str | None] = [u.strip() for u in str(model.get("base_url") or "").split(",") if u.strip()]
-    return [
-        BackendSpec(
-            model["model"], model.get("backend", "hf"), url, model.get("tokenizer"), model.get("concurrency", 64),
-            model.get("vllm", "vllm"), tuple(model.get("vllm_arguments", ())),
-        )
-        for url in urls or [None]
-    ]  # fmt: skip
-
-
 @contextmanager
 def loaded(model: dict[str, Any], folder: Path) -> Iterator[tuple[Any, Any]]:
     """The completer of a model (its first server) and its tokenizer."""
     folder.mkdir(parents=True, exist_ok=True)
-    with opened(backends(model)[0], folder) as both:
+    with opened(ModelSpec.model_validate(model).replicas()[0], folder) as both:
         yield both

@@ -9,8 +9,9 @@ from pathlib import Path
 from typing import Any
 
 from harness.journal import write_rows
+from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Job
-from harness.pipeline.sources import backends, loaded, problems_of
+from harness.pipeline.sources import loaded, problems_of
 from harness.records import Chain
 
 # (items done, items in all, tokens generated so far)
@@ -39,7 +40,7 @@ def execute(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
 def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
     from harness.grading.grade import shared_grader
     from harness.models.backends import opened
-    from harness.models.hf import model_digest
+    from harness.models.digests import model_digest
     from harness.search.grammar.load import load
     from harness.search.run.driver import Search
     from harness.search.run.roles import Role
@@ -56,7 +57,7 @@ def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
         roles = {}
         for role, model in job.models.items():
             found = []
-            for number, spec in enumerate(backends(model)):
+            for number, spec in enumerate(ModelSpec.model_validate(model).replicas()):
                 place = folder / f"{role}-{number}"
                 place.mkdir(exist_ok=True)
                 found.append(stack.enter_context(opened(spec, place)))
@@ -75,7 +76,7 @@ def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
 def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     """Fold the searches of all shards into trees, extract the chains, and sum up what the search yielded."""
     from harness.chains.extract import chains_of
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.prompts import chain_prompt_ids
     from harness.search.stats import Stats
     from harness.search.store import folded
@@ -121,7 +122,7 @@ def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -
 
 
 def _pretrain(job: Job, folder: Path, report: Report) -> dict[str, Any]:
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import folder as assets
     from harness.training.tiny.pretrain import SPECS, pretrain
 

@@ -99,7 +99,7 @@ def _request(problem: Problem, tokenizer: Any, params: dict[str, Any], index: in
 
 def distil(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     """Write ``chains.jsonl`` in the vocabulary of the model to be trained, padded if the job says so."""
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
 
     model = job.models["tokenizer"]
     tokenizer = load_tokenizer(str(model.get("tokenizer") or model["model"]))

@@ -16,7 +16,8 @@ from harness.errors import NoRuns
 from harness.evaluation.plan import Decoding, EvalPlan, Progress, load_samples
 from harness.grading.version import grader_version
 from harness.journal import read, write_whole
-from harness.models.backends import BackendSpec, opened
+from harness.models.backends import opened
+from harness.models.spec import ModelSpec
 from harness.records import Sample
 
 
@@ -54,21 +55,17 @@ class Run:
         return {(row["task"], row["id"]): row for row in rows}
 
 
-def identity(backend: BackendSpec, plan: EvalPlan) -> dict[str, Any]:
+def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
     """All that names a run: model, tasks, problems, prompting, decoding."""
     settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
     tree = {} if plan.tree is None else {"tree": asdict(plan.tree)}
     return {
         **tree,
-        "model": backend.model,
-        "backend": backend.name,
-        "base_url": backend.base_url,
-        "tokenizer": backend.tokenizer,
-        "vllm_arguments": list(backend.vllm_arguments),
+        **backend.identity(),
         "tasks": [task.name for task in plan.tasks],
         "task_files": [_file_digest(task.file) for task in plan.tasks],
         "selection": asdict(plan.selection),
-        "prompting": asdict(plan.prompting),
+        "prompting": plan.prompting.identity(),
         "decoding": asdict(plan.decoding),
         "settings": settings,
     }
@@ -78,7 +75,7 @@ def run_id(named: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:
+def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:
     """Evaluate into ``folder`` and keep a manifest; returns rows by task. Goes on with what the folder holds.
 
     Before the model loads, raises OSError when the folder cannot be written and NoRuns when it holds another run.

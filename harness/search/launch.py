@@ -7,14 +7,15 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.errors import SearchMismatch
 from harness.grading.grade import Grader
-from harness.models.backends import BackendSpec, opened
+from harness.models.backends import opened
 from harness.models.base import seed_of
+from harness.models.spec import ModelSpec
 from harness.records import Problem
 from harness.search.run.driver import Limits, Search, Spent
 from harness.search.run.roles import Role
@@ -30,8 +31,8 @@ class Plan:
     """
 
     settings: Settings
-    generator: tuple[BackendSpec, ...]
-    critic: tuple[BackendSpec, ...] = ()
+    generator: tuple[ModelSpec, ...]
+    critic: tuple[ModelSpec, ...] = ()
     deterministic: bool = True
     window: int = 128
     limits: Limits = field(default_factory=Limits)
@@ -64,15 +65,9 @@ def execute(
         search.run(problems, store)
 
 
-def _role(specs: tuple[BackendSpec, ...], folder: Path, name: str, stack: ExitStack) -> Role:
+def _role(specs: tuple[ModelSpec, ...], folder: Path, name: str, stack: ExitStack) -> Role:
     found: list[tuple[Any, Any]] = [stack.enter_context(opened(spec, folder / name)) for spec in specs]
     return Role([completer for completer, _ in found], found[0][1], specs[0].concurrency)
-
-
-def replicas(spec: BackendSpec, base_urls: str | None) -> tuple[BackendSpec, ...]:
-    """A spec for each of the servers, whose URLs are separated by commas."""
-    urls = [url.strip() for url in (base_urls or "").split(",") if url.strip()]
-    return tuple(replace(spec, base_url=url) for url in urls) or (spec,)
 
 
 def shard_of(problem: str, shards: int) -> int:

@@ -10,7 +10,7 @@ from typing import Any
 
 from harness.errors import ModelError, TrainingError, Usage, first_line
 from harness.files import read_json
-from harness.models.hf import quiet
+from harness.models.loading import quiet
 from harness.training.spec import LayoutChoice, TrainingSpec
 
 

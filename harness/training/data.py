@@ -17,7 +17,8 @@ from typing import Any, Literal
 
 from harness.errors import DataError, ModelError, first_line
 from harness.files import about
-from harness.models.prompts import Prompting, encode, render, uses_chat
+from harness.models.prompts import encode, render, uses_chat
+from harness.models.spec import Prompting
 
 TooLong = Literal["drop", "stop"]
 _KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected")}

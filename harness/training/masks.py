@@ -35,7 +35,7 @@ def gradient_table(
     """
     import torch
 
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.training.trainer import pair_masks
 
     tokenizer = load_tokenizer(model)

@@ -13,7 +13,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.models.hf import model_digest
+from harness.models.digests import model_digest
 
 
 @dataclass(frozen=True, kw_only=True)

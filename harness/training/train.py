@@ -16,7 +16,8 @@ from typing import Any
 
 from harness.errors import TrainingError
 from harness.journal import read
-from harness.models.hf import load_tokenizer, model_digest
+from harness.models.digests import model_digest
+from harness.models.loading import load_tokenizer
 from harness.spec import digest
 from harness.training.arguments import layout_for, load_model, lora_config, padding, positions, trainer_arguments
 from harness.training.checkpoints import claimed, last_complete

@@ -6,21 +6,21 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluation.plan import EvalPlan
-from harness.models.backends import BackendSpec
+from harness.models.spec import ModelSpec
 
 
-def preview(spec: BackendSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:
+def preview(spec: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:
     """Print tasks, numbers of samples, prompt tokens, what is sampled already, and the first rendered prompt."""
     from rich.console import Console
 
     from harness.cli import options
     from harness.journal import read
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.prompts import encode, render, think_tags, uses_chat
     from harness.models.shipped import resolve
     from harness.problems.load import documents, is_ours
 
-    name = spec.tokenizer or ("shipped:student" if spec.name == "mock" else spec.model)
+    name = spec.tokenizer or ("shipped:student" if spec.backend == "mock" else spec.model)
     tokenizer = load_tokenizer(resolve(name))
     chat = uses_chat(tokenizer, plan.prompting)
     system = [{"role": "system", "content": plan.prompting.system}] if plan.prompting.system else []

@@ -10,7 +10,8 @@ from harness.errors import ModelError
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import Decoding, EvalPlan, Selection, load_samples
 from harness.models.mock import MockCompleter
-from harness.models.prompts import Prompting, is_prefilled, prompt_ids, think_tags
+from harness.models.prompts import is_prefilled, prompt_ids, think_tags
+from harness.models.spec import Prompting
 from harness.problems.registry import select
 
 FOREIGN = """task: adding
@@ -96,4 +97,4 @@ def test_templates_that_prefill_switch_and_double_the_bos():
     assert prompt_ids(tokenizer, "once", Prompting(thinking="off")) == (1, 2, 3)
     with pytest.raises(ModelError, match="two BOS"):
         prompt_ids(tokenizer, "twice")
-    assert think_tags(tokenizer, Prompting(tags=("<a>", "</a>"))) == ("<a>", "</a>")
+    assert think_tags(tokenizer, Prompting(think_tags="<a>,</a>")) == ("<a>", "</a>")

@@ -93,9 +93,9 @@ def test_a_killed_run_ends_in_the_same_samples(compared, completer, tmp_path):
 def test_conversations_and_foreign_tags_are_refused(completer, tmp_path):
     from dataclasses import replace
 
-    from harness.models.prompts import Prompting
+    from harness.models.spec import Prompting
 
-    other = replace(plan(), prompting=Prompting(tags=("<Thought>", "</Thought>")))
+    other = replace(plan(), prompting=Prompting(think_tags="<Thought>,</Thought>"))
     with pytest.raises(ModelError, match="<think> tags"):
         evaluate(completer, completer.tokenizer, other, tmp_path)
 

@@ -41,7 +41,8 @@ def complete(server, tokenizer, monkeypatch, **settings):
         return None
 
     async def go():
-        model = openai.OpenAICompleter(f"http://127.0.0.1:{server.server_port}/v1", "m", tokenizer, retries=2)
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        model = openai.OpenAICompleter(base_url=url, model="m", tokenizer=tokenizer, retries=2)
         return await model.complete(Request((1, 2, 3), **({"max_tokens": 9, "stop": ("</x>",), "seed": 7} | settings)))
 
     monkeypatch.setattr(openai.asyncio, "sleep", at_once)

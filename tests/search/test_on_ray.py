@@ -13,14 +13,14 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ModelError, SearchMismatch
-from harness.models.backends import BackendSpec
+from harness.models.spec import ModelSpec
 from harness.search.launch import Plan, execute, shard, shard_folder, shard_of
 from harness.search.run.driver import Limits
 from harness.search.run.on_ray import share
 from harness.search.store import settings_of, trees
 from tests.search.scripted import PROBLEMS, SETTINGS, state_of
 
-SPEC = BackendSpec("mock", "mock", concurrency=4)
+SPEC = ModelSpec(model="mock", backend="mock", concurrency=4)
 PLAN = Plan(replace(SETTINGS, models={"generator": "mock", "critic": "mock"}), (SPEC,), window=2)
 
 
@@ -63,7 +63,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path):
 
     execute(PLAN, PROBLEMS, tmp_path / "one")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    slow = replace(PLAN, generator=(replace(SPEC, latency=0.05),))
+    slow = replace(PLAN, generator=(SPEC.model_copy(update={"mock_latency": 0.05}),))
     killed: list[int] = []
 
     def kill():

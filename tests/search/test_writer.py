@@ -44,7 +44,9 @@ def test_a_thought_that_ends_the_turn_by_any_end_token_is_no_thought(asked, toke
         choice = {"text": "21, + 23", "token_ids": ids, "finish_reason": "stop", "stop_reason": ids[-1]}
         return 200, json.dumps({"choices": [choice]})
 
-    served = asyncio.run(OpenAICompleter("http://x/v1", "m", tokenizer, post=post).complete(request))
+    served = asyncio.run(
+        OpenAICompleter(base_url="http://x/v1", model="m", tokenizer=tokenizer, post=post).complete(request)
+    )
     for completion in (served, Completion("21, + 23", tuple(ids), "stop", ended=True)):
         row = writer.row(tree, expansion, completion)
         assert (row["finish"], row["ids"]) == ("end of turn", ids[:-1])

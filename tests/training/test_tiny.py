@@ -8,7 +8,7 @@ import random
 
 import pytest
 
-from harness.models.hf import model_digest
+from harness.models.digests import model_digest
 from harness.problems.embedded import FAMILIES, problems
 from harness.problems.embedded.worked import Style, chain
 from harness.training.tiny import pretrain as module
