@@ -6,15 +6,17 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.chains.select import pairs, sft_chains
 from harness.chains.spec import LengthRule, PairRule, PrefixRule, SftRule
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
-from harness.pipeline.graph import Job
 from harness.records import Chain
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
+
+if TYPE_CHECKING:
+    from harness.pipeline.graph import Job
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
 
