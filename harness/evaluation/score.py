@@ -13,7 +13,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BadResponses
-from harness.evaluation.response_metrics import of_response, stated_text
+from harness.evaluation.response_metrics import analysed, of_response, stated_text
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
 from harness.problems.file import gold_defect
@@ -242,12 +242,12 @@ def _one(response: Response, grader: Grader, how: Scoring) -> Sample:
         if response.text is None and grade.verdict == "no_answer":
             grade = grade.model_copy(update={"reason": "the response is null"})
         if how.metrics:
-            statements = grader.statements(family, gold, stated_text(parts))
-    measured = of_response(parts, grade.verdict, response.finish, how.backend, None, statements)
+            statements = grader.statements(family, gold, stated_text(analysed(parts)))
+    measured = of_response(parts, grade.verdict, response.finish, backend=how.backend, statements=statements)
     return Sample(
         key="", task="score", problem_id=str(response.ident), index=response.number, seed=0, prompt_ids_hash="",
-        text=text, token_ids=[], finish=response.finish, thinking_tokens=measured.pop("thinking_tokens"),
-        answer_tokens=measured.pop("answer_tokens"), grade=grade, prefilled=how.prefilled, metrics=measured,
+        text=text, token_ids=[], finish=response.finish, thinking_tokens=measured.thinking_tokens,
+        answer_tokens=measured.answer_tokens, grade=grade, prefilled=how.prefilled, metrics=measured.metrics,
     )  # fmt: skip
 
 
@@ -260,6 +260,10 @@ def output_row(response: Response, sample: Sample, metrics: bool) -> dict[str, A
     }  # fmt: skip
     out |= grade.details
     if metrics:
-        extra = {"thinking_tokens": sample.thinking_tokens, "answer_tokens": sample.answer_tokens, **sample.metrics}
+        extra = {
+            "thinking_tokens": sample.thinking_tokens,
+            "answer_tokens": sample.answer_tokens,
+            **sample.metrics.model_dump(),
+        }
         out["metrics"] = extra
     return out

@@ -2,6 +2,10 @@
 
 from __future__ import annotations
 
+from typing import Any, Self
+
+from pydantic import model_validator
+
 from harness.spec import Spec, knob
 
 
@@ -18,7 +22,30 @@ class Decoding(Spec):
 
 
 class Selection(Spec):
-    """Which problems of each task."""
+    """Which problems of each task: all, the first ``limit``, or those named."""
 
     limit: int | None = knob(None, "Only the first N problems of each task.", ge=1)
     ids: str = knob("", "Only these problems: ids, native ids or numbers, separated by commas.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.names and self.limit is not None:
+            raise ValueError("--ids and --limit exclude each other")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The problems named by ``ids``; empty: no choice by name."""
+        return list(dict.fromkeys(name.strip() for name in self.ids.split(",") if name.strip()))
+
+    def numbers(self, documents: list[dict[str, Any]]) -> list[int]:
+        """Numbers of the chosen among a task's documents."""
+        if self.names:
+            names = set(self.names)
+            return [i for i, document in enumerate(documents) if names_of(i, document) & names]
+        return list(range(min(self.limit or len(documents), len(documents))))
+
+
+def names_of(number: int, document: dict[str, Any]) -> set[str]:
+    """By what names a problem may be chosen: its id, its data set's id, its number."""
+    return {str(document.get("id", "")), str(document.get("native_id", "")), str(number)}

@@ -8,75 +8,86 @@ from __future__ import annotations
 
 import shutil
 from collections import Counter, defaultdict
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.errors import ModelError
-from harness.evaluation.plan import EvalPlan, Progress, TreeDecoding, load_samples
+from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.grading.grade import FAMILIES, Grader
-from harness.models.base import Completion, Request, seed_of
+from harness.models.base import Completion, seed_of
+from harness.models.sampling import Asked, Plain
 from harness.records import Finish, Problem, Sample
 from harness.results.statistics import Gap, paired, test_at_n, wilson
 from harness.results.summary import scores_by_item
 from harness.thoughts import THINK_OPEN, THINK_TAGS
 
 if TYPE_CHECKING:
-    from harness.evaluation.bridge import HarnessLM
     from harness.search.tree.core import Tree
 
-Done = Callable[[list[tuple[int, Completion]]], None]
+
+@dataclass(frozen=True, kw_only=True)
+class Trees:
+    """A Sampler: ``budget`` answers a problem, from one tree by this grammar. No gold answer is looked at."""
+
+    budget: int
+    grammar: str = "embedded"
+    in_flight: int = 4
+
+    @property
+    def identity(self) -> str:
+        return f"tree:{self.budget}:{self.grammar}:{self.in_flight}"
+
+    def __call__(self, asked: Asked) -> None:
+        """Search one tree for each problem and hand over its answers, one for each sample that is missing.
+
+        Raises ModelError for think tags other than ours, for conversations and for tasks without a reader of answers.
+        """
+        decode(self, asked)
 
 
-def decode(
-    lm: HarnessLM, how: TreeDecoding, asked: Sequence[Request], docs: Sequence[Any],
-    places: Sequence[tuple[str, int, int]], missing: Sequence[int], done: Done,
-) -> None:  # fmt: skip
-    """Search one tree for each problem among ``asked`` and hand its answers to ``done``, one for each sample asked.
-
-    ``places``: task, document and sample number of each request.
-
-    Raises ModelError for think tags other than ours, for conversations and for tasks without a reader of answers.
-    """
+def decode(how: Trees, asked: Asked) -> None:
+    """Search one tree for each problem asked about and hand its answers to ``asked.done``."""
     from harness.search.run.driver import Search
     from harness.search.run.roles import Role
     from harness.search.run.verify import Blind, GraderVerifier
     from harness.search.store import Store, folded
 
-    if lm.tags != THINK_TAGS:
-        raise ModelError(f"tree decoding writes <think> tags, but this model uses {lm.tags[0]}")
+    if asked.tags != THINK_TAGS:
+        raise ModelError(f"tree decoding writes <think> tags, but this model uses {asked.tags[0]}")
+    requests, places, missing, done = asked.requests, asked.places, asked.missing, asked.done
     groups: dict[str, list[int]] = defaultdict(list)
     if not missing:
         return
     left = set(missing)
-    for index in range(len(asked)):  # all of them: which trees share a batch must not hang on what is missing
-        groups[f"{places[index][0]}/{seed_of(asked[index].prompt_ids):012x}"].append(index)
+    for index in range(len(requests)):  # all of them: which trees share a batch must not hang on what is missing
+        groups[f"{places[index][0]}/{seed_of(requests[index].prompt_ids):012x}"].append(index)
     problems, prompts = [], {}
     for name, indices in groups.items():
-        doc = docs[indices[0]]
+        doc = asked.documents[indices[0]]
         if not isinstance(doc, dict) or doc.get("family") not in FAMILIES:
             raise ModelError("tree decoding needs to read answers, so it works on harness's own tasks only")
         if int(doc.get("turn") or 1) > 1:
             raise ModelError("conversations of several turns cannot be decoded by a tree")
         problems.append(Problem(id=name, family=doc["family"], prompt=doc["prompt"], gold=_gold(doc)))
-        ids = list(asked[indices[0]].prompt_ids)
-        opened = lm.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
+        ids = list(requests[indices[0]].prompt_ids)
+        opened = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
         prompts[name] = (ids, opened)
 
     def prompt(problem: Problem, role: str) -> list[int]:
         ids, opened = prompts[problem.id]
-        return ids if opened else ids + list(lm.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
+        return ids if opened else ids + list(asked.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
 
     def finished(problem: Problem, tree: Tree) -> None:
-        found = _guesses(tree, lm.tokenizer, prompts[problem.id][1])
+        found = _guesses(tree, asked.tokenizer, prompts[problem.id][1])
         empty = Completion("", (), "length")  # the tree brought fewer answers than were asked for
         wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
         done([(index, found[number] if number < len(found) else empty) for index, number in wanted])
 
-    settings = _settings(how, lm)
-    role = Role([lm.completer], lm.tokenizer, getattr(lm.completer, "batch_size", 64))
-    with Grader() as grader, Store(lm.journal.parent / "trees", settings) as store:
+    settings = _settings(how, asked)
+    role = Role([asked.completer], asked.tokenizer, getattr(asked.completer, "batch_size", 64))
+    with Grader() as grader, Store(asked.folder / "trees", settings) as store:
         search = Search(
             settings, {"generator": role, "critic": role}, Blind(GraderVerifier(grader)), window=256, prompt=prompt,
             each=finished,
@@ -87,16 +98,16 @@ def decode(
         search.run(problems, store)
 
 
-def _settings(how: TreeDecoding, lm: HarnessLM) -> Any:
+def _settings(how: Trees, asked: Asked) -> Any:
     from harness.search.grammar.load import load
     from harness.search.store import Settings
     from harness.search.tree.nodes import Goals
 
-    change = {"temperature": lm.decoding.temperature, "top_p": lm.decoding.top_p, "same": 1.0}
+    change = {"temperature": asked.requests[0].temperature, "top_p": asked.requests[0].top_p, "same": 1.0}
     goals = Goals(10**6, 10**6, 3 * how.budget, 0, 0, answers=how.budget)
-    models = {"generator": lm.completer.digest, "critic": lm.completer.digest}
+    models = {"generator": asked.completer.digest, "critic": asked.completer.digest}
     grammar = load(how.grammar).model_copy(update=change)
-    return Settings(grammar, goals, "decoding", lm.decoding.seed, how.in_flight, "votes", models)
+    return Settings(grammar, goals, "decoding", asked.seed, how.in_flight, "votes", models)
 
 
 def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:
@@ -141,10 +152,8 @@ def compare_decodings(
 
     ``run`` evaluates a plan into a folder. The gap is Test@N of the trees against plain sampling at equal tokens.
     """
-    assert plan.tree is not None
-    budget = plan.tree.budget
-    searched = replace(plan, decoding=replace(plan.decoding, samples=budget))
-    plain = replace(searched, tree=None)
+    budget = plan.decoding.samples
+    searched, plain = plan, replace(plan, sampler=Plain())
     run(searched, folder, progress)
     run(plain, folder / "plain", progress)
     mine, theirs = load_samples(folder), load_samples(folder / "plain")
@@ -155,7 +164,7 @@ def compare_decodings(
         affordable[task.name] = max(1, round(spent[task.lm_eval_name] / max(1, total) * budget))
     most = max(affordable.values())
     if most > budget:
-        more = replace(plain, decoding=replace(plain.decoding, samples=most))
+        more = replace(plain, decoding=plain.decoding.model_copy(update={"samples": most}))
         target = folder / f"plain-{most}"
         target.mkdir(exist_ok=True)
         if not (target / "generated.jsonl").exists():  # what was sampled at fewer guesses is part of this

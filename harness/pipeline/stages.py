@@ -97,26 +97,31 @@ def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
 
 
 def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
-    from harness.evaluation.evaluate import evaluate
-    from harness.evaluation.plan import Decoding, EvalPlan, Selection, TreeDecoding
+    from harness.evaluation.plan import EvalPlan
+    from harness.evaluation.spec import Decoding, Selection
+    from harness.evaluation.trees import Trees
+    from harness.models.sampling import Plain
     from harness.problems.registry import select
+    from harness.results.evaluating import evaluate_and_summarise
 
     params, how = job.params, job.how
-    decoding = Decoding(
-        params["max_tokens"], params["temperature"], params["top_p"], params["seed"], params["samples"]
-    )  # fmt: skip
+    decoding = Decoding(**{key: params[key] for key in ("max_tokens", "temperature", "top_p", "seed", "samples")})
     settings = {"split": params["split"], "count": params["count"]}
     if how["data_dir"]:
         settings["data_dir"] = how["data_dir"]
-    tree = TreeDecoding(params["samples"], params["tree"]) if "tree" in params else None
-    tasks = select([], params["suite"])
-    plan = EvalPlan(tasks, decoding, selection=Selection(params["limit"] or None), settings=settings, tree=tree)
+    plan = EvalPlan(
+        tasks=select([], params["suite"]),
+        decoding=decoding,
+        selection=Selection(limit=params["limit"] or None),
+        settings=settings,
+        sampler=Trees(budget=params["samples"], grammar=params["tree"]) if "tree" in params else Plain(),
+    )
     trained = {"model": str(inputs["model"] / "model")} if "model" in inputs else job.models["model"]
     model = trained | {"backend": params["backend"], **{k: v for k, v in how.items() if k != "data_dir"}}
     if trained.get("backend", "hf") != "hf":
         model = trained  # a server of its own
     with loaded(model, folder) as (completer, tokenizer):
-        rows = evaluate(completer, tokenizer, plan, folder, report)
+        rows = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
         tokens = getattr(completer, "generated_tokens", None)
     return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
 

@@ -8,7 +8,7 @@ from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import NoRuns
-from harness.evaluation.response_metrics import backend_of, of_response, stated_text
+from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
 from harness.grading.version import grader_version
@@ -47,15 +47,16 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
         gold, family = json.loads(problem["gold"]), problem["family"]
         grade = grader.grade(family, gold, sample.text, sample.finish, sample.prefilled, tags)
         parts = split(sample.text, tags, sample.prefilled)
-        statements = grader.statements(family, gold, stated_text(parts))
-        ids = sample.token_ids
-        own = _without_end(ids, tokenizer)
-        measured = of_response(parts, grade.verdict, sample.finish, backend, own, statements)
-        # Counts in other units than the run's own are no correction of them.
-        thinking, answer = measured.pop("thinking_tokens"), measured.pop("answer_tokens")
-        counts = {} if tokenizer is None else {"thinking_tokens": thinking, "answer_tokens": answer}
-        metrics = {**sample.metrics, **({} if tokenizer is None else measured)}
-        metrics["error_type"] = measured["error_type"]
+        statements = grader.statements(family, gold, stated_text(analysed(parts)))
+        measured = of_response(
+            parts, grade.verdict, sample.finish, backend=backend, sampled=_without_end(sample.token_ids, tokenizer),
+            statements=statements,
+        )  # fmt: skip
+        error_type, counts = measured.metrics.error_type, {}
+        metrics = sample.metrics.model_copy(update={"error_type": error_type})
+        if tokenizer is not None:  # counts in other units than the run's own are no correction of them
+            metrics = measured.metrics
+            counts = {"thinking_tokens": measured.thinking_tokens, "answer_tokens": measured.answer_tokens}
         grade = grade.model_copy(update={"seconds": 0.0})
         return sample.model_copy(update={"grade": grade, "metrics": metrics, **counts})
 

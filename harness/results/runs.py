@@ -5,15 +5,17 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
 from harness.errors import NoRuns
-from harness.evaluation.plan import Decoding, EvalPlan, Progress, load_samples
+from harness.evaluation.plan import EvalPlan, Progress, load_samples
+from harness.evaluation.spec import Decoding
 from harness.grading.version import grader_version
 from harness.journal import read, write_whole
 from harness.models.backends import opened
@@ -58,15 +60,15 @@ class Run:
 def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
     """All that names a run: model, tasks, problems, prompting, decoding."""
     settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
-    tree = {} if plan.tree is None else {"tree": asdict(plan.tree)}
+    sampler = {"sampler": plan.sampler.identity} if plan.sampler.identity else {}
     return {
-        **tree,
+        **sampler,
         **backend.identity(),
         "tasks": [task.name for task in plan.tasks],
         "task_files": [_file_digest(task.file) for task in plan.tasks],
-        "selection": asdict(plan.selection),
+        "selection": plan.selection.identity(),
         "prompting": plan.prompting.identity(),
-        "decoding": asdict(plan.decoding),
+        "decoding": plan.decoding.identity(),
         "settings": settings,
     }
 
@@ -80,8 +82,8 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
 
     Before the model loads, raises OSError when the folder cannot be written and NoRuns when it holds another run.
     """
-    from harness.evaluation.evaluate import evaluate
     from harness.models.prompts import think_tags
+    from harness.results.evaluating import evaluate_and_summarise
 
     folder.mkdir(parents=True, exist_ok=True)
     _probe(folder)
@@ -89,7 +91,7 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
     _same_run(folder, named)
     started = time.time()
     with opened(backend, folder) as (completer, tokenizer):
-        rows = evaluate(completer, tokenizer, plan, folder, progress)
+        rows = evaluate_and_summarise(completer, tokenizer, plan, folder, progress)
         manifest = {
             **named,
             "run": run_id(named),
@@ -167,7 +169,11 @@ def load(store: Path, name: str) -> Run:
         record = _json(done) if done.exists() else {}
         params = record.get("params", {})
         known = {key: params[key] for key in ("max_tokens", "temperature", "seed") if key in params}
-        manifest = {"model": record.get("name", folder.name), "run": folder.name, "decoding": asdict(Decoding(**known))}
+        manifest = {
+            "model": record.get("name", folder.name),
+            "run": folder.name,
+            "decoding": Decoding(**known).identity(),
+        }
     samples = load_samples(folder)
     if not samples:
         raise NoRuns(f"{folder}: holds no samples; run its evaluation again")
@@ -187,3 +193,6 @@ def fresh(folder: Path) -> None:
     """Forget what a run's folder holds, so that everything is generated again. Other files there are left alone."""
     for name in ("generated.jsonl", "samples.jsonl", "problems.jsonl", "metrics.json", "manifest.json"):
         (folder / name).unlink(missing_ok=True)
+    for of in (folder / "trees", *folder.glob("plain"), *folder.glob("plain-[0-9]*")):  # of a search at test time
+        if of.is_dir() and any((of / name).exists() for name in ("search.json", "generated.jsonl", "manifest.json")):
+            shutil.rmtree(of)

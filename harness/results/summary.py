@@ -29,7 +29,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> dict[str, Any]:
     thinking = [s.thinking_tokens for s in samples]
     scores = scores_by_item(samples)
     low, high = item_interval(list(scores.values()))
-    words = sum(s.metrics["reflection_words"] for s in samples)
+    words = sum(s.metrics.reflection_words for s in samples)
     spent = sum(len(s.token_ids) or s.thinking_tokens + s.answer_tokens for s in samples)
     drawn = {len(item) for item in scores.values()}
     figures: dict[str, Any] = {
@@ -45,7 +45,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> dict[str, Any]:
         "failed": (count["grader_timeout"] + count["infra_error"]) / n,
         "wrong": count["wrong"] / n,
         "cut": sum(s.finish in ("length", "context") for s in samples) / n,
-        "loops": sum(s.metrics["loop_period"] > 0 for s in samples) / n,
+        "loops": sum(s.metrics.loop_period > 0 for s in samples) / n,
         "ngram_loops": _share(samples, "ngram_loop"),
         "median_thinking_tokens": statistics.median(thinking),
         "mean_thinking_tokens": statistics.fmean(thinking),
@@ -59,7 +59,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> dict[str, Any]:
         "redundant": _mean(samples, "redundant"),
         "oscillations": _mean(samples, "oscillations"),
         "abandoned": _share(samples, "abandoned"),
-        "error_types": {t: sum(s.metrics.get("error_type") == t for s in samples) / n for t in ERROR_TYPES},
+        "error_types": {t: sum(s.metrics.error_type == t for s in samples) / n for t in ERROR_TYPES},
         "auc": budget.auc(samples, cap) if cap else None,
     }
     if len(drawn) == 1 and drawn != {1}:
@@ -76,7 +76,8 @@ def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
 
 
 def _values(samples: Sequence[Sample], name: str) -> list[float]:
-    return [float(s.metrics[name]) for s in samples if s.metrics.get(name) is not None]
+    values = [getattr(s.metrics, name) for s in samples]
+    return [float(value) for value in values if value is not None]
 
 
 def _mean(samples: Sequence[Sample], name: str) -> float | None:

@@ -31,10 +31,7 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> Non
             rows.append({"task": task.name, "problems": None, "samples": None, "prompt_tokens": None})
             continue
         found = documents(task.name, **plan.settings)
-        ids = set(plan.selection.ids)
-        if ids:
-            found = [d for i, d in enumerate(found) if {d["id"], d["native_id"], str(i)} & ids]
-        found = found[: plan.selection.limit]
+        found = [found[i] for i in plan.selection.numbers(found)]
         texts = [
             render(tokenizer, [*system, {"role": "user", "content": d["prompt"]}], plan.prompting)
             if chat

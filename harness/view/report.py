@@ -93,7 +93,7 @@ def _errors(flat: Mapping[str, Sequence[Sample]]) -> list[tuple[str, int, list[i
     """For each arm its samples, and how many of each type of error."""
     out = []
     for arm, samples in flat.items():
-        count = Counter(s.metrics.get("error_type") for s in samples)
+        count = Counter(s.metrics.error_type for s in samples)
         out.append((arm, len(samples), [count[kind] for kind in ERROR_TYPES]))
     return out
 
@@ -105,7 +105,7 @@ def _failures(
     for kind in ERROR_TYPES:
         shown = 0
         for arm, seeds in samples.items():
-            sample = next((s for one in seeds for s in one if s.metrics.get("error_type") == kind), None)
+            sample = next((s for one in seeds for s in one if s.metrics.error_type == kind), None)
             if sample is None or shown >= _EXAMPLES:
                 continue
             shown += 1

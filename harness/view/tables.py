@@ -85,7 +85,7 @@ def score_table(task: str, figures: dict[str, Any], samples: Sequence[Any], out:
     if "prompt_strict" in f:
         names = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
         console.print("  " + ", ".join(f"{n.replace('_', ' ')} {percent(f[n], 2)} %" for n in names))
-    unit = samples[0].metrics["unit"]
+    unit = samples[0].metrics.unit
     console.print(
         f"  median thinking {f['median_thinking_tokens']:g}, answer {f['median_answer_tokens']:g} {unit}; "
         f"loops {percent(f['loops'])} %, reflection words {f['reflection_per_1000']:.1f} per 1,000"
