@@ -43,7 +43,7 @@ def score(
     from harness.journal import write_rows
     from harness.results.summary import row
     from harness.thoughts import THINK_TAGS
-    from harness.view.tables import score_table
+    from harness.view import evaluation as view
 
     options.one_of("--from", form, scoring.FORMATS)
     if (task is None) == (grader is None):
@@ -84,12 +84,7 @@ def score(
         )
     if fewest != most:
         options.complain(f"problems have from {fewest} to {most} responses each; is one there twice?")
-    if as_json:
-        options.print_json(
-            {"task": task or grader, "missing": missing, "out": None if out is None else str(out), **figures}
-        )
-    else:
-        score_table(task or str(grader), figures, samples, out, how.metrics)
+    options.show(view.scored(task or str(grader), figures, samples, out, missing, how.metrics), as_json=as_json)
 
 
 def _documents(task: str, settings: dict[str, Any]) -> list[dict[str, Any]]:

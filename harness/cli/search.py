@@ -2,14 +2,13 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import DataDir, Json
+from harness.cli.options import DataDir, Form, Json
 from harness.errors import Usage
 
 Folder = Annotated[Path, typer.Argument(help="A search's folder (or the folder of its shards).")]
@@ -161,9 +160,9 @@ def run(
         else:
             _run_here(plan, source, out, shards, shard, as_json)
     except SearchIncomplete:
-        stats(out, as_json)
+        stats(out, as_json=as_json)
         raise
-    stats(out, as_json)
+    stats(out, as_json=as_json)
 
 
 def _run_here(
@@ -173,16 +172,16 @@ def _run_here(
     from harness.cli import options
     from harness.search import launch
     from harness.search.run.driver import Spent
-    from harness.view.show import SearchProgress
+    from harness.view.progress import OneLine
 
-    with SearchProgress(quiet) as progress:
+    with OneLine(quiet) as progress:
         if shards == 1:
-            launch.execute(plan, source(), out, progress.report, options.complain)
+            launch.execute(plan, source(), out, progress.problems, options.complain)
             return
         spent = Spent(plan.limits)
         for number in range(shards) if shard is None else [shard]:
             mine, folder = launch.shard(source(), number, shards), launch.shard_folder(out, number, shards)
-            launch.execute(plan, mine, folder, progress.report, options.complain, spent)
+            launch.execute(plan, mine, folder, progress.problems, options.complain, spent)
 
 
 def _problems(
@@ -219,37 +218,33 @@ def show(
     folder: Folder,
     problem: Annotated[str | None, typer.Argument(help="A problem's id, or its first letters; default: list.")] = None,
     text: Annotated[bool, typer.Option(help="How each node's text begins.")] = True,
+    form: Form = "table",
 ) -> None:
     """Draw the tree of one problem: kind, visits, value, verdict, tokens and model of each node."""
-    from rich.console import Console
-
+    from harness.cli import options
     from harness.search import store
-    from harness.view import search_tables, trees
+    from harness.view import search as view
+    from harness.view import trees
 
-    console = Console(highlight=False)
     found = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
     if problem is None:
-        search_tables.listing(console, found)
+        options.show(view.listing(found), form)
         return
     if not found:
         raise Usage(f"{folder}: has no problem {problem!r}; 'harness search show {folder}' lists them")
     exact = [entry for entry in found if entry[0].problem.id == problem] or found
     if len(exact) > 1:
         raise Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
-    trees.draw_tree(console, *exact[0], text)
+    options.show(trees.problem(*exact[0], text), form)
 
 
-def stats(folder: Folder, as_json: Json = False) -> None:
+def stats(folder: Folder, form: Form = "table", as_json: Json = False) -> None:
     """What a search found and what it cost: chains, reflections, tokens, endings."""
     from harness.cli import options
     from harness.search.stats import Stats
-    from harness.view import search_tables
+    from harness.view import search as view
 
-    total = Stats.of(folder)
-    if as_json:
-        options.print_json(total.figures())
-    else:
-        search_tables.summary(total.figures(), folder)
+    options.show(view.summary(Stats.of(folder).figures(), folder), form, as_json)
 
 
 def export(
@@ -273,37 +268,33 @@ def export(
     from harness.cli import options
     from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
-    from harness.view import search_tables
+    from harness.view import search as view
 
     options.one_of("--sft", sft, LENGTH_RULES)
     options.one_of("--chosen", chosen, LENGTH_RULES)
     options.one_of("--prefix", prefix, PREFIX_RULES)
     rules = Rules(sft, chosen, prefix, per_problem, min_distance, max_tokens, seed)  # type: ignore[arg-type]
     figures = export_data(folder, out, load_tokenizer(resolve(tokenizer)), rules, tokenizer)
-    if as_json:
-        options.print_json(figures)
-    else:
-        search_tables.exported(figures, out)
+    options.show(view.exported(figures, out), as_json=as_json)
 
 
 def validate(
     grammar: Annotated[str, typer.Argument(help="A shipped grammar or a YAML file; none: list the shipped ones.")] = "",
 ) -> None:
     """Say everything that is wrong with a grammar, or draw its transition graph."""
-    from rich.console import Console
-
+    from harness.cli import options
     from harness.search.grammar.defects import defects
     from harness.search.grammar.load import load, parse, shipped, source
     from harness.view import trees
 
     if not grammar:
         for name in shipped():
-            print(f"{name:<16} {load(name).about}")
+            options.say(f"{name:<16} {load(name).about}")
         return
     parsed = parse(grammar, source(grammar))
     found = defects(parsed)
     if found:
         for text in found:
-            print(f"{grammar}: {text}", file=sys.stderr)
+            options.complain(f"{grammar}: {text}", who="")
         raise typer.Exit(2)
-    trees.draw_grammar(Console(highlight=False), parsed)
+    options.show(trees.grammar(parsed))

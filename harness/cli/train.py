@@ -9,7 +9,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import complain, one_of, print_json
+from harness.cli.options import complain, one_of, show
 from harness.errors import Usage
 
 
@@ -138,32 +138,14 @@ def masks(
     as_json: Annotated[bool, _option("Print JSON and nothing else.", flag="--json")] = False,
 ) -> None:
     """When masking the prefix shared by chosen and rejected changes the gradient, and when it cancels."""
-    from rich.console import Console
-
     from harness.models.shipped import resolve
     from harness.training.masks import gradient_table
-    from harness.view.tables import table_of
+    from harness.view import training as view
 
     path, rows, _ = _read(model, data, "pairs", 0, "drop")
     chosen = rows.rows[:: max(len(rows.rows) // max(limit, 1), 1)][: max(limit, 1)]
     found = gradient_table(path, resolve(reference or model), chosen, beta=beta)
-    if as_json:
-        print_json({"pairs": len(chosen), "rows": found})
-        return
-    head = ("objective", "masked in", "float32", "bfloat16")
-    cells = [
-        (row["objective"], row["masked"], *(f"{100 * row['change'][p]:.2g}%" for p in ("float32", "bfloat16")))
-        for row in found
-    ]
-    share = 100 * found[0]["share"]
-    print(f"{len(chosen)} pairs, {share:.0f}% of their tokens shared; how far the gradient moves when they are masked:")
-    if markdown:
-        print("\n".join("| " + " | ".join(line) + " |" for line in (head, ("---",) * len(head), *cells)))
-        return
-    table = table_of(*head)
-    for line in cells:
-        table.add_row(*line)
-    Console().print(table)
+    show(view.masks(len(chosen), found), "md" if markdown else "table", as_json)
 
 
 def _how(layout: str, trees: bool, micro: int, precision: str, recompute: bool, lora: int, deepspeed: Any) -> Any:
@@ -212,13 +194,7 @@ def _progress() -> Any:
 
 
 def _report(figures: dict[str, Any], out: Path, as_json: bool) -> None:
-    if not _main():
-        return
-    if as_json:
-        print_json(figures | {"model": str(out)})
-        return
-    through, rows = figures["tokens_through_network"], figures["tokens_in_rows"]
-    count = f"{figures['rows']:,} rows" if "rows" in figures else f"{figures['pairs']:,} pairs"
-    print(f"{figures['steps']:,} steps on {count}; mean loss {figures['loss']:.4f}, last {figures['last']['loss']:.4f}")
-    print(f"{through:,} tokens through the network for {rows:,} in rows ({rows / max(through, 1):.2f} times)")
-    print(f"model: {out}\nscore it: harness eval --model {out} --suite embedded")
+    from harness.view import training as view
+
+    if _main():
+        show(view.trained(figures, out), as_json=as_json)
