@@ -28,10 +28,11 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     model: Annotated[ModelSpec, Options(panel="Backend")],
+    selection: Selection,
+    decoding: Annotated[Decoding, Options(panel="Decoding")],
+    prompting: Annotated[Prompting, Options(panel="Prompting")],
     tasks: Tasks = "",
     suite: Suite = None,
-    selection: Annotated[Selection, Options()] = Selection(),
-    decoding: Annotated[Decoding, Options(panel="Decoding")] = Decoding(),
     decode: Annotated[
         str, typer.Option(help="sample, or mcts: one tree a problem, beside sampling.", rich_help_panel="Decoding")
     ] = "sample",
@@ -43,7 +44,6 @@ def evaluate(
         str | None,
         typer.Option(help="Of the tree; default: paper, for shipped models embedded.", rich_help_panel="Decoding"),
     ] = None,
-    prompting: Annotated[Prompting, Options(panel="Prompting")] = Prompting(),
     data_dir: DataDir = None,
     task_path: TaskPath = None,
     store: Store = Path("runs"),
