@@ -125,14 +125,18 @@ def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float, again:
     from harness.cli import options
     from harness.pipeline import record
     from harness.results import board, claims
+    from harness.results.records import RunRecord
+    from harness.results.store import read_kept
     from harness.view import board as board_view
     from harness.view import claims as claims_view
 
     run = record.save(store, plan, scale, jobs, wall, again)
-    options.show(board_view.page(board.load(store, run)))
-    found = claims.of_saved(store, run, plan.claims)
+    results = options.results(store)
+    kept = read_kept(run, RunRecord)
+    options.show(board_view.page(board.of_record(kept, results)))
+    found = claims.of_record(kept, results, plan.claims)
     if found:
-        options.show(claims_view.page(f"{plan.name} ({scale.name})", plan.claims, found))
+        options.show(claims_view.page(kept.title, plan.claims, found))
     print(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 

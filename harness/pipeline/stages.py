@@ -96,8 +96,9 @@ def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -
     if trained.get("backend", "hf") != "hf":
         model = trained  # a server of its own
     with loaded(model, folder) as (completer, tokenizer):
-        rows = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
+        summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
         tokens = completer.generated_tokens
+    rows = {task: figures.model_dump() for task, figures in summaries.items()}
     return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
 
 
