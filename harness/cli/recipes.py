@@ -146,14 +146,17 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     """Show the table of a recorded run and its claims."""
     from harness.cli import options
     from harness.results import board, claims
+    from harness.results.records import RunRecord
+    from harness.results.store import read_kept
     from harness.view import board as board_view
     from harness.view import claims as claims_view
 
-    table = board.load(store, run)
-    options.show(board_view.page(table))
-    findings = claims.of_saved(store, run, plan.claims)
+    results = options.results(store)
+    record = read_kept(run, RunRecord)
+    options.show(board_view.page(board.of_record(record, results)))
+    findings = claims.of_record(record, results, plan.claims)
     if findings:
-        options.show(claims_view.page(board.title_of(run), plan.claims, findings))
+        options.show(claims_view.page(record.title, plan.claims, findings))
     print(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.evaluation.plan import EvalPlan
-from harness.models.backends import BackendSpec
+from harness.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,15 +21,15 @@ class Preview:
     think_tags: tuple[str, str]
 
 
-def preview(spec: BackendSpec, plan: EvalPlan, folder: Path) -> Preview:
+def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
     """Tasks, numbers of samples, prompt tokens, what is sampled already, and the first rendered prompt."""
     from harness.journal import read
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.prompts import encode, render, think_tags, uses_chat
     from harness.models.shipped import resolve
-    from harness.problems.load import documents, is_ours
+    from harness.problems.load import is_ours, load
 
-    name = spec.tokenizer or ("shipped:student" if spec.name == "mock" else spec.model)
+    name = spec.tokenizer or ("shipped:student" if spec.backend == "mock" else spec.model)
     tokenizer = load_tokenizer(resolve(name))
     chat = uses_chat(tokenizer, plan.prompting)
     system = [{"role": "system", "content": plan.prompting.system}] if plan.prompting.system else []
@@ -39,16 +39,11 @@ def preview(spec: BackendSpec, plan: EvalPlan, folder: Path) -> Preview:
         if not is_ours(task.name):
             rows.append({"task": task.name, "problems": None, "samples": None, "prompt_tokens": None})
             continue
-        found = documents(task.name, **plan.settings)
-        ids = set(plan.selection.ids)
-        if ids:
-            found = [d for i, d in enumerate(found) if {d["id"], d["native_id"], str(i)} & ids]
-        found = found[: plan.selection.limit]
+        found = load(task.name, **plan.settings)
+        found = [found[i] for i in plan.selection.numbers([p.names for p in found])]
         texts = [
-            render(tokenizer, [*system, {"role": "user", "content": d["prompt"]}], plan.prompting)
-            if chat
-            else d["prompt"]
-            for d in found
+            render(tokenizer, [*system, {"role": "user", "content": p.prompt}], plan.prompting) if chat else p.prompt
+            for p in found
         ]
         first = first or (texts[0] if texts else "")
         tokens = sum(len(encode(tokenizer, text, chat)) for text in texts) * plan.decoding.samples

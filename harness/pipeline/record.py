@@ -63,7 +63,7 @@ def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: 
         arms=graph.arms, left_out=graph.left_out, manifest=manifest,
     )  # fmt: skip
     file = store.save(record)
-    write_report(store.folder, file, recipe.claims)
+    write_report(store, file, recipe.claims)
     return file
 
 

@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, NamedTuple
 
@@ -33,6 +32,7 @@ class SearchScale(SearchSpec):
     problems: int = knob(..., "Of each source.", ge=1)
     shards: int = knob(2, "Parts that are searched as stages of their own.", ge=1, le=10_000)
     in_flight: int = knob(3, "Nodes of a tree at once.", ge=1)
+    window: int = knob(256, "Problems at once, with servers; else all of a shard.", how=True, ge=1)
     sources: list[Source] = knob([], "Files of problems.")
 
 
@@ -76,7 +76,7 @@ def problems_of(job: Job) -> list[Problem]:
     params = job.params
     out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
     for file, family in zip(job.how["files"], params["sources"], strict=True):
-        out += islice(read_problems(Path(file), family), params["problems"])
+        out += read_problems(Path(file), family, params["problems"])
     return out
 
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar
 
 from harness.pipeline.kind import SAMPLING, Kind, Planner, Profiled, Spent, Stage
 from harness.spec import knob
@@ -12,8 +12,6 @@ from harness.training.spec import TrainingSpec
 if TYPE_CHECKING:
     from harness.models.spec import ModelSpec
     from harness.pipeline.job import Graph, Job, Params
-
-LengthRule = Literal["shortest", "medium", "longest", "mixed", "balanced"]
 
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12

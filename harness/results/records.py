@@ -233,6 +233,10 @@ class RunRecord(Record):
     left_out: dict[str, str] = {}
     manifest: RecipeManifest
 
+    def known(self) -> dict[str, Any]:
+        """The fields that were set, as JSON data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
     @property
     def title(self) -> str:
         """Recipe and profile."""

@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.results.claims import VERDICTS, Claim, Finding, published
+from harness.results.claims import VERDICTS, Finding, published
+from harness.results.records import Claim
 from harness.view.page import Column, Line, Page, Style, Table
 from harness.view.text import interval, points
 
@@ -19,7 +20,7 @@ _COLUMNS = (
 
 def page(title: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> Page:
     shown = f"claims, as tested by {title}"
-    data = [finding.as_dict() | _about(claims[finding.claim]) for finding in found]
+    data = [finding.model_dump() | _about(claims[finding.claim]) for finding in found]
     return Page(title=shown, blocks=[table(claims, found, shown)], data=data)
 
 
@@ -43,7 +44,7 @@ def table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = ""
         if rows_of := published(claims[name]):
             values = ", ".join(f"{task} {value:+.1f}" for task, value in rows_of.items())
             notes.append(f"published, {claims[name].arm} - {claims[name].against}: {values}")
-    records = [finding.as_dict() | _about(claims[finding.claim]) for finding in found]
+    records = [finding.model_dump() | _about(claims[finding.claim]) for finding in found]
     return Table(title=title, columns=_COLUMNS, rows=rows, notes=notes, grouped=True, records=records)
 
 

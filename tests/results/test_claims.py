@@ -10,10 +10,10 @@ import pytest
 from harness.errors import RecipeError
 from harness.journal import write_rows
 from harness.pipeline.recipe import recipe_names
-from harness.results.records import Claim
 from harness.pipeline.recipe_files import load_recipe
 from harness.records import Grade, Sample
 from harness.results.claims import findings, published
+from harness.results.records import Claim
 from harness.shipped import published_rows
 from tests.commands import here as harness
 

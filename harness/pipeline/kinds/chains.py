@@ -10,7 +10,6 @@ from harness.pipeline.sources import problem_count, problems_of, tokenizer_of
 
 if TYPE_CHECKING:
     from harness.pipeline.job import Graph, Job, Params, Report
-    from harness.records import Chain
 
 
 class Chains(Kind):
@@ -18,24 +17,18 @@ class Chains(Kind):
     quick = True
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.chains.extract import chains_of
+        from harness.chains.extract import chains_of_search
         from harness.journal import write_rows
-        from harness.models.prompts import chain_prompt_ids
-        from harness.search.stats import Stats
-        from harness.search.store import folded
+        from harness.search.stats import SearchYield
+        from harness.search.store import Forest
 
+        problems, total = problems_of(job), SearchYield()
+        forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
         tokenizer = tokenizer_of(job.models["tokenizer"])
-        chains: dict[str, list[Chain]] = {}
-        stats = Stats()
-        for shard in range(job.params["shards"]):
-            for stored, tree, _ in folded(inputs[f"shard{shard}"] / "tree"):
-                problem = stored.problem
-                chains[problem.id] = chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)
-                stats.add(problem, tree, stored.rows, stored.why)
-        problems = problems_of(job)
-        write_rows(folder / "chains.jsonl", (chain.model_dump() for p in problems for chain in chains[p.id]))
+        found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
+        write_rows(folder / "chains.jsonl", (chain.model_dump() for _, chains in found for chain in chains))
         write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
-        return stats.figures()
+        return total.figures()
 
     def summary(self, figures: Params) -> str:
         return f"{figures['correct_chains']:,} correct and {figures['wrong_chains']:,} wrong chains"

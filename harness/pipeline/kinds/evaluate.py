@@ -10,10 +10,10 @@ from harness.evaluation.spec import Decoding, Selection
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Kind, Planner, Spent
 from harness.pipeline.sources import loaded
-from harness.spec import knob
+from harness.spec import Spec, knob
 
 if TYPE_CHECKING:
-    from harness.evaluation.plan import TreeDecoding
+    from harness.models.sampling import Sampler
     from harness.pipeline.job import Graph, Job, Params, Report
 
 
@@ -54,29 +54,32 @@ class Evaluate(Kind):
         """Digests of what is read beside the tasks."""
         return []
 
-    def tree(self, params: Params) -> TreeDecoding | None:
-        """How answers are drawn from trees; None: each alone."""
-        return None
+    def sampler(self, job: Job) -> Sampler:
+        """How answers are drawn."""
+        from harness.models.sampling import Plain
+
+        return Plain()
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.evaluation.evaluate import evaluate
-        from harness.evaluation.plan import Decoding as Draw
         from harness.evaluation.plan import EvalPlan
-        from harness.evaluation.plan import Selection as Chosen
         from harness.problems.registry import select
+        from harness.results.evaluating import evaluate_and_summarise
 
         scale = _scale(job)
-        decoding = Draw(scale.max_tokens, scale.temperature, scale.top_p, scale.seed, scale.samples)
         settings: Params = {"split": scale.split, "count": scale.count}
         if scale.data_dir:
             settings["data_dir"] = scale.data_dir
         plan = EvalPlan(
-            select([], job.params["suite"]), decoding, selection=Chosen(scale.limit), settings=settings,
-            tree=self.tree(job.params),
-        )  # fmt: skip
+            tasks=select([], job.params["suite"]),
+            decoding=Decoding(**_part(scale, Decoding)),
+            selection=Selection(**_part(scale, Selection)),
+            settings=settings,
+            sampler=self.sampler(job),
+        )
         with loaded(_model(job, inputs, scale), folder) as (completer, tokenizer):
-            rows = evaluate(completer, tokenizer, plan, folder, report)
-            tokens = getattr(completer, "generated_tokens", None)
+            summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
+            tokens = completer.generated_tokens
+        rows = {task: summary.model_dump() for task, summary in summaries.items()}
         return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
 
     def summary(self, figures: Params) -> str:
@@ -110,7 +113,12 @@ def _model(job: Job, inputs: dict[str, Path], scale: EvalScale) -> ModelSpec:
     model = ModelSpec(model=str(inputs["model"] / "model")) if "model" in inputs else job.models["model"]
     if model.backend != "hf":
         return model
-    return model.model_copy(update={field: getattr(scale, field) for field in Serving.model_fields})
+    return model.model_copy(update=_part(scale, Serving))
+
+
+def _part(scale: EvalScale, of: type[Spec]) -> Params:
+    """The fields of a scale that a room declares."""
+    return {field: getattr(scale, field) for field in of.model_fields}
 
 
 def _size(text: str) -> int | None:

@@ -9,8 +9,8 @@ from harness.pipeline.kinds.evaluate import Evaluate
 from harness.pipeline.sources import SearchScale
 
 if TYPE_CHECKING:
-    from harness.evaluation.plan import TreeDecoding
-    from harness.pipeline.job import Params
+    from harness.models.sampling import Sampler
+    from harness.pipeline.job import Job, Params
 
 
 class EvaluateTrees(Evaluate):
@@ -25,10 +25,10 @@ class EvaluateTrees(Evaluate):
 
         return [load(plan.scale(SearchScale).grammar).digest_source]
 
-    def tree(self, params: Params) -> TreeDecoding | None:
-        from harness.evaluation.plan import TreeDecoding
+    def sampler(self, job: Job) -> Sampler:
+        from harness.search.decode import Trees
 
-        return TreeDecoding(params["samples"], params["tree"])
+        return Trees(budget=job.params["samples"], grammar=job.params["tree"])
 
 
 KIND = EvaluateTrees()

@@ -6,7 +6,8 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.pipeline.trained import LengthRule, TrainedStage, Training, TrainingScale
+from harness.chains.spec import LengthRule, PairRule
+from harness.pipeline.trained import TrainedStage, Training, TrainingScale
 from harness.spec import knob
 from harness.training.spec import Objective
 
@@ -20,13 +21,12 @@ class ArmObjective(Objective):
     beta: float | None = knob(None, "Strength of the pull to the reference; default: the profile's.", gt=0)  # type: ignore[assignment]
 
 
-class PreferenceStage(TrainedStage):
+class PreferenceStage(TrainedStage, PairRule):
     """DPO in any of its variants, on pairs of a search."""
 
     kind: Literal["preference"]
     needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "pairs"}
     chosen: LengthRule = knob("longest", "Which of a problem's correct chains is the chosen one, by length.")
-    prefix: Literal["shortest", "longest", "random"] = knob("shortest", "By its prefix shared with the chosen one.")
     objective: ArmObjective = knob(ArmObjective(), "The switches of this arm.")
 
     @property

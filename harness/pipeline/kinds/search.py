@@ -2,13 +2,12 @@
 
 from __future__ import annotations
 
-from contextlib import ExitStack
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Literal
+from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.pipeline.kind import Kind, Planner, Profiled, Spent, Stage
 from harness.pipeline.sources import SearchScale, problem_count, problems_of, searched
-from harness.search.spec import Goals
+from harness.search.spec import Goals, SearchSpec
 from harness.spec import knob
 
 if TYPE_CHECKING:
@@ -59,40 +58,22 @@ class Search(Kind):
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.grading.grade import shared_grader
-        from harness.models.backends import opened
-        from harness.models.digests import model_digest
-        from harness.search.grammar.load import load
-        from harness.search.run.driver import Search as Run
-        from harness.search.run.roles import Role
-        from harness.search.run.verify import GraderVerifier
-        from harness.search.stats import Stats
-        from harness.search.store import Settings, Store
-        from harness.search.tree.nodes import Goals as TreeGoals
+        from harness.search.launch import Plan, execute, shard
+        from harness.search.stats import SearchYield
 
-        params, problems = job.params, problems_of(job)[job.params["shard"] :: job.params["shards"]]
-        names = {role: model_digest(job.path(role)) for role in job.models}
-        settings = Settings(
-            load(params["grammar"]), TreeGoals(**params["goals"]), seed=params["seed"], in_flight=params["in_flight"],
-            models=names,
+        params = job.params
+        problems = list(shard(problems_of(job), params["shard"], params["shards"]))
+        models = {role: model.replicas() for role, model in job.models.items()}
+        fields = {key: value for key, value in (params | job.how).items() if key in SearchSpec.model_fields}
+        spec = SearchSpec.model_validate(fields)
+        if models["generator"][0].backend == "hf":  # all at once, so that batches are full and near in length
+            spec = spec.model_copy(update={"window": max(1, len(problems))})
+        execute(
+            Plan(search=spec, goals=Goals(**params["goals"]), models=models), problems, folder / "tree", logs=folder,
+            grader=shared_grader() if spec.graders == 1 else None,
+            progress=lambda done, tokens: report(done, len(problems), tokens),
         )  # fmt: skip
-        with ExitStack() as stack:
-            roles = {}
-            for role, model in job.models.items():
-                both: list[Any] = []
-                for number, spec in enumerate(model.replicas()):
-                    place = folder / f"{role}-{number}"
-                    place.mkdir(exist_ok=True)
-                    both.append(stack.enter_context(opened(spec, place)))
-                roles[role] = Role([completer for completer, _ in both], both[0][1], model.concurrency)
-            # In this process, all problems of a shard at once, so that batches are full and near in length.
-            window = len(problems) if roles["generator"].lockstep else 256
-            search = Run(
-                settings, roles, GraderVerifier(shared_grader()), window=max(1, window),
-                chunk=job.models["generator"].concurrency,
-                progress=lambda done, tokens: report(done, len(problems), tokens),
-            )  # fmt: skip
-            search.run(problems, stack.enter_context(Store(folder / "tree", search.settings)))
-        return Stats.of(folder / "tree").figures()
+        return SearchYield.of(folder / "tree").figures()
 
     def summary(self, figures: Params) -> str:
         tokens = sum(figures["tokens"].values())

@@ -5,18 +5,17 @@ from __future__ import annotations
 from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
-from harness.pipeline.trained import LengthRule, TrainedStage, Training, TrainingScale
-from harness.spec import knob
+from harness.chains.spec import SftRule
+from harness.pipeline.trained import TrainedStage, Training, TrainingScale
 
 if TYPE_CHECKING:
     from harness.pipeline.job import Job, Params, Report
 
 
-class SftStage(TrainedStage):
+class SftStage(TrainedStage, SftRule):
     """SFT on the correct chains of a search or of a teacher."""
 
     kind: Literal["sft"]
-    rule: LengthRule = knob("longest", "Which of a problem's correct chains, by length.")
 
     @property
     def length(self) -> str:
