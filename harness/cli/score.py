@@ -55,7 +55,7 @@ def score(
     from harness.processes import interrupts_end_twice
     from harness.results.summary import row
     from harness.thoughts import THINK_TAGS
-    from harness.view.tables import score_table
+    from harness.view import evaluation as view
 
     options.one_of("--from", form, FORMATS)
     if (task is None) == (grader is None):
@@ -80,13 +80,8 @@ def score(
             write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(matched, samples, strict=True)))
     figures = row(samples)
     missing = _complain(matched, samples, problems, task)
-    if as_json:
-        options.print_json(
-            {"task": task or grader, "missing": missing, "out": None if out is None else str(out), **figures}
-        )
-    else:
-        score_table(task or str(grader), figures, samples, out, metrics)
-    if figures["failed"] == 1:
+    options.show(view.scored(task or str(grader), figures, samples, out, missing, metrics), as_json=as_json)
+    if figures.failed == 1:
         options.complain(f"no response could be graded; the first: {samples[0].grade.reason}")
         raise typer.Exit(3)
 

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import DataDir, Json, TaskPath, hanging
+from harness.cli.options import DataDir, Json, TaskPath
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = N
     if context.invoked_subcommand is not None:
         return
     from harness.problems import registry
+    from harness.view.text import hanging
 
     known = registry.tasks(task_path or [])
     if as_json:

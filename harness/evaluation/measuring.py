@@ -19,7 +19,7 @@ from harness.errors import GraderBroken
 from harness.evaluation.bridge import Generated
 from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
 from harness.grading.grade import Grader
-from harness.grading.statements import Statement
+from harness.grading.messages import Statement
 from harness.grading.thinking import Parts, split
 from harness.processes import follow_parent, interrupts_deferred
 from harness.records import Finish, Grade, Problem, Sample, Verdict

@@ -20,12 +20,13 @@ def problems_of(job: Job, shard: int | None = None) -> list[Problem]:
     """
     from harness.problems.embedded import problems
     from harness.problems.file import read_problems
+    from harness.search.launch import shard as part
 
     params = job.params
     out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
     for source in job.how.get("sources", ()):
         out += read_problems(Path(source["file"]), source["family"], params["problems"])
-    return out if shard is None else out[shard :: params["shards"]]
+    return out if shard is None else list(part(out, shard, params["shards"]))
 
 
 @contextmanager

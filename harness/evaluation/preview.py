@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -9,11 +10,19 @@ from harness.evaluation.plan import EvalPlan
 from harness.models.spec import ModelSpec
 
 
-def preview(spec: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:
-    """Print tasks, numbers of samples, prompt tokens, what is sampled already, and the first rendered prompt."""
-    from rich.console import Console
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """``rows``: task, problems, samples, prompt_tokens (None for tasks whose size only lm-eval knows)."""
 
-    from harness.cli import options
+    folder: Path
+    rows: list[dict[str, Any]]
+    journalled: int
+    first_prompt: str
+    think_tags: tuple[str, str]
+
+
+def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
+    """Tasks, numbers of samples, prompt tokens, what is sampled already, and the first rendered prompt."""
     from harness.journal import read
     from harness.models.loading import load_tokenizer
     from harness.models.prompts import encode, render, think_tags, uses_chat
@@ -42,17 +51,10 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> Non
             "task": task.name, "problems": len(found), "samples": len(found) * plan.decoding.samples,
             "prompt_tokens": tokens,
         })  # fmt: skip
-    journalled = sum(1 for _ in read(folder / "generated.jsonl"))
-    if as_json:
-        options.print_json({"run": folder.name, "rows": rows, "journalled": journalled, "first_prompt": first})
-        return
-    console = Console(highlight=False)
-    for row in rows:
-        if row["problems"] is None:
-            console.print(f"{row['task']}: size known once lm-eval loads it", markup=False)
-        else:
-            sizes = f"{row['problems']} problems, {row['samples']} samples, {row['prompt_tokens']:,} prompt tokens"
-            console.print(f"{row['task']}: {sizes}", markup=False)
-    console.print(f"folder {folder}; {journalled} samples are there already", markup=False, soft_wrap=True)
-    console.print(f"think tags {' '.join(think_tags(tokenizer, plan.prompting))}; first prompt:", markup=False)
-    console.print(first, markup=False, soft_wrap=True)
+    return Preview(
+        folder=folder,
+        rows=rows,
+        journalled=sum(1 for _ in read(folder / "generated.jsonl")),
+        first_prompt=first,
+        think_tags=think_tags(tokenizer, plan.prompting),
+    )
