@@ -17,8 +17,8 @@ _SHORT = {"math500": "math", "blocksworld": "blocks", "multi_if_zh": "if_zh", "m
 _LEGEND = (
     "line 1: accuracy % [95% interval] | accuracy given an answer",
     "line 2: difference to control in points [95% paired interval]; * excludes 0",
-    "line 3: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a",
-    "        repetition loop; median thinking tokens",
+    "line 3: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a repetition loop; median thinking "
+    "tokens",
 )
 _LEGEND_AT_N = "@N: solved at least once in N answers, %"
 

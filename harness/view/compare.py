@@ -1,4 +1,4 @@
-"""What one run says about another: paired comparisons, the gate's verdict, verdicts that flip, differences, listings."""
+"""What one run says about another: paired comparisons, the gate's verdict, flipped verdicts, differences, listings."""
 
 from __future__ import annotations
 
@@ -15,15 +15,14 @@ from harness.results.records import Manifest, RunRecord
 from harness.results.rescore import Flipped
 from harness.results.runs import Run
 from harness.results.store import Store
-from harness.view.page import Block, Line, Page, Style, Table, Text, columns, texts
+from harness.view.page import Block, Column, Line, Page, Style, Table, Text, columns, texts
 from harness.view.text import MISSING, hanging, interval, number, one_line, percent, points
 
 _OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
 _LEGEND = (
-    "A - B: accuracy in points, paired 95% interval; p: Holm over tasks; flips: items",
-    "that A does better/worse; na: no answer, in points; tokens: A over B where both",
-    "are right; sees: smallest true difference this n would show; needs: items that",
-    "would show the observed one",
+    "A - B: accuracy in points, paired 95% interval; p: Holm over tasks; flips: items that A does better/worse; na: no "
+    "answer, in points; tokens: A over B where both are right; sees: smallest true difference this n would show; "
+    "needs: items that would show the observed one",
 )
 
 
@@ -155,7 +154,8 @@ def differences(found: Sequence[tuple[str, Any, Any]]) -> Page:
     """Every difference between two runs."""
     records = [{"key": key, "a": a, "b": b} for key, a, b in found]
     rows = [[key, one_line(a), one_line(b)] for key, a, b in found]
-    blocks: list[Block] = [Table(columns=columns("key", "a", "b", left=3), rows=rows, records=records)]
+    names = [Column(name=name, align="left", wrap=True) for name in ("key", "a", "b")]
+    blocks: list[Block] = [Table(columns=names, rows=rows, records=records)]
     if not found:
         blocks = [Text(text="the same in everything but their dates and times")]
     return Page(title="differences", blocks=blocks, data={"differences": records})
@@ -164,7 +164,7 @@ def differences(found: Sequence[tuple[str, Any, Any]]) -> Page:
 def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: bool) -> Page:
     """Stages that nobody needs, and for what the others are kept."""
     freed = sum(stage.bytes for stage in unused)
-    lines = [f"{stage.folder.name[:8]}  {stage.bytes / 1e6:>8.1f} MB  {stage.name}" for stage in unused]
+    lines = [f"{stage.digest[:8]}  {stage.bytes / 1e6:>8.1f} MB  {stage.name}" for stage in unused]
     lines += [f"{count} kept: {why}" for why, count in Counter(stage.why for stage in kept).items()]
     done = "deleted" if deleted else "not needed by any recipe ('--delete' deletes them)"
     lines.append(f"{len(unused)} stages, {freed / 1e6:.1f} MB {done}")

@@ -16,8 +16,8 @@ from harness.view.text import interval, number, one_line, percent, points
 
 _COLUMNS = columns("task", "n", "acc % [95%]", "|ans", "wrong", "na", "unf", "emp", "think", "loop", "refl/1k", wrap=0)
 _LEGEND = (
-    "in %: acc, |ans (accuracy given an answer), wrong, na (no answer), of it unf",
-    "(unfinished) and emp (empty), loop (ends in a repetition loop)",
+    "in %: acc, |ans (accuracy given an answer), wrong, na (no answer), of it unf (unfinished) and emp (empty), loop "
+    "(ends in a repetition loop)",
     "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
 )
 
@@ -106,7 +106,8 @@ def decodings(found: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path)
     for task, (rows, gap) in found.items():
         ks = sorted({k for row in rows for k in row.at})
         shown = [
-            [row.name, str(row.guesses), f"{row.tokens:,.0f}", *(percent(row.at.get(k)) if k in row.at else "" for k in ks),
+            [row.name, str(row.guesses), f"{row.tokens:,.0f}",
+             *(percent(row.at[k]) if k in row.at else "" for k in ks),
              f"{percent(row.test)} {interval(row.low, row.high)}"]
             for row in rows
         ]  # fmt: skip

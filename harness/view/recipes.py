@@ -8,9 +8,12 @@ from dataclasses import dataclass
 from harness.view.page import Block, Column, Page, Table, columns, texts
 from harness.view.text import MISSING, bytes_of, duration, magnitude
 
+_DONE = (
+    Column(name="stage", align="left"), Column(name="seconds"), Column(name="result", align="left", wrap=True),
+)  # fmt: skip
 _DRY_LEGEND = (
-    "time: from finished stages of the same kind and model; –: not known; ≤: the",
-    "bound of the token limit; memory: weights, gradients, moments; no activations",
+    "time: from finished stages of the same kind and model; –: not known; ≤: the bound of the token limit; memory: "
+    "weights, gradients, moments; no activations"
 )
 
 
@@ -59,7 +62,7 @@ def dry_run(title: str, workers: int, rows: Sequence[StageRow]) -> Page:
             rows=[row.cells() for row in rows],
         ),
         *texts(f"{len(todo)} of {len(rows)} stages to run: {work}, {workers} at once{waits}; disk {bytes_of(disk)}"),
-        *texts(*_DRY_LEGEND, style="note"),
+        *texts(_DRY_LEGEND, style="note"),
     ]
     return Page(title=title, blocks=blocks)
 
@@ -70,11 +73,7 @@ def stage_times(rows: Sequence[StageRow], wall: float) -> Page:
     work = sum(row.seconds or 0.0 for row in done)
     blocks: list[Block] = [
         Table(
-            columns=(
-                Column(name="stage", align="left"),
-                Column(name="seconds"),
-                Column(name="result", align="left", wrap=True),
-            ),
+            columns=_DONE,
             rows=[[row.name, f"{row.seconds or 0:.1f}", row.summary] for row in done],
         ),
         *texts(f"work {work:,.0f} s in all stages, this command {wall:,.1f} s"),

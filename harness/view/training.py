@@ -26,9 +26,7 @@ def masks(pairs: int, rows: Sequence[Mapping[str, Any]]) -> Page:
     """For every objective and mask, how far the gradient moves from the unmasked one."""
     shares = ("float32", "bfloat16")
     cells = [[row["objective"], row["masked"], *(f"{100 * row['change'][p]:.2g}%" for p in shares)] for row in rows]
-    about = (
-        f"{pairs} pairs, {100 * rows[0]['share']:.0f}% of their tokens shared; how far the gradient moves when they are "
-        "masked:"
-    )
+    shared = f"{pairs} pairs, {100 * rows[0]['share']:.0f}% of their tokens shared"
+    about = f"{shared}; how far the gradient moves when they are masked:"
     table = Table(columns=columns("objective", "masked in", *shares), rows=cells, records=rows)
     return Page(title="masks", blocks=[*texts(about), table], data={"pairs": pairs, "rows": list(rows)})

@@ -19,7 +19,8 @@ _PAGE = """<!doctype html>
 {body}
 </body></html>
 """
-_STYLE = """:root { color-scheme: light dark; --line: #8884; --soft: #8882; --dim: #667; --good: #07752f; --bad: #b3261e }
+_STYLE = """:root { color-scheme: light dark; --line: #8884; --soft: #8882 }
+:root { --dim: #667; --good: #07752f; --bad: #b3261e }
 @media (prefers-color-scheme: dark) { :root { --dim: #aab; --good: #5fd38a; --bad: #ff8a80 } }
 * { box-sizing: border-box } figure { display: inline-block; width: 100%; max-width: 560px; margin: 0 1rem 1rem 0 }
 body { font: 15px/1.5 system-ui, sans-serif; max-width: 1180px; margin: 0 auto; padding: 1rem }
@@ -35,7 +36,8 @@ svg { width: 100%; height: auto; font: 11px system-ui, sans-serif } svg text { f
 .axis { stroke: currentColor; stroke-width: .6 } .grid { stroke: currentColor; stroke-width: .3; opacity: .4 }
 .key span { display: inline-block; margin-right: 1rem; white-space: nowrap }
 .key i { display: inline-block; width: .7rem; height: .7rem; margin-right: .3rem }
-@media print { body { max-width: none; font-size: 10px } h2, h3 { break-after: avoid } tr, figure { break-inside: avoid }
+@media print { body { max-width: none; font-size: 10px } h2, h3 { break-after: avoid }
+  tr, figure { break-inside: avoid }
   .wide { overflow: visible } details > :not(summary) { display: none } }"""
 
 
@@ -79,8 +81,8 @@ def table(one: Table) -> str:
             rows.append(f"<tr{inside}>{shown}</tr>")
     caption = f"<h3>{escape(one.title)}</h3>" if one.title else ""
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in one.notes)
-    body = "\n".join(rows)
-    return f'{caption}<div class="wide"><table><thead><tr>{head}</tr></thead><tbody>\n{body}\n</tbody></table></div>{notes}'
+    inner = f"<thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "\n</tbody>"
+    return f'{caption}<div class="wide"><table>{inner}</table></div>{notes}'
 
 
 def key(labels: list[str]) -> str:

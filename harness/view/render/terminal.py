@@ -35,7 +35,9 @@ def text(page: Page, width: int, colours: bool = False) -> str:
 
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colours, highlight=False, emoji=False, markup=False)
-    for block in page.blocks:
+    for number, block in enumerate(page.blocks):
+        if number and isinstance(block, Table) and block.title:
+            console.print()
         _print(console, block)
     return out.getvalue() if colours else "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
@@ -63,13 +65,15 @@ def _table(console: Console, table: Table) -> None:
     from rich.text import Text as Styled
 
     if table.title:
-        console.print(Styled(clean(table.title), "bold"), justify="center")
+        console.print(Styled(clean(table.title), "bold"))
     rows = [_merged(group) for group in table.groups()]
     widths = [
         max(Styled(clean(column.name)).cell_len, *(Styled(_plain(line)).cell_len for row in rows for line in row[i]), 0)
         for i, column in enumerate(table.columns)
     ]
-    for chosen in _blocks(widths, console.width, any(column.wrap for column in table.columns)):
+    for number, chosen in enumerate(_blocks(widths, console.width, any(column.wrap for column in table.columns))):
+        if number:
+            console.print()
         console.print(_grid(table, rows, chosen))
     for note in (*table.legend, *table.notes):
         console.print(Styled(clean(note), "dim"))
