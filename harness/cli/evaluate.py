@@ -127,7 +127,7 @@ def _refuse_with_trees(decoding: Decoding, max_unfinished: float | None) -> None
 
 
 def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
-    from harness.evaluation.trees import Trees
+    from harness.search.decode import Trees
     from harness.search.grammar.load import load
 
     load(grammar)  # a mistake in it ends the command before the model loads
@@ -138,11 +138,12 @@ def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
 def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:
     """Evaluate by tree search and by plain sampling, and print Test@N of both."""
     from harness.cli import options
-    from harness.evaluation.trees import compare_decodings
     from harness.results import runs
+    from harness.results.decodings import compare_decodings
+    from harness.search.decode import tokens_of_trees
     from harness.view import evaluation as view
     from harness.view.progress import OneLine
 
     with OneLine(as_json) as progress:
-        compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.samples)
+        compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.samples, tokens_of_trees)
     options.show(view.decodings(compared, folder), as_json=as_json)

@@ -27,7 +27,7 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
     from harness.models.loading import load_tokenizer
     from harness.models.prompts import encode, render, think_tags, uses_chat
     from harness.models.shipped import resolve
-    from harness.problems.load import documents, is_ours
+    from harness.problems.load import is_ours, load
 
     name = spec.tokenizer or ("shipped:student" if spec.backend == "mock" else spec.model)
     tokenizer = load_tokenizer(resolve(name))
@@ -39,13 +39,11 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
         if not is_ours(task.name):
             rows.append({"task": task.name, "problems": None, "samples": None, "prompt_tokens": None})
             continue
-        found = documents(task.name, **plan.settings)
-        found = [found[i] for i in plan.selection.numbers(found)]
+        found = load(task.name, **plan.settings)
+        found = [found[i] for i in plan.selection.numbers([p.names for p in found])]
         texts = [
-            render(tokenizer, [*system, {"role": "user", "content": d["prompt"]}], plan.prompting)
-            if chat
-            else d["prompt"]
-            for d in found
+            render(tokenizer, [*system, {"role": "user", "content": p.prompt}], plan.prompting) if chat else p.prompt
+            for p in found
         ]
         first = first or (texts[0] if texts else "")
         tokens = sum(len(encode(tokenizer, text, chat)) for text in texts) * plan.decoding.samples

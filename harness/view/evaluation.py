@@ -8,8 +8,8 @@ from dataclasses import asdict
 from pathlib import Path
 
 from harness.evaluation.preview import Preview
-from harness.evaluation.trees import AtBudget
 from harness.records import Sample
+from harness.results.decodings import AtBudget
 from harness.results.records import Gap, Summary
 from harness.view.page import Block, Page, Table, Text, columns, texts
 from harness.view.text import interval, number, one_line, percent, points

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 from harness.search.grammar.schema import Following, Grammar, Weighted, children
-from harness.search.store import Settings, Stored
+from harness.search.rows import Stored
+from harness.search.store import Settings
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node
 from harness.view.page import Block, Branch, Page, Style, Text
@@ -56,7 +57,7 @@ def _spans(node: Node, tree: Tree, settings: Settings) -> list[tuple[str, Style]
     if node.discarded:
         out.append((f"  {node.discarded}", "open"))
     role = "generator" if tree.whole and not node.on else tree.grammar.kinds[node.kind or ""].role
-    return [*out, (f"  {len(node.result.token_ids)}t {_short(settings.models.get(role, role))}", "mark")]
+    return [*out, (f"  {len(node.result.token_ids)}t {_short(settings.names.get(role) or role)}", "mark")]
 
 
 def _counts(tree: Tree, node: Node) -> str:

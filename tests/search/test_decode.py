@@ -9,10 +9,11 @@ import pytest
 from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding
-from harness.evaluation.trees import Trees, compare_decodings
 from harness.models.hf import HFCompleter
 from harness.problems.registry import select
+from harness.results.decodings import compare_decodings
 from harness.results.evaluating import evaluate_and_summarise
+from harness.search.decode import Trees, tokens_of_trees
 from harness.search.store import trees
 from tests.cli.test_cli import harness
 
@@ -35,7 +36,7 @@ def run(completer):
 @pytest.fixture(scope="module")
 def compared(completer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trees")
-    return folder, compare_decodings(plan(), run(completer), folder, lambda done, total, tokens: None)
+    return folder, compare_decodings(plan(), run(completer), folder, lambda done, total, tokens: None, tokens_of_trees)
 
 
 def test_every_problem_gets_its_answers_from_one_tree(compared, completer):
