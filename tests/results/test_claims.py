@@ -31,7 +31,7 @@ def run(rate, seed=0, missing=0.0, task="mini_math"):
             Sample(
                 key=f"{task}{i}", task=task, problem_id=f"{task}-{i}", index=0, seed=0, prompt_ids_hash="h", text="",
                 token_ids=[], finish="stop", thinking_tokens=9, answer_tokens=1,
-                grade=Grade(verdict=verdict, reason="r"), metrics={},
+                grade=Grade(verdict=verdict, reason="r"),
             )
         )  # fmt: skip
     return out
