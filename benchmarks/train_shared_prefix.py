@@ -93,21 +93,24 @@ def _search(problems: int) -> Any:
     from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
     from harness.search.grammar.load import load
-    from harness.search.run.driver import Search
+    from harness.search.run.driver import run as run_search
     from harness.search.run.roles import Role
     from harness.search.run.verify import GraderVerifier
+    from harness.search.run.work import Search
+    from harness.search.spec import Goals
     from harness.search.store import Settings, Store, folded
-    from harness.search.tree.nodes import Goals
 
     models = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
     completers = {role: HFCompleter(resolve(name), threads=1) for role, name in models.items()}
     roles = {role: Role([completer], completer.tokenizer) for role, completer in completers.items()}
-    settings = Settings(load("embedded"), Goals(6, 4, 20), models=models)
+    settings = Settings(grammar=load("embedded"), goals=Goals(correct=6, wrong=4, rollouts=20), models=models)
     out = []
     with tempfile.TemporaryDirectory() as folder:
-        search = Search(settings, roles, GraderVerifier(shared_grader()), window=problems)
+        search = Search(
+            settings=settings, roles=roles, verifier=GraderVerifier(shared_grader()), window=problems
+        )  # fmt: skip
         with Store(Path(folder) / "tree", settings) as store:
-            search.run(embedded("mini_math", "search", problems), store)
+            run_search(search, embedded("mini_math", "search", problems), store)
         tokenizer = roles["generator"].tokenizer
         for stored, tree, _ in folded(Path(folder) / "tree"):
             ids = prompt_ids(tokenizer, stored.problem.prompt)

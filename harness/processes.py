@@ -1,18 +1,15 @@
-"""Worker processes, and programs that end with the process that started them."""
+"""Helpers for worker processes and for interrupts (SIGINT, Ctrl-C) in processes that have workers."""
 
 from __future__ import annotations
 
 import os
 import signal
-import subprocess
-import sys
 import threading
 import time
-from collections.abc import Sequence
-from contextlib import suppress
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
 
-_KEPT = "HARNESS_KEPT"  # set for programs that run_kept starts
-_GRACE = 20.0  # seconds between asking a program to end and killing it
+from harness.errors import INTERRUPTED
 
 
 def follow_parent(parent: int) -> None:
@@ -24,64 +21,64 @@ def follow_parent(parent: int) -> None:
     threading.Thread(target=_watch, args=(parent,), daemon=True).start()
 
 
-def follow_launcher() -> None:
-    """In a process below ``run_kept``: end when its parent does. Does nothing in any other process."""
-    if _KEPT in os.environ:
-        threading.Thread(target=_watch, args=(os.getppid(),), daemon=True).start()
-
-
 def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.3)
     os._exit(1)
 
 
-def run_kept(command: Sequence[str]) -> int:
-    """Run a program, output to stderr, and return its exit code; nothing of its process group outlives this process.
+@contextmanager
+def interrupts_end_twice() -> Iterator[None]:
+    """For a command: the first SIGINT raises KeyboardInterrupt, a second one ends this process with 130 at once.
 
-    A keeper in a session of its own stands in between: it sees this process end, also by SIGKILL, and then ends the
-    program and all that it started. Ctrl-C reaches this process alone.
+    Does nothing where SIGINT is left to a parent, and beside the main thread.
     """
-    keeper = [sys.executable, "-P", __file__, str(os.getpid()), *command]
-    process = subprocess.Popen(  # noqa: S603 - the program and arguments are the user's own
-        keeper, stdin=subprocess.DEVNULL, stdout=2, start_new_session=True,
-        env=os.environ | {_KEPT: "1"},
-    )  # fmt: skip
+    if not _interruptible():
+        yield
+        return
+    count = 0
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
     try:
-        return process.wait()
+        yield
     finally:
-        if process.poll() is None:
-            process.terminate()
-            process.wait()
+        if not count:  # after the first, a second one may come until the very end
+            signal.signal(signal.SIGINT, before)
 
 
-def _keep(parent: int, command: Sequence[str]) -> int:
-    """Run ``command`` in a group of its own until it ends, ``parent`` does, or SIGTERM asks for the end."""
-    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
-    signal.signal(signal.SIGINT, signal.default_int_handler)  # else the program inherits that it is ignored
+@contextmanager
+def interrupts_deferred() -> Iterator[Callable[[], bool]]:
+    """For code that an exception would leave broken (locks, pools): the first SIGINT raises at the context's end.
+
+    Yields a function that says whether one came, so that long work may stop early. A second ends the process with 130.
+    """
+    if not _interruptible():
+        yield lambda: False
+        return
+    count = 0
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            os._exit(INTERRUPTED)
+
+    before = signal.signal(signal.SIGINT, handle)
     try:
-        process = subprocess.Popen(command, process_group=0)  # noqa: S603
-    except OSError as error:
-        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
-        return 127
-    try:
-        while process.poll() is None and os.getppid() == parent:
-            time.sleep(0.2)
+        yield lambda: count > 0
     finally:
-        signal.signal(signal.SIGTERM, signal.SIG_IGN)
-        _end_group(process)
-    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+        signal.signal(signal.SIGINT, before)
+        if count and callable(before):
+            before(signal.SIGINT, None)
 
 
-def _end_group(process: subprocess.Popen[bytes]) -> None:
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGTERM)
-    with suppress(subprocess.TimeoutExpired):
-        process.wait(timeout=_GRACE)
-    with suppress(ProcessLookupError):
-        os.killpg(process.pid, signal.SIGKILL)
-    process.wait()
-
-
-if __name__ == "__main__":
-    sys.exit(_keep(int(sys.argv[1]), sys.argv[2:]))
+def _interruptible() -> bool:
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

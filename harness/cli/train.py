@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from harness.cli.options import Json, complain, print_json
+from harness.cli.options import Json, complain, show
 from harness.cli.specs import Options, with_specs
 from harness.spec import Spec, knob
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec, TrainingTask
@@ -61,7 +61,7 @@ def dpo(
 def job(file: Annotated[Path, typer.Argument(help="A training as JSON, as a recipe with 'launch' writes it.")]) -> None:
     """Train as a file says; the figures stand in training.json of the model's folder."""
     from harness.files import read_record
-    from harness.processes import follow_launcher
+    from harness.programs import follow_launcher
 
     follow_launcher()
     work = read_record(file, TrainingJob)
@@ -84,31 +84,12 @@ def masks(
     """When masking the prefix shared by chosen and rejected changes the gradient, and when it cancels."""
     from harness.models.shipped import resolve
     from harness.training.masks import gradient_table
+    from harness.view import training as view
 
     path, rows = _read(model, data, "pairs", 0, "drop")
     chosen = rows.rows[:: max(len(rows.rows) // limit, 1)][:limit]
     lines = gradient_table(path, resolve(reference or model), chosen, beta=objective.beta)
-    if as_json:
-        print_json({"pairs": len(chosen), "rows": lines})
-        return
-    head = ("objective", "masked in", "float32", "bfloat16")
-    cells = [
-        (row["objective"], row["masked"], *(f"{100 * row['change'][p]:.2g}%" for p in ("float32", "bfloat16")))
-        for row in lines
-    ]
-    share = 100 * lines[0]["share"]
-    print(f"{len(chosen)} pairs, {share:.0f}% of their tokens shared; how far the gradient moves when they are masked:")
-    if markdown:
-        print("\n".join("| " + " | ".join(line) + " |" for line in (head, ("---",) * len(head), *cells)))
-        return
-    from rich.console import Console
-
-    from harness.view.tables import table_of
-
-    table = table_of(*head)
-    for line in cells:
-        table.add_row(*line)
-    Console().print(table)
+    show(view.masks(len(chosen), lines), "md" if markdown else "table", as_json)
 
 
 def _train(
@@ -171,11 +152,6 @@ def _progress() -> Callable[[int, int], None]:
 
 
 def _report(figures: TrainingFigures, out: Path, as_json: bool) -> None:
-    if as_json:
-        print_json(figures.model_dump(exclude_none=True) | {"model": str(out)})
-        return
-    through, in_rows = figures.tokens_through_network, figures.tokens_in_rows
-    count = f"{figures.rows:,} rows" if figures.rows is not None else f"{figures.pairs:,} pairs"
-    print(f"{figures.steps:,} steps on {count}; mean loss {figures.loss:.4f}, last {figures.last['loss']:.4f}")
-    print(f"{through:,} tokens through the network for {in_rows:,} in rows ({in_rows / max(through, 1):.2f} times)")
-    print(f"model: {out}\nscore it: harness eval --model {out} --suite embedded")
+    from harness.view import training as view
+
+    show(view.trained(figures.model_dump(exclude_none=True), out), as_json=as_json)

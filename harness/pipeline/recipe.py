@@ -9,6 +9,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 from harness.errors import RecipeError, nearest
 from harness.models.spec import ModelSpec
+from harness.results.records import Claim
 from harness.shipped import shipped
 
 
@@ -93,22 +94,6 @@ class Arm(Strict):
     model: str
     samples: int = Field(default=1, ge=1)
     decode: Literal["sample", "mcts"] = "sample"
-
-
-class Claim(Strict):
-    """A comparison that a paper makes: ``arm`` against the arm ``against``, on every task of the suite.
-
-    ``expect``: which way ``metric`` goes; ``same``: within ``margin`` (a share) either way. ``published`` names a file
-    of published rows (results/reference) in which both arms stand. ``solved``: at least one of an item's samples right.
-    """
-
-    says: str
-    arm: str
-    against: str
-    metric: Literal["accuracy", "no_answer", "solved"] = "accuracy"
-    expect: Literal["higher", "lower", "same"] = "higher"
-    margin: float = Field(default=0.03, gt=0, lt=1)
-    published: str = ""
 
 
 class Recipe(Strict):

@@ -17,6 +17,7 @@ from harness.journal import write_whole
 from harness.pipeline.graph import Graph
 from harness.pipeline.recipe import Profile, Recipe
 from harness.pipeline.runner import result_of
+from harness.results.store import Store
 
 _PACKAGES = ("harness", "torch", "transformers", "tokenizers", "trl", "lm-eval", "datasets", "numpy", "math-verify")
 
@@ -68,7 +69,7 @@ def save(store: Path, recipe: Recipe, profile: Profile, graph: Graph, wall: floa
         },
     }
     write_whole(file, json.dumps(data, indent=1) + "\n")
-    write_report(store, file, recipe.claims)
+    write_report(Store(store), file, recipe.claims)
     return file
 
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 from collections.abc import Callable
-from contextlib import ExitStack
 from dataclasses import replace
 from pathlib import Path
 from typing import Any
@@ -12,7 +11,6 @@ from harness.journal import write_rows
 from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Job
 from harness.pipeline.sources import loaded, problems_of
-from harness.records import Chain
 
 # (items done, items in all, tokens generated so far)
 Report = Callable[[int, int, int], None]
@@ -39,85 +37,68 @@ def execute(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> 
 
 def _search(job: Job, folder: Path, report: Report) -> dict[str, Any]:
     from harness.grading.grade import shared_grader
-    from harness.models.backends import opened
-    from harness.models.digests import model_digest
-    from harness.search.grammar.load import load
-    from harness.search.run.driver import Search
-    from harness.search.run.roles import Role
-    from harness.search.run.verify import GraderVerifier
-    from harness.search.stats import Stats
-    from harness.search.store import Settings, Store
-    from harness.search.tree.nodes import Goals
+    from harness.search.launch import Plan
+    from harness.search.launch import execute as search
+    from harness.search.spec import Goals, SearchSpec
+    from harness.search.stats import SearchYield
 
     params, problems = job.params, problems_of(job, job.params["shard"])
-    names = {role: model_digest(job.path(role)) for role in job.models}
-    goals = Goals(**params["goals"])
-    settings = Settings(load(params["grammar"]), goals, seed=params["seed"], in_flight=3, models=names)
-    with ExitStack() as stack:
-        roles = {}
-        for role, model in job.models.items():
-            found = []
-            for number, spec in enumerate(ModelSpec.model_validate(model).replicas()):
-                place = folder / f"{role}-{number}"
-                place.mkdir(exist_ok=True)
-                found.append(stack.enter_context(opened(spec, place)))
-            roles[role] = Role([completer for completer, _ in found], found[0][1], model["concurrency"])
-        # In this process, all problems of a shard at once, so that batches are full and near in length.
-        window = len(problems) if roles["generator"].lockstep else 256
-        search = Search(
-            settings, roles, GraderVerifier(shared_grader()), window=max(1, window),
-            chunk=job.models["generator"]["concurrency"],
-            progress=lambda done, tokens: report(done, len(problems), tokens),
-        )  # fmt: skip
-        search.run(problems, stack.enter_context(Store(folder / "tree", search.settings)))
-    return Stats.of(folder / "tree").figures()
+    models = {role: ModelSpec.model_validate(model).replicas() for role, model in job.models.items()}
+    # In this process, all problems of a shard at once, so that batches are full and near in length.
+    window = len(problems) if models["generator"][0].backend == "hf" else 256
+    spec = SearchSpec(grammar=params["grammar"], seed=params["seed"], in_flight=3, window=max(1, window))
+    search(
+        Plan(search=spec, goals=Goals(**params["goals"]), models=models), problems, folder / "tree", logs=folder,
+        grader=shared_grader(), progress=lambda done, tokens: report(done, len(problems), tokens),
+    )  # fmt: skip
+    return SearchYield.of(folder / "tree").figures()
 
 
 def _chains(job: Job, folder: Path, inputs: dict[str, Path]) -> dict[str, Any]:
     """Fold the searches of all shards into trees, extract the chains, and sum up what the search yielded."""
-    from harness.chains.extract import chains_of
+    from harness.chains.extract import chains_of_search
     from harness.models.loading import load_tokenizer
-    from harness.models.prompts import chain_prompt_ids
-    from harness.search.stats import Stats
-    from harness.search.store import folded
+    from harness.search.stats import SearchYield
+    from harness.search.store import Forest
 
     model = job.models["tokenizer"]
     tokenizer = load_tokenizer(str(model.get("tokenizer") or model["model"]))
-    chains: dict[str, list[Chain]] = {}
-    stats = Stats()
-    for shard in range(job.params["shards"]):
-        for stored, tree, _ in folded(inputs[f"shard{shard}"] / "tree"):
-            problem = stored.problem
-            chains[problem.id] = chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)
-            stats.add(problem, tree, stored.rows, stored.why)
-    problems = problems_of(job)
-    write_rows(folder / "chains.jsonl", (chain.model_dump() for p in problems for chain in chains[p.id]))
+    problems, total = problems_of(job), SearchYield()
+    forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
+    found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
+    write_rows(folder / "chains.jsonl", (chain.model_dump() for _, chains in found for chain in chains))
     write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
-    return stats.figures()
+    return total.figures()
 
 
 def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> dict[str, Any]:
-    from harness.evaluation.evaluate import evaluate
-    from harness.evaluation.plan import Decoding, EvalPlan, Selection, TreeDecoding
+    from harness.evaluation.plan import EvalPlan
+    from harness.evaluation.spec import Decoding, Selection
+    from harness.models.sampling import Plain
     from harness.problems.registry import select
+    from harness.results.evaluating import evaluate_and_summarise
+    from harness.search.decode import Trees
 
     params, how = job.params, job.how
-    decoding = Decoding(
-        params["max_tokens"], params["temperature"], params["top_p"], params["seed"], params["samples"]
-    )  # fmt: skip
+    decoding = Decoding(**{key: params[key] for key in ("max_tokens", "temperature", "top_p", "seed", "samples")})
     settings = {"split": params["split"], "count": params["count"]}
     if how["data_dir"]:
         settings["data_dir"] = how["data_dir"]
-    tree = TreeDecoding(params["samples"], params["tree"]) if "tree" in params else None
-    tasks = select([], params["suite"])
-    plan = EvalPlan(tasks, decoding, selection=Selection(params["limit"] or None), settings=settings, tree=tree)
+    plan = EvalPlan(
+        tasks=select([], params["suite"]),
+        decoding=decoding,
+        selection=Selection(limit=params["limit"] or None),
+        settings=settings,
+        sampler=Trees(budget=params["samples"], grammar=params["tree"]) if "tree" in params else Plain(),
+    )
     trained = {"model": str(inputs["model"] / "model")} if "model" in inputs else job.models["model"]
     model = trained | {"backend": params["backend"], **{k: v for k, v in how.items() if k != "data_dir"}}
     if trained.get("backend", "hf") != "hf":
         model = trained  # a server of its own
     with loaded(model, folder) as (completer, tokenizer):
-        rows = evaluate(completer, tokenizer, plan, folder, report)
-        tokens = getattr(completer, "generated_tokens", None)
+        summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
+        tokens = completer.generated_tokens
+    rows = {task: figures.model_dump() for task, figures in summaries.items()}
     return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
 
 

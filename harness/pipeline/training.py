@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
 from harness.chains.select import pairs, sft_chains
+from harness.chains.spec import LengthRule, PairRule, PrefixRule, SftRule
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
 from harness.records import Chain
@@ -21,14 +22,14 @@ Progress = Callable[[int, int], None]  # (step, steps in all)
 
 
 def train_sft(
-    *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: str, per_problem: int,
+    *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: LengthRule, per_problem: int,
     launch: str = "", about: dict[str, Any] | None = None, progress: Progress = lambda step, total: None,
 ) -> dict[str, Any]:  # fmt: skip
     """SFT of ``model`` on the correct chains of the file ``chains`` that ``rule`` picks; the stage's figures.
 
     The model stands in ``folder/model``, its rows beside it. Raises ModelError where no chain is left.
     """
-    chosen = sft_chains(list(read_records(chains, Chain)), rule, per_problem, seed)  # type: ignore[arg-type]
+    chosen = sft_chains(read_records(chains, Chain), SftRule(rule=rule, per_problem=per_problem), seed)
     columns = ("prompt_ids", "completion_ids")
     rows = _fitting([(c.prompt_ids, c.token_ids) for c in chosen], training.max_tokens, "correct chains")
     write_rows(folder / "rows.jsonl", (dict(zip(columns, row, strict=True)) for row in rows))
@@ -41,15 +42,15 @@ def train_sft(
 
 
 def train_preference(
-    *, chains: Path, model: str, folder: Path, training: TrainingSpec, objective: Objective, seed: int, chosen: str,
-    prefix: str, per_problem: int, reference: Path | None = None, launch: str = "",
+    *, chains: Path, model: str, folder: Path, training: TrainingSpec, objective: Objective, seed: int,
+    chosen: LengthRule, prefix: PrefixRule, per_problem: int, reference: Path | None = None, launch: str = "",
     about: dict[str, Any] | None = None, progress: Progress = lambda step, total: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Preference training on the pairs of the file ``chains`` that the rules pick; the stage's figures.
 
     ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
     """
-    picked = pairs(list(read_records(chains, Chain)), chosen, prefix, per_problem, seed)  # type: ignore[arg-type]
+    picked = pairs(read_records(chains, Chain), PairRule(chosen=chosen, prefix=prefix, per_problem=per_problem), seed)
     write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in picked))
     columns = ("prompt_ids", "chosen_ids", "rejected_ids")
     rows = _fitting([(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in picked], training.max_tokens, "pairs")
@@ -81,7 +82,7 @@ def _run(job: TrainingJob, launch: str, folder: Path, progress: Progress) -> Tra
 
     Launched or not, it goes on from its checkpoints, and ends with this process. Raises TrainingError, ModelError.
     """
-    from harness.processes import run_kept
+    from harness.programs import run_kept
     from harness.training.checkpoints import finished
     from harness.training.train import run
 

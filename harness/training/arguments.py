@@ -8,9 +8,9 @@ import os
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError, TrainingError, Usage, first_line
+from harness.errors import TrainingError, Usage
 from harness.files import read_json
-from harness.models.loading import quiet
+from harness.models import loading
 from harness.training.spec import LayoutChoice, TrainingSpec
 
 
@@ -88,13 +88,8 @@ def layout_for(training: TrainingSpec, model: Any) -> LayoutChoice:
 def load_model(model: str) -> Any:
     """The model in float32, every weight from its files. Raises ModelError with one clear line."""
     import torch
-    from transformers import AutoModelForCausalLM
 
-    quiet()
-    try:
-        return AutoModelForCausalLM.from_pretrained(model, dtype=torch.float32)
-    except Exception as error:  # any file may be broken in any way, and each library has errors of its own
-        raise ModelError(f"{model}: no causal language model could be loaded ({first_line(error)})") from error
+    return loading.load_model(model, dtype=torch.float32)
 
 
 def positions(model: str) -> int:

@@ -43,7 +43,7 @@ def train(
     """
     out = out.resolve()
     _check_rows(model, rows)
-    groups = (pair_groups if isinstance(objective, Objective) else sft_groups)(rows, training.trees)  # type: ignore[operator]
+    groups = (pair_groups if isinstance(objective, Objective) else sft_groups)(rows, training.trees)  # type: ignore[arg-type]
     arguments = trainer_arguments(training, seed, out, len(groups))
     content = hashlib.sha256(json.dumps(groups, separators=(",", ":")).encode()).hexdigest()
     identity = digest(model_digest(model), content, objective, training, seed)

@@ -7,11 +7,13 @@ import json
 import pytest
 
 from harness.errors import ModelError
-from harness.evaluation.evaluate import evaluate
-from harness.evaluation.plan import Decoding, EvalPlan, TreeDecoding, load_samples
-from harness.evaluation.trees import compare_decodings
+from harness.evaluation.plan import EvalPlan, load_samples
+from harness.evaluation.spec import Decoding
 from harness.models.hf import HFCompleter
 from harness.problems.registry import select
+from harness.results.decodings import compare_decodings
+from harness.results.evaluating import evaluate_and_summarise
+from harness.search.decode import Trees, tokens_of_trees
 from harness.search.store import trees
 from tests.cli.test_cli import harness
 
@@ -24,17 +26,17 @@ def completer(student):
 def plan(task="mini_math", budget=4, count=6):
     decoding = Decoding(max_tokens=150, samples=budget)
     settings = {"split": "dev", "count": count}
-    return EvalPlan(select([task], None), decoding, settings=settings, tree=TreeDecoding(budget))
+    return EvalPlan(tasks=select([task], None), decoding=decoding, settings=settings, sampler=Trees(budget=budget))
 
 
 def run(completer):
-    return lambda plan, folder, progress: evaluate(completer, completer.tokenizer, plan, folder, progress)
+    return lambda plan, folder, progress: evaluate_and_summarise(completer, completer.tokenizer, plan, folder, progress)
 
 
 @pytest.fixture(scope="module")
 def compared(completer, tmp_path_factory):
     folder = tmp_path_factory.mktemp("trees")
-    return folder, compare_decodings(plan(), run(completer), folder, lambda done, total, tokens: None)
+    return folder, compare_decodings(plan(), run(completer), folder, lambda done, total, tokens: None, tokens_of_trees)
 
 
 def test_every_problem_gets_its_answers_from_one_tree(compared, completer):
@@ -83,10 +85,10 @@ def test_a_killed_run_ends_in_the_same_samples(compared, completer, tmp_path):
         lines.append({"problem": name, "record": stored.problem.model_dump(), "tokens": stored.prompt_tokens})
         lines += [{"problem": name, **row} for row in stored.rows]
     journal.write_text("".join(json.dumps(line) + "\n" for line in lines[:-1]) + '{"problem":"to')
-    evaluate(completer, completer.tokenizer, plan(), tmp_path)
+    evaluate_and_summarise(completer, completer.tokenizer, plan(), tmp_path)
     assert load_samples(tmp_path) == whole
     before = completer.generated_tokens
-    evaluate(completer, completer.tokenizer, plan(), tmp_path)
+    evaluate_and_summarise(completer, completer.tokenizer, plan(), tmp_path)
     assert completer.generated_tokens == before
 
 
@@ -97,7 +99,7 @@ def test_conversations_and_foreign_tags_are_refused(completer, tmp_path):
 
     other = replace(plan(), prompting=Prompting(think_tags="<Thought>,</Thought>"))
     with pytest.raises(ModelError, match="<think> tags"):
-        evaluate(completer, completer.tokenizer, other, tmp_path)
+        evaluate_and_summarise(completer, completer.tokenizer, other, tmp_path)
 
 
 def test_the_command_prints_both_decodings(tmp_path):
