@@ -46,7 +46,7 @@ class Recorded:
     def __init__(self, completer: Any) -> None:
         self.inner = completer
         self.digest = completer.digest
-        self.lockstep = getattr(completer, "lockstep", False)
+        self.lockstep = completer.lockstep
         self.asked: list[Request] = []
         self.batches: list[list[Request]] = []
         if hasattr(completer, "generate"):

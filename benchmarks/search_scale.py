@@ -40,6 +40,7 @@ class AtOnce:
     """A model of the simulated world that takes no time."""
 
     digest = "world"
+    lockstep = False
 
     def __init__(self, world: World, tokenizer: Any) -> None:
         self.world = world

@@ -146,8 +146,8 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from harness.models.shipped import resolve
     from harness.training.attention import NAME
     from harness.training.groups import Collator, pair_groups, sft_groups
-    from harness.training.objective import Objective
     from harness.training.reference import Reference
+    from harness.training.spec import Objective
     from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer
 
     quiet()
@@ -167,7 +167,7 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     if name == "ours sft":
         return ChainSFTTrainer(
             model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(sft_groups(rows, trees)),
-            data_collator=Collator(pad, layout),  # type: ignore[arg-type]
+            data_collator=Collator(pad=pad, choice=layout),  # type: ignore[arg-type]
             args=SFTConfig(**common, **ours, dataset_kwargs={"skip_prepare_dataset": True}),
         )  # fmt: skip
     if name == "trl sft":
@@ -178,9 +178,9 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     if name == "ours dpo":
         groups = pair_groups(rows, trees)
         return PreferenceTrainer(
-            objective=Objective(beta=0.1), reference=Reference.of(Path(common["output_dir"]), shape, groups, ""),
+            objective=Objective(), reference=Reference.of(Path(common["output_dir"]), shape, groups, ""),
             model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(groups),
-            data_collator=Collator(pad, layout, Objective(beta=0.1)),  # type: ignore[arg-type]
+            data_collator=Collator(pad=pad, choice=layout, objective=Objective()),  # type: ignore[arg-type]
             args=DPOConfig(**common, **ours, **reference, beta=0.1),
         )  # fmt: skip
 

@@ -41,7 +41,7 @@ def check(
     from harness.models.spec import Prompting
     from harness.problems.load import is_ours
     from harness.problems.registry import select
-    from harness.view.tables import Findings
+    from harness.view.progress import Findings
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
     options.tags(think_tags)
@@ -63,16 +63,8 @@ def check(
 
 def _tokenizer(model: str) -> tuple[Any, int]:
     """Tokenizer and context length, from files only."""
-    from harness.errors import ModelError
-    from harness.models.loading import load_tokenizer
+    from harness.models.loading import context_length, load_tokenizer
     from harness.models.shipped import resolve
 
     path = resolve(model)
-    tokenizer = load_tokenizer(path)
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{model}: no configuration could be loaded ({str(error).splitlines()[0][:150]})") from error
-    return tokenizer, int(getattr(config, "max_position_embeddings", 0) or 1 << 20)
+    return load_tokenizer(path), context_length(path) or 1 << 20

@@ -8,7 +8,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import DataDir, Json, RunName, Store
+from harness.cli.options import DataDir, Form, Json, RunName, Store
 
 
 def register(app: typer.Typer) -> None:
@@ -22,6 +22,7 @@ def compare(
     b: RunName,
     tasks: Annotated[str, typer.Option(help="Only these tasks; default: all that both have.")] = "",
     flips: Annotated[int, typer.Option(min=0, help="Show this many flipped items a task.")] = 5,
+    form: Form = "table",
     store: Store = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -30,7 +31,7 @@ def compare(
     from harness.errors import NotComparable
     from harness.results import runs
     from harness.results.compare import compare as compared
-    from harness.view import tables
+    from harness.view import compare as view
 
     ours, theirs = runs.load(store, a), runs.load(store, b)
     named = options.names(tasks) or [task for task in ours.tasks if task in theirs.tasks]
@@ -39,11 +40,7 @@ def compare(
     notes = _differences(ours.manifest, theirs.manifest)
     left_out = sorted(set(ours.tasks) ^ set(theirs.tasks)) if not tasks else []
     found = compared(ours.samples, theirs.samples, named)
-    if as_json:
-        rows = [one.as_dict() for one in found]
-        options.print_json({"a": ours.name, "b": theirs.name, "differences": notes, "tasks": rows})
-    else:
-        tables.comparison(ours, theirs, found, notes, left_out, flips)
+    options.show(view.comparison(ours, theirs, found, notes, left_out, flips), form, as_json)
 
 
 def _differences(a: dict[str, Any], b: dict[str, Any]) -> list[str]:
@@ -86,7 +83,7 @@ def gate(
     from harness.results import gate as gating
     from harness.results import runs
     from harness.view import ci_reports as reports
-    from harness.view import tables
+    from harness.view import compare as view
 
     found = runs.load(store, run)
     if update:
@@ -94,7 +91,7 @@ def gate(
             baseline,
             json.dumps(gating.baseline(found.samples, found.manifest, _problems(found)), separators=(",", ":")) + "\n",
         )
-        print(f"{baseline}: baseline of {found.name} with {', '.join(found.tasks)}")
+        options.say(f"{baseline}: baseline of {found.name} with {', '.join(found.tasks)}")
         return
     try:
         against = json.loads(baseline.read_text())
@@ -110,10 +107,7 @@ def gate(
     verdict = gating.gate(found.samples, against, margins, options.names(tasks))
     if junit is not None:
         write_whole(junit, reports.junit(verdict, found.name))
-    if as_json:
-        options.print_json({"run": found.name, **verdict.as_dict()})
-    else:
-        tables.gate_table(found.name, baseline, verdict)
+    options.show(view.gate(found.name, baseline, verdict), as_json=as_json)
     for line in reports.github(verdict) if github else []:
         print(line)
     raise typer.Exit(gating.EXIT_CODES[verdict.outcome])
@@ -134,14 +128,12 @@ def rescore(
     as_json: Json = False,
 ) -> None:
     """Grade a stored run again with today's graders and list the verdicts that flip."""
-    from dataclasses import asdict
-
     from harness.cli import options
     from harness.evaluation.plan import nltk_data
     from harness.grading.grade import Grader
     from harness.results import rescore as rescoring
     from harness.results import runs
-    from harness.view import tables
+    from harness.view import compare as view
 
     found = runs.load(store, run)
     settings = {} if data_dir is None else {"data_dir": str(data_dir)}
@@ -149,11 +141,7 @@ def rescore(
         samples, flipped = rescoring.rescore(found, grader, _tokenizer(found.manifest))
     if not dry_run:
         rescoring.keep(found, samples)
-    if as_json:
-        rows = [asdict(flip) for flip in flipped]
-        options.print_json({"run": found.name, "samples": len(samples), "flips": rows, "kept": not dry_run})
-    else:
-        tables.flips(found.name, len(samples), flipped, flips, dry_run)
+    options.show(view.rescored(found.name, len(samples), flipped, flips, dry_run), as_json=as_json)
 
 
 def _tokenizer(manifest: dict[str, Any]) -> Any:

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import os
-from dataclasses import asdict, replace
+from dataclasses import replace
 from functools import partial
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -28,10 +28,11 @@ def register(app: typer.Typer) -> None:
 
 def evaluate(
     model: Annotated[ModelSpec, Options(panel="Backend")],
+    selection: Selection,
+    decoding: Annotated[Decoding, Options(panel="Decoding")],
+    prompting: Annotated[Prompting, Options(panel="Prompting")],
     tasks: Tasks = "",
     suite: Suite = None,
-    selection: Annotated[Selection, Options()] = Selection(),
-    decoding: Annotated[Decoding, Options(panel="Decoding")] = Decoding(),
     decode: Annotated[
         str, typer.Option(help="sample, or mcts: one tree a problem, beside sampling.", rich_help_panel="Decoding")
     ] = "sample",
@@ -43,7 +44,6 @@ def evaluate(
         str | None,
         typer.Option(help="Of the tree; default: paper, for shipped models embedded.", rich_help_panel="Decoding"),
     ] = None,
-    prompting: Annotated[Prompting, Options(panel="Prompting")] = Prompting(),
     data_dir: DataDir = None,
     task_path: TaskPath = None,
     store: Store = Path("runs"),
@@ -64,6 +64,7 @@ def evaluate(
     from harness.problems.registry import select
     from harness.processes import interrupts_end_twice
     from harness.results import runs
+    from harness.view import evaluation as view
 
     plan = EvalPlan(
         tasks=select(options.names(tasks), suite, task_path or [], foreign=True),
@@ -84,9 +85,9 @@ def evaluate(
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if dry_run:
-        from harness.view.preview import preview
+        from harness.evaluation.preview import preview
 
-        preview(model, plan, folder, as_json)
+        options.show(view.preview(preview(model, plan, folder)), as_json=as_json)
         return
     if fresh:
         runs.fresh(folder)
@@ -101,14 +102,12 @@ def _sample(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool, max_u
     """Evaluate by independent samples, print the table, and exit with 1 where too many are unfinished."""
     from harness.cli import options
     from harness.results import runs
-    from harness.view.show import EvalProgress, eval_table
+    from harness.view import evaluation as view
+    from harness.view.progress import OneLine
 
-    with EvalProgress(as_json) as progress:
-        rows = runs.execute(model, plan, folder, progress.report)
-    if as_json:
-        options.print_json({"run": folder.name, "rows": [{"task": t, **r} for t, r in rows.items()]})
-    else:
-        eval_table(model.model, folder, rows)
+    with OneLine(as_json) as progress:
+        rows = runs.execute(model, plan, folder, progress.samples)
+    options.show(view.page(model.model, folder, rows), as_json=as_json)
     over = [t for t, r in rows.items() if max_unfinished is not None and r["unfinished"] > max_unfinished]
     if over:
         options.complain(f"unfinished samples above {max_unfinished:g} in {', '.join(over)}")
@@ -142,14 +141,9 @@ def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: 
     from harness.results import runs
     from harness.results.decodings import compare_decodings
     from harness.search.decode import tokens_of_trees
-    from harness.view import search_tables
-    from harness.view.show import EvalProgress
+    from harness.view import evaluation as view
+    from harness.view.progress import OneLine
 
-    with EvalProgress(as_json) as progress:
-        compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.report, tokens_of_trees)
-    if as_json:
-        rows = [{"task": t, **asdict(row)} for t, (each, _) in compared.items() for row in each]
-        gaps = {task: gap.as_dict() for task, (_, gap) in compared.items()}
-        options.print_json({"run": folder.name, "rows": rows, "tree_minus_plain_at_equal_tokens": gaps})
-    else:
-        search_tables.decodings(compared, folder)
+    with OneLine(as_json) as progress:
+        compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.samples, tokens_of_trees)
+    options.show(view.decodings(compared, folder), as_json=as_json)

@@ -3,13 +3,12 @@
 from __future__ import annotations
 
 import json
-import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Store
+from harness.cli.options import Form, Json, Store
 from harness.errors import Usage
 
 
@@ -23,7 +22,7 @@ def leaderboard(
     runs: Annotated[
         str, typer.Option(help="Instead of a recipe: evaluations, separated by commas; the first is the control.")
     ] = "",
-    form: Annotated[str, typer.Option("--format", help="table, md, csv, json or html.")] = "table",
+    form: Form = "table",
     layout: Annotated[str, typer.Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
     store: Store = Path("runs"),
     as_json: Json = False,
@@ -32,10 +31,9 @@ def leaderboard(
     """Show arms by rows and tasks by columns, with paired differences to the control arm."""
     from harness.cli import options
     from harness.results import board
-    from harness.view import formats, show
+    from harness.view import board as view
 
-    form = "json" if as_json else "md" if markdown else options.one_of("--format", form, formats.FORMATS)
-    options.one_of("--layout", layout, ("full", "paper"))
+    options.one_of("--layout", layout, view.LAYOUTS)
     if recipe is not None and recipe.endswith((".yaml", ".yml")):
         from harness.pipeline.recipe_files import load_recipe
 
@@ -45,22 +43,16 @@ def leaderboard(
         table = board.of_file(Path(recipe))
     else:
         table = board.of_runs(store, chosen) if chosen else board.load(store, board.saved(store, recipe))
-    if form == "json":
-        options.print_json({"title": table.title, "control": table.control, "rows": table.rows()})
-    elif layout == "paper":
-        print(formats.paper(table, shutil.get_terminal_size((1000, 0)).columns))
-    elif form == "table":
-        show.leaderboard(table)
-    else:
-        print({"md": formats.markdown, "csv": formats.csv_text, "html": formats.html_text}[form](table).rstrip())
+    options.show(view.page(table, layout), "md" if markdown else form, as_json)
 
 
 def claims(
     recipe: Annotated[
         str | None, typer.Argument(help="A recipe, a run, or a YAML file for its claims; default: newest.")
     ] = None,
+    form: Form = "table",
     store: Store = Path("runs"),
-    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
     """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
@@ -69,7 +61,7 @@ def claims(
     from harness.pipeline.recipe_files import load_recipe
     from harness.results import board
     from harness.results import claims as judged
-    from harness.view import claim_tables
+    from harness.view import claims as view
 
     read = recipe is not None and (recipe.endswith((".yaml", ".yml")) or recipe in recipe_names())
     plan = load_recipe(recipe) if recipe is not None and read else None
@@ -79,18 +71,4 @@ def claims(
     if not plan.claims:
         raise Usage(f"recipe {plan.name} makes no claims")
     found = judged.of_saved(store, run, plan.claims)
-    if as_json:
-        options.print_json([finding.as_dict() | _told(plan.claims[finding.claim]) for finding in found])
-    elif markdown:
-        print(claim_tables.markdown(plan.claims, found))
-    else:
-        claim_tables.show(board.title_of(run), plan.claims, found)
-
-
-def _told(claim: Any) -> dict[str, Any]:
-    from harness.results.claims import published
-
-    return {
-        "says": claim.says, "arm": claim.arm, "against": claim.against, "metric": claim.metric, "expect": claim.expect,
-        "published": published(claim),
-    }  # fmt: skip
+    options.show(view.page(board.title_of(run), plan.claims, found), "md" if markdown else form, as_json)

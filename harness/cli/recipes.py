@@ -53,21 +53,24 @@ def run_recipe(
     import time
 
     from harness.cli import options
-    from harness.pipeline import runner
-    from harness.view.show import Display, dry_run_table, stage_times
+    from harness.pipeline import outline, runner
+    from harness.view import recipes as view
+    from harness.view.progress import Display
 
     started = time.monotonic()
     options.one_of("--executor", executor, ("local", "ray"))
+    options.one_of("--display", display, Display.MODES)
     plan, scale = _read(name, profile, settings)
     jobs = _jobs(plan, scale, arms, seeds)
     jobs = jobs if until is None else jobs.until(until)
     if dry_run:
-        dry_run_table(plan, scale, jobs, store)
+        title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, jobs.seeds))}"
+        options.show(view.dry_run(title, scale.workers, outline.planned_rows(jobs, store)))
         return
-    with Display(display, jobs) as live:
+    with Display(display, len(jobs.jobs), outline.summary) as live:
         runner.run(jobs, store, scale.workers, live.listen, executor=executor, address=address)
     wall = time.monotonic() - started
-    stage_times(jobs, store, wall)
+    options.show(view.stage_times(outline.finished_rows(jobs, store), wall))
     if jobs.arms:
         chosen = {"--profile": profile, "--arms": arms, "--seeds": seeds}
         words = [name, *(w for pair in chosen.items() if pair[1] is not None for w in pair)]
@@ -119,24 +122,25 @@ def _seeds(text: str | None) -> list[int] | None:
 
 def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float, again: str) -> None:
     """Record the run, show its table and its claims, write its report."""
+    from harness.cli import options
     from harness.pipeline import record
     from harness.results import board, claims
-    from harness.view import claim_tables
-    from harness.view.show import leaderboard
+    from harness.view import board as board_view
+    from harness.view import claims as claims_view
 
     run = record.save(store, plan, scale, jobs, wall, again)
-    leaderboard(board.load(store, run))
+    options.show(board_view.page(board.load(store, run)))
     found = claims.of_saved(store, run, plan.claims)
     if found:
-        claim_tables.show(f"{plan.name} ({scale.name})", plan.claims, found)
+        options.show(claims_view.page(f"{plan.name} ({scale.name})", plan.claims, found))
     print(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 
 def ls() -> None:
     """List the shipped recipes and profiles."""
-    from harness.cli.options import hanging
     from harness.pipeline import recipe
     from harness.pipeline.recipe_files import load_profile, load_recipe
+    from harness.view.text import hanging
 
     for shipped in recipe.recipe_names():
         print(hanging(f"{shipped:<16} ", load_recipe(shipped).about))
@@ -206,9 +210,7 @@ def validate(
 
 def graph(name: Name, profile: ProfileName = None, settings: Set = None) -> None:
     """Draw which stage starts from which, and which arms are scored."""
-    from rich.console import Console
+    from harness.cli import options
+    from harness.pipeline import outline
 
-    from harness.view.show import recipe_tree
-
-    plan, scale = _read(name, profile, settings)
-    Console(highlight=False).print(recipe_tree(plan, scale), markup=False)
+    options.show(outline.tree(*_read(name, profile, settings)))

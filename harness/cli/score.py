@@ -9,6 +9,7 @@ import typer
 
 from harness.cli.options import DataDir, Json
 from harness.errors import BadResponses, Usage
+from harness.records import Problem
 
 
 def register(app: typer.Typer) -> None:
@@ -39,11 +40,12 @@ def score(
     from harness.cli import options
     from harness.evaluation import score as scoring
     from harness.evaluation.plan import nltk_data
-    from harness.grading.grade import KINDS, Grader
+    from harness.grading.families import KINDS
+    from harness.grading.grade import Grader
     from harness.journal import write_rows
     from harness.results.summary import row
     from harness.thoughts import THINK_TAGS
-    from harness.view.tables import score_table
+    from harness.view import evaluation as view
 
     options.one_of("--from", form, scoring.FORMATS)
     if (task is None) == (grader is None):
@@ -53,7 +55,7 @@ def score(
         raise BadResponses(f"{responses}: holds no rows")
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
     if task is not None:
-        problems = _documents(task, settings)
+        problems = _problems(task, settings)
         found = scoring.match(rows, problems, responses)
         missing, fewest, most = scoring.coverage(found, problems)
     else:
@@ -72,11 +74,11 @@ def score(
     if out is not None:
         write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(found, samples, strict=True)))
     figures = row(samples)
-    strangers = sum(response.document is None for response in found)
+    strangers = sum(response.problem is None for response in found)
     if strangers:
         options.complain(
             f"{strangers} of {len(found)} rows fit no problem of {task}; they count as failed, the first is row "
-            f"{next(r.number for r in found if r.document is None)}"
+            f"{next(r.number for r in found if r.problem is None)}"
         )
     if missing:
         options.complain(
@@ -84,21 +86,16 @@ def score(
         )
     if fewest != most:
         options.complain(f"problems have from {fewest} to {most} responses each; is one there twice?")
-    if as_json:
-        options.print_json(
-            {"task": task or grader, "missing": missing, "out": None if out is None else str(out), **figures}
-        )
-    else:
-        score_table(task or str(grader), figures, samples, out, how.metrics)
+    options.show(view.scored(task or str(grader), figures, samples, out, missing, how.metrics), as_json=as_json)
 
 
-def _documents(task: str, settings: dict[str, Any]) -> list[dict[str, Any]]:
+def _problems(task: str, settings: dict[str, Any]) -> list[Problem]:
     from harness.errors import UnknownTask, nearest
-    from harness.problems.load import documents, is_ours
+    from harness.problems.load import is_ours, load
     from harness.problems.registry import tasks
 
     name = task.removeprefix("harness_")
     if not is_ours(name):
         raise UnknownTask(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
     # The embedded families are endless: their rows are the suite's, with as many problems as a run may have had.
-    return documents(name, **settings)
+    return load(name, **settings)

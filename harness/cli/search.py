@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import sys
 from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
@@ -10,7 +9,7 @@ from typing import TYPE_CHECKING, Annotated
 import typer
 
 from harness.chains.spec import PairRule, SftRule
-from harness.cli.options import DataDir, Json
+from harness.cli.options import DataDir, Form, Json
 from harness.cli.specs import Options, with_specs
 from harness.errors import SearchIncomplete, Usage
 from harness.models.spec import ModelSpec
@@ -97,9 +96,9 @@ def run(
         else:
             _run_here(plan, asked, out, shards, shard, as_json)
     except SearchIncomplete:
-        stats(out, as_json)
+        stats(out, as_json=as_json)
         raise
-    stats(out, as_json)
+    stats(out, as_json=as_json)
 
 
 def _run_here(plan: Plan, problems: _Problems, out: Path, shards: int, shard: int | None, quiet: bool) -> None:
@@ -107,14 +106,14 @@ def _run_here(plan: Plan, problems: _Problems, out: Path, shards: int, shard: in
     from harness.cli import options
     from harness.search import launch
     from harness.search.run.budget import Budget
-    from harness.view.show import SearchProgress
+    from harness.view.progress import OneLine
 
-    with SearchProgress(quiet) as progress:
+    with OneLine(quiet) as progress:
         budget = Budget(limits=plan.limits)
         for number in range(shards) if shard is None else [shard]:
             folder = out if shards == 1 else launch.shard_folder(out, number, shards)
             launch.execute(
-                plan, launch.shard(problems, number, shards), folder, progress=progress.report, notice=options.complain,
+                plan, launch.shard(problems, number, shards), folder, progress=progress.problems, notice=options.complain,
                 budget=budget,
             )  # fmt: skip
 
@@ -135,63 +134,52 @@ class _Problems:
         return self._read() if self.held is None else iter(self.held)
 
     def _read(self) -> Iterator[Problem]:
-        import itertools
-        import json
-
         from harness.cli import options
         from harness.problems.embedded import FAMILIES
         from harness.problems.file import read_problems
-        from harness.problems.load import documents
+        from harness.problems.load import load
         from harness.problems.registry import select
-        from harness.records import Problem
 
         if self.file is not None:
-            yield from itertools.islice(read_problems(self.file, self.family), self.limit)
+            yield from read_problems(self.file, self.family, self.limit)
             return
         for task in select(options.names(self.tasks), None, []):
             if task.name not in FAMILIES:
                 options.complain(f"{task.name}: these are its test problems; do not train on what you will test on")
-            folder = None if self.data_dir is None else str(self.data_dir)
-            for doc in documents(task.name, folder, split="search", count=self.limit)[: self.limit]:
-                gold = json.loads(doc["gold"]) if isinstance(doc["gold"], str) else doc["gold"]
-                yield Problem(id=doc["id"], family=doc["family"], prompt=doc["prompt"], gold=gold, split="search")
+            yield from load(task.name, split="search", count=self.limit, limit=self.limit, data_dir=self.data_dir)
 
 
 def show(
     folder: Folder,
     problem: Annotated[str | None, typer.Argument(help="A problem's id, or its first letters; default: list.")] = None,
     text: Annotated[bool, typer.Option(help="How each node's text begins.")] = True,
+    form: Form = "table",
 ) -> None:
     """Draw the tree of one problem: kind, visits, value, verdict, tokens and model of each node."""
-    from rich.console import Console
-
+    from harness.cli import options
     from harness.search import store
-    from harness.view import search_tables, trees
+    from harness.view import search as view
+    from harness.view import trees
 
-    console = Console(highlight=False)
     found = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
     if problem is None:
-        search_tables.listing(console, found)
+        options.show(view.listing(found), form)
         return
     if not found:
         raise Usage(f"{folder}: has no problem {problem!r}; 'harness search show {folder}' lists them")
     exact = [entry for entry in found if entry[0].problem.id == problem] or found
     if len(exact) > 1:
         raise Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
-    trees.draw_tree(console, *exact[0], text)
+    options.show(trees.problem(*exact[0], text), form)
 
 
-def stats(folder: Folder, as_json: Json = False) -> None:
+def stats(folder: Folder, form: Form = "table", as_json: Json = False) -> None:
     """What a search found and what it cost: chains, reflections, tokens, endings."""
     from harness.cli import options
     from harness.search.stats import SearchYield
-    from harness.view import search_tables
+    from harness.view import search as view
 
-    total = SearchYield.of(folder)
-    if as_json:
-        options.print_json(total.figures())
-    else:
-        search_tables.summary(total.figures(), folder)
+    options.show(view.summary(SearchYield.of(folder).figures(), folder), form, as_json)
 
 
 def export(
@@ -209,7 +197,8 @@ def export(
     from harness.cli import options
     from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
-    from harness.view import data_card, search_tables
+    from harness.view import data_card
+    from harness.view import search as view
 
     data_card.check_place(out)
     pairs = pairs.model_copy(update={"per_problem": sft.per_problem})
@@ -219,30 +208,26 @@ def export(
     )  # fmt: skip
     data_card.write(figures, out)
     shown = figures.model_dump(mode="json", exclude={"lengths", "settings"})
-    if as_json:
-        options.print_json(shown)
-    else:
-        search_tables.exported(shown, out)
+    options.show(view.exported(shown, out), as_json=as_json)
 
 
 def validate(
     grammar: Annotated[str, typer.Argument(help="A shipped grammar or a YAML file; none: list the shipped ones.")] = "",
 ) -> None:
     """Say everything that is wrong with a grammar, or draw its transition graph."""
-    from rich.console import Console
-
+    from harness.cli import options
     from harness.search.grammar.defects import defects
     from harness.search.grammar.load import load, parse, shipped, source
     from harness.view import trees
 
     if not grammar:
         for name in shipped():
-            print(f"{name:<16} {load(name).about}")
+            options.say(f"{name:<16} {load(name).about}")
         return
     parsed = parse(grammar, source(grammar))
     found = defects(parsed)
     if found:
         for text in found:
-            print(f"{grammar}: {text}", file=sys.stderr)
+            options.complain(f"{grammar}: {text}", who="")
         raise typer.Exit(2)
-    trees.draw_grammar(Console(highlight=False), parsed)
+    options.show(trees.grammar(parsed))

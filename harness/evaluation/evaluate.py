@@ -16,7 +16,7 @@ from harness.evaluation.bridge import Generated, HarnessLM
 from harness.evaluation.lm_eval_tasks import chosen, has_grader, load_tasks, quiet_lm_eval
 from harness.evaluation.measuring import ForeignVerdict, Measurer
 from harness.evaluation.plan import EvalPlan, Progress, nltk_data
-from harness.grading.grade import FAMILIES
+from harness.grading.families import FAMILIES
 from harness.journal import write_rows
 from harness.models.base import Completer
 from harness.models.sampling import Place

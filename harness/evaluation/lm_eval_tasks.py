@@ -9,9 +9,9 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.evaluation.plan import EvalPlan
-from harness.evaluation.spec import Selection, names_of
-from harness.problems.file import check_documents
-from harness.problems.load import is_ours
+from harness.evaluation.spec import Selection
+from harness.problems.documents import check_documents
+from harness.problems.load import is_ours, process_results
 from harness.problems.registry import include_paths
 
 
@@ -54,7 +54,8 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
             why = cause or f"{type(error).__name__}; is its file empty?"
             raise DataError(f"{', '.join(task.name for task in plan.tasks)}: cannot be loaded ({why})") from error
         for name, task in tasks.items():
-            if documents[name] and has_grader(documents[name][0]) and not is_ours(name.removeprefix("harness_")):
+            graded_here = task.config.process_results is process_results or any(map(has_grader, documents[name]))
+            if graded_here and not is_ours(name.removeprefix("harness_")):
                 check_documents(name, documents[name])
             if task.OUTPUT_TYPE != "generate_until":
                 raise DataError(
@@ -74,21 +75,27 @@ def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int
     if selection.names:
         documents = {name: list(task.eval_docs) for name, task in tasks.items()}
         numbers = {name: _named(name, of, selection) for name, of in documents.items()}
-        known = {each for of in documents.values() for i, document in enumerate(of) for each in names_of(i, document)}
+        known = {
+            each for of in documents.values() for i, document in enumerate(of) for each in _names(document) | {str(i)}
+        }
         if unknown := sorted(set(selection.names) - known):
             raise DataError(f"no problem has an id of {', '.join(unknown)}")
         return numbers
     if selection.limit:
-        return {name: selection.numbers(list(task.eval_docs)) for name, task in tasks.items()}
+        return {name: selection.numbers([set()] * len(task.eval_docs)) for name, task in tasks.items()}
     return None
 
 
 def _named(name: str, documents: list[dict[str, Any]], selection: Selection) -> list[int]:
-    picked = selection.numbers(documents)
+    picked = selection.numbers([_names(document) for document in documents])
     if not picked:
         first = documents[0].get("id", 0) if documents else "none"
         raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
     return _with_earlier_turns(documents, picked)
+
+
+def _names(document: Mapping[str, Any]) -> set[str]:
+    return {str(document.get("id", "")), str(document.get("native_id", ""))}
 
 
 def _with_earlier_turns(documents: list[dict[str, Any]], picked: list[int]) -> list[int]:

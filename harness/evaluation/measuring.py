@@ -5,7 +5,6 @@ What crosses the border is plain data: a ``Job`` there, a Sample as JSON back.
 
 from __future__ import annotations
 
-import json
 import os
 import signal
 import threading
@@ -20,10 +19,10 @@ from harness.errors import GraderBroken
 from harness.evaluation.bridge import Generated
 from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
 from harness.grading.grade import Grader
-from harness.grading.statements import Statement
+from harness.grading.messages import Statement
 from harness.grading.thinking import Parts, split
 from harness.processes import follow_parent, interrupts_deferred
-from harness.records import Finish, Grade, Sample, Verdict
+from harness.records import Finish, Grade, Problem, Sample, Verdict
 from harness.thoughts import Tags
 
 _BROKEN = "the process that grades died (out of memory?); nothing is lost: run the same command again"
@@ -155,7 +154,8 @@ def measured(job: Job, grader: Grader, tokenizer: Any) -> Sample:
     if job.foreign is not None:
         grade, name = _foreign(job.foreign, completion.finish, parts), f"{place.task}-{place.document}"
     else:
-        gold, family, name = json.loads(document["gold"]), document["family"], str(document["id"])
+        problem = Problem.of_document(document)
+        gold, family, name = problem.gold, problem.family, problem.id
         grade = grader.grade(family, gold, completion.text, completion.finish, generated.prefilled, job.tags)
         statements = grader.statements(family, gold, stated_text(analysed(parts)))
     found = of_response(

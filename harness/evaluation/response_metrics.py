@@ -13,7 +13,7 @@ from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
-from harness.grading.statements import Statement
+from harness.grading.messages import Statement
 from harness.grading.thinking import Parts
 from harness.records import ErrorType, Finish, ResponseMetrics, Verdict
 from harness.thoughts import strip_tags

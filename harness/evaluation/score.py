@@ -14,22 +14,22 @@ from typing import Any
 
 from harness.errors import BadResponses
 from harness.evaluation.response_metrics import analysed, of_response, stated_text
+from harness.grading.golds import gold_defect
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
-from harness.problems.file import gold_defect
-from harness.records import Finish, Grade, Sample
+from harness.records import Finish, Grade, Problem, Sample
 from harness.thoughts import THINK_TAGS, Tags
 
 
 @dataclass(frozen=True)
 class Response:
-    """One response with the problem it answers; ``document`` None: no problem of the task fits it."""
+    """One response with the problem it answers; ``problem`` None: no problem of the task fits it."""
 
     number: int
     ident: Any
     text: str | None
     finish: Finish
-    document: Mapping[str, Any] | None
+    problem: Problem | None
 
 
 FORMATS = ("jsonl", "lm-eval", "inspect")
@@ -112,16 +112,14 @@ _NAMES = ("id", "key", "instance_id", "unique_id", "native_id")
 _TEXTS = ("prompt", "question", "problem", "query", "source")
 
 
-def match(rows: Sequence[Mapping[str, Any]], documents: Sequence[Mapping[str, Any]], path: Path) -> list[Response]:
+def match(rows: Sequence[Mapping[str, Any]], problems: Sequence[Problem], path: Path) -> list[Response]:
     """Each row with its problem: by the exact prompt or question where it has one, else by id, else by number from 0.
 
     Raises BadResponses for a row without a response.
     """
-    by_name: dict[str, Mapping[str, Any]] = {}
-    for name in ("native_id", "id"):
-        by_name |= {str(document[name]): document for document in documents if document.get(name)}
-    by_text = {_spaceless(document[name]): document for name in ("source", "prompt") for document in documents}
-    by_number = {str(i): document for i, document in enumerate(documents)}
+    by_name = {p.native_id: p for p in problems if p.native_id} | {p.id: p for p in problems}
+    by_text = {_spaceless(p.source or p.prompt): p for p in problems} | {_spaceless(p.prompt): p for p in problems}
+    by_number = {str(i): p for i, p in enumerate(problems)}
     fields = [{**row, **row["doc"]} if isinstance(row.get("doc"), dict) else dict(row) for row in rows]
     named = [[str(one[n]) for n in _NAMES if one.get(n) not in (None, "")] for one in fields]
     # One scheme for the whole file: the data set's own ids if all ids are such, numbers from 0 otherwise.
@@ -153,15 +151,15 @@ def own_gold(rows: Sequence[Mapping[str, Any]], grader: str, path: Path) -> list
         gold = gold if isinstance(gold, dict) else {"answer": str(gold)}
         if why := gold_defect(grader, gold):
             raise BadResponses(f"{path}:{number}: {why}")
-        document = {"family": grader, "gold": json.dumps(gold)}
+        problem = Problem(id=str(number), family=grader, prompt="", gold=gold)
         text = _response_text(row, path, number)
-        out.append(Response(number, _ident(row, number), text, _finish(row, path, number), document))
+        out.append(Response(number, _ident(row, number), text, _finish(row, path, number), problem))
     return out
 
 
-def _same_text(a: Mapping[str, Any], b: Mapping[str, Any]) -> bool:
+def _same_text(a: Problem, b: Problem) -> bool:
     """Whether two problems have one prompt (a turn that several conversations share): then the id decides."""
-    return _spaceless(a["prompt"]) == _spaceless(b["prompt"])
+    return _spaceless(a.prompt) == _spaceless(b.prompt)
 
 
 def _spaceless(text: Any) -> str:
@@ -180,10 +178,10 @@ def _response_text(row: Mapping[str, Any], path: Path, number: int) -> str | Non
     raise BadResponses(f"{path}:{number}: no 'response'")
 
 
-def _ident(row: Mapping[str, Any], number: int, document: Mapping[str, Any] | None = None) -> Any:
+def _ident(row: Mapping[str, Any], number: int, problem: Problem | None = None) -> Any:
     """A row's own id as it is written, else its problem's, else its number from 0."""
     own = next((row[name] for name in _NAMES if row.get(name) not in (None, "")), None)
-    return own if own is not None else document["native_id"] if document else number - 1
+    return own if own is not None else problem.native_id or problem.id if problem else number - 1
 
 
 _FINISHES: dict[str, Finish] = {
@@ -205,10 +203,10 @@ def _finish(row: Mapping[str, Any], path: Path, number: int) -> Finish:
     return found
 
 
-def coverage(responses: Sequence[Response], documents: Sequence[Mapping[str, Any]]) -> tuple[int, int, int]:
+def coverage(responses: Sequence[Response], problems: Sequence[Problem]) -> tuple[int, int, int]:
     """(problems without a response, fewest and most responses of the others)."""
-    count = Counter(id(response.document) for response in responses if response.document is not None)
-    per = [count[id(document)] for document in documents]
+    count = Counter(response.problem.id for response in responses if response.problem is not None)
+    per = [count[problem.id] for problem in problems]
     some = [number for number in per if number] or [0]
     return per.count(0), min(some), max(some)
 
@@ -233,11 +231,11 @@ def _one(response: Response, grader: Grader, how: Scoring) -> Sample:
     text = response.text or ""
     parts = split(text, how.tags, how.prefilled)
     statements: Any = ()
-    if response.document is None:
+    if response.problem is None:
         reason = "no problem of the task has this id or prompt"
         grade = Grade(verdict="infra_error", reason=reason, think_state=parts.state)
     else:
-        gold, family = json.loads(response.document["gold"]), response.document["family"]
+        gold, family = response.problem.gold, response.problem.family
         grade = grader.grade(family, gold, text, response.finish, how.prefilled, how.tags)
         if response.text is None and grade.verdict == "no_answer":
             grade = grade.model_copy(update={"reason": "the response is null"})

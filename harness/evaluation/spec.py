@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, Self
+from collections.abc import Sequence
+from typing import Self
 
 from pydantic import model_validator
 
@@ -38,14 +39,9 @@ class Selection(Spec):
         """The problems named by ``ids``; empty: no choice by name."""
         return list(dict.fromkeys(name.strip() for name in self.ids.split(",") if name.strip()))
 
-    def numbers(self, documents: list[dict[str, Any]]) -> list[int]:
-        """Numbers of the chosen among a task's documents."""
+    def numbers(self, names: Sequence[set[str]]) -> list[int]:
+        """Which problems of a task are chosen, by their numbers from 0. ``names``: the ids of each of its problems."""
         if self.names:
-            names = set(self.names)
-            return [i for i, document in enumerate(documents) if names_of(i, document) & names]
-        return list(range(min(self.limit or len(documents), len(documents))))
-
-
-def names_of(number: int, document: dict[str, Any]) -> set[str]:
-    """By what names a problem may be chosen: its id, its data set's id, its number."""
-    return {str(document.get("id", "")), str(document.get("native_id", "")), str(number)}
+            wanted = set(self.names)
+            return [number for number, ids in enumerate(names) if (ids | {str(number)}) & wanted]
+        return list(range(len(names))[: self.limit])

@@ -9,10 +9,14 @@ from __future__ import annotations
 import re
 import unicodedata
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.grading.boxes import closed_before_cut, last_expression, marked
+from harness.grading.messages import Judgement
 from harness.grading.numbers import NUMBER, TUPLE, value
+
+if TYPE_CHECKING:
+    from harness.records import Verdict
 
 LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
 DEEPEST = 24
@@ -88,8 +92,8 @@ def beyond(text: str) -> str:
     return ""
 
 
-def check(gold: str, answer: str, cut: bool) -> tuple[str, str, str]:
-    """(verdict, reason, extracted answer). Compared is the last box, else the marked answer, else the last line.
+def check(gold: str, answer: str, cut: bool) -> Judgement:
+    """The judgement of an answer. Compared is the last box, else the marked answer, else the last line.
 
     A cut answer is graded by what it marked and closed before the cut. Raises ValueError for a gold answer that cannot
     be parsed.
@@ -98,8 +102,8 @@ def check(gold: str, answer: str, cut: bool) -> tuple[str, str, str]:
     if stated is None and not cut:
         stated = last_expression(answer) or _last_number(answer)
     if stated is None:
-        return "no_answer", "no final answer was stated", ""
-    return *compare(gold, stated), stated[:200]
+        return Judgement("no_answer", "no final answer was stated", "")
+    return Judgement(*compare(gold, stated), stated[:200])
 
 
 def _last_number(text: str) -> str | None:
@@ -107,7 +111,7 @@ def _last_number(text: str) -> str | None:
     return str(found[-1]) if found else None
 
 
-def compare(gold: str, stated: str) -> tuple[str, str]:
+def compare(gold: str, stated: str) -> tuple[Verdict, str]:
     """(verdict, reason) for an answer already extracted."""
     if len(stated) > LONGEST:
         return "wrong", f"not compared: longer than {LONGEST} characters"

@@ -7,6 +7,7 @@ import unicodedata
 from fractions import Fraction
 
 from harness.grading.boxes import LONGEST, closed_before_cut, marked
+from harness.grading.messages import Judgement
 
 _PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
 # Not a part of a longer token: neither of 1e9 nor of x2 nor of 3.1.4.
@@ -94,17 +95,17 @@ def extract(text: str, any_number: bool) -> str | None:
     return stated
 
 
-def check(gold: str, answer: str, cut: bool) -> tuple[str, str, str]:
-    """(verdict, reason, extracted answer). A cut answer is graded by what it marked and closed before the cut."""
+def check(gold: str, answer: str, cut: bool) -> Judgement:
+    """The judgement of an answer. A cut answer is graded by what it marked and closed before the cut."""
     wanted = value(gold)
     if wanted is None:
         raise ValueError(f"gold {gold!r} is not a number")
     stated = extract(closed_before_cut(answer) if cut else answer, any_number=not cut)
     if stated is None:
-        return "no_answer", "no final number was stated", ""
+        return Judgement("no_answer", "no final number was stated", "")
     given = value(stated)
     if given is None:
-        return "wrong", f"{stated[:40]!r} is not a number", stated[:100]
+        return Judgement("wrong", f"{stated[:40]!r} is not a number", stated[:100])
     if given == wanted:
-        return "correct", "equal to the gold answer", stated[:100]
-    return "wrong", f"{stated[:40]} is not {gold}", stated[:100]
+        return Judgement("correct", "equal to the gold answer", stated[:100])
+    return Judgement("wrong", f"{stated[:40]} is not {gold}", stated[:100])

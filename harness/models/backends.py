@@ -22,7 +22,7 @@ def opened(spec: ModelSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
     Raises ModelError with one clear line.
     """
     from harness.models.hf import HFCompleter
-    from harness.models.loading import load_tokenizer
+    from harness.models.loading import context_length, load_tokenizer
     from harness.models.openai import OpenAICompleter
 
     path = resolve(spec.model)
@@ -40,7 +40,8 @@ def opened(spec: ModelSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
     def client(url: str, name: str) -> OpenAICompleter:
         return OpenAICompleter(
             base_url=url, model=name, tokenizer=tokenizer, digest=_served_digest(spec, path),
-            concurrency=spec.concurrency, timeout=spec.timeout,
+            context=context_length(path) if Path(path).is_dir() else 0, concurrency=spec.concurrency,
+            timeout=spec.timeout,
         )  # fmt: skip
 
     if spec.backend == "vllm" and not spec.base_url:

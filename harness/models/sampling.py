@@ -67,7 +67,7 @@ class Plain:
     identity: str = ""
 
     def __call__(self, asked: Asked) -> None:
-        if getattr(asked.completer, "lockstep", False):
+        if asked.completer.lockstep:
             in_chunks(asked, self.chunk)
         else:
             freely(asked)

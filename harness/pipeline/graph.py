@@ -33,8 +33,9 @@ from harness.problems.embedded import FAMILIES
 from harness.problems.registry import select
 from harness.shipped import shipped
 
-_TRAINING = tuple(
-    f"training/{name}.py" for name in ("train", "trainer", "objective", "groups", "layout", "attention", "reference")
+_TRAINING = (
+    *(f"training/{name}.py" for name in ("arguments", "attention", "checkpoints", "groups", "layout", "objective")),
+    *(f"training/{name}.py" for name in ("reference", "save", "spec", "train", "trainer", "weights")),
 )
 _STAGES = ("pipeline/stages.py", "pipeline/sources.py")
 # The code and the packages that a kind of job depends on.

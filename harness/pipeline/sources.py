@@ -4,7 +4,6 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
-from itertools import islice
 from pathlib import Path
 from typing import Any
 
@@ -26,7 +25,7 @@ def problems_of(job: Job, shard: int | None = None) -> list[Problem]:
     params = job.params
     out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
     for source in job.how.get("sources", ()):
-        out += islice(read_problems(Path(source["file"]), source["family"]), params["problems"])
+        out += read_problems(Path(source["file"]), source["family"], params["problems"])
     return out if shard is None else list(part(out, shard, params["shards"]))
 
 

@@ -97,7 +97,7 @@ def _evaluate(job: Job, folder: Path, inputs: dict[str, Path], report: Report) -
         model = trained  # a server of its own
     with loaded(model, folder) as (completer, tokenizer):
         rows = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
-        tokens = getattr(completer, "generated_tokens", None)
+        tokens = completer.generated_tokens
     return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
 
 

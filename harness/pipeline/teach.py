@@ -70,7 +70,7 @@ def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]
             tokens[0] += sum(row["tokens"] for row in rows)
             report(len(known), len(requests), tokens[0])
 
-        if getattr(completer, "lockstep", False):
+        if completer.lockstep:
             asyncio.run(complete_in_chunks(completer, requests, known.__contains__, done))
         else:
             failed = asyncio.run(

@@ -44,7 +44,7 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
         problem = problems.get((sample.task, sample.problem_id))
         if problem is None:
             return sample
-        gold, family = json.loads(problem["gold"]), problem["family"]
+        gold, family = problem.gold, problem.family
         grade = grader.grade(family, gold, sample.text, sample.finish, sample.prefilled, tags)
         parts = split(sample.text, tags, sample.prefilled)
         statements = grader.statements(family, gold, stated_text(analysed(parts)))

@@ -20,7 +20,7 @@ from harness.grading.version import grader_version
 from harness.journal import read, write_whole
 from harness.models.backends import opened
 from harness.models.spec import ModelSpec
-from harness.records import Sample
+from harness.records import Problem, Sample
 
 
 @dataclass(frozen=True)
@@ -48,13 +48,13 @@ class Run:
     def of(self, task: str) -> list[Sample]:
         return [sample for sample in self.samples if sample.task == task]
 
-    def problems(self) -> dict[tuple[str, str], dict[str, Any]]:
+    def problems(self) -> dict[tuple[str, str], Problem]:
         rows = list(read(self.folder / "problems.jsonl"))
         if not rows:
             raise NoRuns(
                 f"{self.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again"
             )
-        return {(row["task"], row["id"]): row for row in rows}
+        return {(row["task"], row["id"]): Problem.of_document(row) for row in rows}
 
 
 def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:

@@ -112,7 +112,16 @@ class Branch:
         return child
 
 
-Block = Table | Histogram | Curves | Branch | Text
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Blocks under a heading. ``folded``: shown on demand, where a form can."""
+
+    title: str
+    blocks: Sequence[Block]
+    folded: bool = False
+
+
+Block = Table | Histogram | Curves | Branch | Text | Section
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -123,11 +132,25 @@ class Page:
     title: str = ""
     data: Any = None
 
+    def flat(self) -> list[Block]:
+        """All blocks in order, those of sections among them instead of the sections."""
+        return _flat(self.blocks)
+
     def tables(self) -> list[Table]:
-        return [block for block in self.blocks if isinstance(block, Table)]
+        return [block for block in self.flat() if isinstance(block, Table)]
+
+    def figures(self) -> list[Histogram | Curves]:
+        return [block for block in self.flat() if isinstance(block, Histogram | Curves)]
 
     def json(self) -> Any:
         return [table.data() for table in self.tables()] if self.data is None else self.data
+
+
+def _flat(blocks: Sequence[Block]) -> list[Block]:
+    out: list[Block] = []
+    for block in blocks:
+        out += _flat(block.blocks) if isinstance(block, Section) else [block]
+    return out
 
 
 def texts(*lines: str, style: Style = "", wrap: bool = True) -> list[Text]:

@@ -7,7 +7,8 @@ import json
 import pytest
 
 from harness.errors import DataError
-from harness.problems.file import check_documents, read_problems
+from harness.problems.documents import check_documents
+from harness.problems.file import read_problems
 
 
 def rows(path, *entries):

@@ -9,7 +9,8 @@ import pytest
 from harness.journal import write_rows
 from harness.records import Grade, Sample
 from harness.results import board
-from harness.view import formats, show
+from harness.view import board as view
+from harness.view.render import markdown, show
 
 
 def samples(right, n=40, tasks=("mini_math", "mini_blocks", "mini_rules"), verdict="wrong"):
@@ -49,7 +50,7 @@ def test_every_line_fits_eighty_columns_even_at_the_extremes(capsys, monkeypatch
         "t", "sft", {"sft": ["a"], "+data_balance": ["b"]},
         {"sft": [samples(39)], "+data_balance": [samples(2, verdict="unfinished")]},
     )  # fmt: skip
-    show.leaderboard(table)
+    show(view.page(table))
     out = capsys.readouterr().out
     assert out.count("Δ -92.5") == out.count("]*") == 3
     assert out.count("na 95 u95, 512t") == 3
@@ -58,8 +59,8 @@ def test_every_line_fits_eighty_columns_even_at_the_extremes(capsys, monkeypatch
 
 
 def test_markdown_has_a_row_per_arm():
-    text = formats.markdown(made())
-    assert text.count("\n") == 3
+    text = markdown.table(view.table(made()))
+    assert len([line for line in text.splitlines() if line.startswith("|")]) == 4
     assert "+dpo" in text
 
 

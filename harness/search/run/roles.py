@@ -26,7 +26,7 @@ class Role:
         self.tokenizer = tokenizer
         self.replicas = list(replicas)
         self.slots = slots
-        self.lockstep = any(getattr(replica, "lockstep", False) for replica in replicas)
+        self.lockstep = any(replica.lockstep for replica in replicas)
         self.requests = 0
         self.tokens = 0
         self._slots = [_Slots(slots) for _ in replicas]

@@ -29,7 +29,7 @@ _TABLE = r"""\begin{table}
 
 def render(page: Page) -> str:
     parts = ["% \\usepackage{booktabs} in the preamble"]
-    for block in page.blocks:
+    for block in page.flat():
         if isinstance(block, Table):
             parts.append(table(block, page.title))
         elif isinstance(block, Text) and not block.verbatim:

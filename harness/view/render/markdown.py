@@ -4,7 +4,8 @@ from __future__ import annotations
 
 import re
 
-from harness.view.page import Branch, Line, Page, Table, Text, lines_of
+from harness.view.page import Block, Branch, Line, Page, Section, Table, Text, lines_of
+from harness.view.render.terminal import drawn
 from harness.view.text import clean
 
 FORM = "md"
@@ -17,16 +18,23 @@ _OPENING = re.compile(r"^(#|[-+=](?=\s|[-+=]|$)|\d+(?=[.)]))")
 
 def render(page: Page) -> str:
     parts = [f"# {line(page.title)}"] if page.title else []
-    for block in page.blocks:
-        if isinstance(block, Table):
-            parts.append(table(block))
-        elif isinstance(block, Branch):
-            parts.append("\n".join(_branch(block, 0)))
-        elif isinstance(block, Text):
-            parts.append(fenced(block.text) if block.verbatim else line(block.text))
-        else:
-            parts.append(figure(block))
+    parts += [part for block in page.blocks for part in _parts(block, 2)]
     return "\n\n".join(part for part in parts if part) + "\n"
+
+
+def _parts(block: Block, depth: int) -> list[str]:
+    if isinstance(block, Section):
+        return [
+            f"{'#' * depth} {line(block.title)}",
+            *(part for each in block.blocks for part in _parts(each, depth + 1)),
+        ]
+    if isinstance(block, Table):
+        return [table(block)]
+    if isinstance(block, Branch):
+        return ["\n".join(_branch(block, 0))]
+    if isinstance(block, Text):
+        return [fenced(block.text) if block.verbatim else line(block.text)]
+    return [fenced("\n".join(drawn(block)))]
 
 
 def escape(text: object) -> str:
@@ -51,12 +59,6 @@ def table(one: Table) -> str:
     body = [_row(["<br>".join(map(_line, lines_of(cell))) for cell in row]) for row in one.sparse()]
     notes = [text for note in one.notes for text in ("", line(note))]
     return "\n".join([*title, *head, *body, *notes])
-
-
-def figure(block: object) -> str:
-    from harness.view.render.terminal import drawn
-
-    return fenced("\n".join(drawn(block)))
 
 
 def _row(cells: list[str]) -> str:

@@ -2,15 +2,32 @@
 
 from __future__ import annotations
 
+import re
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError
+from harness.errors import ModelError, Usage
 from harness.files import about
 from harness.view.figure import SECOND, Curves, Histogram, colour
+from harness.view.page import Page
 from harness.view.text import clean
 
 SUFFIXES = (".png", ".svg", ".pdf")
+
+
+def save_all(page: Page, out: Path) -> list[Path]:
+    """Every figure of a page: ``out/NAME.png``, or with ``out`` as X.svg ``X.NAME.svg``. Raises Usage, as ``save``."""
+    if out.suffix in SUFFIXES:
+        where = {figure.name: out.with_suffix(f".{_file(figure.name)}{out.suffix}") for figure in page.figures()}
+    elif out.suffix and not out.is_dir():
+        raise Usage(f"--out {out}: give a folder, or a name that ends in {', '.join(SUFFIXES)}")
+    else:
+        where = {figure.name: out / f"{_file(figure.name)}.png" for figure in page.figures()}
+    return [save(figure, where[figure.name]) for figure in page.figures()]
+
+
+def _file(name: str) -> str:
+    return re.sub(r"[^\w.+-]", "_", name)
 
 
 def save(drawing: Histogram | Curves, file: Path) -> Path:

@@ -1,4 +1,4 @@
-"""Pages as text for a terminal, in its width; figures as rows of blocks. No control character of a text gets through."""
+"""Pages as text for a terminal, in its width; figures as rows of blocks. No control character gets through."""
 
 from __future__ import annotations
 
@@ -7,7 +7,7 @@ from collections.abc import Sequence
 from typing import TYPE_CHECKING, Any
 
 from harness.view.figure import Curves, Histogram
-from harness.view.page import Branch, Line, Page, Style, Table, Text, lines_of
+from harness.view.page import Block, Branch, Line, Page, Section, Style, Table, Text, lines_of
 from harness.view.text import clean
 
 if TYPE_CHECKING:
@@ -35,15 +35,21 @@ def text(page: Page, width: int, colours: bool = False) -> str:
 
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colours, highlight=False, emoji=False, markup=False)
-    for block in page.blocks:
+    for number, block in enumerate(page.blocks):
+        if number and isinstance(block, Table) and block.title:
+            console.print()
         _print(console, block)
     return out.getvalue() if colours else "\n".join(line.rstrip() for line in out.getvalue().split("\n"))
 
 
-def _print(console: Console, block: object) -> None:
+def _print(console: Console, block: Block) -> None:
     from rich.text import Text as Styled
 
-    if isinstance(block, Table):
+    if isinstance(block, Section):
+        console.print(Styled("\n" + clean(block.title), "bold"))
+        for each in block.blocks:
+            _print(console, each)
+    elif isinstance(block, Table):
         _table(console, block)
     elif isinstance(block, Branch):
         console.print(_tree(block))
@@ -59,13 +65,15 @@ def _table(console: Console, table: Table) -> None:
     from rich.text import Text as Styled
 
     if table.title:
-        console.print(Styled(clean(table.title), "bold"), justify="center")
+        console.print(Styled(clean(table.title), "bold"))
     rows = [_merged(group) for group in table.groups()]
     widths = [
         max(Styled(clean(column.name)).cell_len, *(Styled(_plain(line)).cell_len for row in rows for line in row[i]), 0)
         for i, column in enumerate(table.columns)
     ]
-    for chosen in _blocks(widths, console.width, any(column.wrap for column in table.columns)):
+    for number, chosen in enumerate(_blocks(widths, console.width, any(column.wrap for column in table.columns))):
+        if number:
+            console.print()
         console.print(_grid(table, rows, chosen))
     for note in (*table.legend, *table.notes):
         console.print(Styled(clean(note), "dim"))
@@ -141,14 +149,13 @@ def _label(branch: Branch) -> Any:
     return out
 
 
-def drawn(figure: object) -> list[str]:
+def drawn(figure: Histogram | Curves) -> list[str]:
     """Lines of a figure: a row of blocks for each group of a histogram, some points of each curve."""
     if isinstance(figure, Histogram):
-        lines = [f"{figure.title}: {figure.x}, {figure.low:g} to {figure.high:g}"]
+        lines = [f"{figure.x}, {figure.low:g} to {figure.high:g}"]
         rows = [(bars.label, _row(bars.totals()), bars.note) for bars in figure.bars]
     else:
-        assert isinstance(figure, Curves)
-        lines = [f"{figure.title}: {figure.y} {f'(and {figure.second}) ' if figure.second else ''}% by {figure.x}"]
+        lines = [f"{figure.y} {f'(and {figure.second}) ' if figure.second else ''}% within a {figure.x}"]
         rows = [(series.label, _points(series), series.note) for series in figure.series]
     side = min(16, max((len(label) for label, *_ in rows), default=0))
     for label, body, note in rows:
