@@ -43,7 +43,8 @@ def train_sft(
 
 def train_preference(
     *, chains: Path, model: str, folder: Path, training: TrainingSpec, objective: Objective, seed: int,
-    rule: PairRule, reference: Path | None = None, launch: str = "", about: dict[str, Any] | None = None, progress: Progress = lambda step, total: None,
+    rule: PairRule, reference: Path | None = None, launch: str = "", about: dict[str, Any] | None = None,
+    progress: Progress = lambda step, total: None,
 ) -> dict[str, Any]:  # fmt: skip
     """Preference training on the pairs of the file ``chains`` that the rules pick; the stage's figures.
 
@@ -123,7 +124,8 @@ def preference(
     return train_preference(
         chains=inputs["chains"] / "chains.jsonl", model=_model(job, inputs), folder=folder, training=_training(job),
         objective=_objective(job), seed=params["seed"],
-        rule=PairRule(**{name: params[name] for name in PairRule.model_fields}), reference=folder.parent.parent / "reference",
+        rule=PairRule(**{name: params[name] for name in PairRule.model_fields}),
+        reference=folder.parent.parent / "reference",
         launch=job.how.get("launch") or "", about=_about(job), progress=lambda step, total: report(step, total, 0),
     )  # fmt: skip
 

@@ -19,7 +19,6 @@ HOSTILE = "<script>alert(1)</script><img src=//evil.example/x> | `x` \x1b[31m"
 
 @pytest.fixture
 def run(tmp_path):
-    problem = {"task": "mini_math", "family": "number", "prompt": HOSTILE, "gold": "{}"}
     for arm in ("a", "b"):
         folder = tmp_path / "stages" / arm
         folder.mkdir(parents=True)
