@@ -41,7 +41,7 @@ def main() -> None:
     from harness.models.hf import HFCompleter
     from harness.models.prompts import prompt_ids
     from harness.models.shipped import resolve
-    from harness.problems.load import documents
+    from harness.problems.load import load
     from harness.problems.registry import select
 
     model = HFCompleter(resolve("shipped:student"), threads=1)
@@ -50,8 +50,8 @@ def main() -> None:
     settings = {"split": "eval", "count": count}
     tasks = select([], "embedded")
     decoding = Decoding(max_tokens=512, temperature=0.6)
-    docs = [doc for task in tasks for doc in documents(task.name, **settings)]
-    prompts = [prompt_ids(model.tokenizer, doc["prompt"]) for doc in docs]
+    problems = [problem for task in tasks for problem in load(task.name, **settings)]
+    prompts = [prompt_ids(model.tokenizer, problem.prompt) for problem in problems]
     requests = [Request(ids, 512, 0.6, 1.0, seed=seed_of(0, ids, 0)) for ids in prompts]
 
     def direct() -> float:

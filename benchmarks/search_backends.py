@@ -30,11 +30,12 @@ from harness.models.spec import ModelSpec
 from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as run_search
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier
+from harness.search.run.work import Search
+from harness.search.spec import Goals
 from harness.search.store import Settings, Store
-from harness.search.tree.nodes import Goals
 
 MODELS = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
 
@@ -66,14 +67,17 @@ def some(number: int) -> list[Problem]:
 
 def search(roles: dict[str, Role], number: int, window: int, chunk: int, seed: int = 0) -> tuple[int, float]:
     """(generated tokens, seconds) of a search: grading and journal included, drawing the problems not."""
-    settings, asked = Settings(load("embedded"), Goals(), seed=seed, in_flight=4), some(number)
+    settings, asked = Settings(grammar=load("embedded"), goals=Goals(), seed=seed, in_flight=4), some(number)
     with Grader() as grader, tempfile.TemporaryDirectory() as folder:
         grader.load(list(FAMILIES))
         for problem in some(9):
             grader.grade(problem.family, problem.gold, "</think>1")
         with Store(Path(folder), settings) as store:
             started = time.monotonic()
-            Search(settings, roles, GraderVerifier(grader), window=window, chunk=chunk).run(asked, store)
+            search = Search(
+                settings=settings, roles=roles, verifier=GraderVerifier(grader), window=window, chunk=chunk
+            )  # fmt: skip
+            run_search(search, asked, store)
             seconds = time.monotonic() - started
     return sum(role.tokens for role in set(roles.values())), seconds
 

@@ -29,10 +29,11 @@ from harness.models.loading import load_tokenizer
 from harness.models.shipped import resolve
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as run_search
 from harness.search.run.roles import Role
+from harness.search.run.work import Search
+from harness.search.spec import Goals
 from harness.search.store import Settings, Store
-from harness.search.tree.nodes import Goals
 
 
 class AtOnce:
@@ -67,7 +68,8 @@ def cost(number: int, tokenizer: Any, settings: Settings) -> tuple[float, int]:
     try:
         started = time.process_time()
         with Store(folder, settings) as store:
-            Search(settings, {"generator": role, "critic": role}, BoxVerifier()).run(problems(world, number), store)
+            search = Search(settings=settings, roles={"generator": role, "critic": role}, verifier=BoxVerifier())
+            run_search(search, problems(world, number), store)
         spent = time.process_time() - started
         return spent / number, sum(file.stat().st_size for file in folder.iterdir())
     finally:
@@ -82,7 +84,7 @@ def main() -> None:
     told = parser.parse_args()
     number = 8_000 if told.quick else told.problems
     tokenizer = load_tokenizer(resolve("shipped:generator-qwen2"))
-    settings = Settings(load("embedded"), Goals(correct=1, wrong=0, rollouts=3, reflections=1))
+    settings = Settings(grammar=load("embedded"), goals=Goals(correct=1, wrong=0, rollouts=3, reflections=1))
     cost(200, tokenizer, settings)  # imports and caches
     few, _ = cost(1_000, tokenizer, settings)
     many, written = cost(number, tokenizer, settings)

@@ -1,4 +1,4 @@
-"""Helpers for worker processes."""
+"""Helpers for worker processes and for interrupts (SIGINT, Ctrl-C) in processes that have workers."""
 
 from __future__ import annotations
 
@@ -6,6 +6,10 @@ import os
 import signal
 import threading
 import time
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+
+from harness.errors import INTERRUPTED
 
 
 def follow_parent(parent: int) -> None:
@@ -21,3 +25,60 @@ def _watch(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.3)
     os._exit(1)
+
+
+@contextmanager
+def interrupts_end_twice() -> Iterator[None]:
+    """For a command: the first SIGINT raises KeyboardInterrupt, a second one ends this process with 130 at once.
+
+    Does nothing where SIGINT is left to a parent, and beside the main thread.
+    """
+    if not _interruptible():
+        yield
+        return
+    count = 0
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            os._exit(INTERRUPTED)
+        raise KeyboardInterrupt
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield
+    finally:
+        if not count:  # after the first, a second one may come until the very end
+            signal.signal(signal.SIGINT, before)
+
+
+@contextmanager
+def interrupts_deferred() -> Iterator[Callable[[], bool]]:
+    """For code that an exception would leave broken (locks, pools): the first SIGINT raises at the context's end.
+
+    Yields a function that says whether one came, so that long work may stop early. A second ends the process with 130.
+    """
+    if not _interruptible():
+        yield lambda: False
+        return
+    count = 0
+
+    def handle(number: int, frame: object) -> None:
+        nonlocal count
+        count += 1
+        if count > 1:
+            os._exit(INTERRUPTED)
+
+    before = signal.signal(signal.SIGINT, handle)
+    try:
+        yield lambda: count > 0
+    finally:
+        signal.signal(signal.SIGINT, before)
+        if count and callable(before):
+            before(signal.SIGINT, None)
+
+
+def _interruptible() -> bool:
+    main = threading.current_thread() is threading.main_thread()
+    return main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN

@@ -5,6 +5,8 @@ Vocabularies are closed: a value outside them is a bug, not a new category.
 
 from __future__ import annotations
 
+import json
+from collections.abc import Mapping
 from typing import Any, Literal
 
 from pydantic import BaseModel, ConfigDict
@@ -13,6 +15,7 @@ Split = Literal["pretrain", "search", "dev", "eval"]
 ThinkState = Literal["none", "closed", "orphan_close", "unclosed"]
 Finish = Literal["stop", "length", "context", "error"]
 Verdict = Literal["correct", "wrong", "no_answer", "unfinished", "grader_timeout", "infra_error"]
+Gold = dict[str, Any]  # what the grader of a family needs to judge an answer: JSON data, another form for each grader
 
 
 class Record(BaseModel):
@@ -20,14 +23,48 @@ class Record(BaseModel):
 
 
 class Problem(Record):
-    """One question. ``gold`` is what the grader of ``family`` needs, ``level`` its difficulty from 1."""
+    """One question. ``gold`` is what the grader of ``family`` needs, ``level`` its difficulty from 1.
+
+    ``native_id`` is its id in the published data set and ``source`` its question without our instructions, where they
+    differ from ``id`` and ``prompt``. A ``conversation`` has several problems, one for each ``turn`` from 1.
+    """
 
     id: str
     family: str
     prompt: str
-    gold: dict[str, Any]
+    gold: Gold
     level: int = 0
     split: Split = "eval"
+    native_id: str = ""
+    source: str = ""
+    conversation: str = ""
+    turn: int = 0
+
+    @property
+    def names(self) -> set[str]:
+        """The ids by which a user may ask for it."""
+        return {self.id, self.native_id or self.id}
+
+    def document(self) -> dict[str, Any]:
+        """The problem as a row of an lm-eval data set: the gold answer is JSON text, one column type for all."""
+        row = {
+            "id": self.id, "family": self.family, "prompt": self.prompt,
+            "gold": json.dumps(self.gold, ensure_ascii=False), "native_id": self.native_id or self.id,
+            "source": self.source or self.prompt,
+        }  # fmt: skip
+        return row | ({"conversation": self.conversation, "turn": self.turn} if self.conversation else {})
+
+    @classmethod
+    def of_document(cls, document: Mapping[str, Any], split: Split = "eval") -> Problem:
+        """The problem of an lm-eval row. Raises ValueError for a gold answer that is no JSON object, KeyError, or
+        pydantic's ValidationError (a ValueError, too)."""
+        gold = document["gold"]
+        return cls(
+            id=document["id"], family=document["family"], prompt=document["prompt"],
+            gold=json.loads(gold) if isinstance(gold, str) else gold, split=split,
+            native_id=str(document.get("native_id") or ""), source=document.get("source") or "",
+            conversation=document.get("conversation") or "", turn=int(document.get("turn") or 0),
+        )  # fmt: skip
 
 
 class Grade(Record):
@@ -43,6 +80,43 @@ class Grade(Record):
     @property
     def correct(self) -> bool:
         return self.verdict == "correct"
+
+
+ErrorType = Literal["repetition", "over_reflection", "instruction_failure", "length"]
+
+
+class ResponseMetrics(Record):
+    """Over-thinking metrics of one response; docs/metrics.md defines each. Positions and lengths are in ``unit``.
+
+    None: not defined for this response, or what it rests on was not found in time. ``analysed``: how many characters
+    were looked at, where the response is longer than that.
+    """
+
+    unit: str = "tokens"
+    reflection_words: int = 0
+    loop_period: int = 0
+    loop_copies: int = 0
+    loop_onset: int | None = None
+    ngram_loop: bool | None = None
+    seq_rep_4: float | None = None
+    first_correct: int | None = None
+    efficiency: float | None = None
+    underthinking: float | None = None
+    redundant: float | None = None
+    repeats: int | None = None
+    oscillations: int | None = None
+    abandoned: bool | None = None
+    error_type: ErrorType | None = None
+    analysed: int | None = None
+
+
+class Drawn(Record):
+    """A line of ``generated.jsonl``: one completion as sampled. ``key``: model, prompt, settings, sample number."""
+
+    key: str
+    text: str
+    ids: list[int]
+    finish: Finish
 
 
 class Sample(Record):
@@ -61,7 +135,7 @@ class Sample(Record):
     answer_tokens: int
     grade: Grade
     prefilled: bool = False
-    metrics: dict[str, Any] = {}
+    metrics: ResponseMetrics = ResponseMetrics()
 
 
 class Chain(Record):

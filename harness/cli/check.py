@@ -41,7 +41,7 @@ def check(
     from harness.models.spec import Prompting
     from harness.problems.load import is_ours
     from harness.problems.registry import select
-    from harness.view.tables import Findings
+    from harness.view.progress import Findings
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
     options.tags(think_tags)

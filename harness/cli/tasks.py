@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import DataDir, Json, TaskPath, hanging
+from harness.cli.options import DataDir, Json, TaskPath
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = N
     if context.invoked_subcommand is not None:
         return
     from harness.problems import registry
+    from harness.view.text import hanging
 
     known = registry.tasks(task_path or [])
     if as_json:
@@ -59,7 +60,7 @@ def show(
     from harness.cli.options import print_json
     from harness.errors import DataError
     from harness.evaluation.preflight import problems_of
-    from harness.grading.grade import kind_of
+    from harness.grading.families import kind_of
     from harness.models.loading import load_tokenizer
     from harness.models.prompts import encode, render, uses_chat
     from harness.models.shipped import resolve
@@ -71,19 +72,17 @@ def show(
     found = problems_of(task.name, settings, task_path or [])
     if number >= len(found):
         raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
-    document, tokenizer = found[number], load_tokenizer(resolve(model))
+    problem, tokenizer = found[number], load_tokenizer(resolve(model))
     chat = uses_chat(tokenizer, Prompting())
-    prompt = document["prompt"]
-    text = render(tokenizer, [{"role": "user", "content": prompt}], Prompting()) if chat else prompt
+    message = {"role": "user", "content": problem.prompt}
+    text = render(tokenizer, [message], Prompting()) if chat else problem.prompt
     tokens = len(encode(tokenizer, text, chat))
-    gold = json.loads(document["gold"])
-    kind = kind_of(document["family"])
+    kind = kind_of(problem.family)
     if as_json:
-        print_json(
-            {"task": task.name, "id": document["id"], "prompt": text, "tokens": tokens, "gold": gold, "grader": kind}
-        )
+        shown = {"id": problem.id, "prompt": text, "tokens": tokens, "gold": problem.gold, "grader": kind}
+        print_json({"task": task.name, **shown})
         return
     print(f"{task.name}: {task.title}; {len(found)} problems; graded as {kind}")
-    print(f"problem {number}, {document['id']}: {tokens} tokens with the template of {model}\n")
+    print(f"problem {number}, {problem.id}: {tokens} tokens with the template of {model}\n")
     print(text)
-    print(f"\ngold: {json.dumps(gold, ensure_ascii=False)[:600]}")
+    print(f"\ngold: {json.dumps(problem.gold, ensure_ascii=False)[:600]}")

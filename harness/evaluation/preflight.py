@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 import random
 import time
 from collections.abc import Callable, Iterable, Sequence
@@ -11,7 +10,9 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import GraderBroken, NoGrader
-from harness.grading.grade import Grader, kind_of
+from harness.grading.families import kind_of
+from harness.grading.grade import Grader
+from harness.records import Problem
 
 Status = Literal["ok", "failed", "missing", "note"]
 
@@ -60,25 +61,24 @@ def gold_answers(
     started = time.monotonic()
     try:
         found = problems_of(task, settings, task_paths)[:limit]
-        kind = kind_of(found[0]["family"])
+        kind = kind_of(found[0].family)
     except DataError as error:
         yield Finding(task, "missing", str(error))
         return
-    except (KeyError, IndexError, NoGrader) as error:
+    except (KeyError, ValueError, IndexError, NoGrader) as error:
         yield Finding(task, "failed", f"no problems with id, family, prompt and gold ({error})")
         return
     wrong: list[str] = []
     graded = 0
     try:
-        for number, document in enumerate(found, 1):
-            gold = json.loads(document["gold"])
-            text = reference(document, gold, kind)
+        for number, problem in enumerate(found, 1):
+            text = reference(problem, kind)
             if text is not None:
                 graded += 1
-                grade = grader.grade(document["family"], gold, text)
+                grade = grader.grade(problem.family, problem.gold, text)
                 good = grade.verdict in ("correct", "wrong") if kind == "instructions" else grade.correct
                 if not good:
-                    wrong.append(f"{document['id']}: {grade.verdict}, {grade.reason}")
+                    wrong.append(f"{problem.id}: {grade.verdict}, {grade.reason}")
             report(number, len(found))
     except GraderBroken as error:
         yield Finding(task, "failed", str(error))
@@ -94,35 +94,36 @@ def gold_answers(
         yield Finding(task, "ok" if graded else "note", text)
 
 
-def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] = ()) -> list[dict[str, Any]]:
+def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] = ()) -> list[Problem]:
     """The problems of a task of ours, or (by lm-eval, which takes seconds) of a task of the user's own.
 
     Raises DataError when their data is not to be had.
     """
     from harness.errors import DataError
-    from harness.problems.load import documents, is_ours
+    from harness.problems.load import is_ours, load
 
     if is_ours(task):
-        return documents(task, **settings)
+        return load(task, **settings)
     import datasets
 
-    from harness.evaluation.evaluate import load_tasks
-    from harness.evaluation.plan import Decoding, EvalPlan
+    from harness.evaluation.lm_eval_tasks import load_tasks
+    from harness.evaluation.plan import EvalPlan
     from harness.problems.registry import select
 
     datasets.disable_progress_bars()
     chosen = select([task], None, task_paths)
     try:
-        loaded = load_tasks(EvalPlan(chosen, Decoding(), settings=settings, task_paths=task_paths))
-        return [dict(document) for document in loaded[chosen[0].lm_eval_name].eval_docs]
+        loaded = load_tasks(EvalPlan(tasks=chosen, settings=settings, task_paths=task_paths))
+        return [Problem.of_document(document) for document in loaded[chosen[0].lm_eval_name].eval_docs]
     except DataError:
         raise
     except (OSError, ValueError, ImportError, AttributeError) as error:
         raise DataError(f"{task}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
 
 
-def reference(document: dict[str, Any], gold: dict[str, Any], kind: str) -> str | None:
+def reference(problem: Problem, kind: str) -> str | None:
     """A right response of a problem, where its data set has one; for instructions any text, to run the checkers on."""
+    gold = problem.gold
     if kind == "instructions" and "spec" not in gold:
         return "A plain first sentence. And a second one."
     if "reference" in gold:
@@ -131,12 +132,10 @@ def reference(document: dict[str, Any], gold: dict[str, Any], kind: str) -> str 
     if kind in ("number", "math") and "answer" in gold:
         return f"\\boxed{{{gold['answer']}}}"
     from harness.problems.embedded import FAMILIES, worked
-    from harness.records import Problem
     from harness.thoughts import render
 
-    if document["family"] not in FAMILIES:
+    if problem.family not in FAMILIES:
         return None
-    problem = Problem(id=document["id"], family=document["family"], prompt=document["prompt"], gold=gold)
     return render(worked.chain(problem, random.Random(0), worked.Style(fault=0.0)))
 
 
@@ -146,7 +145,7 @@ def prompts(
     """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
     from harness.errors import DataError, ModelError
     from harness.models.prompts import encode, is_prefilled, render, think_tags, uses_chat
-    from harness.problems.load import documents
+    from harness.problems.load import load
 
     chat = uses_chat(tokenizer, prompting)
     yield Finding("template", "ok", "the tokenizer's chat template" if chat else "none: the bare prompt")
@@ -154,7 +153,7 @@ def prompts(
     system = [{"role": "system", "content": prompting.system}] if prompting.system else []
     for task in tasks:
         try:
-            asked = [document["prompt"] for document in documents(task, **settings)]
+            asked = [problem.prompt for problem in load(task, **settings)]
         except DataError:
             continue  # the gold answers say so
         try:

@@ -1,4 +1,4 @@
-"""``grade()``: one verdict for one response of any family, with its reason.
+"""``Grader``: one verdict for one response of any family, with its reason.
 
 The thinking is split off first, and only the visible answer reaches a grader, in a worker process (``pool``). A
 response that the grader cannot decide within its limits gets ``grader_timeout``, which is neither right nor wrong.
@@ -11,47 +11,22 @@ from functools import cache
 from pathlib import Path
 from typing import Any
 
-from harness.errors import GraderBroken, NoGrader
-from harness.grading.pool import Pool
-from harness.grading.statements import Statement
+from harness.grading.families import kind_of
+from harness.grading.messages import Question, Statement
+from harness.grading.pool import WALL_SECONDS, Pool
 from harness.grading.thinking import split
 from harness.records import Finish, Grade
 from harness.thoughts import THINK_TAGS, Tags
 
-__all__ = ["FAMILIES", "KINDS", "Grader", "GraderBroken", "NoGrader", "kind_of", "shared_grader"]
-
-KINDS = ("number", "math", "plan", "instructions")
-
-# Which grader serves which family of problems.
-FAMILIES = {
-    "mini_math": "number",
-    "mini_blocks": "plan",
-    "mini_rules": "instructions",
-    "gsm8k": "number",
-    "aime": "number",
-    "letter_count": "number",
-    "math500": "math",
-    "blocksworld": "plan",
-    "mystery_blocksworld": "plan",
-    "ifeval": "instructions",
-    "multi_if": "instructions",
-} | {kind: kind for kind in KINDS}
-
-
-def kind_of(family: str) -> str:
-    """The grader of a family (a grader's own name is one, too). Raises NoGrader."""
-    if family not in FAMILIES:
-        raise NoGrader(f"no grader for family {family!r}; known: {', '.join(sorted(FAMILIES))}")
-    return FAMILIES[family]
-
 
 class Grader:
-    """A pool of ``workers`` grading processes; ``limit`` seconds per response. A context manager.
+    """A pool of ``workers`` grading processes. A context manager.
 
-    ``nltk_data``: where NLTK's sentence splitter lies, for two kinds of instruction.
+    ``limit``: seconds of wall clock for a response, for workers that are blocked. ``nltk_data``: where NLTK's sentence
+    splitter lies, for two kinds of instruction.
     """
 
-    def __init__(self, workers: int = 1, limit: float = 2.0, nltk_data: Path | None = None) -> None:
+    def __init__(self, workers: int = 1, limit: float = WALL_SECONDS, nltk_data: Path | None = None) -> None:
         self._pool = Pool(workers, limit, nltk_data)
 
     def load(self, families: list[str]) -> None:
@@ -71,7 +46,7 @@ class Grader:
         """The verdict on ``response``.
 
         ``prefilled``: the prompt already opened the think block, so the response starts inside it. Raises NoGrader for
-        an unknown family and GraderBroken when workers cannot be started.
+        an unknown family and GraderBroken when workers cannot be started, die again and again, or are being closed.
         """
         kind = kind_of(family)
         if finish == "error":
@@ -84,20 +59,24 @@ class Grader:
         if not parts.answer.strip():
             why = "cut by the limit before an answer" if cut else "the answer is empty"
             return Grade(verdict="unfinished" if cut else "no_answer", reason=why, think_state=parts.state)
-        reply = self._pool.ask({"kind": _process_kind(kind, gold), "gold": gold, "answer": parts.answer, "cut": cut})
-        grade = Grade.model_validate(reply | {"think_state": parts.state})
-        if cut and grade.verdict == "no_answer":
-            return grade.model_copy(update={"verdict": "unfinished", "reason": "cut by the limit before an answer"})
-        return grade
+        question = Question(kind=_process_kind(kind, gold), gold=gold, answer=parts.answer, cut=cut)
+        reply = self._pool.ask(question)
+        assert reply.judgement is not None
+        verdict, reason, answer, details = reply.judgement
+        if cut and verdict == "no_answer":
+            verdict, reason = "unfinished", "cut by the limit before an answer"
+        return Grade(
+            verdict=verdict, reason=reason, answer=answer, think_state=parts.state, seconds=reply.seconds,
+            details=dict(details),
+        )  # fmt: skip
 
     def statements(self, family: str, gold: Mapping[str, Any], text: str) -> list[Statement] | None:
         """Answers stated in ``text`` in order, each judged; None when looking for them took too long."""
         kind = kind_of(family)
         if kind == "instructions" or not text:
             return []
-        message = {"kind": _process_kind(kind, gold), "gold": gold, "answer": text, "statements": True}
-        found = self._pool.ask(message).get("statements")
-        return None if found is None else [tuple(entry) for entry in found]
+        question = Question(kind=_process_kind(kind, gold), gold=gold, answer=text, statements=True)
+        return self._pool.ask(question).statements
 
     def close(self) -> None:
         self._pool.close()

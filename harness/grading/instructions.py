@@ -11,6 +11,8 @@ import re
 from collections.abc import Callable, Mapping, Sequence
 from typing import Any
 
+from harness.grading.messages import Judgement
+
 LONGEST = 200_000
 
 _NEEDS_SENTENCES = ("length_constraints:number_sentences", "change_case:capital_word_frequency")
@@ -51,15 +53,16 @@ def has_sentences() -> bool:
     return True
 
 
-def check(gold: Mapping[str, Any], answer: str, registry: Mapping[str, Any]) -> tuple[str, str, str, dict[str, Any]]:
-    """(verdict, reason, answer, details). ``details`` has a boolean per instruction, strict and loose.
+def check(gold: Mapping[str, Any], answer: str, registry: Mapping[str, Any]) -> Judgement:
+    """The judgement of an answer. ``details`` has a boolean per instruction, strict and loose.
 
     The verdict is prompt-level: every instruction followed, by ``gold["rule"]`` (strict unless it says loose). Raises
     CheckerFailed when a checker fails and TooLong past 200,000 characters.
     """
     names, arguments = gold["instruction_id_list"], gold["kwargs"]
     if not answer.strip():
-        return "no_answer", "the answer is empty", "", {"strict": [False] * len(names), "loose": [False] * len(names)}
+        none = [False] * len(names)
+        return Judgement("no_answer", "the answer is empty", "", {"strict": none, "loose": none})
     if len(answer) > LONGEST:
         raise TooLong(f"not checked: longer than {LONGEST:,} characters")
     checkers = [_checker(n, a, gold, registry) for n, a in zip(names, arguments, strict=True)]
@@ -73,8 +76,8 @@ def check(gold: Mapping[str, Any], answer: str, registry: Mapping[str, Any]) -> 
     broken = [name for name, ok in zip(names, followed, strict=True) if not ok]
     details = {"strict": strict, "loose": loose}
     if broken:
-        return "wrong", f"not followed ({rule}): {', '.join(broken)}", answer[:200], details
-    return "correct", f"all {len(followed)} instructions followed ({rule})", answer[:200], details
+        return Judgement("wrong", f"not followed ({rule}): {', '.join(broken)}", answer[:200], details)
+    return Judgement("correct", f"all {len(followed)} instructions followed ({rule})", answer[:200], details)
 
 
 def _loose_views(answer: str) -> list[str]:

@@ -12,6 +12,7 @@ from typing import Any
 
 from harness.grading import blocks
 from harness.grading.blocks import Action
+from harness.grading.messages import Judgement
 
 MOST_ACTIONS = 500
 LONGEST = 200_000
@@ -70,7 +71,7 @@ def read_plan(
     """
     known = action_words(wording) if actions is None else actions
     lines = [_bare(line[:LONGEST_LINE]) for line in _plan_part(text[:LONGEST].lower()).splitlines()]
-    plan = _last_list(lines, known, wording, facts)
+    plan = _PlanReader(known, wording, facts).read(lines)
     return plan or [action for line in lines for _, _, action in _actions(line, known, wording)][:MOST_ACTIONS]
 
 
@@ -86,36 +87,61 @@ def _plan_part(text: str) -> str:
     return next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
 
 
-def _last_list(lines: list[str], actions: Collection[str], wording: str, facts: Collection[str]) -> list[Action]:
-    plan: list[Action] = []
-    last, heading, aside, within, follows = 0, False, False, False, False
-    for line in lines:
-        lead = _LEAD.match(line)
-        number = int(lead[1]) if lead and lead[1] else 0
-        start = lead.end() if lead else 0
-        found = _leading(line, start, actions, wording)
-        if not found and follows:
-            found = _invented(line, start, facts)
-        follows = bool(found) or (follows and not line.strip())
-        if not found:
-            part = bool(_PART.search(line))
-            named = bool(_HEADING.search(line)) and not part and not line.lstrip().startswith("(")
-            within = part or (within and not named)
-            aside = bool(_ASIDE.search(line)) or (aside and not named)
-            heading = heading or named
-            continue
-        if aside and plan:
-            continue
-        again = number <= last and not within if number and last else heading and not number
-        if plan and again:
-            plan, last = [], 0
-        elif plan and not number and last and found == plan[-len(found) :]:
-            continue  # "Action: ..." beneath a numbered line that says the same
-        plan += found
-        last, heading, within = number or last, False, False
-        if len(plan) > MOST_ACTIONS:
-            break
-    return plan
+class _PlanReader:
+    """Reads lines and keeps the last plan that they state.
+
+    A plan starts anew where its numbers do, or at an unnumbered action line after a heading.
+    """
+
+    def __init__(self, actions: Collection[str], wording: str, facts: Collection[str]) -> None:
+        self._actions, self._wording, self._facts = actions, wording, facts
+        self._plan: list[Action] = []
+        self._last_number = 0  # of a numbered line of the plan
+        self._after_action = False  # only blank lines since an action line
+        self._after_heading = False  # a heading since the last action line: another statement of the plan may follow
+        self._in_part = False  # after the heading of a part of one plan: its numbers may start at 1 again
+        self._in_aside = False  # after the heading of explanations: their actions are none of the plan's
+
+    def read(self, lines: list[str]) -> list[Action]:
+        for line in lines:
+            lead = _LEAD.match(line)
+            number, start = (int(lead[1] or 0), lead.end()) if lead else (0, 0)
+            actions = _leading(line, start, self._actions, self._wording)
+            if not actions and self._after_action:
+                actions = _invented(line, start, self._facts)
+            if actions:
+                self._action_line(number, actions)
+            elif line.strip():
+                self._other_line(line)
+            if len(self._plan) > MOST_ACTIONS:
+                break
+        return self._plan
+
+    def _action_line(self, number: int, actions: list[Action]) -> None:
+        """A line that begins with actions, after ``number`` (0: none)."""
+        self._after_action = True
+        if self._in_aside and self._plan:
+            return
+        if number and self._last_number:
+            again = number <= self._last_number and not self._in_part
+        else:
+            again = self._after_heading and not number
+        if self._plan and again:
+            self._plan, self._last_number = [], 0
+        elif not number and self._last_number and actions == self._plan[-len(actions) :]:
+            return  # "Action: ..." beneath a numbered line that says the same
+        self._plan += actions
+        self._last_number = number or self._last_number
+        self._after_heading = self._in_part = False
+
+    def _other_line(self, line: str) -> None:
+        """Text: a heading of the whole plan, of a part of it, of explanations, or a remark."""
+        self._after_action = False
+        part = bool(_PART.search(line))
+        heading = bool(_HEADING.search(line)) and not part and not line.lstrip().startswith("(")
+        self._in_part = part or (self._in_part and not heading)
+        self._in_aside = bool(_ASIDE.search(line)) or (self._in_aside and not heading)
+        self._after_heading = self._after_heading or heading
 
 
 def _leading(line: str, start: int, actions: Collection[str], wording: str) -> list[Action]:
@@ -175,8 +201,8 @@ def holds_action(line: str, gold: Mapping[str, Any]) -> bool:
     return bool(_actions(line[:LONGEST_LINE].lower(), action_words(vocabulary), vocabulary))
 
 
-def check(gold: Mapping[str, Any], answer: str, cut: bool = False) -> tuple[str, str, str, dict[str, Any]]:
-    """(verdict, reason, plan as text, details); a plan that was cut off and is not valid is no answer.
+def check(gold: Mapping[str, Any], answer: str, cut: bool = False) -> Judgement:
+    """The judgement of a plan, whose answer is the plan as text; one that was cut off and is not valid is no answer.
 
     ``gold`` is one of
 
@@ -191,20 +217,21 @@ def check(gold: Mapping[str, Any], answer: str, cut: bool = False) -> tuple[str,
         from harness.grading import pddl
 
         plan = read_plan(answer, pddl.action_names(gold), wording="", facts=pddl.fact_names(gold))
-        found = _verdict(gold, plan, pddl.simulate(gold, plan) if plan else None)
+        judgement = _judgement(gold, plan, pddl.simulate(gold, plan) if plan else None)
     else:
-        found = check_blocks(gold, answer)
-    if cut and found[0] == "wrong" and "[plan end]" not in answer.lower():
-        return "no_answer", f"the plan was cut off ({found[1]})", *found[2:]
-    return found
+        judgement = check_blocks(gold, answer)
+    if cut and judgement.verdict == "wrong" and "[plan end]" not in answer.lower():
+        return judgement._replace(verdict="no_answer", reason=f"the plan was cut off ({judgement.reason})")
+    return judgement
 
 
-def check_blocks(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, dict[str, Any]]:
+def check_blocks(gold: Mapping[str, Any], answer: str) -> Judgement:
+    """The judgement of a plan by our own simulator of Blocksworld."""
     vocabulary = str(gold.get("vocabulary", "blocksworld"))
     names = blocks.VOCABULARIES[vocabulary]
     plan = read_plan(answer, wording=vocabulary)
     if not plan:
-        return _verdict(gold, plan, None)
+        return _judgement(gold, plan, None)
     objects, facts, goals = block_problem(gold)
     aliases = gold.get("aliases", {})
     plain = {word: name for name, word in names.items()}
@@ -213,7 +240,7 @@ def check_blocks(gold: Mapping[str, Any], answer: str) -> tuple[str, str, str, d
         (plain.get(name, name.upper()), *(b if b in objects else aliases.get(b, b) for b in args))
         for name, *args in plan
     ]
-    return _verdict(gold, plan, blocks.simulate(objects, facts, goals, steps))
+    return _judgement(gold, plan, blocks.simulate(objects, facts, goals, steps))
 
 
 def block_problem(gold: Mapping[str, Any]) -> tuple[list[str], list[blocks.Atom], list[blocks.Atom]]:
@@ -225,28 +252,26 @@ def block_problem(gold: Mapping[str, Any]) -> tuple[list[str], list[blocks.Atom]
     return objects, facts, goals
 
 
-def _verdict(
-    gold: Mapping[str, Any], plan: list[Action], outcome: blocks.Outcome | None
-) -> tuple[str, str, str, dict[str, Any]]:
+def _judgement(gold: Mapping[str, Any], plan: list[Action], outcome: blocks.Outcome | None) -> Judgement:
     text = "; ".join(" ".join(action) for action in plan)[:500]
     details: dict[str, Any] = {"valid": False, "failing_step": 0, "steps": len(plan), "plan": [list(a) for a in plan]}
     if outcome is None:
-        return "no_answer", "no action was found", "", details
+        return Judgement("no_answer", "no action was found", "", details)
     if gold.get("optimal"):
         details["optimal"] = gold["optimal"]
     if outcome.step:
         details["failing_step"] = outcome.step
         step = " ".join(plan[outcome.step - 1])[:60]
-        return "wrong", f"step {outcome.step} ({step}): {outcome.reason[:80]}", text, details
+        return Judgement("wrong", f"step {outcome.step} ({step}): {outcome.reason[:80]}", text, details)
     if outcome.missed:
         missed = ", ".join(_goal(atom) for atom in outcome.missed)[:200]
-        return "wrong", f"goal not reached: {missed}", text, details
+        return Judgement("wrong", f"goal not reached: {missed}", text, details)
     details["valid"] = True
     reason = f"valid plan of {len(plan)} steps"
     if gold.get("optimal"):
         details["length_ratio"] = round(len(plan) / gold["optimal"], 4)
         reason += f", shortest is {gold['optimal']}" if len(plan) > gold["optimal"] else ", a shortest one"
-    return "correct", reason, text, details
+    return Judgement("correct", reason, text, details)
 
 
 def _goal(atom: blocks.Atom) -> str:

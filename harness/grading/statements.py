@@ -10,13 +10,11 @@ from collections.abc import Mapping
 from typing import Any
 
 from harness.grading import boxes, expressions, numbers
+from harness.grading.messages import Statement
 
 LONGEST = 200_000
 MOST = 2_000  # statements of one trace
 MOST_PARSED = 48  # distinct expressions handed to Math-Verify
-
-# (offset of the end of the statement, answer, right?, marked as an answer rather than a result on the way?)
-Statement = tuple[int, str, bool, bool]
 
 _RESULT = re.compile(
     r"(?:=|→|\b(?:is|are|be|gives?|gets?|makes?|left|equals?|total|totals|of)\b:?|:)\s*\**\\?\$?\s*("
@@ -57,7 +55,7 @@ def _numeric(gold: str, text: str) -> list[Statement]:
     for end, stated, explicit in sorted(found)[:MOST]:
         given = numbers.value(stated)
         if given is not None:
-            out.append((end, str(given), given == wanted, explicit))
+            out.append(Statement(end, str(given), given == wanted, explicit))
     return out
 
 
@@ -76,7 +74,7 @@ def _symbolic(gold: str, text: str) -> list[Statement]:
         if spelled not in known and len(known) < MOST_PARSED:
             known[spelled] = expressions.compare(gold, stated)[0] == "correct"
         if spelled in known:
-            out.append((end, spelled, known[spelled], explicit))
+            out.append(Statement(end, spelled, known[spelled], explicit))
     return out
 
 
@@ -92,7 +90,7 @@ def _plans(gold: Mapping[str, Any], text: str) -> list[Statement]:
             block.append(line)
         elif block and (line.strip() or not line):
             verdict, _, plan, _ = plans.check(gold, "".join(block))
-            out.append((start, plan, verdict == "correct", False))
+            out.append(Statement(start, plan, verdict == "correct", False))
             block = []
         at += len(line)
         if block:

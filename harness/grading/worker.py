@@ -1,7 +1,7 @@
 """A grading worker: reads one JSON request a line, answers one JSON line; started and killed by the pool.
 
-The process caps its own memory before it reads anything, and its own processor time per request, so that most slow
-answers end with a verdict instead of a killed worker. Checkers' prints go to stderr, never into the answers.
+The process caps its own memory before it reads anything, and its own processor time per request, so that slow answers
+end the same way on an idle and on a busy machine. Checkers' prints go to stderr, never into the answers.
 """
 
 from __future__ import annotations
@@ -10,10 +10,20 @@ import json
 import logging
 import signal
 import sys
-from typing import Any
+from typing import TYPE_CHECKING, Any
+
+from harness.grading.messages import Judgement
+from harness.processes import follow_parent
+
+if TYPE_CHECKING:  # pydantic is slow to import
+    from harness.records import Gold, Verdict
 
 MEMORY = 2 << 30
 CPU_SECONDS = 1.0
+HARD_CPU_SECONDS = 2.0  # the process ends: library code in C does not see the first limit
+
+Message = dict[str, Any]  # a line of JSON (``messages``)
+Registry = dict[str, Any]  # lm-eval's checkers by the name of the instruction
 
 
 class TooSlow(BaseException):
@@ -34,61 +44,67 @@ class _Clock:
     def start(self, seconds: float = CPU_SECONDS) -> None:
         self.fired = False
         signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
+        signal.setitimer(signal.ITIMER_VIRTUAL, HARD_CPU_SECONDS)  # its signal has no handler: it ends the process
 
     def stop(self) -> None:
         signal.setitimer(signal.ITIMER_PROF, 0)
+        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def main() -> None:
+    if len(sys.argv) > 1:
+        follow_parent(int(sys.argv[1]))
     try:
         import resource
 
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
+        resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
     except (ImportError, ValueError, OSError) as error:
         print(f"no memory cap on this platform: {error}", file=sys.stderr)
     logging.disable(logging.WARNING)
     out, sys.stdout = sys.stdout, sys.stderr
-    state: dict[str, Any] = {}
+    registry: Registry = {}
     clock = _Clock()
-    out.write('{"ready": true}\n')
+    out.write('{"loaded": "first"}\n')
     out.flush()
     for line in sys.stdin:
-        out.write(json.dumps(_answer(line, state, clock)) + "\n")
+        out.write(json.dumps(_answer(line, registry, clock)) + "\n")
         out.flush()
 
 
-def _answer(line: str, state: dict[str, Any], clock: _Clock) -> dict[str, Any]:
-    limit = f"no verdict within {CPU_SECONDS:g} s of processor time"
+def _answer(line: str, registry: Registry, clock: _Clock) -> Message:
+    slow = Judgement("grader_timeout", f"no verdict within {CPU_SECONDS:g} s of processor time")
     try:
         request = json.loads(line)
-        if request.get("warm"):
-            return _load(request["kind"], state)
+        if "load" in request:
+            return _load(request["load"], registry)
         try:
             clock.start()
-            reply = _serve(request, state)
+            reply = _serve(request, registry)
         finally:
             clock.stop()
     except TooSlow:
         clock.stop()  # it may have fired on the way to the stop above
-        return {"verdict": "grader_timeout", "reason": limit}
+        return {"judgement": slow}
     except MemoryError:
-        return {"verdict": "grader_timeout", "reason": f"more than {MEMORY >> 30} GiB of memory"}
+        return {"judgement": Judgement("grader_timeout", f"more than {MEMORY >> 30} GiB of memory")}
     except RecursionError:
-        return {"verdict": "grader_timeout", "reason": "nested too deep for the parser"}
+        return {"judgement": Judgement("grader_timeout", "nested too deep for the parser")}
     except Exception as error:
-        verdict = "grader_timeout" if type(error).__name__ == "TooLong" else "infra_error"
-        name = "" if type(error).__name__ in ("TooLong", "CheckerFailed") else f"{type(error).__name__}: "
-        return {"verdict": verdict, "reason": f"{name}{str(error)[:200]}"}
+        kind = type(error).__name__
+        name = "" if kind in ("TooLong", "CheckerFailed") else f"{kind}: "
+        verdict: Verdict = "grader_timeout" if kind == "TooLong" else "infra_error"
+        return {"judgement": Judgement(verdict, f"{name}{str(error)[:200]}")}
     # A library may have swallowed the signal and answered as if the work had failed.
-    return {"verdict": "grader_timeout", "reason": limit} if clock.fired else reply
+    return {"judgement": slow} if clock.fired else reply
 
 
-def _load(kind: str, state: dict[str, Any]) -> dict[str, Any]:
+def _load(kind: str, registry: Registry) -> Message:
     """Import what the grader of ``kind`` needs and run it once, outside any deadline."""
-    if kind == "instructions" and "registry" not in state:
+    if kind == "instructions":
         from harness.grading import instructions
 
-        state["registry"] = instructions.load()
+        registry.update(instructions.load())
     elif kind == "math":
         from harness.grading import expressions
 
@@ -101,35 +117,36 @@ def _load(kind: str, state: dict[str, Any]) -> dict[str, Any]:
             "problem": blocks.problem_pddl(["a"], [("ontable", "a")], [("ontable", "a")], "blocksworld"),
         }
         pddl.simulate(gold, [("pick-up", "a")])
-    return {"warm": kind}
+    return {"loaded": kind}
 
 
-def _serve(request: dict[str, Any], state: dict[str, Any]) -> dict[str, Any]:
-    kind, gold, answer = request["kind"], request["gold"], request["answer"]
-    if request.get("statements"):
+def _serve(request: Message, registry: Registry) -> Message:
+    if request["statements"]:
         from harness.grading.statements import statements
 
-        return {"statements": statements("plan" if kind == "pddl" else kind, gold, answer)}
-    details: dict[str, Any] = {}
+        kind = "plan" if request["kind"] == "pddl" else request["kind"]
+        return {"statements": statements(kind, request["gold"], request["answer"])}
+    return {"judgement": _judge(request["kind"], request["gold"], request["answer"], request["cut"], registry)}
+
+
+def _judge(kind: str, gold: Gold, answer: str, cut: bool, registry: Registry) -> Judgement:
     if kind == "number":
         from harness.grading import numbers
 
-        verdict, reason, stated = numbers.check(str(gold["answer"]), answer, request["cut"])
-    elif kind == "math":
+        return numbers.check(str(gold["answer"]), answer, cut)
+    if kind == "math":
         from harness.grading import expressions
 
-        verdict, reason, stated = expressions.check(str(gold["answer"]), answer, request["cut"])
-    elif kind in ("plan", "pddl"):
+        return expressions.check(str(gold["answer"]), answer, cut)
+    if kind in ("plan", "pddl"):
         from harness.grading import plans
 
-        verdict, reason, stated, details = plans.check(gold, answer, request["cut"])
-    elif kind == "instructions":
+        return plans.check(gold, answer, cut)
+    if kind == "instructions":
         from harness.grading import instructions
 
-        verdict, reason, stated, details = instructions.check(gold, answer, state["registry"])
-    else:
-        raise ValueError(f"unknown grader {kind!r}: use number, math, plan or instructions")
-    return {"verdict": verdict, "reason": reason, "answer": stated, "details": details}
+        return instructions.check(gold, answer, registry)
+    raise ValueError(f"unknown grader {kind!r}: use number, math, plan or instructions")
 
 
 if __name__ == "__main__":

@@ -1,97 +1,145 @@
-"""Problems of one's own, from a JSONL file: one object per line with a question and what its grader needs."""
+"""Problems of one's own, from JSONL, CSV or Parquet: one row for each, with a question and what its grader needs."""
 
 from __future__ import annotations
 
+import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator, Mapping
+from contextlib import suppress
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, NoGrader
+from harness.files import about
 from harness.grading.boxes import last_box
-from harness.grading.grade import FAMILIES, kind_of
-from harness.grading.numbers import value
-from harness.records import Problem
+from harness.grading.families import FAMILIES, kind_of
+from harness.grading.golds import gold_defect
+from harness.records import Gold, Problem
+
+Row = Mapping[str, Any]
+LONGEST_CELL = 1 << 24  # characters of one CSV cell
+
+_PROMPTS = ("prompt", "problem", "question")
+_GOLDS = ("gold", "answer", "solution")
 
 
-def read_problems(path: Path, family: str | None = None) -> Iterator[Problem]:
-    """Problems of a JSONL file, one at a time.
+def read_problems(path: Path, family: str | None = None, limit: int | None = None) -> Iterator[Problem]:
+    """The first ``limit`` problems of a file, one at a time.
 
-    A line holds ``prompt`` (or ``problem``, or ``question``), ``gold`` (or ``answer``, or ``solution``) and perhaps
-    ``id`` and ``family``; a gold answer that is no object counts as ``{"answer": ...}``, of a solution what stands
-    after ``####`` or in its last box. ``family`` is that of lines without one. Raises DataError naming
-    file and line, OSError when the file cannot be read.
+    A row holds ``prompt`` (or ``problem``, or ``question``), ``gold`` (or ``answer``, or ``solution``) and perhaps
+    ``id`` and ``family``. Gold is an object (in CSV: as JSON text), or a plain answer, which counts as
+    ``{"answer": ...}``; of a solution what stands after ``####`` or in its last box. ``family`` is that of rows without
+    one. Raises DataError naming file and line (Parquet: row), BadFile for a file that cannot be opened.
     """
     seen: set[str] = set()
-    with path.open("rb") as file:
+    for where, row in islice(read_rows(path), limit):
+        problem = _problem(row, family, where)
+        if problem.id in seen:
+            raise DataError(f"{where}: the id {problem.id!r} stands in an earlier row, too")
+        seen.add(problem.id)
+        yield problem
+
+
+def read_rows(path: Path) -> Iterator[tuple[str, Row]]:
+    """(where it stands, row) of a file by its suffix: .csv, .parquet, anything else JSONL (from a pipe, too)."""
+    readers = {".csv": _csv, ".parquet": _parquet}
+    for where, row in readers.get(path.suffix.lower(), _jsonl)(path):
+        try:
+            json.dumps(row, ensure_ascii=False).encode("utf-8")
+        except (TypeError, ValueError, RecursionError) as error:
+            raise DataError(f"{where}: holds what is neither text nor number ({str(error)[:100]})") from None
+        yield where, row
+
+
+def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
+    with about(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
             where = f"{path}:{number}"
             try:
-                row = json.loads(line.decode("utf-8"))
-                json.dumps(row, ensure_ascii=False).encode("utf-8")
+                text = line.decode("utf-8-sig" if number == 1 else "utf-8")
+                row = json.loads(text) if text.strip() else None
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{where}: not JSON in UTF-8 ({str(error)[:100]})") from None
-            problem = _problem(row, family, where)
-            if problem.id in seen:
-                raise DataError(f"{where}: the id {problem.id!r} stands in an earlier line, too")
-            seen.add(problem.id)
-            yield problem
+            if not text.strip():
+                continue
+            if not isinstance(row, dict):
+                raise DataError(f"{where}: not an object with a prompt and a gold answer")
+            yield where, row
 
 
-def _problem(row: Any, family: str | None, where: str) -> Problem:
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: not an object with a prompt and a gold answer")
-    prompt, gold = (_first(row, names) for names in (("prompt", "problem", "question"), ("gold", "answer", "solution")))
+def _csv(path: Path) -> Iterator[tuple[str, Row]]:
+    csv.field_size_limit(LONGEST_CELL)
+    with about(path), path.open(encoding="utf-8-sig", newline="") as file:
+        reader = csv.reader(file, strict=True)
+        header: list[str] | None = None
+        line = 0
+        while True:
+            where, before = f"{path}:{line + 1}", line
+            try:
+                cells = next(reader, None)
+            except (csv.Error, UnicodeDecodeError) as error:
+                raise DataError(f"{path}:{reader.line_num or before + 1}: not CSV in UTF-8 ({error})") from None
+            line = reader.line_num
+            if cells is None:
+                return
+            if header is None:
+                header = cells
+            elif cells:
+                if len(cells) != len(header):
+                    raise DataError(f"{where}: {len(cells)} cells where the header has {len(header)}")
+                yield where, {name: text for name, text in zip(header, cells, strict=True) if text != ""}
+
+
+def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
+    import pyarrow
+    from pyarrow import parquet
+
+    number = 0
+    try:
+        with about(path), path.open("rb") as data, parquet.ParquetFile(data) as file:
+            for batch in file.iter_batches(batch_size=1000):
+                for row in batch.to_pylist():
+                    number += 1
+                    yield f"{path}: row {number}", {key: _filled(value) for key, value in row.items()}
+    except pyarrow.ArrowException as error:
+        raise DataError(f"{path}: not Parquet ({' '.join(str(error).split())[:100]})") from None
+
+
+def _filled(value: Any) -> Any:
+    """Without nulls: a column of objects has the keys of all its rows, and null where a row lacks one."""
+    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+
+
+def _problem(row: Row, family: str | None, where: str) -> Problem:
+    prompt, given = _first(row, _PROMPTS), _first(row, _GOLDS)
     if not isinstance(prompt, str) or not prompt.strip():
-        raise DataError(f"{where}: has no text under prompt, problem or question")
-    if gold is None:
-        raise DataError(f"{where}: has nothing under gold, answer or solution")
+        raise DataError(f"{where}: has no text under {', '.join(_PROMPTS[:-1])} or {_PROMPTS[-1]}")
+    if given is None:
+        raise DataError(f"{where}: has nothing under {', '.join(_GOLDS[:-1])} or {_GOLDS[-1]}")
     of = row.get("family") or family
     if of is None:
         raise DataError(f"{where}: has no family, and none is given; known: {', '.join(sorted(FAMILIES))}")
+    gold = _gold(given)
     try:
         kind_of(str(of))
+        defect = gold_defect(str(of), gold)
     except NoGrader as error:
         raise DataError(f"{where}: {error}") from None
-    name = row.get("id")
+    if defect:
+        raise DataError(f"{where}: {defect}")
     digest = hashlib.sha256(f"{of}\n{prompt}".encode()).hexdigest()[:12]
-    gold = gold if isinstance(gold, dict) else {"answer": _final(gold) if isinstance(gold, str) else gold}
-    if why := gold_defect(str(of), gold):
-        raise DataError(f"{where}: {why}")
-    return Problem(
-        id=str(name) if name is not None else f"{of}-{digest}", family=str(of), prompt=prompt, gold=gold, split="search"
-    )
+    name = row.get("id")
+    name = str(name) if name is not None else f"{of}-{digest}"
+    return Problem(id=name, family=str(of), prompt=prompt, gold=gold, split="search")
 
 
-def check_documents(task: str, documents: Sequence[Mapping[str, Any]]) -> None:
-    """What a task of one's own gives lm-eval: an id of its own, a prompt, and a gold answer as JSON text of an object.
-
-    Raises DataError naming the first document that will not do.
-    """
-    seen: set[str] = set()
-    if not documents:
-        raise DataError(f"{task}: has no problems")
-    for number, document in enumerate(documents):
-        where, name = f"{task}: document {number}", document.get("id")
-        if not isinstance(name, str) or not name:
-            raise DataError(f"{where}: needs an id that is text (it has {name!r:.40})")
-        if name in seen:
-            raise DataError(f"{where}: the id {name!r:.40} stands in an earlier one, too")
-        seen.add(name)
-        if not isinstance(document.get("prompt"), str):
-            raise DataError(f"{where}: has no text under prompt")
-        try:
-            gold = json.loads(document["gold"])
-            why = gold_defect(str(document.get("family")), gold) if isinstance(gold, dict) else "it is no object"
-        except (TypeError, ValueError):
-            why = "it is no JSON text"
-        except NoGrader as error:
-            raise DataError(f"{where}: {error}") from None
-        if why:
-            raise DataError(f"{where}: gold must be an object written as JSON text: {why}")
+def _gold(given: Any) -> Gold:
+    if isinstance(given, str) and given.lstrip().startswith("{"):
+        with suppress(ValueError, RecursionError):  # else a set in LaTeX, or text
+            given = json.loads(given)
+    return given if isinstance(given, dict) else {"answer": _final(given) if isinstance(given, str) else given}
 
 
 def _final(text: str) -> str:
@@ -100,28 +148,5 @@ def _final(text: str) -> str:
     return after.strip() if marks else last_box(text) or text
 
 
-def gold_defect(family: str, gold: Mapping[str, Any]) -> str:
-    """Why no response can be graded by this gold answer, as far as can be told without loading a grader; or ""."""
-    kind = kind_of(family)
-    if kind == "instructions":
-        names, settings = gold.get("instruction_id_list"), gold.get("kwargs")
-        if isinstance(names, list) and isinstance(settings, list) and names and len(names) == len(settings):
-            return ""
-        return "the gold answer needs instruction_id_list and kwargs, two lists of one length"
-    if kind == "plan":
-        forms = ("init", "goal"), ("facts", "goals", "objects"), ("domain", "problem")
-        if any(gold.keys() >= set(form) for form in forms):
-            return ""
-        return "the gold answer needs " + ", or ".join(" and ".join(form) for form in forms)
-    answer = gold.get("answer")
-    if answer is None:
-        return "the gold answer has nothing under answer"
-    if isinstance(answer, dict | list) or not str(answer).strip():
-        return "the gold answer is empty, or a list or an object in the place of a value"
-    if kind == "number" and value(str(answer)) is None:
-        return f"the gold answer {str(answer)[:40]!r} is not a number"
-    return ""
-
-
-def _first(row: dict[str, Any], names: tuple[str, ...]) -> Any:
+def _first(row: Row, names: tuple[str, ...]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)

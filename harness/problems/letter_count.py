@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import random
-from typing import Any
 
-from harness.problems.benchmarks.files import gold_text
+from harness.records import Problem
 
 WORDS = (  # noqa: SIM905 - a list of fifty quoted words is harder to read
     "strawberry banana mississippi committee bookkeeper possession assessment raspberry occurrence millennium "
@@ -16,14 +15,14 @@ WORDS = (  # noqa: SIM905 - a list of fifty quoted words is harder to read
 ).split()
 
 
-def letter_count(count: int = 200, problem_seed: int = 0) -> list[dict[str, Any]]:
+def letter_count(count: int = 200, problem_seed: int = 0) -> list[Problem]:
     """``count`` questions; a quarter ask for a letter that is not in the word. Raises ValueError above 900."""
     if count > 900:
         raise ValueError("letter_count: at most 900 distinct questions")
     rng = random.Random(f"letter_count/{problem_seed}")
     seen: set[tuple[str, str]] = set()
-    documents: list[dict[str, Any]] = []
-    while len(documents) < count:
+    problems: list[Problem] = []
+    while len(problems) < count:
         word = rng.choice(WORDS)
         absent = sorted(set("abcdefghijklmnopqrstuvwxyz") - set(word))
         letter = rng.choice(absent) if rng.random() < 0.25 else rng.choice(word)
@@ -32,12 +31,12 @@ def letter_count(count: int = 200, problem_seed: int = 0) -> list[dict[str, Any]
         seen.add((word, letter))
         question = f"How many times does the letter '{letter}' occur in the word '{word}'?"
         answer = str(word.count(letter))
-        documents.append(
-            {
-                "id": f"letter_count-{word}-{letter}", "family": "letter_count",
-                "prompt": question + " Put the final number in \\boxed{}.",
-                "gold": gold_text({"answer": answer, "reference": f"\\boxed{{{answer}}}"}),
-                "native_id": f"{word}-{letter}", "source": question,
-            }
+        problems.append(
+            Problem(
+                id=f"letter_count-{word}-{letter}", family="letter_count",
+                prompt=question + " Put the final number in \\boxed{}.",
+                gold={"answer": answer, "reference": f"\\boxed{{{answer}}}"},
+                native_id=f"{word}-{letter}", source=question,
+            )
         )  # fmt: skip
-    return documents
+    return problems

@@ -1,80 +1,74 @@
-"""Loaders behind the task files: lm-eval documents with ``id``, ``family``, ``prompt`` and ``gold`` (JSON)."""
+"""The one door to the problems of our tasks, and the hooks by which lm-eval's task files come to them."""
 
 from __future__ import annotations
 
-import json
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
+from pathlib import Path
 from typing import Any
 
-from harness.errors import DataError
 from harness.problems.embedded import FAMILIES, problems
-
-__all__ = ["DataError", "benchmark", "documents", "embedded", "letters", "process_results"]
-
-
-def _dataset(rows: list[dict[str, Any]]) -> dict[str, Any]:
-    from datasets import Dataset
-
-    return {"test": Dataset.from_list(rows)}
+from harness.records import Problem, Split
 
 
-def documents(
+def load(
     task: str,
-    data_dir: str | None = None,
-    split: str = "eval",
+    *,
+    split: Split = "eval",
     count: int | None = None,
+    limit: int | None = None,
     problem_seed: int = 0,
-    **_: Any,
-) -> list[dict[str, Any]]:
-    """The documents of one of our tasks by its short name. Raises DataError when their data is not to be had."""
+    data_dir: str | Path | None = None,
+) -> list[Problem]:
+    """The problems of one of our tasks (see ``is_ours``), at most ``limit`` of them.
+
+    ``split``, ``count`` (default 300; letter_count 200) and ``problem_seed`` say which problems a generated task draws;
+    a published benchmark is always whole, and read from ``data_dir`` or the hub. Raises DataError when its data are not
+    to be had.
+    """
     if task in FAMILIES:
-        rows = problems(task, split, count or 300, problem_seed)  # type: ignore[arg-type]
-        return [
-            {
-                "id": p.id,
-                "family": task,
-                "prompt": p.prompt,
-                "gold": json.dumps(p.gold),
-                "native_id": p.id,
-                "source": p.prompt,
-            }
-            for p in rows
-        ]
-    if task == "letter_count":
+        found = problems(task, split, count or 300, problem_seed)
+    elif task == "letter_count":
         from harness.problems.letter_count import letter_count
 
-        return letter_count(count or 200, problem_seed)
-    return _benchmarks()[task](data_dir)
+        found = letter_count(count or 200, problem_seed)
+    else:
+        found = _benchmarks()[task](None if data_dir is None else str(data_dir))
+    return found[:limit]
 
 
 def is_ours(task: str) -> bool:
-    """Whether ``documents`` knows this task."""
+    """Whether ``load`` knows this task."""
     return task in FAMILIES or task == "letter_count" or task in _benchmarks()
 
 
-def _benchmarks() -> dict[str, Callable[[str | None], list[dict[str, Any]]]]:
+def _benchmarks() -> dict[str, Callable[[str | None], list[Problem]]]:
     from harness.problems.benchmarks import instructions, math, planbench
 
     return {**math.LOADERS, **planbench.LOADERS, **instructions.LOADERS}
 
 
-def embedded(family: str, **settings: Any) -> dict[str, Any]:
-    """Documents of an embedded family, for lm-eval. Metadata meant for other tasks is ignored."""
-    return _dataset(documents(family, **settings))
+# --- lm-eval's side: what the task files name with ``!function`` ------------------------------------------------------
 
 
-def benchmark(task: str, data_dir: str | None = None, **_: Any) -> dict[str, Any]:
-    """Documents of a published benchmark, for lm-eval."""
-    return _dataset(documents(task, data_dir))
+def dataset(
+    task: str,
+    *,
+    data_dir: str | None = None,
+    split: Split = "eval",
+    count: int | None = None,
+    problem_seed: int = 0,
+    **_: Any,
+) -> dict[str, Any]:
+    """lm-eval's data set of one of our tasks. Metadata meant for other tasks is ignored."""
+    from datasets import Dataset
+
+    rows = load(task, split=split, count=count, problem_seed=problem_seed, data_dir=data_dir)
+    return {"test": Dataset.from_list([problem.document() for problem in rows])}
 
 
-def letters(**settings: Any) -> dict[str, Any]:
-    return _dataset(documents("letter_count", **settings))
-
-
-def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+def process_results(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:
     """lm-eval's scoring hook: accuracy from our grader, on the text alone."""
     from harness.grading.grade import shared_grader
 
-    grade = shared_grader().grade(doc["family"], json.loads(doc["gold"]), results[0])
-    return {"acc": float(grade.correct)}
+    problem = Problem.of_document(doc)
+    return {"acc": float(shared_grader().grade(problem.family, problem.gold, results[0]).correct)}

@@ -2,10 +2,10 @@
 
 from functools import partial
 
-from harness.problems.load import embedded, process_results
+from harness.problems.load import dataset, process_results
 
-mini_math = partial(embedded, "mini_math")
-mini_blocks = partial(embedded, "mini_blocks")
-mini_rules = partial(embedded, "mini_rules")
+mini_math = partial(dataset, "mini_math")
+mini_blocks = partial(dataset, "mini_blocks")
+mini_rules = partial(dataset, "mini_rules")
 
 __all__ = ["mini_blocks", "mini_math", "mini_rules", "process_results"]

@@ -2,12 +2,12 @@
 
 from functools import partial
 
-from harness.problems.load import benchmark, process_results
+from harness.problems.load import dataset, process_results
 
-ifeval = partial(benchmark, "ifeval")
-multi_if_en = partial(benchmark, "multi_if_en")
-multi_if_zh = partial(benchmark, "multi_if_zh")
-multi_if_other = partial(benchmark, "multi_if_other")
-multi_if_en_turns = partial(benchmark, "multi_if_en_turns")
+ifeval = partial(dataset, "ifeval")
+multi_if_en = partial(dataset, "multi_if_en")
+multi_if_zh = partial(dataset, "multi_if_zh")
+multi_if_other = partial(dataset, "multi_if_other")
+multi_if_en_turns = partial(dataset, "multi_if_en_turns")
 
 __all__ = ["ifeval", "multi_if_en", "multi_if_en_turns", "multi_if_other", "multi_if_zh", "process_results"]

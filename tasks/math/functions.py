@@ -2,13 +2,13 @@
 
 from functools import partial
 
-from harness.problems.load import benchmark, letters, process_results
+from harness.problems.load import dataset, process_results
 
-gsm8k = partial(benchmark, "gsm8k")
-math500 = partial(benchmark, "math500")
-aime = partial(benchmark, "aime")
-aime_2024 = partial(benchmark, "aime_2024")
-aime_2025 = partial(benchmark, "aime_2025")
-letter_count = letters
+gsm8k = partial(dataset, "gsm8k")
+math500 = partial(dataset, "math500")
+aime = partial(dataset, "aime")
+aime_2024 = partial(dataset, "aime_2024")
+aime_2025 = partial(dataset, "aime_2025")
+letter_count = partial(dataset, "letter_count")
 
 __all__ = ["aime", "aime_2024", "aime_2025", "gsm8k", "letter_count", "math500", "process_results"]

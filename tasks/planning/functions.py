@@ -2,11 +2,11 @@
 
 from functools import partial
 
-from harness.problems.load import benchmark, process_results
+from harness.problems.load import dataset, process_results
 
-blocksworld = partial(benchmark, "blocksworld")
-blocksworld_zero = partial(benchmark, "blocksworld_zero")
-mystery_blocksworld = partial(benchmark, "mystery_blocksworld")
-blocksworld_hard = partial(benchmark, "blocksworld_hard")
+blocksworld = partial(dataset, "blocksworld")
+blocksworld_zero = partial(dataset, "blocksworld_zero")
+mystery_blocksworld = partial(dataset, "mystery_blocksworld")
+blocksworld_hard = partial(dataset, "blocksworld_hard")
 
 __all__ = ["blocksworld", "blocksworld_hard", "blocksworld_zero", "mystery_blocksworld", "process_results"]

@@ -86,15 +86,15 @@ def test_plans_and_instructions_say_more(tmp_path):
 
 
 def test_a_task_by_id_prompt_and_number_with_metrics(tmp_path):
-    from harness.problems.load import documents
+    from harness.problems.load import load
 
-    found = documents("letter_count", count=200)
-    right = [json.loads(d["gold"])["answer"] for d in found]
+    found = load("letter_count", count=200)
+    right = [problem.gold["answer"] for problem in found]
     thought = f"<think>The answer is {right[2]}. Wait, let me check. The answer is 99.</think>"
     rows = [
-        {"id": found[0]["id"], "response": f"\\boxed{{{right[0]}}}"},
-        {"prompt": found[1]["prompt"], "response": f"\\boxed{{{right[1]}}}"},
-        {"question": found[2]["source"], "response": thought + "\\boxed{99}"},
+        {"id": found[0].id, "response": f"\\boxed{{{right[0]}}}"},
+        {"prompt": found[1].prompt, "response": f"\\boxed{{{right[1]}}}"},
+        {"question": found[2].source, "response": thought + "\\boxed{99}"},
         {"id": 3, "response": right[3]},
         {"id": "nobody", "response": "5"},
     ]
@@ -117,16 +117,14 @@ def test_a_task_by_id_prompt_and_number_with_metrics(tmp_path):
 def test_one_scheme_of_ids_for_a_file_and_the_prompt_before_the_id():
     from pathlib import Path
 
-    from harness.evaluation.score import match
+    from harness.evaluation.responses import match
+    from harness.records import Problem
 
-    docs = [
-        {"id": f"t-{n + 2}", "native_id": str(n + 2), "prompt": f"p{n}", "source": f"p{n}", "family": "f", "gold": "{}"}
-        for n in range(5)
-    ]
+    problems = [Problem(id=f"t-{n + 2}", native_id=str(n + 2), prompt=f"p{n}", family="f", gold={}) for n in range(5)]
 
     def matched(rows):
-        found = match([{"response": "x", **row} for row in rows], docs, Path("f"))
-        return [None if one.document is None else one.document["prompt"] for one in found]
+        found = match([{"response": "x", **row} for row in rows], problems, Path("f"))
+        return [None if one.problem is None else one.problem.prompt for one in found]
 
     assert matched([{"id": n} for n in range(5)]) == ["p0", "p1", "p2", "p3", "p4"]  # numbers from 0
     assert matched([{"id": n + 2} for n in range(5)]) == ["p0", "p1", "p2", "p3", "p4"]  # the data set's own ids
@@ -135,12 +133,12 @@ def test_one_scheme_of_ids_for_a_file_and_the_prompt_before_the_id():
 
 
 def test_logs_of_other_tools(tmp_path):
-    from harness.problems.load import documents
+    from harness.problems.load import load
 
-    found = documents("letter_count", count=200)[:2]
-    right = [json.loads(d["gold"])["answer"] for d in found]
+    found = load("letter_count", count=200)[:2]
+    right = [problem.gold["answer"] for problem in found]
     log = [
-        {"doc_id": i, "doc": d, "resps": [[f"<think>x</think>\\boxed{{{r}}}"]], "filter": f}
+        {"doc_id": i, "doc": d.document(), "resps": [[f"<think>x</think>\\boxed{{{r}}}"]], "filter": f}
         for f in ("strict", "flexible")
         for i, (d, r) in enumerate(zip(found, right, strict=True))
     ]
@@ -148,14 +146,21 @@ def test_logs_of_other_tools(tmp_path):
     path = lines(tmp_path / "samples.jsonl", log)
     score("--task", "letter_count", "--responses", path, "--from", "lm-eval", "--out", out)
     assert [row["grade"] for row in verdicts(out)] == ["correct", "correct"]
-    repeats = [{"doc_id": 0, "doc": found[0], "resps": [[f"\\boxed{{{right[0]}}}", "\\boxed{999}"]], "filter": "none"}]
+    repeats = [
+        {
+            "doc_id": 0,
+            "doc": found[0].document(),
+            "resps": [[f"\\boxed{{{right[0]}}}", "\\boxed{999}"]],
+            "filter": "none",
+        }
+    ]
     lines(path, [*repeats, {**log[1], "filter": "none"}])
     done = score("--task", "letter_count", "--responses", path, "--from", "lm-eval", "--out", out)
     assert [row["grade"] for row in verdicts(out)] == ["correct", "wrong", "correct"]
     assert "from 1 to 2 responses each" in done.stderr
     content = [{"type": "reasoning", "reasoning": "hm"}, {"type": "text", "text": f"\\boxed{{{right[0]}}}"}]
     choice = {"message": {"content": content}, "stop_reason": "stop"}
-    sample = {"id": 1, "input": found[0]["prompt"], "target": "?", "output": {"choices": [choice]}}
+    sample = {"id": 1, "input": found[0].prompt, "target": "?", "output": {"choices": [choice]}}
     with zipfile.ZipFile(tmp_path / "log.eval", "w") as archive:
         archive.writestr("samples/1_epoch_1.json", json.dumps(sample))
     score("--task", "letter_count", "--responses", tmp_path / "log.eval", "--from", "inspect", "--out", out)

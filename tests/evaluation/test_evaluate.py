@@ -7,12 +7,13 @@ import json
 import pytest
 
 from harness.errors import UnknownTask
-from harness.evaluation.evaluate import evaluate
-from harness.evaluation.plan import Decoding, EvalPlan, load_samples
+from harness.evaluation.plan import EvalPlan, load_samples
+from harness.evaluation.spec import Decoding
 from harness.models.hf import HFCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
+from harness.results.evaluating import evaluate_and_summarise
 
 
 @pytest.fixture(scope="module")
@@ -22,8 +23,8 @@ def completer(student):
 
 def run(completer, folder, **settings):
     decoding = Decoding(max_tokens=150, **settings)
-    plan = EvalPlan(select([], "embedded"), decoding, settings={"split": "dev", "count": 12})
-    return evaluate(completer, completer.tokenizer, plan, folder)
+    plan = EvalPlan(tasks=select([], "embedded"), decoding=decoding, settings={"split": "dev", "count": 12})
+    return evaluate_and_summarise(completer, completer.tokenizer, plan, folder)
 
 
 def test_run_resume_and_agreement_with_lm_eval(completer, tmp_path):

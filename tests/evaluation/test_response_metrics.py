@@ -57,8 +57,8 @@ def test_a_counted_list_is_no_loop_but_a_long_repetition_is():
 def test_of_response_counts_tokens_of_both_parts(tokenizer):
     text = "<think><thinking>7 + 5 = 12.</thinking></think>The answer is \\boxed{12}."
     ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
-    found = of_response(split(text), "correct", "stop", tokenizer.backend_tokenizer, ids)
-    assert found["thinking_tokens"] + found["answer_tokens"] + 3 == len(ids)  # <think>, </think>, end of turn
+    found = of_response(split(text), "correct", "stop", backend=tokenizer.backend_tokenizer, sampled=ids)
+    assert found.thinking_tokens + found.answer_tokens + 3 == len(ids)  # <think>, </think>, end of turn
 
 
 def test_row_adds_up():

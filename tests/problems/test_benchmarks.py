@@ -9,7 +9,8 @@ import pytest
 
 from harness.errors import DataError
 from harness.grading import blocks
-from harness.problems.load import documents
+from harness.problems.load import load
+from harness.records import Problem
 
 COUNTS = {
     "gsm8k": 1319, "math500": 500, "aime": 60, "aime_2024": 30, "blocksworld": 500, "blocksworld_zero": 500,
@@ -19,21 +20,21 @@ COUNTS = {
 
 @pytest.mark.parametrize("task", COUNTS)
 def test_counts_and_distinct_ids(task, shared_data):
-    found = documents(task, str(shared_data))
-    assert len(found) == len({document["id"] for document in found}) == COUNTS[task]
-    assert all(document["prompt"].strip() for document in found)
+    found = load(task, data_dir=shared_data)
+    assert len(found) == len({problem.id for problem in found}) == COUNTS[task]
+    assert all(problem.prompt.strip() for problem in found)
 
 
 def test_missing_and_changed_files_are_named(tmp_path, shared_data):
     with pytest.raises(DataError, match=r"gsm8k/test\.jsonl: no such file"):
-        documents("gsm8k", str(tmp_path))
+        load("gsm8k", data_dir=tmp_path)
     (tmp_path / "gsm8k").mkdir()
     whole = (shared_data / "gsm8k" / "test.jsonl").read_text()
     (tmp_path / "gsm8k" / "test.jsonl").write_text(whole.replace("Janet", "Janis"))
     with pytest.raises(DataError, match="sha256"):
-        documents("gsm8k", str(tmp_path))
+        load("gsm8k", data_dir=tmp_path)
     with pytest.raises(DataError, match=r"chinese\.csv"):
-        documents("multi_if_zh", str(shared_data))
+        load("multi_if_zh", data_dir=shared_data)
 
 
 @pytest.mark.parametrize("task", ["blocksworld", "mystery_blocksworld"])
@@ -45,8 +46,8 @@ def test_prompts_of_planbench_state_their_pddl_files(task, shared_data):
     def facts(texts):
         return sorted([plain[name], *objects] for name, *objects in (t.strip("()").split() for t in texts))
 
-    for document in documents(task, str(shared_data)):
-        gold, row = json.loads(document["gold"]), rows[document["native_id"]]
+    for problem in load(task, data_dir=shared_data):
+        gold, row = problem.gold, rows[problem.native_id]
         assert sorted(gold["facts"]) == facts(row["init"])
         assert sorted(gold["goals"]) == facts(row["goal"])
         assert gold["optimal"] == row["optimal_length"]
@@ -54,17 +55,37 @@ def test_prompts_of_planbench_state_their_pddl_files(task, shared_data):
 
 def test_every_turn_of_multi_if_is_graded_on_all_instructions_so_far(shared_data):
     turns: dict[str, list[list[str]]] = {}
-    for document in documents("multi_if_en_turns", str(shared_data)):
-        turns.setdefault(document["conversation"], []).append(json.loads(document["gold"])["instruction_id_list"])
+    for problem in load("multi_if_en_turns", data_dir=shared_data):
+        assert problem.turn == len(turns.get(problem.conversation, [])) + 1
+        turns.setdefault(problem.conversation, []).append(problem.gold["instruction_id_list"])
     for lists in turns.values():
         for earlier, later in pairwise(lists):
             assert later[: len(earlier)] == earlier
 
 
 def test_letters_are_counted_and_questions_distinct():
-    found = documents("letter_count", count=200)
-    assert len({document["id"] for document in found}) == 200
-    for document in found:
-        word, letter = document["native_id"].rsplit("-", 1)
-        assert json.loads(document["gold"])["answer"] == str(sum(c == letter for c in word))
-    assert any(json.loads(document["gold"])["answer"] == "0" for document in found)
+    found = load("letter_count", count=200)
+    assert len({problem.id for problem in found}) == 200
+    for problem in found:
+        word, letter = problem.native_id.rsplit("-", 1)
+        assert problem.gold["answer"] == str(sum(c == letter for c in word))
+    assert any(problem.gold["answer"] == "0" for problem in found)
+
+
+@pytest.mark.parametrize("task", ["blocksworld_zero", "multi_if_en_turns", "letter_count", "mini_rules"])
+def test_a_problem_comes_back_from_the_row_that_lm_eval_sees(task, shared_data):
+    for problem in load(task, data_dir=shared_data, limit=50):
+        row = problem.document()
+        assert row["source"]
+        assert row["native_id"]
+        assert Problem.of_document(row).document() == row
+    assert len(load(task, data_dir=shared_data, limit=3)) == 3
+
+
+@pytest.mark.parametrize("rows", [0, 499])
+def test_planbench_that_comes_back_short_from_the_hub_is_an_error(rows, shared_data, monkeypatch):
+    whole = json.loads((shared_data / "planbench" / "prompts_oneshot" / "blocksworld.json").read_text())["instances"]
+    known = [row | {"domain": "blocksworld", "prompt_type": "oneshot"} for row in whole]
+    monkeypatch.setattr("datasets.load_dataset", lambda *names, **settings: known[:rows])
+    with pytest.raises(DataError, match=f"blocksworld: {rows} problems where the published set has 500"):
+        load("blocksworld")

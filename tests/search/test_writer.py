@@ -13,9 +13,10 @@ from harness.models.prompts import chain_prompt_ids, prompt_ids
 from harness.search.grammar.load import load
 from harness.search.run.roles import Role
 from harness.search.run.writer import Writer
+from harness.search.spec import Goals
 from harness.search.store import result
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Goals
+from harness.search.tree.policies import mcts
 
 
 @pytest.fixture
@@ -26,7 +27,7 @@ def asked(tokenizer):
         digest = "silent"
 
     role = Role([Silent()], tokenizer)
-    writer, tree = Writer({"generator": role, "critic": role}), Tree(load("embedded"), Goals(), 1)
+    writer, tree = Writer({"generator": role, "critic": role}), Tree(load("embedded"), Goals(), seed=1, policy=mcts)
     expansion = tree.ask()
     return writer, tree, expansion, writer.request(tree, expansion, [1, 2, 3])
 
@@ -80,7 +81,7 @@ def test_no_request_passes_the_context_however_roughly_the_tree_counts(tokenizer
         digest = "silent"
 
     grammar = load("embedded").model_copy(update={"max_context": 150})
-    role, tree = Role([Silent()], tokenizer), Tree(grammar, Goals(), 1, prompt_tokens=3)
+    role, tree = Role([Silent()], tokenizer), Tree(grammar, Goals(), seed=1, policy=mcts, prompt_tokens=3)
     writer, expansion = Writer({"generator": role, "critic": role}), tree.ask()
     for prompt in range(1, 200):  # longer than the tree was told
         request = writer.request(tree, expansion, [7] * prompt)

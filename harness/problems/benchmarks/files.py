@@ -5,9 +5,13 @@ from __future__ import annotations
 import hashlib
 import json
 from pathlib import Path
-from typing import Any
+from typing import Any, TypeVar
 
 from harness.errors import DataError
+from harness.files import about
+
+Row = dict[str, Any]  # of a published file, in the form that its makers gave it
+_Row = TypeVar("_Row")
 
 # sha256 of the published files, by their name under --data-dir.
 SHA256 = {
@@ -26,31 +30,28 @@ SHA256 = {
 }
 
 
-def _checked(data_dir: str, name: str) -> str:
+def read_text(data_dir: str, name: str) -> str:
+    """A file under ``data_dir``. Raises DataError when it is missing or its sha256 is not the published one."""
     folder = Path(data_dir)
     path = next((p for p in (folder / name, folder / Path(name).name) if p.is_file()), None)
     if path is None:
         raise DataError(f"{folder / name}: no such file; --data-dir must hold {name}")
-    data = path.read_bytes()
+    with about(path):
+        data = path.read_bytes()
     if name in SHA256 and hashlib.sha256(data).hexdigest() != SHA256[name]:
         raise DataError(f"{path}: not the published file (sha256 differs); scores on it would not be comparable")
     return data.decode()
 
 
-def read_text(data_dir: str, name: str) -> str:
-    """A file under ``data_dir``. Raises DataError when it is missing or its sha256 is not the published one."""
-    return _checked(data_dir, name)
+def read_rows(data_dir: str, name: str) -> list[Row]:
+    return [json.loads(line) for line in read_text(data_dir, name).splitlines() if line.strip()]
 
 
-def read_rows(data_dir: str, name: str) -> list[dict[str, Any]]:
-    return [json.loads(line) for line in _checked(data_dir, name).splitlines() if line.strip()]
+def read_json(data_dir: str, name: str) -> Row:
+    return dict(json.loads(read_text(data_dir, name)))
 
 
-def read_json(data_dir: str, name: str) -> dict[str, Any]:
-    return dict(json.loads(_checked(data_dir, name)))
-
-
-def from_hub(name: str, config: str | None, split: str) -> list[dict[str, Any]]:
+def from_hub(name: str, config: str | None, split: str) -> list[Row]:
     """Rows of a hub data set. Raises DataError with one line when the hub gives none."""
     from datasets import load_dataset
 
@@ -63,13 +64,8 @@ def from_hub(name: str, config: str | None, split: str) -> list[dict[str, Any]]:
         ) from error
 
 
-def gold_text(gold: dict[str, Any]) -> str:
-    """A gold answer as the JSON text that documents carry (one column type for every family)."""
-    return json.dumps(gold, ensure_ascii=False)
-
-
-def counted(task: str, documents: list[dict[str, Any]], count: int) -> list[dict[str, Any]]:
-    """The documents, if there are as many as the published set has. Raises DataError otherwise."""
-    if len(documents) != count:
-        raise DataError(f"{task}: {len(documents)} problems where the published set has {count}")
-    return documents
+def counted(task: str, rows: list[_Row], count: int) -> list[_Row]:
+    """The rows or problems, if there are as many as the published set has. Raises DataError otherwise."""
+    if len(rows) != count:
+        raise DataError(f"{task}: {len(rows)} problems where the published set has {count}")
+    return rows

@@ -7,10 +7,10 @@ import io
 import json
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from harness.errors import DataError
-from harness.problems.benchmarks.files import counted, from_hub, gold_text, read_rows, read_text
+from harness.problems.benchmarks.files import Row, counted, from_hub, read_rows, read_text
+from harness.records import Gold, Problem
 
 LANGUAGES = {
     "English": "en", "Chinese": "zh", "Italian": "it", "Spanish": "es", "Hindi": "hi", "Portuguese": "pt",
@@ -20,12 +20,12 @@ LANGUAGES = {
 CONVERSATIONS = {"en": 909, "zh": 454, "it": 493, "es": 516, "hi": 542, "pt": 524, "fr": 548, "ru": 515}
 
 
-def ifeval(data_dir: str | None) -> list[dict[str, Any]]:
+def ifeval(data_dir: str | None) -> list[Problem]:
     """541 English prompts with 834 instructions of 25 kinds; a prompt counts when all of them are followed (strict)."""
     rows = (
         from_hub("google/IFEval", None, "train") if data_dir is None else read_rows(data_dir, "ifeval/input_data.jsonl")
     )
-    documents = []
+    problems = []
     for row in rows:
         gold = {
             "instruction_id_list": row["instruction_id_list"],
@@ -33,18 +33,15 @@ def ifeval(data_dir: str | None) -> list[dict[str, Any]]:
             "prompt": row["prompt"],
             "rule": "strict",
         }
-        documents.append(_document("ifeval", "ifeval", str(row["key"]), row["prompt"], gold))
-    return counted("ifeval", documents, 541)
+        problems.append(_problem("ifeval", "ifeval", str(row["key"]), row["prompt"], gold))
+    return counted("ifeval", problems, 541)
 
 
-def _document(task: str, family: str, ident: str, prompt: str, gold: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": f"{task}-{ident}", "family": family, "prompt": prompt, "gold": gold_text(gold), "native_id": ident,
-        "source": prompt,
-    }  # fmt: skip
+def _problem(task: str, family: str, ident: str, prompt: str, gold: Gold) -> Problem:
+    return Problem(id=f"{task}-{ident}", family=family, prompt=prompt, gold=gold, native_id=ident)
 
 
-def _conversations(data_dir: str | None, languages: tuple[str, ...]) -> list[dict[str, Any]]:
+def _conversations(data_dir: str | None, languages: tuple[str, ...]) -> list[Row]:
     """Rows of the published form: ``turn_N_prompt``, ``turn_N_instruction_id_list``, ``turn_N_kwargs``, in JSON."""
     if data_dir is None:
         rows = from_hub("facebook/Multi-IF", None, "train")
@@ -58,7 +55,7 @@ def _conversations(data_dir: str | None, languages: tuple[str, ...]) -> list[dic
     return [row for row in rows if LANGUAGES.get(row["language"]) in languages]
 
 
-def _turn(row: dict[str, Any], turn: int) -> tuple[str, list[str], list[dict[str, Any]]] | None:
+def _turn(row: Row, turn: int) -> tuple[str, list[str], list[Row]] | None:
     prompt = row.get(f"turn_{turn}_prompt")
     if not prompt or prompt == "None":
         return None
@@ -70,53 +67,52 @@ def _turn(row: dict[str, Any], turn: int) -> tuple[str, list[str], list[dict[str
         raise DataError(f"multi_if {row.get('key')}: turn {turn} is not in the published form ({error})") from error
 
 
-def _gold(row: dict[str, Any], prompt: str, names: list[str], kwargs: list[dict[str, Any]]) -> dict[str, Any]:
+def _gold(row: Row, prompt: str, names: list[str], kwargs: list[Row]) -> Gold:
     language = LANGUAGES[row["language"]]
     return {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt, "rule": "loose", "language": language}
 
 
-def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> list[dict[str, Any]]:
+def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> list[Problem]:
     """First turns, each distinct prompt once, as in the paper's IF columns (prompt-level, loose).
 
     The paper's counts (474 English, 260 Chinese, 1760 other) follow no published rule; 474 is what is left of the 484
     distinct English first turns without the kind ``detectable_format:multiple_sections``, which is the rule used here.
     """
     rows = _whole(task, _conversations(data_dir, languages), languages)
-    documents: dict[str, dict[str, Any]] = {}
+    problems: dict[str, Problem] = {}
     for row in rows:
         turn = _turn(row, 1)
         if turn is None or "detectable_format:multiple_sections" in turn[1]:
             continue
         prompt, names, kwargs = turn
-        documents.setdefault(
-            prompt, _document(task, "multi_if", str(row["key"]), prompt, _gold(row, prompt, names, kwargs))
-        )
-    return list(documents.values())
+        gold = _gold(row, prompt, names, kwargs)
+        problems.setdefault(prompt, _problem(task, "multi_if", str(row["key"]), prompt, gold))
+    return list(problems.values())
 
 
-def all_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> list[dict[str, Any]]:
+def all_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> list[Problem]:
     """Every turn of every conversation, graded on all instructions so far.
 
     ``conversation`` and ``turn`` let the model be given its own earlier answers, without their thinking.
     """
-    documents = []
+    problems = []
     for row in _whole(task, _conversations(data_dir, languages), languages):
         for number in (1, 2, 3):
             turn = _turn(row, number)
             if turn is None:
                 continue
             prompt, names, kwargs = turn
-            document = _document(task, "multi_if", f"{row['key']}#{number}", prompt, _gold(row, prompt, names, kwargs))
-            documents.append(document | {"conversation": str(row["key"]), "turn": number})
-    return documents
+            one = _problem(task, "multi_if", f"{row['key']}#{number}", prompt, _gold(row, prompt, names, kwargs))
+            problems.append(one.model_copy(update={"conversation": str(row["key"]), "turn": number}))
+    return problems
 
 
-def _whole(task: str, rows: list[dict[str, Any]], languages: tuple[str, ...]) -> list[dict[str, Any]]:
+def _whole(task: str, rows: list[Row], languages: tuple[str, ...]) -> list[Row]:
     return counted(task, rows, sum(CONVERSATIONS[language] for language in languages))
 
 
 _OTHER = ("it", "es", "hi", "pt", "fr", "ru")
-LOADERS: dict[str, Callable[[str | None], list[dict[str, Any]]]] = {
+LOADERS: dict[str, Callable[[str | None], list[Problem]]] = {
     "ifeval": ifeval,
     "multi_if_en": partial(first_turns, "multi_if_en", ("en",)),
     "multi_if_zh": partial(first_turns, "multi_if_zh", ("zh",)),

@@ -6,15 +6,14 @@ Facts and goals are read from the last statement of the prompt, so the hub and `
 
 from __future__ import annotations
 
-import json
 import re
 from collections.abc import Callable
 from functools import partial
-from typing import Any
 
 from harness.errors import DataError
-from harness.problems.benchmarks.files import from_hub, gold_text, read_json, read_rows
+from harness.problems.benchmarks.files import Row, counted, from_hub, read_json, read_rows
 from harness.problems.embedded.mini_blocks import INTRO, QUESTION
+from harness.records import Gold, Problem
 
 _COLORS = ["red", "blue", "orange", "yellow", "white", "magenta", "black", "cyan", "green", "violet", "silver", "gold"]
 _LETTERS = "abcdefghijkl"
@@ -51,7 +50,7 @@ def _facts(text: str, vocabulary: str) -> Facts:
     return [[name, *(letter.get(b, b) for b in m.groups())] for name, p in patterns for m in p.finditer(text)]
 
 
-def gold(prompt: str, vocabulary: str, reference: list[str], shortest: bool) -> dict[str, Any]:
+def gold(prompt: str, vocabulary: str, reference: list[str], shortest: bool) -> Gold:
     objects, facts, goals = read_statement(prompt, vocabulary)
     aliases = dict(zip(_COLORS, _LETTERS, strict=True)) if vocabulary == "blocksworld" else {}
     return {
@@ -60,72 +59,63 @@ def gold(prompt: str, vocabulary: str, reference: list[str], shortest: bool) -> 
     }  # fmt: skip
 
 
-def _document(task: str, number: int, prompt: str, made: dict[str, Any]) -> dict[str, Any]:
-    return {
-        "id": f"{task}-{number:04d}", "family": made["vocabulary"], "prompt": prompt, "gold": gold_text(made),
-        "native_id": str(number), "source": prompt,
-    }  # fmt: skip
+def _problem(task: str, number: int, prompt: str, gold: Gold) -> Problem:
+    return Problem(
+        id=f"{task}-{number:04d}", family=gold["vocabulary"], prompt=prompt, gold=gold, native_id=str(number)
+    )
 
 
-def _hub_rows(domain: str, prompt_type: str) -> list[dict[str, Any]]:
+def _hub_rows(domain: str, prompt_type: str) -> list[Row]:
     rows = from_hub("tasksource/planbench", "task_1_plan_generation", "train")
     return [row for row in rows if row["domain"] == domain and row["prompt_type"] == prompt_type]
 
 
-def one_shot(domain: str, data_dir: str | None) -> list[dict[str, Any]]:
+def one_shot(domain: str, data_dir: str | None) -> list[Problem]:
     """The published one-shot prompts of ``blocksworld`` or ``mystery_blocksworld``: 500 problems."""
     if data_dir is None:
         rows = _hub_rows(domain, "oneshot")
     else:
         rows = read_json(data_dir, f"planbench/prompts_oneshot/{domain}.json")["instances"]
-    made = []
+    problems = []
     for row in rows:
         reference = row["ground_truth_plan"].strip().splitlines()
-        made.append(
-            _document(domain, int(row["instance_id"]), row["query"], gold(row["query"], domain, reference, True))
-        )
-    return made
+        made = gold(row["query"], domain, reference, True)
+        problems.append(_problem(domain, int(row["instance_id"]), row["query"], made))
+    return counted(domain, problems, 500)
 
 
-def zero_shot(data_dir: str | None) -> list[dict[str, Any]]:
+def zero_shot(data_dir: str | None) -> list[Problem]:
     """The published zero-shot prompts of ``blocksworld``; the reference plans are those of the one-shot file."""
     shot = one_shot("blocksworld", data_dir)
-    references = {document["native_id"]: json.loads(document["gold"])["reference"] for document in shot}
+    references = {problem.native_id: problem.gold["reference"] for problem in shot}
     # The first problem is asked only as the example of the second.
-    references["1"] = shot[0]["prompt"].split("[PLAN]", 1)[1].split("[PLAN END]")[0].strip().splitlines()
+    references["1"] = shot[0].prompt.split("[PLAN]", 1)[1].split("[PLAN END]")[0].strip().splitlines()
     if data_dir is None:
         rows = _hub_rows("blocksworld", "zeroshot")
     else:
         rows = read_rows(data_dir, "planbench/prompts_zeroshot/blocksworld.jsonl")
-    return [
-        _document(
-            "blocksworld_zero", int(row["instance_id"]), row["query"],
-            gold(row["query"], "blocksworld", references[str(row["instance_id"])], True),
-        )
-        for row in rows
-    ]  # fmt: skip
+    problems = []
+    for row in rows:
+        made = gold(row["query"], "blocksworld", references[str(row["instance_id"])], True)
+        problems.append(_problem("blocksworld_zero", int(row["instance_id"]), row["query"], made))
+    return counted("blocksworld_zero", problems, 500)
 
 
-def hard(data_dir: str | None) -> list[dict[str, Any]]:
+def hard(data_dir: str | None) -> list[Problem]:
     """110 problems of 6 to 15 blocks, which have no published prompt: the zero-shot wording around their PDDL facts."""
     if data_dir is None:
         raise DataError("blocksworld_hard is on no hub; use --data-dir with planbench/blocksworld_hard.jsonl")
-    made = []
+    problems = []
     for row in read_rows(data_dir, "planbench/blocksworld_hard.jsonl"):
-        facts, goals = ([tuple(fact.strip("()").split()) for fact in row[key]] for key in ("init", "goal"))
-        prompt = INTRO + _sentences(facts, goals, row["objects"]) + QUESTION
+        facts, goals = ([fact.strip("()").split() for fact in row[key]] for key in ("init", "goal"))
         objects = list(row["objects"])
-        aliases = {_word(name): name for name in objects}
-        made.append(
-            _document(
-                "blocksworld_hard", row["id"], prompt,
-                {
-                    "vocabulary": "blocksworld", "objects": objects, "facts": facts, "goals": goals,
-                    "aliases": aliases, "reference": row["reference_plan"], "optimal": None,
-                },
-            )
-        )  # fmt: skip
-    return made
+        made = {
+            "vocabulary": "blocksworld", "objects": objects, "facts": facts, "goals": goals,
+            "aliases": {_word(name): name for name in objects}, "reference": row["reference_plan"], "optimal": None,
+        }  # fmt: skip
+        prompt = INTRO + _sentences(facts, goals, objects) + QUESTION
+        problems.append(_problem("blocksworld_hard", row["id"], prompt, made))
+    return counted("blocksworld_hard", problems, 110)
 
 
 _MORE = ("brown", "pink", "grey", "purple", "teal", "olive", "maroon", "navy")
@@ -135,21 +125,23 @@ def _word(letter: str) -> str:
     return [*_COLORS, *_MORE]["abcdefghijklmnopqrst".index(letter)]
 
 
-def _sentences(facts: list[tuple[str, ...]], goals: list[tuple[str, ...]], objects: list[str]) -> str:
+def _sentences(facts: Facts, goals: Facts, objects: list[str]) -> str:
     def joined(parts: list[str]) -> str:
         return parts[0] if len(parts) == 1 else ", ".join(parts[:-1]) + " and " + parts[-1]
 
-    def said(fact: tuple[str, ...]) -> str:
+    def sentence(fact: list[str]) -> str:
         words = [f"the {_word(name)} block" for name in fact[1:]]
         form = {"on": "{} is on top of {}", "ontable": "{} is on the table", "clear": "{} is clear"}
         return form[fact[0]].format(*words) if fact[0] in form else "the hand is empty"
 
     order = ("clear", "handempty", "on", "ontable")
-    state = joined([said(fact) for fact in sorted(facts, key=lambda f: order.index(f[0]))])
-    return f"As initial conditions I have that, {state}.\nMy goal is to have that {joined([said(g) for g in goals])}."
+    state = joined([sentence(fact) for fact in sorted(facts, key=lambda f: order.index(f[0]))])
+    return (
+        f"As initial conditions I have that, {state}.\nMy goal is to have that {joined([sentence(g) for g in goals])}."
+    )
 
 
-LOADERS: dict[str, Callable[[str | None], list[dict[str, Any]]]] = {
+LOADERS: dict[str, Callable[[str | None], list[Problem]]] = {
     "blocksworld": partial(one_shot, "blocksworld"),
     "blocksworld_zero": zero_shot,
     "mystery_blocksworld": partial(one_shot, "mystery_blocksworld"),

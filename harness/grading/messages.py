@@ -1,0 +1,69 @@
+"""What a grading process is asked and what it answers; both travel as JSON, one line each."""
+
+from __future__ import annotations
+
+import json
+from collections.abc import Mapping
+from dataclasses import asdict, dataclass
+from typing import TYPE_CHECKING, Any, NamedTuple
+
+if TYPE_CHECKING:  # pydantic is slow to import, and workers need none of it
+    from harness.records import Verdict
+
+
+class Judgement(NamedTuple):
+    """A grader's verdict with its reason, the answer it read, and extras of its kind."""
+
+    verdict: Verdict
+    reason: str
+    answer: str = ""
+    details: Mapping[str, Any] = {}
+
+
+class Statement(NamedTuple):
+    """An answer stated in a trace.
+
+    ``end``: offset in characters of the end of the statement (of a plan: of its beginning). ``marked``: given as the
+    answer, not as a result on the way.
+    """
+
+    end: int
+    answer: str
+    right: bool
+    marked: bool
+
+
+@dataclass(frozen=True, kw_only=True)
+class Question:
+    """A visible answer to judge, or (``statements``) a trace in which to look for statements of an answer.
+
+    ``kind``: number, math, plan, pddl or instructions. ``cut``: the answer was cut off by a limit.
+    """
+
+    kind: str
+    gold: Mapping[str, Any]
+    answer: str
+    cut: bool = False
+    statements: bool = False
+
+    def line(self) -> bytes:
+        return json.dumps(asdict(self), sort_keys=True).encode() + b"\n"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Reply:
+    """``judgement``, or ``statements`` where these were asked for and could be found in time; after ``seconds``."""
+
+    judgement: Judgement | None = None
+    statements: list[Statement] | None = None
+    seconds: float = 0.0
+
+    @classmethod
+    def of_line(cls, line: bytes, seconds: float) -> Reply:
+        data = json.loads(line)
+        judgement, statements = data.get("judgement"), data.get("statements")
+        return cls(
+            judgement=None if judgement is None else Judgement(*judgement),
+            statements=None if statements is None else [Statement(*each) for each in statements],
+            seconds=seconds,
+        )
