@@ -65,7 +65,7 @@ def test_a_dry_run_tells_what_is_left_out_and_what_is_not_known(tmp_path):
 def test_seeds_until_and_arms_choose_stages(tmp_path):
     def stages(*options):
         out = harness("run-recipe", "ablation_full", "--dry-run", "--store", tmp_path, *options, code=0).stdout
-        return [line.split("to run")[0].split(maxsplit=1)[1].strip() for line in out.splitlines() if " to run " in line]
+        return [line.split("to run")[0].split(maxsplit=1)[1].strip() for line in out.splitlines() if re.search(" to run( |$)", line)]
 
     assert len([s for s in stages("--seeds", "3") if s.startswith("train cdpo")]) == 3
     assert [s for s in stages("--seeds", "4,7") if s.startswith("train sft #")] == ["train sft #4", "train sft #7"]
