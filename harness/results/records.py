@@ -17,10 +17,10 @@ from pydantic import (
     model_serializer,
 )
 
-from harness.errors import BadFile
+from harness.errors import BadFile, first_line
 from harness.evaluation.spec import Decoding
 from harness.files import reason_of
-from harness.records import Record
+from harness.records import Problem, Record
 
 SCHEMA = 1  # records that have no schema_version are of this one, too
 
@@ -139,6 +139,13 @@ class AskedProblem(Record):
     family: str
     prompt: str
     gold: str
+
+    def problem(self) -> Problem:
+        """The problem, as graders read it. Raises BadFile."""
+        try:
+            return Problem.of_document(self.model_dump())
+        except ValueError as error:
+            raise BadFile(f"problem {self.id} of {self.task}: {first_line(error)}; run the evaluation again") from None
 
 
 class Metrics(Record):
