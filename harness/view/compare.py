@@ -15,7 +15,7 @@ from harness.results.records import Manifest, RunRecord
 from harness.results.rescore import Flipped
 from harness.results.runs import Run
 from harness.results.store import Store
-from harness.view.page import Block, Column, Line, Page, Style, Table, Text, columns, texts
+from harness.view.page import Block, Column, Line, Page, Row, Style, Table, Text, columns, texts
 from harness.view.text import MISSING, hanging, interval, number, one_line, percent, points
 
 _OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
@@ -76,7 +76,7 @@ def _flips(one: Comparison, most: int) -> list[Text]:
 
 def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
     """One line a test, the verdict last."""
-    rows = [
+    rows: list[Row] = [
         [Line(text=check.outcome, style=_OUTCOMES[check.outcome]), f"{check.task}: {sentence(check)}"]
         for check in verdict.checks
     ]

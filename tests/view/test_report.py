@@ -19,7 +19,6 @@ HOSTILE = "<script>alert(1)</script><img src=//evil.example/x> | `x` \x1b[31m"
 
 @pytest.fixture
 def run(tmp_path):
-    problem = {"task": "mini_math", "family": "number", "prompt": HOSTILE, "gold": "{}"}
     for arm in ("a", "b"):
         folder = tmp_path / "stages" / arm
         folder.mkdir(parents=True)
@@ -33,7 +32,8 @@ def run(tmp_path):
             for i in range(20)
         ]  # fmt: skip
         write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in samples))
-        write_rows(folder / "problems.jsonl", (problem | {"id": f"p{i}"} for i in range(20)))
+        asked = {"task": "mini_math", "prompt": HOSTILE, "gold": "{}", "family": "mini_math"}
+        write_rows(folder / "problems.jsonl", ({"id": f"p{i}", **asked} for i in range(20)))
     recipe = load_recipe("ablation_full").model_dump()
     stage = {"name": "eval a", "kind": "eval", "params": {}, "inputs": {}, "models": {}, "seconds": 2.0, "figures": {}}
     manifest = {
