@@ -108,7 +108,7 @@ def _sample(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool, max_u
     with OneLine(as_json) as progress:
         rows = runs.execute(model, plan, folder, progress.samples)
     options.show(view.page(model.model, folder, rows), as_json=as_json)
-    over = [t for t, r in rows.items() if max_unfinished is not None and r["unfinished"] > max_unfinished]
+    over = [t for t, r in rows.items() if max_unfinished is not None and r.unfinished > max_unfinished]
     if over:
         options.complain(f"unfinished samples above {max_unfinished:g} in {', '.join(over)}")
         raise typer.Exit(1)

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import json
 from pathlib import Path
 from typing import Annotated
 
@@ -42,7 +41,8 @@ def leaderboard(
     if recipe is not None and recipe.endswith(".json"):
         table = board.of_file(Path(recipe))
     else:
-        table = board.of_runs(store, chosen) if chosen else board.load(store, board.saved(store, recipe))
+        results = options.results(store)
+        table = board.of_runs(results, chosen) if chosen else board.of_record(board.saved(results, recipe), results)
     options.show(view.page(table, layout), "md" if markdown else form, as_json)
 
 
@@ -57,7 +57,7 @@ def claims(
 ) -> None:
     """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
     from harness.cli import options
-    from harness.pipeline.recipe import Recipe, recipe_names
+    from harness.pipeline.recipe import recipe_names
     from harness.pipeline.recipe_files import load_recipe
     from harness.results import board
     from harness.results import claims as judged
@@ -65,10 +65,12 @@ def claims(
 
     read = recipe is not None and (recipe.endswith((".yaml", ".yml")) or recipe in recipe_names())
     plan = load_recipe(recipe) if recipe is not None and read else None
-    if plan is None or plan.claims:
-        run = board.saved(store, plan.name if plan else recipe)
-        plan = plan or Recipe.model_validate(json.loads(run.read_text())["manifest"]["recipe"])
-    if not plan.claims:
+    if plan is not None and not plan.claims:
         raise Usage(f"recipe {plan.name} makes no claims")
-    found = judged.of_saved(store, run, plan.claims)
-    options.show(view.page(board.title_of(run), plan.claims, found), "md" if markdown else form, as_json)
+    results = options.results(store)
+    record = board.saved(results, plan.name if plan else recipe)
+    made = plan.claims if plan else record.claims
+    if not made:
+        raise Usage(f"recipe {record.recipe} makes no claims")
+    found = judged.of_record(record, results, made)
+    options.show(view.page(record.title, made, found), "md" if markdown else form, as_json)

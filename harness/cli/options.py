@@ -12,6 +12,7 @@ import typer
 from harness.errors import Usage
 
 if TYPE_CHECKING:
+    from harness.results.store import Store as Results
     from harness.view.page import Page
 
 
@@ -68,6 +69,13 @@ def tags(text: str | None) -> tuple[str, str] | None:
 def grammar_of(model: str) -> str:
     """The thought grammar where none is named: the paper's, for the shipped models their own."""
     return "embedded" if model.startswith("shipped:") or model == "mock" else "paper"
+
+
+def results(folder: Path) -> Results:
+    """The store of results in ``folder``; files that cannot be read are named on stderr where many are listed."""
+    from harness.results.store import Store
+
+    return Store(folder, complain)
 
 
 def show(page: Page, form: str = "table", as_json: bool = False) -> None:

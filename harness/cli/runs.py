@@ -33,29 +33,27 @@ def default(context: typer.Context, store: Store = Path("runs"), as_json: Json =
 def ls(store: Store = Path("runs"), as_json: Json = False) -> None:
     """List finished recipes and evaluations, newest first."""
     from harness.cli import options
-    from harness.results.runs import listed
-    from harness.results.store import recipes_of
     from harness.view import compare as view
 
-    options.show(view.listing(store, listed(store), recipes_of(store)), as_json=as_json)
+    options.show(view.listing(options.results(store)), as_json=as_json)
 
 
 def show(name: Id, store: Store = Path("runs"), as_json: Json = False) -> None:
     """What a run is: its manifest, key by key; of a recipe also its stages and where its report is."""
     from harness.cli import options
-    from harness.results.store import described
+    from harness.results.differences import described
     from harness.view import compare as view
 
-    options.show(view.manifest(*described(store, name)), as_json=as_json)
+    options.show(view.manifest(*described(options.results(store), name)), as_json=as_json)
 
 
 def diff(a: Id, b: Id, form: Form = "table", store: Store = Path("runs"), as_json: Json = False) -> None:
     """Name every difference between two runs: data, models, settings, packages, hardware. Exit 1 if there is any."""
     from harness.cli import options
-    from harness.results.store import differences
+    from harness.results.differences import differences
     from harness.view import compare as view
 
-    found = differences(store, a, b)
+    found = differences(options.results(store), a, b)
     options.show(view.differences(found), form, as_json)
     if found:
         raise typer.Exit(1)
@@ -64,16 +62,22 @@ def diff(a: Id, b: Id, form: Form = "table", store: Store = Path("runs"), as_jso
 def gc(
     store: Store = Path("runs"),
     delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only show.")] = False,
+    older_than: Annotated[
+        float, typer.Option(min=0, max=36_500, help="Days that stages of a recipe are kept which did not finish.")
+    ] = 14,
     as_json: Json = False,
 ) -> None:
-    """Show, or delete, stages that no finished recipe needs. Stages that are being worked on are left alone."""
+    """Show, or delete, stages that no recipe needs: neither one that finished, nor one that began and may go on."""
     from harness.cli import options
-    from harness.results.store import collect, unused
+    from harness.results.garbage import collect, stage_folders
     from harness.view import compare as view
 
-    found = unused(store)
-    found = collect(store, found) if delete else found
-    options.show(view.unused(found, delete), as_json=as_json)
+    results = options.results(store)
+    stages = stage_folders(results, older_than)
+    unused = [stage for stage in stages if not stage.why]
+    if delete:
+        unused = collect(results, unused, older_than)
+    options.show(view.stages(unused, [stage for stage in stages if stage.why], delete), as_json=as_json)
 
 
 def rates(store: Store = Path("runs")) -> None:
@@ -101,7 +105,7 @@ def plot(
     from harness.view import charts
     from harness.view.render import picture
 
-    page = charts.page([load(store, name) for name in names])
+    page = charts.page([load(options.results(store), name) for name in names])
     options.show(page, form, as_json)
     for path in picture.save_all(page, out) if out is not None else []:
         if not as_json:

@@ -113,8 +113,8 @@ def _run_here(plan: Plan, problems: _Problems, out: Path, shards: int, shard: in
         for number in range(shards) if shard is None else [shard]:
             folder = out if shards == 1 else launch.shard_folder(out, number, shards)
             launch.execute(
-                plan, launch.shard(problems, number, shards), folder, progress=progress.problems, notice=options.complain,
-                budget=budget,
+                plan, launch.shard(problems, number, shards), folder, progress=progress.problems,
+                notice=options.complain, budget=budget,
             )  # fmt: skip
 
 

@@ -113,13 +113,12 @@ def _read(
 ) -> tuple[str, TrainingRows]:
     """The model's path and the rows; what was left out is reported on stderr."""
     _wait_passively()
-    from harness.models.loading import load_tokenizer
+    from harness.models.loading import context_length, load_tokenizer
     from harness.models.shipped import resolve
-    from harness.training.arguments import positions
     from harness.training.data import read_rows
 
     path = resolve(model)
-    rows = read_rows(data, kind, load_tokenizer(path), max_tokens or positions(path), too_long)
+    rows = read_rows(data, kind, load_tokenizer(path), max_tokens or context_length(path), too_long)
     if _main():
         for text, number in (rows.left_out + rows.notes).items():
             complain(f"{number:,} {text}" + (" left out" if text in rows.left_out else ""))

@@ -4,28 +4,31 @@ from __future__ import annotations
 
 import json
 from concurrent.futures import ThreadPoolExecutor
-from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import NoRuns
 from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
+from harness.files import read_json
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
 from harness.grading.version import grader_version
 from harness.journal import write_rows, write_whole
-from harness.records import Sample
-from harness.results.runs import Run
+from harness.records import Record, Sample, Verdict
+from harness.results.runs import Run, keep_manifest
 from harness.results.summary import row
-from harness.thoughts import THINK_TAGS, Tags
+from harness.thoughts import THINK_TAGS
+
+_AT_ONCE = 4  # samples that are graded at once
 
 
-@dataclass(frozen=True)
-class Flipped:
+class Flipped(Record):
+    """A sample with another verdict than before."""
+
     task: str
     problem_id: str
     index: int
-    before: str
-    after: str
+    before: Verdict
+    after: Verdict
     reason_before: str
     reason_after: str
 
@@ -33,21 +36,23 @@ class Flipped:
 def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sample], list[Flipped]]:
     """The run's samples graded again, and those whose verdict changed. Raises NoRuns for a run without its problems.
 
-    Samples of lm-eval's own tasks keep their verdict: it is lm-eval's.
+    Samples of lm-eval's own tasks keep their verdict: it is lm-eval's. ``tokenizer``: the run's; without it lengths
+    and what is measured in them stay as they were.
     """
-    problems = run.problems()
-    tags: Tags = tuple(run.manifest.get("think_tags") or THINK_TAGS)
-
+    problems = {(problem.task, problem.id): problem for problem in run.problems()}
+    if not problems:
+        raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
+    tags = run.manifest.think_tags or THINK_TAGS
     backend = backend_of(tokenizer)
 
     def again(sample: Sample) -> Sample:
         problem = problems.get((sample.task, sample.problem_id))
         if problem is None:
             return sample
-        gold, family = problem.gold, problem.family
-        grade = grader.grade(family, gold, sample.text, sample.finish, sample.prefilled, tags)
+        gold = json.loads(problem.gold)
+        grade = grader.grade(problem.family, gold, sample.text, sample.finish, sample.prefilled, tags)
         parts = split(sample.text, tags, sample.prefilled)
-        statements = grader.statements(family, gold, stated_text(analysed(parts)))
+        statements = grader.statements(problem.family, gold, stated_text(analysed(parts)))
         measured = of_response(
             parts, grade.verdict, sample.finish, backend=backend, sampled=_without_end(sample.token_ids, tokenizer),
             statements=statements,
@@ -60,13 +65,19 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
         grade = grade.model_copy(update={"seconds": 0.0})
         return sample.model_copy(update={"grade": grade, "metrics": metrics, **counts})
 
-    with ThreadPoolExecutor(4) as threads:
-        fresh = list(threads.map(again, run.samples))
+    fresh: list[Sample] = []
+    # A few at a time, so that an interrupt never has to wait for a queue of all samples.
+    with ThreadPoolExecutor(_AT_ONCE) as threads:
+        for start in range(0, len(run.samples), 4 * _AT_ONCE):
+            fresh += threads.map(again, run.samples[start : start + 4 * _AT_ONCE])
     flips = [
-        Flipped(a.task, a.problem_id, a.index, a.grade.verdict, b.grade.verdict, a.grade.reason, b.grade.reason)
+        Flipped(
+            task=a.task, problem_id=a.problem_id, index=a.index, before=a.grade.verdict, after=b.grade.verdict,
+            reason_before=a.grade.reason, reason_after=b.grade.reason,
+        )
         for a, b in zip(run.samples, fresh, strict=True)
         if a.grade.verdict != b.grade.verdict
-    ]
+    ]  # fmt: skip
     return fresh, flips
 
 
@@ -79,9 +90,8 @@ def keep(run: Run, samples: list[Sample]) -> None:
     """Put new verdicts in the place of the run's, with the grader's version. Raises NoRuns for a recipe's stage."""
     if (run.folder / "done.json").exists():
         raise NoRuns(f"{run.folder} is a stage of a recipe and named by its content; run the recipe again instead")
-    rows = {task: row([s for s in samples if s.task == task], run.cap) for task in run.tasks}
-    metrics = json.loads((run.folder / "metrics.json").read_text()) | {"rows": rows}
+    rows = {task: row([s for s in samples if s.task == task], run.cap).model_dump() for task in run.tasks}
+    metrics = {**read_json(run.folder / "metrics.json", "run its evaluation again"), "rows": rows}
     write_rows(run.folder / "samples.jsonl", (sample.model_dump() for sample in samples))
     write_whole(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
-    manifest = run.manifest | {"grader": grader_version()}
-    write_whole(run.folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+    keep_manifest(run.folder, run.manifest.model_copy(update={"grader": grader_version()}))

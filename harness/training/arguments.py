@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.errors import TrainingError, Usage
 from harness.files import read_json
-from harness.models import loading
 from harness.training.spec import LayoutChoice, TrainingSpec
 
 
@@ -83,21 +82,6 @@ def layout_for(training: TrainingSpec, model: Any) -> LayoutChoice:
         return "rows"
     model.set_attn_implementation(register())
     return training.layout
-
-
-def load_model(model: str) -> Any:
-    """The model in float32, every weight from its files. Raises ModelError with one clear line."""
-    import torch
-
-    return loading.load_model(model, dtype=torch.float32)
-
-
-def positions(model: str) -> int:
-    """Positions that a local model has; 0 where its configuration does not say."""
-    file = Path(model) / "config.json"
-    config = read_json(file) if file.exists() else {}
-    found = config.get("max_position_embeddings") if isinstance(config, dict) else None
-    return found if isinstance(found, int) else 0
 
 
 def padding(tokenizer: Any) -> int:

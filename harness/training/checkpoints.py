@@ -87,13 +87,13 @@ def _locked(work: Path) -> Iterator[None]:
     import filelock
 
     lock = filelock.FileLock(work / "lock")
-    try:
-        with about(work):
+    with about(work):
+        try:
             lock.acquire(timeout=0)
-    except filelock.Timeout:
-        raise TrainingError(
-            f"{work}: another command trains here at this moment; wait for its end, or choose another --out"
-        ) from None
+        except filelock.Timeout:
+            raise TrainingError(
+                f"{work}: another command trains here at this moment; wait for its end, or choose another --out"
+            ) from None
     try:
         yield
     finally:

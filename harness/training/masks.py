@@ -9,7 +9,7 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
-from harness.training.arguments import load_model, padding
+from harness.training.arguments import padding
 from harness.training.attention import batch_logps
 from harness.training.groups import Collator, PairRow, pair_groups
 from harness.training.objective import Totals, preference_loss
@@ -76,8 +76,11 @@ def gradient_table(
 
 
 def _ready(name: str) -> Any:
+    import torch
     from trl.trainer.utils import add_fused_lm_head
 
-    model = load_model(name).eval()
+    from harness.models.loading import load_model
+
+    model = load_model(name, dtype=torch.float32).eval()
     add_fused_lm_head(model)
     return model

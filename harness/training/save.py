@@ -63,9 +63,10 @@ def _beside(trainer: Any, base: str, aside: Path, lora: bool, text: str) -> None
 def _merge(base: str, aside: Path) -> None:
     import torch
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    from harness.models.loading import load_model
+
+    model = load_model(base, dtype=torch.float32)
     PeftModel.from_pretrained(model, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
 
 

@@ -17,9 +17,9 @@ from typing import Any
 from harness.errors import TrainingError
 from harness.journal import read
 from harness.models.digests import model_digest
-from harness.models.loading import load_tokenizer
+from harness.models.loading import context_length, load_model, load_tokenizer
 from harness.spec import digest
-from harness.training.arguments import layout_for, load_model, lora_config, padding, positions, trainer_arguments
+from harness.training.arguments import layout_for, lora_config, padding, trainer_arguments
 from harness.training.checkpoints import claimed, last_complete
 from harness.training.groups import Collator, PairRow, Row, pair_groups, sft_groups
 from harness.training.save import write_model
@@ -74,6 +74,7 @@ def _trainer(
     model: str, groups: list[dict[str, Any]], objective: Objective | SftObjective, training: TrainingSpec,
     arguments: dict[str, Any], progress: Progress, reference: Path | None,
 ) -> Any:  # fmt: skip
+    import torch
     from datasets import Dataset
     from transformers import PrinterCallback
     from trl import DPOConfig, SFTConfig
@@ -81,7 +82,7 @@ def _trainer(
     from harness.training.reference import Reference
     from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer, progress_callback
 
-    loaded, tokenizer = load_model(model), load_tokenizer(model)
+    loaded, tokenizer = load_model(model, dtype=torch.float32), load_tokenizer(model)
     pairs = objective if isinstance(objective, Objective) else None
     common = {
         "model": loaded,
@@ -153,7 +154,7 @@ def _check_rows(model: str, rows: Sequence[Any]) -> None:
         raise TrainingError(f"no rows to train {model} on: the stage before it found none")
     if not all(len(side) for row in rows for side in row):
         raise TrainingError(f"a row to train {model} on has an empty prompt or completion")
-    limit = positions(model)
+    limit = context_length(model)
     longest = max(len(row[0]) + len(side) for row in rows for side in row[1:])
     if limit and longest > limit:
         raise TrainingError(f"a row of {longest} tokens exceeds the {limit} positions of {model}; drop the long rows")

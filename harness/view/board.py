@@ -2,11 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from typing import Any
 
 from harness.results.board import Board
 from harness.results.board import Cell as Score
+from harness.results.records import Summary
 from harness.shipped import published_rows
 from harness.view.page import Column, Line, Page, Table, columns
 from harness.view.text import interval, percent, points
@@ -14,7 +14,6 @@ from harness.view.text import interval, percent, points
 LAYOUTS = ("full", "paper")
 _SHORT = {"math500": "math", "blocksworld": "blocks", "multi_if_zh": "if_zh", "multi_if_en": "if_en",
           "multi_if_other": "if_other"}  # fmt: skip
-_CAUSES = (("unfinished", "u"), ("empty", "e"), ("failed", "f"), ("loops", "l"))
 _LEGEND = (
     "line 1: accuracy % [95% interval] | accuracy given an answer",
     "line 2: difference to control in points [95% paired interval]; * excludes 0",
@@ -33,11 +32,11 @@ def page(board: Board, layout: str = "full") -> Page:
 
 def table(board: Board) -> Table:
     """Each cell in three lines: accuracy, difference to the control, items without an answer and thinking tokens."""
-    sizes = {task: board.cells[board.control, task].figures["n"] for task in board.tasks}
+    sizes = {task: board.cells[board.control, task].summary.n for task in board.tasks}
     same = len(set(sizes.values())) == 1
     names = [Column(name=t if same else f"{t}, n={sizes[t]}", align="left") for t in board.tasks]
     rows = [[_arm(board, arm), *(_lines(board.cells[arm, task]) for task in board.tasks)] for arm in board.runs]
-    drawn = any("solved" in cell.figures for cell in board.cells.values())
+    drawn = any(cell.summary.solved is not None for cell in board.cells.values())
     return Table(
         title=f"{board.title}, n = {sizes[board.tasks[0]]} per task" if same else board.title,
         columns=[Column(name="arm", align="left"), *names],
@@ -53,29 +52,28 @@ def _arm(board: Board, arm: str) -> list[Line]:
 
 
 def _lines(cell: Score) -> list[Line]:
-    f, gap = cell.figures, cell.difference
-    answered, inside = percent(f["accuracy_answered"]), interval(f["low"], f["high"])
+    f, gap = cell.summary, cell.difference
+    answered, inside = percent(f.accuracy_answered), interval(f.low, f.high)
     difference = "control"
     if gap is not None:
         mark = "*" if gap.low > 0 or gap.high < 0 else ""
         difference = f"Δ {points(gap.difference)} {interval(gap.low, gap.high, True)}{mark}"
-    causes = [(name, letter, percent(f[name], 0)) for name, letter in _CAUSES if f[name] > 0.005]
-    tokens, missing = f"{f['median_thinking_tokens']:.0f}", percent(f["no_answer"], 1 if f["no_answer"] < 0.1 else 0)
+    shares = (("unfinished", f.unfinished), ("empty", f.empty), ("failed", f.failed), ("loops", f.loops))
+    causes = [(name, name[0], percent(share, 0)) for name, share in shares if share > 0.005]
+    tokens, missing = f"{f.median_thinking_tokens:.0f}", percent(f.no_answer, 1 if f.no_answer < 0.1 else 0)
     why = f" ({', '.join(f'{name} {share}' for name, _, share in causes)})" if causes else ""
     letters = "".join(f" {letter}{share}" for _, letter, share in causes)
     out = [
-        Line(
-            strong=percent(f["accuracy"]), text=f"{inside}, {answered} given an answer", short=f"{inside} |{answered}"
-        ),
+        Line(strong=percent(f.accuracy), text=f"{inside}, {answered} given an answer", short=f"{inside} |{answered}"),
         Line(text=difference),
         Line(
-            text=f"no answer {percent(f['no_answer'])}{why}, {tokens} thinking tokens",
+            text=f"no answer {percent(f.no_answer)}{why}, {tokens} thinking tokens",
             short=f"na {missing}{letters}, {tokens}t",
         ),
     ]
-    if "solved" in f:
-        solved = percent(f["solved"])
-        out.append(Line(text=f"solved in {f['answers']} answers {solved}", short=f"@{f['answers']} {solved}"))
+    if f.solved is not None:
+        solved = percent(f.solved)
+        out.append(Line(text=f"solved in {f.answers} answers {solved}", short=f"@{f.answers} {solved}"))
     return out
 
 
@@ -90,13 +88,13 @@ def _as_published(board: Board) -> Table:
     return Table(
         title=f"{board.title}: accuracy % (no-answer %)",
         columns=columns("arm", *board.tasks, left=len(board.tasks) + 1),
-        rows=[[arm, *(_pair(board.cells[arm, task].figures) for task in board.tasks)] for arm in board.runs],
+        rows=[[arm, *(_pair(board.cells[arm, task].summary) for task in board.tasks)] for arm in board.runs],
         records=[_record(row) for row in board.rows()],
     )
 
 
-def _pair(f: Mapping[str, Any]) -> str:
-    return f"{percent(f['accuracy'])} ({percent(f['no_answer'])})"
+def _pair(f: Summary) -> str:
+    return f"{percent(f.accuracy)} ({percent(f.no_answer)})"
 
 
 def _published() -> Table:

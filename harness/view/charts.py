@@ -30,15 +30,14 @@ def lengths(task: str, groups: Groups, notes: Mapping[str, str] | None = None) -
     )  # fmt: skip
 
 
-def budgets(task: str, curves: Mapping[str, Sequence[Mapping[str, Any]]]) -> Curves:
+def budgets(task: str, curves: Mapping[str, Sequence[budget.Point]]) -> Curves:
     """Accuracy, and the share answered, within a budget of tokens. ``curves``: points of ``budget.curve`` by label."""
     series = []
     for label, points in curves.items():
-        enough = budget.saturation(list(points))
-        column = {key: [p[key] for p in points] for key in ("budget", "accuracy", "low", "high", "answered")}
+        enough = budget.saturation(points)
         series.append(Series(
-            label=label, x=column["budget"], y=column["accuracy"], low=column["low"], high=column["high"],
-            second=column["answered"],
+            label=label, x=[p.budget for p in points], y=[p.accuracy for p in points], low=[p.low for p in points],
+            high=[p.high for p in points], second=[p.answered for p in points],
             note="" if enough is None else f"95 % of the accuracy within {enough} tokens",
         ))  # fmt: skip
     return Curves(
@@ -57,12 +56,15 @@ def page(runs: Sequence[Run]) -> Page:
     sections = []
     for task in dict.fromkeys(task for run in runs for task in run.tasks):
         groups = {run.name: run.of(task) for run in runs if task in run.tasks}
-        for name, samples in groups.items():
-            data[name][task] = {"curve": budget.curve(samples), "lengths": budget.lengths(samples)}
-        notes = {labels[name]: _known(data[name][task]["lengths"]) for name in groups}
+        points = {name: budget.curve(samples) for name, samples in groups.items()}
+        known = {name: budget.lengths(samples) for name, samples in groups.items()}
+        for name in groups:
+            curve = [point.model_dump() for point in points[name]]
+            data[name][task] = {"curve": curve, "lengths": known[name].model_dump()}
+        notes = {labels[name]: _known(known[name]) for name in groups}
         drawn: list[Block] = [
             lengths(task, {labels[name]: samples for name, samples in groups.items()}, notes),
-            budgets(task, {labels[name]: data[name][task]["curve"] for name in groups}),
+            budgets(task, {labels[name]: points[name] for name in groups}),
         ]
         sections.append(Section(title=task, blocks=drawn))
     names = ", ".join(labels)
@@ -70,10 +72,10 @@ def page(runs: Sequence[Run]) -> Page:
     return Page(title=f"lengths and budgets of {names}", blocks=sections, data=found)
 
 
-def _known(known: Mapping[str, Any]) -> str:
-    median = "over half are cut" if known["median"] is None else f"median {known['median']:g}"
-    return f"{median}, cut {100 * known['censored']:.1f} %"
+def _known(known: budget.Lengths) -> str:
+    median = "over half are cut" if known.median is None else f"median {known.median:g}"
+    return f"{median}, cut {100 * known.censored:.1f} %"
 
 
 def _label(run: Run) -> str:
-    return f"{run.name[:12]}  {Path(str(run.manifest.get('model', ''))).name}"
+    return f"{run.name[:12]}  {Path(run.manifest.model).name}"

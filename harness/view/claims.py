@@ -5,8 +5,9 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.results.claims import VERDICTS, Claim, Finding, published
-from harness.view.page import Column, Line, Page, Style, Table
+from harness.results.claims import VERDICTS, Finding, published
+from harness.results.records import Claim
+from harness.view.page import Column, Line, Page, Row, Style, Table
 from harness.view.text import interval, points
 
 _METRICS = {"accuracy": "accuracy", "no_answer": "no answer", "solved": "solved at least once"}
@@ -19,13 +20,13 @@ _COLUMNS = (
 
 def page(title: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> Page:
     shown = f"claims, as tested by {title}"
-    data = [finding.as_dict() | _about(claims[finding.claim]) for finding in found]
+    data = [finding.model_dump() | _about(claims[finding.claim]) for finding in found]
     return Page(title=shown, blocks=[table(claims, found, shown)], data=data)
 
 
 def table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = "") -> Table:
     """One row a claim and task."""
-    rows = [
+    rows: list[Row] = [
         [
             _says(claims[f.claim]), f.task, f"{points(f.difference)} {interval(f.low, f.high, True)}",
             f"{100 * f.smallest:.1f}", Line(text=f.verdict, style=_STYLES.get(f.verdict, "")),
@@ -43,12 +44,12 @@ def table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = ""
         if rows_of := published(claims[name]):
             values = ", ".join(f"{task} {value:+.1f}" for task, value in rows_of.items())
             notes.append(f"published, {claims[name].arm} - {claims[name].against}: {values}")
-    records = [finding.as_dict() | _about(claims[finding.claim]) for finding in found]
+    records = [finding.model_dump() | _about(claims[finding.claim]) for finding in found]
     return Table(title=title, columns=_COLUMNS, rows=rows, notes=notes, grouped=True, records=records)
 
 
 def tally(found: Sequence[Finding]) -> str:
-    count = Counter(finding.verdict for finding in found)
+    count = Counter[str](finding.verdict for finding in found)
     return ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
 
 

@@ -3,17 +3,19 @@
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
 
 from harness.results.compare import Comparison
+from harness.results.differences import flat
+from harness.results.garbage import StageFolder
 from harness.results.gate import Check, Verdict
+from harness.results.records import Manifest, RunRecord
 from harness.results.rescore import Flipped
 from harness.results.runs import Run
-from harness.results.store import flat
-from harness.view.page import Block, Column, Line, Page, Style, Table, Text, columns, texts
+from harness.results.store import Store
+from harness.view.page import Block, Column, Line, Page, Row, Style, Table, Text, columns, texts
 from harness.view.text import MISSING, hanging, interval, number, one_line, percent, points
 
 _OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
@@ -31,16 +33,16 @@ def comparison(
     rows = []
     for one in found:
         gap = one.accuracy
-        ratio = MISSING if one.token_ratio is None else f"x{one.token_ratio[0]:.2f}"
+        ratio = MISSING if one.token_ratio is None else f"x{one.token_ratio.ratio:.2f}"
         rows.append([
             one.task, str(gap.n), f"{points(gap.difference)} {interval(gap.low, gap.high, True)}", f"{one.p_holm:.3f}",
             f"{gap.better}/{gap.worse}", points(one.no_answer.difference), ratio, f"{100 * gap.smallest:.1f}",
             number(one.needed),
         ])  # fmt: skip
     names = columns("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs", wrap=0)
-    records = [one.as_dict() for one in found]
+    records = [one.model_dump() for one in found]
     blocks: list[Block] = [
-        *texts(f"A {a.name}: {a.manifest.get('model')}", f"B {b.name}: {b.manifest.get('model')}"),
+        *texts(f"A {a.name}: {a.manifest.model}", f"B {b.name}: {b.manifest.model}"),
         *texts(*(f"  differs in {one_line(note, 160)}" for note in notes)),
         Table(
             columns=names,
@@ -74,12 +76,12 @@ def _flips(one: Comparison, most: int) -> list[Text]:
 
 def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
     """One line a test, the verdict last."""
-    rows = [
+    rows: list[Row] = [
         [Line(text=check.outcome, style=_OUTCOMES[check.outcome]), f"{check.task}: {sentence(check)}"]
         for check in verdict.checks
     ]
     end = Text(text=f"{verdict.outcome}: {run} against {baseline}", style=_OUTCOMES[verdict.outcome], wrap=False)
-    data = {"run": run, **verdict.as_dict()}
+    data = {"run": run, **verdict.model_dump()}
     table = Table(columns=columns("outcome", "test", left=2, wrap=1), rows=rows, records=data["checks"])
     return Page(title=f"gate of {run}", blocks=[table, end], data=data)
 
@@ -106,41 +108,43 @@ def rescored(run: str, n: int, found: Sequence[Flipped], most: int, dry_run: boo
         reasons = f"{one_line(flip.reason_before, 60)} -> {one_line(flip.reason_after, 60)}"
         lines.append(f"  {flip.task} {flip.problem_id} #{flip.index}: {reasons}")
     lines.append("nothing was changed (--dry-run)" if dry_run else "verdicts and manifest are those of today's graders")
-    data = {"run": run, "samples": n, "flips": [asdict(flip) for flip in found], "kept": not dry_run}
+    data = {"run": run, "samples": n, "flips": [flip.model_dump() for flip in found], "kept": not dry_run}
     return Page(title=f"{run} graded again", blocks=texts(*lines, wrap=False), data=data)
 
 
-def listing(store: Path, runs: Sequence[tuple[Path, dict[str, Any]]], recipes: Sequence[tuple[Path, Any]]) -> Page:
+def listing(store: Store) -> Page:
     """Finished recipes and evaluations of a store."""
     blocks, records = [], []
-    for folder, data in recipes:
-        seeds = len(data["manifest"].get("seeds", []))
-        what = f"recipe {data['recipe']} at {data['profile']}; {len(data['arms'])} arms, {seeds} seed(s)"
-        records.append({"run": folder.name, "date": data["manifest"]["date"], "what": what})
-    for folder, manifest in runs:
-        decoding = manifest.get("decoding") or {}
-        how = f"temperature {decoding.get('temperature')}, {decoding.get('samples', 1)} sample(s)"
-        what = f"{manifest.get('model')} on {', '.join(manifest.get('tasks', []))}; {how}"
-        records.append({"run": folder.name, "date": manifest.get("date", ""), "what": what})
-    for record in records:
-        head = f"{record['run']}  {record['date']:<20}  "
-        blocks.append(Text(text=hanging(head, record["what"]), verbatim=True))
+    recipes, runs = store.recipes(), store.evaluations()
+    for folder, record in recipes:
+        seeds = len(record.manifest.seeds)
+        what = f"recipe {record.recipe} at {record.profile}; {len(record.arms)} arms, {seeds} seed(s)"
+        records.append({"run": folder.name, "date": record.manifest.date, "what": what})
+    for folder, kept in runs:
+        how = f"temperature {kept.decoding.temperature}, {kept.decoding.samples} sample(s)"
+        what = f"{kept.model} on {', '.join(kept.tasks)}; {how}"
+        records.append({"run": folder.name, "date": kept.date, "what": what})
+    for row in records:
+        head = f"{row['run']}  {row['date']:<20}  "
+        blocks.append(Text(text=hanging(head, row["what"]), verbatim=True))
     if not records:
-        blocks += texts(f"no finished recipes or evaluations in {store}")
+        blocks += texts(f"no finished recipes or evaluations in {store.folder}")
     data = {
-        "recipes": [{"folder": str(folder), **data} for folder, data in recipes],
-        "runs": [{"folder": str(folder), **manifest} for folder, manifest in runs],
+        "recipes": [{"folder": str(folder), **record.known()} for folder, record in recipes],
+        "runs": [{"folder": str(folder), **kept.known()} for folder, kept in runs],
     }
-    return Page(title=f"runs in {store}", blocks=blocks, data=data)
+    return Page(title=f"runs in {store.folder}", blocks=blocks, data=data)
 
 
-def manifest(folder: Path, data: Mapping[str, Any]) -> Page:
+def manifest(folder: Path, record: RunRecord | Manifest) -> Page:
     """A run's manifest, key by key; of a recipe also its stages and where its report is."""
-    stages = data.get("manifest", {}).get("stages", {})
-    rest = {key: value for key, value in data.items() if key != "manifest"}
-    kept = {key: value for key, value in data.get("manifest", {}).items() if key != "stages"}
-    lines = [str(folder), *(f"  {key}: {value}" for part in (rest, kept) for key, value in flat(part).items())]
-    lines += [f"  {digest[:8]} {stage['name']:<24} {stage['seconds']} s" for digest, stage in stages.items()]
+    data = record.known()
+    parts = [{key: value for key, value in data.items() if key != "manifest"}]
+    stages = record.manifest.stages if isinstance(record, RunRecord) else {}
+    if isinstance(record, RunRecord):
+        parts.append({key: value for key, value in data["manifest"].items() if key != "stages"})
+    lines = [str(folder), *(f"  {key}: {value}" for part in parts for key, value in flat(part).items())]
+    lines += [f"  {digest[:8]} {stage.name:<24} {stage.seconds} s" for digest, stage in stages.items()]
     if (folder / "report.html").exists():
         lines.append(f"report: {folder / 'report.html'}")
     return Page(title=folder.name, blocks=texts(*lines, wrap=False), data={"folder": str(folder), **data})
@@ -157,13 +161,16 @@ def differences(found: Sequence[tuple[str, Any, Any]]) -> Page:
     return Page(title="differences", blocks=blocks, data={"differences": records})
 
 
-def unused(found: Sequence[tuple[Path, str, int]], deleted: bool) -> Page:
-    """Stages that no finished recipe needs."""
-    freed = sum(size for _, _, size in found)
-    done = "deleted" if deleted else "not needed by any finished recipe ('--delete' deletes them)"
-    lines = [f"{folder.name[:8]}  {size / 1e6:>8.1f} MB  {name}" for folder, name, size in found]
-    lines.append(f"{len(found)} stages, {freed / 1e6:.1f} MB {done}")
-    stages = [{"folder": str(folder), "name": name, "bytes": size} for folder, name, size in found]
-    return Page(
-        title="unused stages", blocks=texts(*lines), data={"deleted": deleted, "bytes": freed, "stages": stages}
-    )
+def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: bool) -> Page:
+    """Stages that nobody needs, and for what the others are kept."""
+    freed = sum(stage.bytes for stage in unused)
+    lines = [f"{stage.digest[:8]}  {stage.bytes / 1e6:>8.1f} MB  {stage.name}" for stage in unused]
+    lines += [f"{count} kept: {why}" for why, count in Counter(stage.why for stage in kept).items()]
+    done = "deleted" if deleted else "not needed by any recipe ('--delete' deletes them)"
+    lines.append(f"{len(unused)} stages, {freed / 1e6:.1f} MB {done}")
+    data = {
+        "deleted": deleted, "bytes": freed,
+        "stages": [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes} for s in unused],
+        "kept": [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes, "why": s.why} for s in kept],
+    }  # fmt: skip
+    return Page(title="unused stages", blocks=texts(*lines), data=data)

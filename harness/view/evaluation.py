@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
-from typing import Any
 
 from harness.evaluation.preview import Preview
 from harness.records import Sample
 from harness.results.decodings import AtBudget
-from harness.results.statistics import Gap
+from harness.results.records import Gap, Summary
 from harness.view.page import Block, Page, Table, Text, columns, texts
 from harness.view.text import interval, number, one_line, percent, points
 
@@ -21,43 +20,46 @@ _LEGEND = (
     "(ends in a repetition loop)",
     "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
 )
-Figures = Mapping[str, Any]
 
 
-def page(model: str, folder: Path, rows: Mapping[str, Figures]) -> Page:
+def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
     """The rows of one evaluation."""
     shown = []
     for task, f in rows.items():
-        shares = [percent(f[key], 0) for key in ("wrong", "no_answer", "unfinished", "empty")]
+        shares = [percent(share, 0) for share in (f.wrong, f.no_answer, f.unfinished, f.empty)]
         shown.append([
-            task, str(f["n"]), f"{percent(f['accuracy'])} {interval(f['low'], f['high'])}",
-            percent(f["accuracy_answered"]), *shares, f"{f['median_thinking_tokens']:.0f}", percent(f["loops"], 0),
-            f"{f['reflection_per_1000']:.1f}",
+            task, str(f.n), f"{percent(f.accuracy)} {interval(f.low, f.high)}",
+            percent(f.accuracy_answered), *shares, f"{f.median_thinking_tokens:.0f}", percent(f.loops, 0),
+            f"{f.reflection_per_1000:.1f}",
         ])  # fmt: skip
-    records = [{"task": task, **f} for task, f in rows.items()]
+    records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
     blocks: list[Block] = [Table(columns=_COLUMNS, rows=shown, notes=_LEGEND, records=records)]
-    for key, what in (("cut", "cut by --max-tokens"), ("failed", "grader or model call failed")):
-        some = ", ".join(f"{task} {percent(f[key])} %" for task, f in rows.items() if f[key] > 0)
-        blocks += texts(f"{what}: {some}") if some else []
+    for what, some in (
+        ("cut by --max-tokens", {task: f.cut for task, f in rows.items()}),
+        ("grader or model call failed", {task: f.failed for task, f in rows.items()}),
+    ):
+        named = ", ".join(f"{task} {percent(share)} %" for task, share in some.items() if share > 0)
+        blocks += texts(f"{what}: {named}") if named else []
     blocks.append(Text(text=f"{model}: samples and manifest in {folder}", wrap=False))
     return Page(title=f"evaluation of {model}", blocks=blocks, data={"run": folder.name, "rows": records})
 
 
-def scored(task: str, f: Figures, samples: Sequence[Sample], out: Path | None, missing: int, metrics: bool) -> Page:
+def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, missing: int, metrics: bool) -> Page:
     """One scored file: verdicts, and the commonest reasons of what is not right."""
-    shares = (("wrong", "wrong"), ("unfinished", "unfinished"), ("empty", "no answer"),
-              ("failed", "grader or input failed"))  # fmt: skip
+    shares = (("wrong", f.wrong), ("unfinished", f.unfinished), ("no answer", f.empty),
+              ("grader or input failed", f.failed))  # fmt: skip
     lines = [
-        f"{task}: {percent(f['accuracy'])} % right {interval(f['low'], f['high'])} of {f['samples']} responses, "
-        f"{percent(f['accuracy_answered'])} % of the answered",
-        "  " + ", ".join(f"{label} {percent(f[key])} %" for key, label in shares),
+        f"{task}: {percent(f.accuracy)} % right {interval(f.low, f.high)} of {f.samples} responses, "
+        f"{percent(f.accuracy_answered)} % of the answered",
+        "  " + ", ".join(f"{label} {percent(share)} %" for label, share in shares),
     ]
-    if "prompt_strict" in f:
-        names = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
-        lines.append("  " + ", ".join(f"{n.replace('_', ' ')} {percent(f[n], 2)} %" for n in names))
+    if f.prompt_strict is not None:
+        rules = (("prompt strict", f.prompt_strict), ("prompt loose", f.prompt_loose),
+                 ("instruction strict", f.instruction_strict), ("instruction loose", f.instruction_loose))  # fmt: skip
+        lines.append("  " + ", ".join(f"{name} {percent(share, 2)} %" for name, share in rules))
     lines.append(
-        f"  median thinking {f['median_thinking_tokens']:g}, answer {f['median_answer_tokens']:g} "
-        f"{samples[0].metrics.unit}; loops {percent(f['loops'])} %, reflection words {f['reflection_per_1000']:.1f} "
+        f"  median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} "
+        f"{samples[0].metrics.unit}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} "
         "per 1,000"
     )
     lines += _overthinking(f) if metrics else []
@@ -66,16 +68,16 @@ def scored(task: str, f: Figures, samples: Sequence[Sample], out: Path | None, m
     blocks = texts(*lines)
     if out is not None:
         blocks.append(Text(text=f"verdicts in {out}", wrap=False))
-    data = {"task": task, "missing": missing, "out": None if out is None else str(out), **f}
+    data = {"task": task, "missing": missing, "out": None if out is None else str(out), **f.model_dump()}
     return Page(title=f"scores of {task}", blocks=blocks, data=data)
 
 
-def _overthinking(f: Figures) -> list[str]:
-    first = (("first correct at", "first_correct", "{:g}"), ("outcome efficiency", "efficiency", "{:.2f}"),
-             ("under-thinking", "underthinking", "{:.2f}"), ("redundant share", "redundant", "{:.2f}"))  # fmt: skip
-    second = (("oscillations", "oscillations", "{:.2f}"), ("right, then abandoned", "abandoned", "{:.2f}"),
-              ("seq-rep-4", "seq_rep_4", "{:.2f}"), ("tokens per correct", "tokens_per_correct", "{:.0f}"))  # fmt: skip
-    return ["  " + ", ".join(f"{name} {number(f[key], form)}" for name, key, form in line) for line in (first, second)]
+def _overthinking(f: Summary) -> list[str]:
+    first = (("first correct at", f.first_correct, "{:g}"), ("outcome efficiency", f.efficiency, "{:.2f}"),
+             ("under-thinking", f.underthinking, "{:.2f}"), ("redundant share", f.redundant, "{:.2f}"))  # fmt: skip
+    second = (("oscillations", f.oscillations, "{:.2f}"), ("right, then abandoned", f.abandoned, "{:.2f}"),
+              ("seq-rep-4", f.seq_rep_4, "{:.2f}"), ("tokens per correct", f.tokens_per_correct, "{:.0f}"))  # fmt: skip
+    return ["  " + ", ".join(f"{name} {number(value, form)}" for name, value, form in line) for line in (first, second)]
 
 
 def preview(found: Preview) -> Page:
@@ -124,7 +126,7 @@ def decodings(found: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path)
         "a tree's answers stand in a drawn order",
     )
     blocks.append(Text(text=f"samples, trees and manifests in {folder}", wrap=False))
-    gaps = {task: gap.as_dict() for task, (_, gap) in found.items()}
+    gaps = {task: gap.model_dump() for task, (_, gap) in found.items()}
     every = [{"task": task, **asdict(row)} for task, (rows, _) in found.items() for row in rows]
     data = {"run": folder.name, "rows": every, "tree_minus_plain_at_equal_tokens": gaps}
     return Page(title="tree search beside plain sampling", blocks=blocks, data=data)

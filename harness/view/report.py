@@ -7,12 +7,13 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.journal import read, write_whole
+from harness.journal import read_records, write_whole
 from harness.records import Sample
 from harness.results import board as boards
-from harness.results.claims import Claim, findings
+from harness.results.claims import findings
+from harness.results.records import AskedProblem, Claim, RunRecord, StageRecord
+from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
 from harness.view import board, charts, claims
 from harness.view.page import Block, Page, Section, Table, Text, columns, texts
@@ -24,49 +25,48 @@ _SHOWN = 700  # characters of a text: its beginning and its end
 Samples = Mapping[str, Sequence[Sequence[Sample]]]  # by arm, a list for each training seed
 
 
-def write_report(store: Path, file: Path, claimed: Mapping[str, Claim]) -> list[Path]:
-    """Write ``report.html`` and ``report.md`` beside a run's record. Raises NoRuns where samples are gone.
+def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list[Path]:
+    """Write ``report.html`` and ``report.md`` beside the record ``file`` of a run. Raises NoRuns and BadFile.
 
     The Markdown has neither pictures nor texts of models, so that it can be kept beside the results.
     """
-    data = json.loads(file.read_text())
-    samples = boards.samples_of(store, data["arms"])
-    head, tables, end = _head(data), _tables(data, samples, claimed), _end(data)
-    title = f"{data['recipe']} at {data['profile']}"
-    whole = [*head, *tables, _figures(samples), _failures(store, data["arms"], samples), *end, _raw(data)]
+    record = read_kept(file, RunRecord)
+    samples = boards.samples_of(store, record.arms)
+    head, tables, end = _head(record), _tables(record, samples, claimed), _end(record)
+    title = f"{record.recipe} at {record.profile}"
+    whole = [*head, *tables, _figures(samples), _failures(store, record.arms, samples), *end, _raw(record)]
     out = [file.parent / "report.html", file.parent / "report.md"]
     write_whole(out[0], html.render(Page(title=title, blocks=whole)))
     write_whole(out[1], markdown.render(Page(title=title, blocks=[*head, *tables, _errors(samples), *end])))
     return out
 
 
-def _head(data: Mapping[str, Any]) -> list[Block]:
-    manifest = data["manifest"]
-    machine = manifest["hardware"]
-    commit = f", commit {manifest['commit']}" if manifest["commit"] else ""
-    stages = manifest["stages"]
-    seconds = sum(stage["seconds"] or 0 for stage in stages.values())
-    gpus = "".join(f", {gpu}" for gpu in machine["gpus"])
-    left_out = [f"Arm {arm} was left out: this profile has no model {m}." for arm, m in data["left_out"].items()]
+def _head(record: RunRecord) -> list[Block]:
+    manifest = record.manifest
+    machine = manifest.hardware
+    commit = f", commit {manifest.commit}" if manifest.commit else ""
+    stages = manifest.stages
+    seconds = sum(stage.seconds or 0 for stage in stages.values())
+    gpus = "".join(f", {gpu}" for gpu in machine.gpus)
+    left_out = [f"Arm {arm} was left out: this profile has no model {m}." for arm, m in record.left_out.items()]
     return [
-        Text(text=f"{manifest['recipe']['about']}."),
+        Text(text=f"{manifest.recipe.get('about', '')}."),
         Text(
-            text=f"Run {data['run']}, {manifest['date']}{commit}, {len(data['arms'])} arms, seeds "
-            f"{', '.join(map(str, manifest['seeds']))}; {seconds / 60:.0f} minutes of work in {len(stages)} stages on "
-            f"{machine['processor']}, {machine['cores']} cores{gpus}.",
+            text=f"Run {record.run}, {manifest.date}{commit}, {len(record.arms)} arms, seeds "
+            f"{', '.join(map(str, manifest.seeds))}; {seconds / 60:.0f} minutes of work in {len(stages)} stages on "
+            f"{machine.processor}, {machine.cores} cores{gpus}.",
             style="dim",
         ),
         *texts(*left_out, style="dim"),
         Text(text="Again:"),
-        Text(text=manifest["command"], verbatim=True),
+        Text(text=manifest.command, verbatim=True),
     ]
 
 
-def _tables(data: Mapping[str, Any], samples: Samples, claimed: Mapping[str, Claim]) -> list[Block]:
-    arms = {arm: [list(one) for one in seeds] for arm, seeds in samples.items()}
-    whole = boards.build(f"{data['recipe']} ({data['profile']})", data["control"], data["arms"], arms)
+def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -> list[Block]:
+    whole = boards.build(record.title, record.control, record.arms, samples)
     about = (
-        f"Accuracy in % over all items [95% interval]; Δ to {data['control']} in points [paired 95% interval], * where "
+        f"Accuracy in % over all items [95% interval]; Δ to {record.control} in points [paired 95% interval], * where "
         "it excludes 0; items without an answer; median thinking tokens. Seeds of one item count as one."
     )
     out: list[Block] = [Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])]
@@ -92,18 +92,18 @@ def _errors(samples: Samples) -> Section:
     """For each arm its samples, and how many of each type of error."""
     rows = []
     for arm, seeds in samples.items():
-        count = Counter(s.metrics.error_type for one in seeds for s in one)
+        count = Counter[str | None](s.metrics.error_type for one in seeds for s in one)
         rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
     names = columns("arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES))
     return Section(title="Failures", blocks=[Table(columns=names, rows=rows)])
 
 
-def _failures(store: Path, arms: Mapping[str, Sequence[str]], samples: Samples) -> Section:
+def _failures(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Section:
     counts = _errors(samples)
     return Section(title=counts.title, blocks=[*counts.blocks, *_examples(store, arms, samples)])
 
 
-def _examples(store: Path, arms: Mapping[str, Sequence[str]], samples: Samples) -> Iterator[Section]:
+def _examples(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Iterator[Section]:
     """Some samples of each type of error, from different arms as far as there are any."""
     for kind in ERROR_TYPES:
         shown = 0
@@ -112,8 +112,8 @@ def _examples(store: Path, arms: Mapping[str, Sequence[str]], samples: Samples) 
             if sample is None or shown >= _EXAMPLES:
                 continue
             shown += 1
-            rows = read(store / "stages" / arms[arm][0] / "problems.jsonl")
-            prompt = next((row["prompt"] for row in rows if row["id"] == sample.problem_id), "")
+            problems = read_records(store.stage(arms[arm][0]) / "problems.jsonl", AskedProblem)
+            prompt = next((problem.prompt for problem in problems if problem.id == sample.problem_id), "")
             verdict = sample.grade.verdict.replace("_", " ")
             yield Section(
                 title=f"{kind.replace('_', ' ')}: {arm} on {sample.task}, {len(sample.token_ids)} tokens, {verdict}",
@@ -126,26 +126,25 @@ def _examples(store: Path, arms: Mapping[str, Sequence[str]], samples: Samples) 
             )
 
 
-def _end(data: Mapping[str, Any]) -> list[Block]:
-    manifest = data["manifest"]
+def _end(record: RunRecord) -> list[Block]:
+    manifest = record.manifest
     names = columns("digest", "stage", "figures", "seconds", left=3)
-    rows = [[d[:8], stage["name"], _summary(stage), str(stage["seconds"])] for d, stage in manifest["stages"].items()]
-    packages = ", ".join(f"{name} {version}" for name, version in manifest["packages"].items())
-    kept = f"{packages}; Python {manifest['hardware']['python']}; grader {manifest['grader']['code']}."
-    took = f"This command took {manifest['seconds']} s."
+    rows = [[d[:8], stage.name, _summary(stage), str(stage.seconds)] for d, stage in manifest.stages.items()]
+    packages = ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
+    kept = f"{packages}; Python {manifest.hardware.python}; grader {manifest.grader.get('code', '')}."
+    took = f"This command took {manifest.seconds} s."
     return [
         Section(title="Costs", blocks=[*texts(took, style="dim"), Table(columns=names, rows=rows)]),
         Section(title="Manifest", blocks=texts(kept)),
     ]
 
 
-def _raw(data: Mapping[str, Any]) -> Section:
-    kept = {key: value for key, value in data["manifest"].items() if key != "stages"}
-    text = json.dumps(kept, indent=1, ensure_ascii=False)
+def _raw(record: RunRecord) -> Section:
+    text = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
     return Section(title="recipe and profile as they were read", folded=True, blocks=[Text(text=text, verbatim=True)])
 
 
-def _summary(stage: Mapping[str, Any]) -> str:
+def _summary(stage: StageRecord) -> str:
     """The figures of a stage that are single numbers."""
-    figures = {k: v for k, v in stage["figures"].items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    figures = {k: v for k, v in stage.figures.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     return ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in list(figures.items())[:6])
