@@ -1,4 +1,4 @@
-"""A search that is interrupted, loses its grader or its disk goes on as if nothing had happened: no verdict is made up."""
+"""A search that is interrupted, or loses its grader or its disk, goes on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -122,7 +122,7 @@ def test_a_full_disk_ends_a_search_in_one_line_and_it_goes_on(tmp_path, undistur
     assert "journal.jsonl: File too large; make room" in errors
     assert "Traceback" not in errors
     assert "never retrieved" not in errors
-    assert 0 < lines(out)
+    assert lines(out) > 0
     assert finish(out) == undisturbed
 
 
