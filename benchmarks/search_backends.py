@@ -22,18 +22,20 @@ from typing import Any
 sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from harness.grading.grade import Grader
-from harness.models.backends import BackendSpec, opened
+from harness.models.backends import opened
 from harness.models.base import Completion, Request
 from harness.models.hf import HFCompleter
 from harness.models.shipped import resolve
+from harness.models.spec import ModelSpec
 from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as run_search
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier
+from harness.search.run.work import Search
+from harness.search.spec import Goals
 from harness.search.store import Settings, Store
-from harness.search.tree.nodes import Goals
 
 MODELS = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
 
@@ -44,7 +46,7 @@ class Recorded:
     def __init__(self, completer: Any) -> None:
         self.inner = completer
         self.digest = completer.digest
-        self.lockstep = getattr(completer, "lockstep", False)
+        self.lockstep = completer.lockstep
         self.asked: list[Request] = []
         self.batches: list[list[Request]] = []
         if hasattr(completer, "generate"):
@@ -65,14 +67,17 @@ def some(number: int) -> list[Problem]:
 
 def search(roles: dict[str, Role], number: int, window: int, chunk: int, seed: int = 0) -> tuple[int, float]:
     """(generated tokens, seconds) of a search: grading and journal included, drawing the problems not."""
-    settings, asked = Settings(load("embedded"), Goals(), seed=seed, in_flight=4), some(number)
+    settings, asked = Settings(grammar=load("embedded"), goals=Goals(), seed=seed, in_flight=4), some(number)
     with Grader() as grader, tempfile.TemporaryDirectory() as folder:
         grader.load(list(FAMILIES))
         for problem in some(9):
             grader.grade(problem.family, problem.gold, "</think>1")
         with Store(Path(folder), settings) as store:
             started = time.monotonic()
-            Search(settings, roles, GraderVerifier(grader), window=window, chunk=chunk).run(asked, store)
+            search = Search(
+                settings=settings, roles=roles, verifier=GraderVerifier(grader), window=window, chunk=chunk
+            )  # fmt: skip
+            run_search(search, asked, store)
             seconds = time.monotonic() - started
     return sum(role.tokens for role in set(roles.values())), seconds
 
@@ -119,7 +124,9 @@ def over_vllm(command: str, number: int, batch: int, rounds: int = 2) -> dict[st
     # Chunked prefill with seeded requests ends vLLM 0.32.0 on CPU ("CPU Generator does not use offset").
     arguments = ("--max-model-len", "1024", "--dtype", "float32", "--gpu-memory-utilization", "0.2")
     arguments += ("--no-enable-chunked-prefill", "--no-enable-prefix-caching", "--max-num-seqs", str(batch))
-    spec = BackendSpec(MODELS["generator"], "vllm", concurrency=concurrency, vllm=command, vllm_arguments=arguments)
+    spec = ModelSpec(
+        model=MODELS["generator"], backend="vllm", concurrency=concurrency, vllm=command, vllm_arguments=arguments
+    )
     totals = [0.0, 0.0, 0.0, 0.0]
     with tempfile.TemporaryDirectory() as place, opened(spec, Path(place)) as (completer, tokenizer):
         recorded = Recorded(completer)

@@ -25,20 +25,22 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.simulated.arms import BoxVerifier
 from benchmarks.simulated.world import PRESETS, World, read_prompt
 from harness.models.base import Completion, Request
-from harness.models.hf import load_tokenizer
+from harness.models.loading import load_tokenizer
 from harness.models.shipped import resolve
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as run_search
 from harness.search.run.roles import Role
+from harness.search.run.work import Search
+from harness.search.spec import Goals
 from harness.search.store import Settings, Store
-from harness.search.tree.nodes import Goals
 
 
 class AtOnce:
     """A model of the simulated world that takes no time."""
 
     digest = "world"
+    lockstep = False
 
     def __init__(self, world: World, tokenizer: Any) -> None:
         self.world = world
@@ -66,7 +68,8 @@ def cost(number: int, tokenizer: Any, settings: Settings) -> tuple[float, int]:
     try:
         started = time.process_time()
         with Store(folder, settings) as store:
-            Search(settings, {"generator": role, "critic": role}, BoxVerifier()).run(problems(world, number), store)
+            search = Search(settings=settings, roles={"generator": role, "critic": role}, verifier=BoxVerifier())
+            run_search(search, problems(world, number), store)
         spent = time.process_time() - started
         return spent / number, sum(file.stat().st_size for file in folder.iterdir())
     finally:
@@ -81,7 +84,7 @@ def main() -> None:
     told = parser.parse_args()
     number = 8_000 if told.quick else told.problems
     tokenizer = load_tokenizer(resolve("shipped:generator-qwen2"))
-    settings = Settings(load("embedded"), Goals(correct=1, wrong=0, rollouts=3, reflections=1))
+    settings = Settings(grammar=load("embedded"), goals=Goals(correct=1, wrong=0, rollouts=3, reflections=1))
     cost(200, tokenizer, settings)  # imports and caches
     few, _ = cost(1_000, tokenizer, settings)
     many, written = cost(number, tokenizer, settings)

@@ -28,11 +28,11 @@ from benchmarks.simulated import over_http
 from benchmarks.simulated.arms import Outcome, drive, rejection
 from benchmarks.simulated.released import run_released
 from benchmarks.simulated.world import PRESETS, World
-from harness.models.hf import load_tokenizer
+from harness.models.loading import load_tokenizer
 from harness.models.shipped import resolve
 from harness.search.grammar.load import load
+from harness.search.spec import Goals
 from harness.search.store import Settings
-from harness.search.tree.nodes import Goals
 
 # The original's thresholds: done at 8 correct chains. Ours may spend 40 rollouts and 40 reflections (the original up to
 # 130 rollouts), and gives up after 24 that brought nothing.
@@ -49,8 +49,10 @@ TARGETS = {
 
 
 def settings(policy: str = "mcts", in_flight: int = 4, seed: int = 0) -> Settings:
-    goals = replace(GOALS, requests=0) if policy == "original" else GOALS  # it stops by rules of its own
-    return Settings(load("marco_o1_demo"), goals, policy, seed, in_flight)
+    goals = GOALS.model_copy(update={"requests": 0}) if policy == "original" else GOALS  # it stops by rules of its own
+    return Settings(
+        grammar=load("marco_o1_demo"), goals=goals, policy=policy, seed=seed, in_flight=in_flight
+    )  # fmt: skip
 
 
 def one_seed(preset: str, seed: int, told: argparse.Namespace) -> dict[str, dict[str, float]]:

@@ -93,21 +93,24 @@ def _search(problems: int) -> Any:
     from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
     from harness.search.grammar.load import load
-    from harness.search.run.driver import Search
+    from harness.search.run.driver import run as run_search
     from harness.search.run.roles import Role
     from harness.search.run.verify import GraderVerifier
+    from harness.search.run.work import Search
+    from harness.search.spec import Goals
     from harness.search.store import Settings, Store, folded
-    from harness.search.tree.nodes import Goals
 
     models = {"generator": "shipped:generator-qwen2", "critic": "shipped:generator-llama"}
     completers = {role: HFCompleter(resolve(name), threads=1) for role, name in models.items()}
     roles = {role: Role([completer], completer.tokenizer) for role, completer in completers.items()}
-    settings = Settings(load("embedded"), Goals(6, 4, 20), models=models)
+    settings = Settings(grammar=load("embedded"), goals=Goals(correct=6, wrong=4, rollouts=20), models=models)
     out = []
     with tempfile.TemporaryDirectory() as folder:
-        search = Search(settings, roles, GraderVerifier(shared_grader()), window=problems)
+        search = Search(
+            settings=settings, roles=roles, verifier=GraderVerifier(shared_grader()), window=problems
+        )  # fmt: skip
         with Store(Path(folder) / "tree", settings) as store:
-            search.run(embedded("mini_math", "search", problems), store)
+            run_search(search, embedded("mini_math", "search", problems), store)
         tokenizer = roles["generator"].tokenizer
         for stored, tree, _ in folded(Path(folder) / "tree"):
             ids = prompt_ids(tokenizer, stored.problem.prompt)
@@ -139,12 +142,12 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from datasets import Dataset, disable_progress_bars
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from harness.models.hf import load_tokenizer, quiet
+    from harness.models.loading import load_tokenizer, quiet
     from harness.models.shipped import resolve
     from harness.training.attention import NAME
     from harness.training.groups import Collator, pair_groups, sft_groups
-    from harness.training.objective import Objective
     from harness.training.reference import Reference
+    from harness.training.spec import Objective
     from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer
 
     quiet()
@@ -164,7 +167,7 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     if name == "ours sft":
         return ChainSFTTrainer(
             model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(sft_groups(rows, trees)),
-            data_collator=Collator(pad, layout),  # type: ignore[arg-type]
+            data_collator=Collator(pad=pad, choice=layout),  # type: ignore[arg-type]
             args=SFTConfig(**common, **ours, dataset_kwargs={"skip_prepare_dataset": True}),
         )  # fmt: skip
     if name == "trl sft":
@@ -175,9 +178,9 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     if name == "ours dpo":
         groups = pair_groups(rows, trees)
         return PreferenceTrainer(
-            objective=Objective(beta=0.1), reference=Reference.of(Path(common["output_dir"]), shape, groups, ""),
+            objective=Objective(), reference=Reference.of(Path(common["output_dir"]), shape, groups, ""),
             model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(groups),
-            data_collator=Collator(pad, layout, Objective(beta=0.1)),  # type: ignore[arg-type]
+            data_collator=Collator(pad=pad, choice=layout, objective=Objective()),  # type: ignore[arg-type]
             args=DPOConfig(**common, **ours, **reference, beta=0.1),
         )  # fmt: skip
 

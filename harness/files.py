@@ -49,18 +49,21 @@ def read_json(path: Path, hint: str = "") -> Any:
         raise BadFile(f"{path}: not JSON ({str(error)[:100]}){hint and f'; {hint}'}") from None
 
 
-def read_record(path: Path, model: type[_Model], hint: str = "") -> _Model:
+def read_record(path: Path, model: type[_Model], hint: str = "", unnumbered: int = 0) -> _Model:
     """A record that this project wrote as JSON. Raises BadFile for anything else, records of other versions included.
 
-    ``hint`` says how to mend it. A model with a field ``schema_version`` is read in that version alone.
+    ``hint`` says how to mend it. A model with a field ``schema_version`` is read in that version alone;
+    ``unnumbered`` is the version of records without a number.
     """
     data = read_json(path, hint)
     version = model.model_fields.get("schema_version")
-    if version is not None and isinstance(data, dict) and data.get("schema_version", 0) != version.default:
-        raise BadFile(
-            f"{path}: written by another version of harness (schema {data.get('schema_version', 0)}, this one reads "
-            f"{version.default}){hint and f'; {hint}'}"
-        )
+    if version is not None and isinstance(data, dict):
+        found = data.get("schema_version", unnumbered)
+        if found != version.default:
+            raise BadFile(
+                f"{path}: written by another version of harness (schema {found}, this one reads {version.default})"
+                f"{hint and f'; {hint}'}"
+            )
     try:
         return model.model_validate(data)
     except ValidationError as error:

@@ -68,7 +68,8 @@ def _broken(path: Path, number: int, why: str) -> JournalBroken:
     )
 
 
-def _line(row: dict[str, Any]) -> str:
+def row_line(row: dict[str, Any]) -> str:
+    """A row as its line of JSON."""
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
@@ -109,7 +110,7 @@ class Journal:
                 end = start
             file.truncate(0)
 
-    def append(self, rows: Iterable[dict[str, Any]], encode: Callable[[dict[str, Any]], str] = _line) -> None:
+    def append(self, rows: Iterable[dict[str, Any]], encode: Callable[[dict[str, Any]], str] = row_line) -> None:
         """Write rows, one line each as ``encode`` gives it, in one flush."""
         text = "".join(encode(row) for row in rows)
         with about(self.path):
@@ -128,8 +129,12 @@ class Journal:
         self._file = self.path.open("a", encoding="utf-8")
 
     def close(self) -> None:
-        self._file.close()
-        self._lock.release()
+        """Write what is left and give the lock back. Raises NotWritten."""
+        try:
+            with about(self.path):
+                self._file.close()
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Journal:
         return self
@@ -168,6 +173,6 @@ def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
     number = 0
     with replacing(path) as file:
         for row in rows:
-            file.write(_line(row))
+            file.write(row_line(row))
             number += 1
     return number

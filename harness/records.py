@@ -82,6 +82,43 @@ class Grade(Record):
         return self.verdict == "correct"
 
 
+ErrorType = Literal["repetition", "over_reflection", "instruction_failure", "length"]
+
+
+class ResponseMetrics(Record):
+    """Over-thinking metrics of one response; docs/metrics.md defines each. Positions and lengths are in ``unit``.
+
+    None: not defined for this response, or what it rests on was not found in time. ``analysed``: how many characters
+    were looked at, where the response is longer than that.
+    """
+
+    unit: str = "tokens"
+    reflection_words: int = 0
+    loop_period: int = 0
+    loop_copies: int = 0
+    loop_onset: int | None = None
+    ngram_loop: bool | None = None
+    seq_rep_4: float | None = None
+    first_correct: int | None = None
+    efficiency: float | None = None
+    underthinking: float | None = None
+    redundant: float | None = None
+    repeats: int | None = None
+    oscillations: int | None = None
+    abandoned: bool | None = None
+    error_type: ErrorType | None = None
+    analysed: int | None = None
+
+
+class Drawn(Record):
+    """A line of ``generated.jsonl``: one completion as sampled. ``key``: model, prompt, settings, sample number."""
+
+    key: str
+    text: str
+    ids: list[int]
+    finish: Finish
+
+
 class Sample(Record):
     """One generation for one problem: text and ids as sampled, never trimmed."""
 
@@ -98,7 +135,7 @@ class Sample(Record):
     answer_tokens: int
     grade: Grade
     prefilled: bool = False
-    metrics: dict[str, Any] = {}
+    metrics: ResponseMetrics = ResponseMetrics()
 
 
 class Chain(Record):

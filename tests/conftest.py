@@ -32,6 +32,6 @@ def student() -> str:
 
 @pytest.fixture(scope="session")
 def tokenizer(student: str):
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
 
     return load_tokenizer(student)

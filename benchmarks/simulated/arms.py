@@ -6,8 +6,8 @@ import asyncio
 import re
 import tempfile
 import time
-from collections.abc import Iterator
-from dataclasses import dataclass, replace
+from collections.abc import Iterable, Iterator
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
@@ -16,12 +16,14 @@ from benchmarks.simulated.server import Meter, SimServer, Times, idle_share, ope
 from benchmarks.simulated.world import World
 from harness.models.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
-from harness.search.run.driver import Search
+from harness.search.rows import NodeRow
+from harness.search.run.driver import run_async
 from harness.search.run.roles import Role
-from harness.search.stats import Stats
+from harness.search.run.work import Search
+from harness.search.spec import Goals
+from harness.search.stats import SearchYield
 from harness.search.store import Settings, Store
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Goals
 
 
 @dataclass
@@ -79,7 +81,7 @@ def drive(
     begun: list[float] = []
     first: dict[str, float] = {}
     starts: dict[str, float] = {}
-    stats, by_problem = Stats(), {}
+    stats, by_problem = SearchYield(), {}
 
     def post(server: SimServer) -> Any:
         async def send(body: bytes) -> tuple[int, str]:
@@ -107,16 +109,21 @@ def drive(
     async def go() -> float:
         roles = {}
         for role, server in servers.items():
-            completer = OpenAICompleter("http://sim/v1", role, tokenizer, 10**6, post=post(server))
+            completer = OpenAICompleter(
+                base_url="http://sim/v1", model=role, tokenizer=tokenizer, concurrency=10**6, post=post(server)
+            )
             roles[role] = Role([completer], tokenizer, slots[role])
-        search = Search(settings, roles, Timed(), deterministic, window)
+        search = Search(
+            settings=settings, roles=roles, verifier=Timed(), deterministic=deterministic, window=window
+        )  # fmt: skip
         with tempfile.TemporaryDirectory() as folder, Store(Path(folder), settings) as store:
-            rows: dict[str, list[dict[str, Any]]] = {}
+            rows: dict[str, list[NodeRow]] = {}
             write = store.write
 
-            def kept(batch: list[dict[str, Any]]) -> None:
-                for row in batch:
-                    rows.setdefault(row["problem"], []).append(row)
+            def kept(batch: Iterable[tuple[str, NodeRow]]) -> None:
+                batch = list(batch)
+                for problem, row in batch:
+                    rows.setdefault(problem, []).append(row)
                 write(batch)
 
             def each(problem: Problem, tree: Tree) -> None:
@@ -126,7 +133,7 @@ def drive(
 
             store.write = kept  # type: ignore[method-assign]
             search.each = each
-            await search.search(source(), store)
+            await run_async(search, source(), store)
         return asyncio.get_running_loop().time()
 
     cpu = time.process_time()
@@ -144,8 +151,8 @@ def drive(
 def rejection(world: World, settings: Settings, tokens: dict[str, int]) -> Outcome:
     """Independent chains until each problem has spent the same ``tokens`` as another arm spent on it."""
     goals = Goals(correct=10**6, wrong=10**6, rollouts=10**6, requests=0)
-    settings = replace(settings, policy="rejection", goals=goals)
-    stats, meter = Stats(), Meter()
+    settings = settings.model_copy(update={"policy": "rejection", "goals": goals})
+    stats, meter = SearchYield(), Meter()
     for problem in problems(world, len(tokens)):
         tree, spent, rows = settings.tree(problem.id), 0, []
         while spent < tokens[problem.id] and (asked := tree.ask()) is not None:

@@ -13,12 +13,13 @@ from benchmarks.simulated.arms import problems
 from benchmarks.simulated.server import SimServer, Times, http_app
 from benchmarks.simulated.world import PRESETS, World
 from harness.grading.grade import Grader
-from harness.models.hf import load_tokenizer
+from harness.models.loading import load_tokenizer
 from harness.models.openai import OpenAICompleter
 from harness.models.shipped import resolve
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as run_search
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier
+from harness.search.run.work import Search
 from harness.search.store import Settings, Store
 
 MODEL = "shipped:generator-qwen2"
@@ -42,17 +43,19 @@ def measure(settings: Settings, number: int, slots: int, window: int, scale: flo
         _wait(port)
         roles = {}
         for role, n in shares.items():
-            completer = OpenAICompleter(f"http://127.0.0.1:{port}/{role}/v1", role, tokenizer, n)
+            completer = OpenAICompleter(
+                base_url=f"http://127.0.0.1:{port}/{role}/v1", model=role, tokenizer=tokenizer, concurrency=n
+            )
             roles[role] = Role([completer], tokenizer, n)
         with Grader() as grader, tempfile.TemporaryDirectory() as folder:
             grader.grade("number", {"answer": 1}, "1")
-            search = Search(settings, roles, GraderVerifier(grader), window=window)
+            search = Search(settings=settings, roles=roles, verifier=GraderVerifier(grader), window=window)
             with Store(Path(folder) / "warm", settings) as store:  # imports, connections
-                search.run(problems(world, 2), store)
+                run_search(search, problems(world, 2), store)
             before = sum(role.requests for role in roles.values())
             with Store(Path(folder) / "measured", settings) as store:
                 cpu, wall = time.process_time(), time.monotonic()
-                search.run(problems(world, number), store)
+                run_search(search, problems(world, number), store)
                 cpu, wall = time.process_time() - cpu, time.monotonic() - wall
         requests = sum(role.requests for role in roles.values()) - before
     finally:

@@ -1,96 +1,134 @@
-"""Training data from a search: SFT rows and preference pairs that TRL takes as they are, with a data card.
+"""Training data from a search: SFT rows and preference pairs that TRL takes as they are.
 
 ``sft`` has TRL's prompt-completion format, ``pairs`` its preference format, both conversational; beside them stand the
-same as token ids of the model to be trained, where a chain forks from its pair, and where it came from.
+same as token ids of the model to be trained, where a chain forks from its pair, and where it came from. Problems are
+read, picked from and written one after the other, so a search may be larger than memory.
 """
 
 from __future__ import annotations
 
+import random
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass
+from collections.abc import Iterable, Iterator, Sequence
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
-from harness.chains.card import card
-from harness.chains.extract import chains_of
-from harness.chains.select import LengthRule, PrefixRule, by_problem, pairs, pick, sft_chains
-from harness.errors import NothingToExport
-from harness.journal import write_rows, write_whole
-from harness.models.prompts import chain_prompt_ids
+from pydantic import BaseModel
+
+from harness.chains.extract import chains_of_search
+from harness.chains.select import Picker, pick
+from harness.chains.spec import LengthRule, PairRule, SftRule
+from harness.errors import BadFile, NothingToExport
+from harness.files import about
+from harness.journal import replacing, row_line
 from harness.records import Chain, Pair
-from harness.search.stats import Stats
-from harness.search.store import Settings, folded, folders, settings_of
+from harness.search.stats import SearchYield
+from harness.search.store import Forest, Settings
+
+GROUP = 256  # rows of a Parquet row group: what is in memory at once
+
+# By family and length rule: tokens of each problem's correct chain (arXiv 2503.01461, Figure 3).
+Lengths = dict[str, dict[str, list[int]]]
 
 
-@dataclass(frozen=True)
-class Rules:
-    """Which chains become data. ``max_tokens``: longer chains are left out (0: none), and counted."""
+class Sizes(BaseModel):
+    """Rows of a file, and tokens of its shortest, median and longest."""
 
-    sft: LengthRule = "longest"
-    chosen: LengthRule = "shortest"
-    prefix: PrefixRule = "shortest"
-    per_problem: int = 1
-    min_distance: float = 0.0
-    max_tokens: int = 0
-    seed: int = 0
+    rows: int = 0
+    shortest: int = 0
+    median: int = 0
+    longest: int = 0
+
+    @classmethod
+    def of(cls, lengths: Sequence[int]) -> Sizes:
+        if not lengths:
+            return cls()
+        middle = round(statistics.median(lengths))
+        return cls(rows=len(lengths), shortest=min(lengths), median=middle, longest=max(lengths))
 
 
-def export_data(search: Path, out: Path, tokenizer: Any, rules: Rules, tokenizer_name: str = "") -> dict[str, Any]:
-    """Write ``sft``, ``pairs`` (JSONL and Parquet), the card and a plot of lengths into ``out``; returns figures.
+class ExportRules(BaseModel):
+    """By which rules an export was made. ``max_tokens`` 0: chains of any length."""
 
-    Raises NothingToExport without any correct chain, FileNotFoundError without a search, FileExistsError where the
-    folder is a search's own or has a README.md of another kind.
+    sft: SftRule
+    pair: PairRule
+    max_tokens: int
+    seed: int
+
+
+class ExportFigures(BaseModel):
+    """What an export holds. ``pairs``: lengths of chosen chains; ``left_out``: how many of what were not taken."""
+
+    sft: Sizes
+    pairs: Sizes
+    rejected: Sizes
+    left_out: dict[str, int]
+    rules: ExportRules
+    tokenizer: str
+    search: dict[str, Any]
+    settings: Settings
+    lengths: Lengths
+
+
+def export_data(
+    search: Path, out: Path, tokenizer: Any, *, sft: SftRule, pair: PairRule, max_tokens: int = 0, seed: int = 0,
+    tokenizer_name: str = "",
+) -> ExportFigures:  # fmt: skip
+    """Write ``sft`` and ``pairs`` (JSONL and Parquet) into ``out``.
+
+    Raises NothingToExport without any correct chain, BadFile without a search or where ``out`` holds one.
     """
-    card_file = out / "README.md"
     if (out / "search.json").exists():
-        raise FileExistsError(f"{out}: holds a search; give the data a folder of its own")
-    if card_file.exists() and "sft.parquet" not in card_file.read_text(errors="replace"):
-        raise FileExistsError(f"{card_file}: is there already, and is no data card; give the data a folder of its own")
-    chains, prompts, stats, settings = _gather(search, tokenizer)
-    left_out: Counter[str] = Counter()
-    if rules.max_tokens:
-        kept = [chain for chain in chains if chain.length <= rules.max_tokens]
-        left_out[f"chains of more than {rules.max_tokens:,} tokens"] = len(chains) - len(kept)
-        chains = kept
-    right = sft_chains(chains, rules.sft, rules.per_problem, rules.seed)
-    if not right:
-        within = f" of at most {rules.max_tokens:,} tokens" if rules.max_tokens else ""
-        raise NothingToExport(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")
-    found = pairs(chains, rules.chosen, rules.prefix, rules.per_problem, rules.seed, rules.min_distance)
-    with_both = sum(len({c.correct for c in group}) == 2 for group in by_problem(chains))
-    left_out["problems without a correct chain"] = len(prompts) - len({c.problem_id for c in right})
-    left_out["problems with a correct but no wrong chain (no pair)"] = len({c.problem_id for c in right}) - with_both
-    left_out |= Counter({f"nodes never on a chain: {why}": n for why, n in stats.figures()["discarded"].items()})
-    by_node = {(chain.problem_id, chain.node): chain for chain in chains}
-    _write(out, "sft", (_sft_row(chain, prompts[chain.problem_id]) for chain in right))
-    _write(out, "pairs", (_pair_row(pair, prompts[pair.problem_id], by_node) for pair in found))
-    lengths = histogram_lengths(chains)
-    figures = {
-        "sft": _sizes([chain.length for chain in right]),
-        "pairs": _sizes([len(pair.chosen_ids) for pair in found]),
-        "rejected": _sizes([len(pair.rejected_ids) for pair in found]),
-        "left_out": {text: number for text, number in left_out.items() if number},
-        "rules": asdict(rules),
-        "tokenizer": tokenizer_name,
-        "search": stats.figures(),
-    }
-    write_whole(card_file, card(figures, settings, lengths))
-    _plot(lengths, out / "lengths.png")
-    return figures
+        raise BadFile(f"{out}: holds a search; give the data a folder of its own")
+    forest, total, picker = Forest(search), SearchYield(), Picker(sft, pair, seed)
+    left_out, lengths = Counter[str](), Lengths()
+    rows, chosen, rejected = list[int](), list[int](), list[int]()
+    too_long = f"chains of more than {max_tokens:,} tokens"
+    with ExitStack() as stack:
+        sft_file = stack.enter_context(_table(out, "sft"))
+        pair_file = stack.enter_context(_table(out, "pairs"))
+        for problem, chains in chains_of_search(forest, forest.ids, tokenizer, total):
+            kept = [chain for chain in chains if not max_tokens or chain.length <= max_tokens]
+            left_out[too_long] += len(chains) - len(kept)
+            right = picker.rows(kept)
+            left_out["problems without a correct chain"] += not right
+            both = len({chain.correct for chain in kept}) == 2
+            left_out["problems with a correct but no wrong chain (no pair)"] += bool(right) and not both
+            _measure(kept, lengths)
+            for chain in right:
+                sft_file.add(_sft_row(chain, problem.prompt))
+                rows.append(chain.length)
+            texts = {chain.node: chain.text for chain in kept}
+            for found in picker.pairs(kept):
+                pair_file.add(_pair_row(found, problem.prompt, texts))
+                chosen.append(len(found.chosen_ids))
+                rejected.append(len(found.rejected_ids))
+        if not rows:
+            within = f" of at most {max_tokens:,} tokens" if max_tokens else ""
+            raise NothingToExport(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")
+    figures = total.figures()
+    left_out |= Counter({f"nodes never on a chain: {why}": n for why, n in figures["discarded"].items()})
+    return ExportFigures(
+        sft=Sizes.of(rows),
+        pairs=Sizes.of(chosen),
+        rejected=Sizes.of(rejected),
+        left_out={text: number for text, number in left_out.items() if number},
+        rules=ExportRules(sft=sft, pair=pair, max_tokens=max_tokens, seed=seed),
+        tokenizer=tokenizer_name,
+        search=figures,
+        settings=forest.settings,
+        lengths=dict(sorted(lengths.items())),
+    )
 
 
-def _gather(search: Path, tokenizer: Any) -> tuple[list[Chain], dict[str, str], Stats, Settings]:
-    chains: list[Chain] = []
-    prompts: dict[str, str] = {}
-    stats = Stats()
-    for stored, tree, _ in folded(search):
-        problem = stored.problem
-        prompts[problem.id] = problem.prompt
-        chains += chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)
-        stats.add(problem, tree, stored.rows, stored.why)
-    return chains, prompts, stats, settings_of(folders(search)[0])
+def _measure(chains: Iterable[Chain], lengths: Lengths) -> None:
+    rules: tuple[LengthRule, ...] = ("shortest", "medium", "longest")
+    if right := [chain for chain in chains if chain.correct]:
+        each = lengths.setdefault(right[0].family, {rule: [] for rule in rules})
+        for rule in rules:
+            each[rule] += [chain.length for chain in pick(right, rule, 1, random.Random(0))]
 
 
 def _sft_row(chain: Chain, prompt: str) -> dict[str, Any]:
@@ -109,12 +147,12 @@ def _sft_row(chain: Chain, prompt: str) -> dict[str, Any]:
     }
 
 
-def _pair_row(pair: Pair, prompt: str, chains: dict[tuple[str, str], Chain]) -> dict[str, Any]:
-    texts = {side: chains[pair.problem_id, getattr(pair, f"{side}_node")].text for side in ("chosen", "rejected")}
+def _pair_row(pair: Pair, prompt: str, texts: dict[str, str]) -> dict[str, Any]:
+    """``texts``: those of the problem's chains, by their nodes."""
     return {
         "prompt": [{"role": "user", "content": prompt}],
-        "chosen": [{"role": "assistant", "content": texts["chosen"]}],
-        "rejected": [{"role": "assistant", "content": texts["rejected"]}],
+        "chosen": [{"role": "assistant", "content": texts[pair.chosen_node]}],
+        "rejected": [{"role": "assistant", "content": texts[pair.rejected_node]}],
         "prompt_ids": pair.prompt_ids,
         "chosen_ids": pair.chosen_ids,
         "rejected_ids": pair.rejected_ids,
@@ -126,63 +164,50 @@ def _pair_row(pair: Pair, prompt: str, chains: dict[tuple[str, str], Chain]) -> 
     }
 
 
-def _write(out: Path, name: str, rows: Iterable[dict[str, Any]]) -> None:
-    """The rows as JSONL and the same as Parquet, each whole or not at all."""
-    import pyarrow
-    import pyarrow.parquet
+class _Table:
+    """Rows on their way into JSONL and Parquet. A Parquet file's columns are those of its first row."""
 
-    written = list(rows)
-    write_rows(out / f"{name}.jsonl", written)
-    if not written:  # a table without rows has no columns, and nothing loads it
-        (out / f"{name}.parquet").unlink(missing_ok=True)
-        return
-    aside = out / f".{name}.parquet.tmp"
-    pyarrow.parquet.write_table(pyarrow.Table.from_pylist(written), aside)
-    aside.replace(out / f"{name}.parquet")
+    def __init__(self, lines: IO[str], aside: Path) -> None:
+        self._lines, self._aside = lines, aside
+        self._waiting: list[dict[str, Any]] = []
+        self._writer: Any = None
 
+    def add(self, row: dict[str, Any]) -> None:
+        self._lines.write(row_line(row))
+        self._waiting.append(row)
+        if len(self._waiting) >= GROUP:
+            self._flush()
 
-def _sizes(lengths: list[int]) -> dict[str, int]:
-    if not lengths:
-        return {"rows": 0, "shortest": 0, "median": 0, "longest": 0}
-    middle = round(statistics.median(lengths))
-    return {"rows": len(lengths), "shortest": min(lengths), "median": middle, "longest": max(lengths)}
+    def _flush(self) -> None:
+        import pyarrow
+        import pyarrow.parquet
 
+        table = pyarrow.Table.from_pylist(self._waiting, schema=self._writer.schema if self._writer else None)
+        if self._writer is None:
+            self._writer = pyarrow.parquet.ParquetWriter(self._aside, table.schema)
+        self._writer.write_table(table)
+        self._waiting.clear()
 
-def histogram_lengths(chains: Iterable[Chain]) -> dict[str, dict[str, list[int]]]:
-    """By family: tokens of each problem's shortest, medium and longest correct chain (arXiv 2503.01461, Figure 3)."""
-    import random
-
-    rules: tuple[LengthRule, ...] = ("shortest", "medium", "longest")
-    out: dict[str, dict[str, list[int]]] = {}
-    for group in _right(chains):
-        each = out.setdefault(group[0].family, {rule: [] for rule in rules})
-        for rule in rules:
-            each[rule] += [chain.length for chain in pick(group, rule, 1, random.Random(0))]
-    return dict(sorted(out.items()))
+    def close(self) -> bool:
+        """Write what is left; whether there was any row."""
+        if self._waiting:
+            self._flush()
+        if self._writer is not None:
+            self._writer.close()
+        return self._writer is not None
 
 
-def _right(chains: Iterable[Chain]) -> Iterator[list[Chain]]:
-    for group in by_problem(chains):
-        if right := [chain for chain in group if chain.correct]:
-            yield right
-
-
-def _plot(lengths: dict[str, dict[str, list[int]]], file: Path) -> None:
-    """The histograms as a picture, where matplotlib is installed (the extra 'view'); the card has them as text."""
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(lengths), 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for number, (family, rules) in enumerate(lengths.items(), 1):
-        axes = figure.add_subplot(1, len(lengths), number)
-        top = max(max(values) for values in rules.values())
-        for rule, colour in (("shortest", "tab:blue"), ("medium", "tab:green"), ("longest", "tab:red")):
-            axes.hist(rules[rule], bins=30, range=(0, top), alpha=0.35, color=colour, label=rule)
-        axes.set(title=family, xlabel="tokens of a chain", ylabel="problems")
-        axes.legend(frameon=False)
-    figure.savefig(str(file), dpi=120)
+@contextmanager
+def _table(out: Path, name: str) -> Iterator[_Table]:
+    """A file of rows as JSONL and as Parquet; each takes its place when the context ends well."""
+    final, aside = out / f"{name}.parquet", out / f".{name}.parquet.tmp"
+    with replacing(out / f"{name}.jsonl") as lines, about(final):
+        table = _Table(lines, aside)
+        try:
+            yield table
+            if table.close():
+                aside.replace(final)
+            else:  # a table without rows has no columns, and nothing loads it
+                final.unlink(missing_ok=True)
+        finally:
+            aside.unlink(missing_ok=True)

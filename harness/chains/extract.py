@@ -3,15 +3,16 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
+from harness.models.prompts import chain_prompt_ids
 from harness.records import Chain, Problem
-from harness.search.grammar.schema import Grammar
-from harness.search.run.writer import render
+from harness.search.stats import SearchYield
+from harness.search.store import Forest
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node
-from harness.thoughts import THINK_OPEN
+from harness.search.tree.paths import chain_ids, render, spans_of, writer_of
 from harness.tokens import special_tokens
 
 
@@ -25,9 +26,9 @@ def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer
     special = special_tokens([tokenizer])
     for correct in (True, False):
         leaves = [leaf for leaf in (tree.correct if correct else tree.wrong) if not _holds(leaf, special)]
-        found = [_chain(leaf, tree, problem, prompt_ids, tokenizer, correct) for leaf in leaves]
-        found.sort(key=lambda chain: chain.length)
-        out += [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(found)]
+        chains = [_chain(leaf, tree, problem, prompt_ids, tokenizer, correct) for leaf in leaves]
+        chains.sort(key=lambda chain: chain.length)
+        out += [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(chains)]
     return out
 
 
@@ -46,7 +47,7 @@ def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], 
         family=problem.family,
         node=leaf.id,
         kinds=[kind for kind, _ in spans],
-        writers=["generator" if tree.whole and not n.on else grammar.kinds[n.kind or ""].role for n in leaf.path],
+        writers=[writer_of(tree, node) for node in leaf.path],
         text=render(grammar, spans),
         token_ids=chain_ids(leaf, grammar, tokenizer),
         prompt_ids=list(prompt_ids),
@@ -55,29 +56,12 @@ def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], 
     )
 
 
-def spans_of(leaf: Node) -> list[tuple[str, str]]:
-    """(kind, text) of every node on the way to ``leaf``."""
-    return [(node.kind or "", node.result.text) for node in leaf.path if node.result]
-
-
-def chain_ids(leaf: Node, grammar: Grammar, tokenizer: Any) -> list[int]:
-    """Token ids of the chain to ``leaf``: the opening of the thinking, every node in its tags, the end of the turn."""
-
-    def ids_of(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False))
-
-    ids = ids_of(THINK_OPEN)
-    for step in leaf.path:
-        kind = step.kind or ""
-        ids += [*ids_of(grammar.opening(kind)), *content_ids(step, tokenizer)]
-        ids += ids_of(grammar.closing(kind) or tokenizer.eos_token)
-    return ids
-
-
-def content_ids(node: Node, tokenizer: Any) -> list[int]:
-    """Token ids of a node's text: as sampled where this tokenizer reads them so, else the text encoded."""
-    assert node.result is not None
-    ids = list(node.result.token_ids)
-    if ids and max(ids) < len(tokenizer) and tokenizer.decode(ids) == node.result.text:
-        return ids
-    return list(tokenizer.encode(node.result.text, add_special_tokens=False))
+def chains_of_search(
+    forest: Forest, ids: Iterable[str], tokenizer: Any, total: SearchYield
+) -> Iterator[tuple[Problem, list[Chain]]]:
+    """Every problem with its chains, in the order of ``ids`` and one at a time; ``total`` sums up what they yielded."""
+    for name in ids:
+        stored, tree = forest.folded(name)
+        problem = stored.problem
+        total.add(problem, tree, stored.rows, stored.why)
+        yield problem, chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)

@@ -1,6 +1,6 @@
 """Which chains to train on: SFT rows by length rule, preference pairs by length rule and shared prefix.
 
-Lengths are relative within one problem (arXiv 2503.01461, section 3): "shortest" is the shortest chain of its tree.
+Chains come grouped by problem (``by_problem``), so that no more than one problem's need be in memory.
 """
 
 from __future__ import annotations
@@ -8,15 +8,10 @@ from __future__ import annotations
 import random
 from collections.abc import Iterable, Sequence
 from itertools import groupby
-from typing import Literal, get_args
 
+from harness.chains.spec import LengthRule, PairRule, PrefixRule, SftRule
 from harness.records import Chain, Pair
 from harness.tokens import common_prefix
-
-LengthRule = Literal["shortest", "medium", "longest", "mixed", "balanced"]
-PrefixRule = Literal["shortest", "longest", "random"]
-LENGTH_RULES: tuple[str, ...] = get_args(LengthRule)
-PREFIX_RULES: tuple[str, ...] = get_args(PrefixRule)
 
 
 def by_problem(chains: Iterable[Chain]) -> list[list[Chain]]:
@@ -28,7 +23,7 @@ def pick(chains: Sequence[Chain], rule: LengthRule, number: int, rng: random.Ran
     """``number`` chains by the length rule, fewer if there are fewer.
 
     ``mixed`` draws without regard to length; ``balanced`` takes evenly spaced lengths, a single one at random among
-    shortest, medium and longest. Raises ValueError for an unknown rule.
+    shortest, medium and longest.
     """
     ordered = sorted(chains, key=lambda chain: (chain.length, chain.node))
     if rule == "shortest":
@@ -41,47 +36,44 @@ def pick(chains: Sequence[Chain], rule: LengthRule, number: int, rng: random.Ran
         return [ordered[i] for i in nearest]
     if rule == "mixed":
         return rng.sample(ordered, min(number, len(ordered)))
-    if rule == "balanced":
-        wanted = min(number, len(ordered))
-        if wanted == 1:
-            return [ordered[round(rng.choice((0.0, 0.5, 1.0)) * (len(ordered) - 1))]]
-        return [ordered[round(i * (len(ordered) - 1) / (wanted - 1))] for i in range(wanted)]
-    raise ValueError(f"unknown length rule {rule!r}: use {', '.join(LENGTH_RULES)}")
+    wanted = min(number, len(ordered))  # balanced
+    if wanted == 1:
+        return [ordered[round(rng.choice((0.0, 0.5, 1.0)) * (len(ordered) - 1))]]
+    return [ordered[round(i * (len(ordered) - 1) / (wanted - 1))] for i in range(wanted)]
 
 
-def sft_chains(chains: Iterable[Chain], rule: LengthRule, per_problem: int = 1, seed: int = 0) -> list[Chain]:
-    """Correct chains for SFT: ``per_problem`` of each problem by the length rule."""
-    rng = random.Random(f"sft/{seed}")
-    out: list[Chain] = []
-    for group in by_problem(chains):
-        out += pick([chain for chain in group if chain.correct], rule, per_problem, rng)
-    return out
+class Picker:
+    """Draws from one problem's chains after the other. The order of problems matters where a rule draws at random."""
 
+    def __init__(self, sft: SftRule | None = None, pair: PairRule | None = None, seed: int = 0) -> None:
+        self._sft, self._pair = sft or SftRule(), pair or PairRule()
+        self._rows, self._pairs = random.Random(f"sft/{seed}"), random.Random(f"pairs/{seed}")
 
-def pairs(
-    chains: Iterable[Chain], chosen: LengthRule, prefix: PrefixRule = "shortest", per_problem: int = 1, seed: int = 0,
-    min_distance: float = 0.0,
-) -> list[Pair]:  # fmt: skip
-    """Preference pairs: correct chains by length rule, each against a wrong chain of its problem by prefix rule.
+    def rows(self, group: Sequence[Chain]) -> list[Chain]:
+        """Correct chains of one problem for SFT."""
+        right = [chain for chain in group if chain.correct]
+        return pick(right, self._sft.rule, self._sft.per_problem, self._rows)
 
-    The paper pairs a correct path with the wrong path that shares the shortest prefix with it. A wrong chain is used
-    once per problem as long as others are left. Ties in prefix length, common in trees that fork at the root, go to the
-    shorter wrong chain. ``min_distance``: least edit distance between the two, in tokens, as a share of the longer.
-    """
-    rng = random.Random(f"pairs/{seed}")
-    out: list[Pair] = []
-    for group in by_problem(chains):
+    def pairs(self, group: Sequence[Chain]) -> list[Pair]:
+        """Preference pairs of one problem: correct chains by length, each against a wrong chain by shared prefix.
+
+        The paper pairs a correct path with the wrong path that shares the shortest prefix with it. A wrong chain is
+        used once as long as others are left. Ties in prefix length, common in trees that fork at the root, go to the
+        shorter wrong chain.
+        """
+        rule, out = self._pair, list[Pair]()
         right = [chain for chain in group if chain.correct]
         wrong = [chain for chain in group if not chain.correct]
         left = list(wrong)
-        for chain in pick(right, chosen, per_problem, rng):
+        for chain in pick(right, rule.chosen, rule.per_problem, self._pairs):
             if not wrong:
                 break
             left = left or list(wrong)
-            far = [other for other in left if distance(chain.token_ids, other.token_ids, min_distance) >= min_distance]
+            least = rule.min_distance
+            far = [other for other in left if distance(chain.token_ids, other.token_ids, least) >= least]
             if not far:
                 continue
-            partner = _partner(chain, far, prefix, rng)
+            partner = _partner(chain, far, rule.prefix, self._pairs)
             left.remove(partner)
             out.append(
                 Pair(
@@ -95,7 +87,19 @@ def pairs(
                     rejected_node=partner.node,
                 )
             )
-    return out
+        return out
+
+
+def sft_chains(chains: Iterable[Chain], rule: SftRule, seed: int = 0) -> list[Chain]:
+    """Correct chains for SFT, problem by problem in the order of their ids."""
+    picker = Picker(sft=rule, seed=seed)
+    return [chain for group in by_problem(chains) for chain in picker.rows(group)]
+
+
+def pairs(chains: Iterable[Chain], rule: PairRule, seed: int = 0) -> list[Pair]:
+    """Preference pairs, problem by problem in the order of their ids."""
+    picker = Picker(pair=rule, seed=seed)
+    return [pair for group in by_problem(chains) for pair in picker.pairs(group)]
 
 
 def distance(a: Sequence[int], b: Sequence[int], wanted: float = 1.0) -> float:
@@ -113,6 +117,4 @@ def _partner(chain: Chain, wrong: Sequence[Chain], rule: PrefixRule, rng: random
     shared = [common_prefix(chain.token_ids, other.token_ids) for other in wrong]
     if rule == "shortest":
         return wrong[shared.index(min(shared))]
-    if rule == "longest":
-        return wrong[shared.index(max(shared))]
-    raise ValueError(f"unknown prefix rule {rule!r}: use shortest, longest or random")
+    return wrong[shared.index(max(shared))]

@@ -38,12 +38,13 @@ def check(
     from harness.evaluation import preflight
     from harness.evaluation.plan import nltk_data
     from harness.grading.grade import Grader
-    from harness.models.prompts import Prompting
+    from harness.models.spec import Prompting
     from harness.problems.load import is_ours
     from harness.problems.registry import select
-    from harness.view.tables import Findings
+    from harness.view.progress import Findings
 
     options.one_of("--thinking", thinking, ("auto", "on", "off"))
+    options.tags(think_tags)
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
     with Findings(as_json) as findings, Grader(2, nltk_data=nltk_data(settings)) as grader:
@@ -54,7 +55,7 @@ def check(
             findings.take(preflight.gold_answers(task, settings, grader, limit, report, task_path or []))
         if model is not None:
             tokenizer, context = _tokenizer(model)
-            prompting = Prompting(chat_template, None, thinking, options.tags(think_tags))
+            prompting = Prompting(chat=chat_template, thinking=thinking, think_tags=think_tags)  # type: ignore[arg-type]
             ours = [task for task in chosen if is_ours(task)]
             findings.take(preflight.prompts(ours, settings, tokenizer, prompting, max_tokens, context))
     raise typer.Exit(findings.code)
@@ -62,16 +63,8 @@ def check(
 
 def _tokenizer(model: str) -> tuple[Any, int]:
     """Tokenizer and context length, from files only."""
-    from harness.errors import ModelError
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import context_length, load_tokenizer
     from harness.models.shipped import resolve
 
     path = resolve(model)
-    tokenizer = load_tokenizer(path)
-    from transformers import AutoConfig
-
-    try:
-        config = AutoConfig.from_pretrained(path)
-    except (OSError, ValueError) as error:
-        raise ModelError(f"{model}: no configuration could be loaded ({str(error).splitlines()[0][:150]})") from error
-    return tokenizer, int(getattr(config, "max_position_embeddings", 0) or 1 << 20)
+    return load_tokenizer(path), context_length(path) or 1 << 20

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import json
-import shutil
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Store
+from harness.cli.options import Form, Json, Store
 from harness.errors import Usage
 
 
@@ -23,7 +21,7 @@ def leaderboard(
     runs: Annotated[
         str, typer.Option(help="Instead of a recipe: evaluations, separated by commas; the first is the control.")
     ] = "",
-    form: Annotated[str, typer.Option("--format", help="table, md, csv, json or html.")] = "table",
+    form: Form = "table",
     layout: Annotated[str, typer.Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
     store: Store = Path("runs"),
     as_json: Json = False,
@@ -32,10 +30,9 @@ def leaderboard(
     """Show arms by rows and tasks by columns, with paired differences to the control arm."""
     from harness.cli import options
     from harness.results import board
-    from harness.view import formats, show
+    from harness.view import board as view
 
-    form = "json" if as_json else "md" if markdown else options.one_of("--format", form, formats.FORMATS)
-    options.one_of("--layout", layout, ("full", "paper"))
+    options.one_of("--layout", layout, view.LAYOUTS)
     if recipe is not None and recipe.endswith((".yaml", ".yml")):
         from harness.pipeline.recipe_files import load_recipe
 
@@ -44,53 +41,36 @@ def leaderboard(
     if recipe is not None and recipe.endswith(".json"):
         table = board.of_file(Path(recipe))
     else:
-        table = board.of_runs(store, chosen) if chosen else board.load(store, board.saved(store, recipe))
-    if form == "json":
-        options.print_json({"title": table.title, "control": table.control, "rows": table.rows()})
-    elif layout == "paper":
-        print(formats.paper(table, shutil.get_terminal_size((1000, 0)).columns))
-    elif form == "table":
-        show.leaderboard(table)
-    else:
-        print({"md": formats.markdown, "csv": formats.csv_text, "html": formats.html_text}[form](table).rstrip())
+        results = options.results(store)
+        table = board.of_runs(results, chosen) if chosen else board.of_record(board.saved(results, recipe), results)
+    options.show(view.page(table, layout), "md" if markdown else form, as_json)
 
 
 def claims(
     recipe: Annotated[
         str | None, typer.Argument(help="A recipe, a run, or a YAML file for its claims; default: newest.")
     ] = None,
+    form: Form = "table",
     store: Store = Path("runs"),
-    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    markdown: Annotated[bool, typer.Option("--markdown", hidden=True)] = False,
     as_json: Json = False,
 ) -> None:
     """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
     from harness.cli import options
-    from harness.pipeline.recipe import Recipe, recipe_names
+    from harness.pipeline.recipe import recipe_names
     from harness.pipeline.recipe_files import load_recipe
     from harness.results import board
     from harness.results import claims as judged
-    from harness.view import claim_tables
+    from harness.view import claims as view
 
     read = recipe is not None and (recipe.endswith((".yaml", ".yml")) or recipe in recipe_names())
     plan = load_recipe(recipe) if recipe is not None and read else None
-    if plan is None or plan.claims:
-        run = board.saved(store, plan.name if plan else recipe)
-        plan = plan or Recipe.model_validate(json.loads(run.read_text())["manifest"]["recipe"])
-    if not plan.claims:
+    if plan is not None and not plan.claims:
         raise Usage(f"recipe {plan.name} makes no claims")
-    found = judged.of_saved(store, run, plan.claims)
-    if as_json:
-        options.print_json([finding.as_dict() | _told(plan.claims[finding.claim]) for finding in found])
-    elif markdown:
-        print(claim_tables.markdown(plan.claims, found))
-    else:
-        claim_tables.show(board.title_of(run), plan.claims, found)
-
-
-def _told(claim: Any) -> dict[str, Any]:
-    from harness.results.claims import published
-
-    return {
-        "says": claim.says, "arm": claim.arm, "against": claim.against, "metric": claim.metric, "expect": claim.expect,
-        "published": published(claim),
-    }  # fmt: skip
+    results = options.results(store)
+    record = board.saved(results, plan.name if plan else recipe)
+    made = plan.claims if plan else record.claims
+    if not made:
+        raise Usage(f"recipe {record.recipe} makes no claims")
+    found = judged.of_record(record, results, made)
+    options.show(view.page(record.title, made, found), "md" if markdown else form, as_json)

@@ -2,15 +2,25 @@
 
 from __future__ import annotations
 
-import json
 import sys
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.errors import Usage
+
+if TYPE_CHECKING:
+    from harness.results.store import Store as Results
+    from harness.view.page import Page
+
+
+def _form(name: str) -> str:
+    from harness.view.render import forms
+
+    return one_of("--format", name, list(forms()))
+
 
 Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas; lm-eval's own by their names.")]
 Suite = Annotated[str | None, typer.Option(help="A suite of tasks: embedded, paper or quick.")]
@@ -20,6 +30,7 @@ DataDir = Annotated[
 TaskPath = Annotated[list[Path] | None, typer.Option(help="A folder with tasks of your own.")]
 Store = Annotated[Path, typer.Option(help="Where results are kept.")]
 Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
+Form = Annotated[str, typer.Option("--format", callback=_form, help="table, md, csv, json, html or latex (booktabs).")]
 RunName = Annotated[str, typer.Argument(help="A run: its folder, or the first letters of its id.")]
 
 
@@ -60,34 +71,34 @@ def grammar_of(model: str) -> str:
     return "embedded" if model.startswith("shipped:") or model == "mock" else "paper"
 
 
+def results(folder: Path) -> Results:
+    """The store of results in ``folder``; files that cannot be read are named on stderr where many are listed."""
+    from harness.results.store import Store
+
+    return Store(folder, complain)
+
+
+def show(page: Page, form: str = "table", as_json: bool = False) -> None:
+    """Print what a command has to show: with --json its data alone, and nothing else."""
+    from harness.view import render
+
+    render.show(page, "json" if as_json else form)
+
+
+def say(line: str) -> None:
+    """One line on stdout."""
+    from harness.view.text import clean
+
+    print(clean(line))
+
+
 def print_json(data: Any) -> None:
-    """JSON on stdout; what is not a number in JSON (inf, nan) becomes null."""
-    print(json.dumps(_finite(data), indent=1, ensure_ascii=False))
+    from harness.view.render.json import dump
+
+    print(dump(data))
 
 
-def _finite(data: Any) -> Any:
-    if isinstance(data, float) and (data != data or data in (float("inf"), float("-inf"))):
-        return None
-    if isinstance(data, dict):
-        return {str(key): _finite(value) for key, value in data.items()}
-    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
+def complain(message: str, who: str = "harness: ") -> None:
+    from harness.view.text import clean
 
-
-def complain(message: str) -> None:
-    print(f"harness: {message}", file=sys.stderr)
-
-
-def hanging(head: str, text: str) -> str:
-    """``text`` after ``head``, in lines of 80 columns that begin beneath its first word."""
-    import textwrap
-
-    return textwrap.fill(
-        head + text, 80, subsequent_indent=" " * len(head), break_on_hyphens=False, break_long_words=False
-    )
-
-
-def safe(text: str, longest: int = 200) -> str:
-    """Model text for a terminal: one line, no control characters or direction marks, shortened."""
-    shown = "".join(c if c.isprintable() else " " for c in text[: 4 * longest])
-    line = " ".join(shown.split())
-    return line if len(line) <= longest else line[: longest - 1] + "…"
+    print(clean(who + message, lines=True), file=sys.stderr)

@@ -3,11 +3,11 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
-from harness.cli.options import Json, Store
+from harness.cli.options import Form, Json, Store
 
 Id = Annotated[str, typer.Argument(help="A run: its folder, or the first letters of its id.")]
 
@@ -32,65 +32,29 @@ def default(context: typer.Context, store: Store = Path("runs"), as_json: Json =
 
 def ls(store: Store = Path("runs"), as_json: Json = False) -> None:
     """List finished recipes and evaluations, newest first."""
-    from harness.cli.options import hanging, print_json
-    from harness.results.runs import listed
-    from harness.results.store import recipes_of
+    from harness.cli import options
+    from harness.view import compare as view
 
-    found, recipes = listed(store), recipes_of(store)
-    if as_json:
-        print_json({
-            "recipes": [{"folder": str(folder), **data} for folder, data in recipes],
-            "runs": [{"folder": str(folder), **manifest} for folder, manifest in found],
-        })  # fmt: skip
-        return
-    for folder, data in recipes:
-        seeds = len(data["manifest"].get("seeds", []))
-        head = f"{folder.name}  {data['manifest']['date']:<20}  "
-        print(hanging(head, f"recipe {data['recipe']} at {data['profile']}; {len(data['arms'])} arms, {seeds} seed(s)"))
-    for folder, manifest in found:
-        decoding = manifest.get("decoding") or {}
-        how = f"temperature {decoding.get('temperature')}, {decoding.get('samples', 1)} sample(s)"
-        tasks = ", ".join(manifest.get("tasks", []))
-        head = f"{folder.name}  {manifest.get('date', ''):<20}  "
-        print(hanging(head, f"{manifest.get('model')} on {tasks}; {how}"))
-    if not found and not recipes:
-        print(f"no finished recipes or evaluations in {store}")
+    options.show(view.listing(options.results(store)), as_json=as_json)
 
 
 def show(name: Id, store: Store = Path("runs"), as_json: Json = False) -> None:
     """What a run is: its manifest, key by key; of a recipe also its stages and where its report is."""
-    from harness.cli.options import print_json
-    from harness.results.store import described, flat
+    from harness.cli import options
+    from harness.results.differences import described
+    from harness.view import compare as view
 
-    folder, data = described(store, name)
-    if as_json:
-        print_json({"folder": str(folder), **data})
-        return
-    print(folder)
-    stages = data.get("manifest", {}).get("stages", {})
-    for key, value in flat({k: v for k, v in data.items() if k != "manifest"}).items():
-        print(f"  {key}: {value}")
-    for key, value in flat({k: v for k, v in data.get("manifest", {}).items() if k != "stages"}).items():
-        print(f"  {key}: {value}")
-    for digest, stage in stages.items():
-        print(f"  {digest[:8]} {stage['name']:<24} {stage['seconds']} s")
-    if (folder / "report.html").exists():
-        print(f"report: {folder / 'report.html'}")
+    options.show(view.manifest(*described(options.results(store), name)), as_json=as_json)
 
 
-def diff(a: Id, b: Id, store: Store = Path("runs"), as_json: Json = False) -> None:
+def diff(a: Id, b: Id, form: Form = "table", store: Store = Path("runs"), as_json: Json = False) -> None:
     """Name every difference between two runs: data, models, settings, packages, hardware. Exit 1 if there is any."""
-    from harness.cli.options import print_json, safe
-    from harness.results.store import differences
+    from harness.cli import options
+    from harness.results.differences import differences
+    from harness.view import compare as view
 
-    found = differences(store, a, b)
-    if as_json:
-        print_json({"differences": [{"key": key, "a": x, "b": y} for key, x, y in found]})
-    else:
-        for key, x, y in found:
-            print(f"{key}: {safe(str(x))} -> {safe(str(y))}")
-        if not found:
-            print("the same in everything but their dates and times")
+    found = differences(options.results(store), a, b)
+    options.show(view.differences(found), form, as_json)
     if found:
         raise typer.Exit(1)
 
@@ -98,25 +62,22 @@ def diff(a: Id, b: Id, store: Store = Path("runs"), as_json: Json = False) -> No
 def gc(
     store: Store = Path("runs"),
     delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only show.")] = False,
+    older_than: Annotated[
+        float, typer.Option(min=0, max=36_500, help="Days that stages of a recipe are kept which did not finish.")
+    ] = 14,
     as_json: Json = False,
 ) -> None:
-    """Show, or delete, stages that no finished recipe needs. Stages that are being worked on are left alone."""
-    from harness.cli.options import print_json
-    from harness.results.store import collect, unused
+    """Show, or delete, stages that no recipe needs: neither one that finished, nor one that began and may go on."""
+    from harness.cli import options
+    from harness.results.garbage import collect, stage_folders
+    from harness.view import compare as view
 
-    found = unused(store)
-    freed = sum(size for _, _, size in found)
+    results = options.results(store)
+    stages = stage_folders(results, older_than)
+    unused = [stage for stage in stages if not stage.why]
     if delete:
-        found = collect(store, found)
-        freed = sum(size for _, _, size in found)
-    if as_json:
-        print_json({"deleted": delete, "bytes": freed,
-                    "stages": [{"folder": str(f), "name": n, "bytes": size} for f, n, size in found]})  # fmt: skip
-        return
-    for folder, name, size in found:
-        print(f"{folder.name[:8]}  {size / 1e6:>8.1f} MB  {name}")
-    done = "deleted" if delete else "not needed by any finished recipe ('--delete' deletes them)"
-    print(f"{len(found)} stages, {freed / 1e6:.1f} MB {done}")
+        unused = collect(results, unused, older_than)
+    options.show(view.stages(unused, [stage for stage in stages if stage.why], delete), as_json=as_json)
 
 
 def rates(store: Store = Path("runs")) -> None:
@@ -130,27 +91,22 @@ def rates(store: Store = Path("runs")) -> None:
 
 def plot(
     names: Annotated[list[str], typer.Argument(help="Runs: folders or first letters of ids.")],
-    out: Annotated[Path | None, typer.Option(help="Write PNG files into this folder.")] = None,
+    out: Annotated[
+        Path | None,
+        typer.Option(help="A folder for PNG files; or a name ending in .png, .svg or .pdf: X.pdf gives X.FIGURE.pdf."),
+    ] = None,
+    form: Form = "table",
     store: Store = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Length distributions and accuracy against token budget, from stored samples, in the terminal and as PNG."""
-    from harness.cli.options import print_json
-    from harness.results import budget
+    """Length distributions and accuracy against token budget, from stored samples, in the terminal and as files."""
+    from harness.cli import options
     from harness.results.runs import load
-    from harness.view import plots
+    from harness.view import charts
+    from harness.view.render import picture
 
-    loaded = [load(store, name) for name in names]
-    if as_json:
-        tasks: dict[str, Any]
-        runs = []
-        for run in loaded:
-            tasks = {t: {"curve": budget.curve(run.of(t)), "lengths": budget.lengths(run.of(t))} for t in run.tasks}
-            runs.append({"run": run.name, "tasks": tasks})
-        print_json({"runs": runs})
-    else:
-        plots.terminal(loaded)
-    if out is not None:
-        for path in plots.pictures(loaded, out):
-            if not as_json:
-                print(path)
+    page = charts.page([load(options.results(store), name) for name in names])
+    options.show(page, form, as_json)
+    for path in picture.save_all(page, out) if out is not None else []:
+        if not as_json:
+            print(path)

@@ -2,39 +2,47 @@
 
 from __future__ import annotations
 
-import sys
-from collections.abc import Callable, Iterator
+from collections.abc import Iterator
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
 
-from harness.cli.options import DataDir, Json
-from harness.errors import Usage
+from harness.chains.spec import PairRule, SftRule
+from harness.cli.options import DataDir, Form, Json
+from harness.cli.specs import Options, with_specs
+from harness.errors import SearchIncomplete, Usage
+from harness.models.spec import ModelSpec
+from harness.search.spec import Goals, Limits, SearchSpec
+
+if TYPE_CHECKING:
+    from harness.records import Problem
+    from harness.search.launch import Plan
 
 Folder = Annotated[Path, typer.Argument(help="A search's folder (or the folder of its shards).")]
 
 
 def register(app: typer.Typer) -> None:
     group = typer.Typer(help="Tree-based chain-of-thought data: run, show, stats, export, validate.")
-    group.command("run")(run)
-    group.command("show")(show)
-    group.command("stats")(stats)
-    group.command("export")(export)
-    group.command("validate")(validate)
+    for command in (run, show, stats, export, validate):
+        group.command(command.__name__)(with_specs(command))
     app.add_typer(group, name="search", no_args_is_help=True)
 
 
 def run(
-    model: Annotated[str, typer.Option(help="The generator: a local path, a hub name, or shipped:NAME.")],
+    model: Annotated[ModelSpec, Options(panel="Backend")],
     out: Annotated[Path, typer.Option(help="The search's folder; the same command goes on with it.")],
+    search: Annotated[SearchSpec, Options(skip=("grammar",), panel="Whole run")],
+    goals: Annotated[Goals, Options(panel="Per problem")],
+    limits: Annotated[Limits, Options(panel="Whole run")],
     critic: Annotated[
         str | None, typer.Option(help="The second model, for double-checks and reflections; default: the generator.")
     ] = None,
+    critic_url: Annotated[str, typer.Option(help="Servers of the critic.", rich_help_panel="Backend")] = "",
+    critic_tokenizer: Annotated[str | None, typer.Option(rich_help_panel="Backend")] = None,
     grammar: Annotated[
         str | None, typer.Option(help="A shipped grammar or a YAML file; default: paper, for shipped models embedded.")
     ] = None,
-    policy: Annotated[str, typer.Option(help="mcts, chain_first, rejection or original.")] = "mcts",
     problems: Annotated[
         Path | None, typer.Option(help="JSONL: 'prompt', 'gold' (and 'id', 'family').", rich_help_panel="Problems")
     ] = None,
@@ -49,33 +57,6 @@ def run(
         int | None, typer.Option(min=1, help="Problems of each task, or lines.", rich_help_panel="Problems")
     ] = None,
     data_dir: DataDir = None,
-    correct: Annotated[
-        int, typer.Option(min=0, help="Distinct correct chains wanted.", rich_help_panel="Per problem")
-    ] = 6,
-    wrong: Annotated[
-        int, typer.Option(min=0, help="Distinct wrong chains wanted.", rich_help_panel="Per problem")
-    ] = 2,
-    rollouts: Annotated[int, typer.Option(min=1, rich_help_panel="Per problem")] = 16,
-    reflections: Annotated[
-        int, typer.Option(min=0, help="Their own budget.", rich_help_panel="Per problem")
-    ] = 16,
-    requests: Annotated[int, typer.Option(min=0, help="0: no cap.", rich_help_panel="Per problem")] = 200,
-    tokens: Annotated[int, typer.Option(min=0, help="0: no cap.", rich_help_panel="Per problem")] = 0,
-    seconds: Annotated[float, typer.Option(min=0, help="0: no cap.", rich_help_panel="Per problem")] = 0,
-    give_up: Annotated[
-        int, typer.Option(min=0, help="Rollouts without a correct chain; 0: never.", rich_help_panel="Per problem")
-    ] = 0,
-    all_requests: Annotated[int, typer.Option(min=0, help="Of this run.", rich_help_panel="Whole run")] = 0,
-    all_tokens: Annotated[int, typer.Option(min=0, help="Of this run.", rich_help_panel="Whole run")] = 0,
-    all_seconds: Annotated[float, typer.Option(min=0, help="Of this run.", rich_help_panel="Whole run")] = 0,
-    window: Annotated[int, typer.Option(min=1, help="Problems at once.", rich_help_panel="Whole run")] = 128,
-    in_flight: Annotated[int, typer.Option(min=1, help="Nodes of a tree at once.", rich_help_panel="Whole run")] = 4,
-    deterministic: Annotated[
-        bool,
-        typer.Option("--deterministic/--free", help="Results in the order of asking, or as they come.",
-                     rich_help_panel="Whole run"),
-    ] = True,
-    seed: Annotated[int, typer.Option(rich_help_panel="Whole run")] = 0,
     shards: Annotated[int, typer.Option(min=1, help="Split by problem.", rich_help_panel="Whole run")] = 1,
     shard: Annotated[
         int | None, typer.Option(min=0, help="Only this shard, from 0.", rich_help_panel="Whole run")
@@ -84,218 +65,169 @@ def run(
     address: Annotated[
         str | None, typer.Option(help="Of a Ray cluster; default: start one here.", rich_help_panel="Whole run")
     ] = None,
-    backend: Annotated[str, typer.Option(help="hf, vllm, openai or mock.", rich_help_panel="Backend")] = "hf",
-    base_url: Annotated[
-        str | None, typer.Option(help="Servers of the generator, separated by commas.", rich_help_panel="Backend")
-    ] = None,
-    critic_url: Annotated[str | None, typer.Option(help="Servers of the critic.", rich_help_panel="Backend")] = None,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Of a served generator that --model does not locate.", rich_help_panel="Backend")
-    ] = None,
-    critic_tokenizer: Annotated[str | None, typer.Option(rich_help_panel="Backend")] = None,
-    concurrency: Annotated[
-        int, typer.Option(min=1, help="Calls in flight at each server, rows of a batch (hf).",
-                          rich_help_panel="Backend"),
-    ] = 64,
-    vllm: Annotated[str, typer.Option(help="The vllm program.", rich_help_panel="Backend")] = "vllm",
-    vllm_args: Annotated[str, typer.Option(help="More arguments for it.", rich_help_panel="Backend")] = "",
-    timeout: Annotated[float, typer.Option(min=0.1, help="Seconds for one call.", rich_help_panel="Backend")] = 600.0,
-    mock_faults: Annotated[float, typer.Option(min=0.0, max=0.9, hidden=True)] = 0.0,
-    mock_latency: Annotated[float, typer.Option(min=0.0, hidden=True)] = 0.0,
-    graders: Annotated[int, typer.Option(min=1, help="Grading processes.", rich_help_panel="Backend")] = 1,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Search trees of thoughts. The same command goes on with an interrupted search and asks for nothing twice."""
-    from dataclasses import replace
-
     from harness.cli import options
-    from harness.errors import SearchIncomplete
     from harness.evaluation.plan import nltk_data
-    from harness.models.backends import BackendSpec
-    from harness.search import launch
     from harness.search.grammar.load import load
-    from harness.search.run.driver import Limits
-    from harness.search.store import Settings
-    from harness.search.tree.nodes import Goals
+    from harness.search.launch import Plan
 
-    options.one_of("--policy", policy, ["mcts", "chain_first", "rejection", "original"])
     options.one_of("--executor", executor, ("local", "ray"))
     if shard is not None and shard >= shards:
         raise Usage(f"--shard {shard}: with --shards {shards} it is at most {shards - 1}")
-    goals = Goals(correct, wrong, rollouts, reflections, requests, tokens, give_up)
-    models = {"generator": model, "critic": critic or model}
-    words = options.words("--vllm-args", vllm_args)
-    spec = BackendSpec(
-        model, backend, None, tokenizer, concurrency, vllm, words, mock_faults, mock_latency, timeout
-    )  # fmt: skip
-    second: tuple[BackendSpec, ...] = ()
+    grammar = grammar or options.grammar_of(model.model)
+    load(grammar)  # what is wrong with it is reported before any model is loaded
+    models = {"generator": model.replicas()}
     if critic or critic_url:
-        other = replace(spec, model=critic or model, tokenizer=critic_tokenizer or tokenizer)
-        second = launch.replicas(other, critic_url or base_url)
-    plan = launch.Plan(
-        Settings(load(grammar or options.grammar_of(model)), goals, policy, seed, in_flight, models=models),
-        launch.replicas(spec, base_url),
-        second,
-        deterministic,
-        window,
-        Limits(all_requests, all_tokens, all_seconds, seconds),
-        graders,
-        nltk_data({"data_dir": data_dir} if data_dir else {}),
-    )
-
-    given = (problems, family, tasks, limit, data_dir)
-    once = problems is not None and problems.exists() and not problems.is_file()  # a pipe
-    held = list(_problems(*given)) if once else None
-
-    def source(warn: bool = False) -> Iterator[Any]:
-        return _problems(*given, warn) if held is None else iter(held)
-
-    if not sum(1 for _ in source(warn=True)):  # also: what is wrong with any is said before a model is loaded
-        raise Usage(f"{problems or tasks}: holds no problems")
+        other = {"model": critic or model.model, "tokenizer": critic_tokenizer or model.tokenizer,
+                 "base_url": critic_url or model.base_url}  # fmt: skip
+        models["critic"] = model.model_copy(update=other).replicas()
+    plan = Plan(
+        search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,
+        nltk_data=nltk_data({"data_dir": data_dir} if data_dir else {}),
+    )  # fmt: skip
+    asked = _Problems(problems, family, tasks, limit, data_dir)
     try:
         if executor == "ray":
             from harness.search.run.on_ray import run_on_ray
 
-            run_on_ray(plan, list(source()), out, shards, address, options.complain)
+            run_on_ray(plan, list(asked), out, shards, address, options.complain)
         else:
-            _run_here(plan, source, out, shards, shard, as_json)
+            _run_here(plan, asked, out, shards, shard, as_json)
     except SearchIncomplete:
-        stats(out, as_json)
+        stats(out, as_json=as_json)
         raise
-    stats(out, as_json)
+    stats(out, as_json=as_json)
 
 
-def _run_here(
-    plan: Any, source: Callable[[], Iterator[Any]], out: Path, shards: int, shard: int | None, quiet: bool
-) -> None:
+def _run_here(plan: Plan, problems: _Problems, out: Path, shards: int, shard: int | None, quiet: bool) -> None:
     """All shards one after the other, or the one that was named."""
     from harness.cli import options
     from harness.search import launch
-    from harness.search.run.driver import Spent
-    from harness.view.show import SearchProgress
+    from harness.search.run.budget import Budget
+    from harness.view.progress import OneLine
 
-    with SearchProgress(quiet) as progress:
-        if shards == 1:
-            launch.execute(plan, source(), out, progress.report, options.complain)
-            return
-        spent = Spent(plan.limits)
+    with OneLine(quiet) as progress:
+        budget = Budget(limits=plan.limits)
         for number in range(shards) if shard is None else [shard]:
-            mine, folder = launch.shard(source(), number, shards), launch.shard_folder(out, number, shards)
-            launch.execute(plan, mine, folder, progress.report, options.complain, spent)
+            folder = out if shards == 1 else launch.shard_folder(out, number, shards)
+            launch.execute(
+                plan, launch.shard(problems, number, shards), folder, progress=progress.problems,
+                notice=options.complain, budget=budget,
+            )  # fmt: skip
 
 
-def _problems(
-    file: Path | None, family: str | None, tasks: str, limit: int | None, data_dir: Path | None, warn: bool = False
-) -> Iterator[Any]:
-    """Problems from a file or from tasks, one at a time."""
-    from harness.cli import options
-    from harness.problems.embedded import FAMILIES
-    from harness.problems.file import read_problems
-    from harness.problems.load import load
-    from harness.problems.registry import select
+class _Problems:
+    """Problems from a file or from tasks, again for each shard. What is wrong with any is found at once."""
 
-    if (file is None) == (not tasks):
-        raise Usage("give either --problems FILE or --tasks NAMES")
-    if file is not None:
-        yield from read_problems(file, family, limit)
-        return
-    for task in select(options.names(tasks), None, []):
-        if task.name not in FAMILIES and warn:
-            options.complain(
-                f"{task.name}: these are its test problems; do not train on them what you will test on them"
-            )
-        yield from load(task.name, split="search", count=limit, limit=limit, data_dir=data_dir)
+    def __init__(self, file: Path | None, family: str | None, tasks: str, limit: int | None, data_dir: Path | None):
+        if (file is None) == (not tasks):
+            raise Usage("give either --problems FILE or --tasks NAMES")
+        self.file, self.family, self.tasks, self.limit, self.data_dir = file, family, tasks, limit, data_dir
+        pipe = file is not None and file.exists() and not file.is_file()
+        self.held = list(self._read()) if pipe or file is None else None
+        if not sum(1 for _ in self):
+            raise Usage(f"{file or tasks}: holds no problems")
+
+    def __iter__(self) -> Iterator[Problem]:
+        return self._read() if self.held is None else iter(self.held)
+
+    def _read(self) -> Iterator[Problem]:
+        from harness.cli import options
+        from harness.problems.embedded import FAMILIES
+        from harness.problems.file import read_problems
+        from harness.problems.load import load
+        from harness.problems.registry import select
+
+        if self.file is not None:
+            yield from read_problems(self.file, self.family, self.limit)
+            return
+        for task in select(options.names(self.tasks), None, []):
+            if task.name not in FAMILIES:
+                options.complain(f"{task.name}: these are its test problems; do not train on what you will test on")
+            yield from load(task.name, split="search", count=self.limit, limit=self.limit, data_dir=self.data_dir)
 
 
 def show(
     folder: Folder,
     problem: Annotated[str | None, typer.Argument(help="A problem's id, or its first letters; default: list.")] = None,
     text: Annotated[bool, typer.Option(help="How each node's text begins.")] = True,
+    form: Form = "table",
 ) -> None:
     """Draw the tree of one problem: kind, visits, value, verdict, tokens and model of each node."""
-    from rich.console import Console
-
+    from harness.cli import options
     from harness.search import store
-    from harness.view import search_tables, trees
+    from harness.view import search as view
+    from harness.view import trees
 
-    console = Console(highlight=False)
     found = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
     if problem is None:
-        search_tables.listing(console, found)
+        options.show(view.listing(found), form)
         return
     if not found:
         raise Usage(f"{folder}: has no problem {problem!r}; 'harness search show {folder}' lists them")
     exact = [entry for entry in found if entry[0].problem.id == problem] or found
     if len(exact) > 1:
         raise Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
-    trees.draw_tree(console, *exact[0], text)
+    options.show(trees.problem(*exact[0], text), form)
 
 
-def stats(folder: Folder, as_json: Json = False) -> None:
+def stats(folder: Folder, form: Form = "table", as_json: Json = False) -> None:
     """What a search found and what it cost: chains, reflections, tokens, endings."""
     from harness.cli import options
-    from harness.search.stats import Stats
-    from harness.view import search_tables
+    from harness.search.stats import SearchYield
+    from harness.view import search as view
 
-    total = Stats.of(folder)
-    if as_json:
-        options.print_json(total.figures())
-    else:
-        search_tables.summary(total.figures(), folder)
+    options.show(view.summary(SearchYield.of(folder).figures(), folder), form, as_json)
 
 
 def export(
     folder: Folder,
     out: Annotated[Path, typer.Option(help="Where the data set goes.")],
     tokenizer: Annotated[str, typer.Option(help="Of the model to be trained: a path, a hub name, or shipped:NAME.")],
-    sft: Annotated[str, typer.Option(help="longest, medium, shortest, mixed or balanced.")] = "longest",
-    per_problem: Annotated[int, typer.Option(min=1, help="SFT rows, and pairs, of one problem.")] = 1,
-    chosen: Annotated[str, typer.Option(help="Length of the chosen chain, by the same rules.")] = "shortest",
-    prefix: Annotated[str, typer.Option(help="Common prefix of a pair: shortest, longest or random.")] = "shortest",
-    min_distance: Annotated[
-        float, typer.Option(min=0, max=1, help="Least share of edited tokens between the chains of a pair.")
-    ] = 0.0,
+    sft: Annotated[SftRule, Options()],
+    pairs: Annotated[PairRule, Options(skip=("per_problem",))],
     max_tokens: Annotated[int, typer.Option(min=0, help="Leave out longer chains; 0: none.")] = 0,
     seed: Annotated[int, typer.Option(help="For drawn choices.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Write SFT rows and preference pairs (JSONL and Parquet, in TRL's formats) with a data card."""
-    from harness.chains.export import Rules, export_data
-    from harness.chains.select import LENGTH_RULES, PREFIX_RULES
+    from harness.chains.export import export_data
     from harness.cli import options
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
-    from harness.view import search_tables
+    from harness.view import data_card
+    from harness.view import search as view
 
-    options.one_of("--sft", sft, LENGTH_RULES)
-    options.one_of("--chosen", chosen, LENGTH_RULES)
-    options.one_of("--prefix", prefix, PREFIX_RULES)
-    rules = Rules(sft, chosen, prefix, per_problem, min_distance, max_tokens, seed)  # type: ignore[arg-type]
-    figures = export_data(folder, out, load_tokenizer(resolve(tokenizer)), rules, tokenizer)
-    if as_json:
-        options.print_json(figures)
-    else:
-        search_tables.exported(figures, out)
+    data_card.check_place(out)
+    pairs = pairs.model_copy(update={"per_problem": sft.per_problem})
+    figures = export_data(
+        folder, out, load_tokenizer(resolve(tokenizer)), sft=sft, pair=pairs, max_tokens=max_tokens, seed=seed,
+        tokenizer_name=tokenizer,
+    )  # fmt: skip
+    data_card.write(figures, out)
+    shown = figures.model_dump(mode="json", exclude={"lengths", "settings"})
+    options.show(view.exported(shown, out), as_json=as_json)
 
 
 def validate(
     grammar: Annotated[str, typer.Argument(help="A shipped grammar or a YAML file; none: list the shipped ones.")] = "",
 ) -> None:
     """Say everything that is wrong with a grammar, or draw its transition graph."""
-    from rich.console import Console
-
+    from harness.cli import options
     from harness.search.grammar.defects import defects
     from harness.search.grammar.load import load, parse, shipped, source
     from harness.view import trees
 
     if not grammar:
         for name in shipped():
-            print(f"{name:<16} {load(name).about}")
+            options.say(f"{name:<16} {load(name).about}")
         return
     parsed = parse(grammar, source(grammar))
     found = defects(parsed)
     if found:
         for text in found:
-            print(f"{grammar}: {text}", file=sys.stderr)
+            options.complain(f"{grammar}: {text}", who="")
         raise typer.Exit(2)
-    trees.draw_grammar(Console(highlight=False), parsed)
+    options.show(trees.grammar(parsed))

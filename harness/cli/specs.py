@@ -94,10 +94,13 @@ def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> ins
     if shown is bool and len(names) == 1:
         names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"] if default else names
     choices = _choices(info.annotation)
-    text = (info.description or "") + (f" One of: {', '.join(choices)}." if choices else "")
+    # The default stands in the text: in a column of its own line, help of many options fills screens.
+    shown_default = "" if default is _EMPTY or default in (None, "") or isinstance(default, bool) else f" ({default})"
+    text = (info.description or "").rstrip(".") + (f": {', '.join(choices)}" if choices else "") + shown_default + "."
     settings = typer.Option(
-        *names, help=text, rich_help_panel=options.panel or None, hidden=bool(extra.get("hidden", False))
-    )
+        *names, help=text, rich_help_panel=options.panel or None, hidden=bool(extra.get("hidden", False)),
+        show_default=False,
+    )  # fmt: skip
     return inspect.Parameter(
         f"{group}__{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[shown, settings]
     )

@@ -6,7 +6,7 @@ from typing import Annotated, Any
 
 import typer
 
-from harness.cli.options import DataDir, Json, TaskPath, hanging
+from harness.cli.options import DataDir, Json, TaskPath
 
 
 def register(app: typer.Typer) -> None:
@@ -21,6 +21,7 @@ def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = N
     if context.invoked_subcommand is not None:
         return
     from harness.problems import registry
+    from harness.view.text import hanging
 
     known = registry.tasks(task_path or [])
     if as_json:
@@ -60,9 +61,10 @@ def show(
     from harness.errors import DataError
     from harness.evaluation.preflight import problems_of
     from harness.grading.families import kind_of
-    from harness.models.hf import load_tokenizer
-    from harness.models.prompts import Prompting, encode, render, uses_chat
+    from harness.models.loading import load_tokenizer
+    from harness.models.prompts import encode, render, uses_chat
     from harness.models.shipped import resolve
+    from harness.models.spec import Prompting
     from harness.problems.registry import select
 
     task = select([name], None, task_path or [])[0]

@@ -4,13 +4,25 @@ from __future__ import annotations
 
 import os
 import sys
+from collections.abc import Callable
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
 
-from harness.cli.options import complain, one_of, print_json
-from harness.errors import Usage
+from harness.cli.options import Json, complain, show
+from harness.cli.specs import Options, with_specs
+from harness.spec import Spec, knob
+from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec, TrainingTask
+
+if TYPE_CHECKING:
+    from harness.training.data import TrainingRows
+
+
+class Reading(Spec):
+    """What becomes of rows that do not fit."""
+
+    too_long: Literal["drop", "stop"] = knob("drop", "Longer rows")
 
 
 def register(app: typer.Typer) -> None:
@@ -18,187 +30,114 @@ def register(app: typer.Typer) -> None:
     group.command("sft")(sft)
     group.command("dpo")(dpo)
     group.command("masks")(masks)
+    group.command("job", hidden=True)(job)
     app.add_typer(group, name="train", no_args_is_help=True)
 
 
-def _option(help: str, metavar: str = "", flag: str | None = None) -> Any:
-    """One line of help in 80 columns: the default stands in the text."""
-    return typer.Option(*([flag] if flag else []), help=help, metavar=metavar, show_default=False)
-
-
-Model = Annotated[str, _option("A path, hub name or shipped:NAME.", "MODEL")]
-Data = Annotated[Path, _option("A search's export, JSONL, Parquet.", "PATH")]
-Out = Annotated[Path, _option("Its folder; the command goes on.", "DIR")]
-Epochs = Annotated[float, _option("Passes over the rows (1).", "X")]
-Batch = Annotated[int, _option("Rows, or --trees, per step (16).", "N")]
-Warmup = Annotated[float, _option("Share of the steps (0.1).", "X")]
-Seed = Annotated[int, _option("Order of rows, dropout, adapters (0).", "N")]
-MaxTokens = Annotated[int, _option("Of a row (the model's positions).", "N")]
-TooLong = Annotated[str, _option("Longer rows: drop, stop (drop).", "RULE")]
-LayoutOf = Annotated[str, _option("auto, rows or shared (auto).", "KIND")]
-Trees = Annotated[bool, _option("All chains of a prompt in one batch.", flag="--trees")]
-Micro = Annotated[int, _option("Rows per forward pass (a step's).", "N")]
-Precision = Annotated[str, _option("auto, float32 or bfloat16 (auto).", "KIND")]
-Recompute = Annotated[bool, _option("Activation checkpointing.", flag="--recompute")]
-Lora = Annotated[int, _option("Rank of adapters (0: all weights).", "N")]
-SaveSteps = Annotated[int, _option("Steps between checkpoints (25).", "N")]
-DeepSpeed = Annotated[Path | None, _option("A DeepSpeed configuration.", "FILE")]
-
-
+@with_specs
 def sft(
-    model: Model,
-    data: Data,
-    out: Out,
-    learning_rate: Annotated[float, _option("Peak, after the warm-up (1e-5).", "X")] = 1e-5,
-    epochs: Epochs = 1.0,
-    batch_size: Batch = 16,
-    warmup: Warmup = 0.1,
-    mean: Annotated[str, _option("token_mean or sequence_mean.", "KIND")] = "token_mean",
-    seed: Seed = 0,
-    max_tokens: MaxTokens = 0,
-    too_long: TooLong = "drop",
-    layout: LayoutOf = "auto",
-    trees: Trees = False,
-    micro_batch: Micro = 0,
-    precision: Precision = "auto",
-    recompute: Recompute = False,
-    lora: Lora = 0,
-    save_steps: SaveSteps = 25,
-    deepspeed: DeepSpeed = None,
-    as_json: Annotated[bool, _option("Print JSON and nothing else.", flag="--json")] = False,
+    task: TrainingTask,
+    training: Annotated[TrainingSpec, Options(skip=("term_norms",))],
+    objective: SftObjective,
+    reading: Reading,
+    as_json: Json = False,
 ) -> None:
     """Supervised fine-tuning on completions. Under 'accelerate launch -m harness train sft ...' on many devices."""
-    from harness.training import train
-
-    one_of("--mean", mean, ("token_mean", "sequence_mean"))
-    how = _how(layout, trees, micro_batch, precision, recompute, lora, deepspeed)
-    path, rows, told = _read(model, data, "sft", max_tokens, too_long)
-    dose = train.Dose(learning_rate, epochs, batch_size, warmup, save_steps)
-    figures = train.sft(path, rows.rows, dose, seed, out, _progress(), mean, how, told)  # type: ignore[arg-type]
-    _report(figures, out, as_json)
+    _train(task, "sft", objective, training, reading, as_json)
 
 
+@with_specs
 def dpo(
-    model: Model,
-    data: Data,
-    out: Out,
-    learning_rate: Annotated[float, _option("Peak, after the warm-up (5e-7).", "X")] = 5e-7,
-    beta: Annotated[float, _option("Of DPO (0.1).", "X")] = 0.1,
-    label_smoothing: Annotated[float, _option("Epsilon of cDPO (0: plain DPO).", "X")] = 0.0,
-    alpha: Annotated[float, _option("Weight of the joint SFT term (0).", "X")] = 0.0,
-    mean: Annotated[str, _option("Of SFT: sequence_mean, token_mean.", "KIND")] = "sequence_mean",
-    mask_prefix: Annotated[str, _option("In terms: none, dpo, sft, both (none).", "KIND")] = "none",
-    length_normalized: Annotated[bool, _option("Mean, not summed log-ratios.", flag="--length-normalized")] = False,
-    epochs: Epochs = 1.0,
-    batch_size: Batch = 16,
-    warmup: Warmup = 0.1,
-    seed: Seed = 0,
-    max_tokens: MaxTokens = 0,
-    too_long: TooLong = "drop",
-    layout: LayoutOf = "auto",
-    trees: Trees = False,
-    micro_batch: Micro = 0,
-    precision: Precision = "auto",
-    recompute: Recompute = False,
-    lora: Lora = 0,
-    term_norms: Annotated[int, _option("Terms' gradients every N steps (0).", "N")] = 0,
-    save_steps: SaveSteps = 25,
-    deepspeed: DeepSpeed = None,
-    as_json: Annotated[bool, _option("Print JSON and nothing else.", flag="--json")] = False,
+    task: TrainingTask,
+    training: Annotated[TrainingSpec, Options(defaults={"learning_rate": 5e-7})],
+    objective: Objective,
+    reading: Reading,
+    as_json: Json = False,
 ) -> None:
     """Preference training: DPO, cDPO, prefix masks, joint SFT term; the reference is the model itself."""
-    from dataclasses import replace
-
-    from harness.training import train
-    from harness.training.objective import Objective
-
-    one_of("--mean", mean, ("token_mean", "sequence_mean"))
-    one_of("--mask-prefix", mask_prefix, ("none", "dpo", "sft", "both"))
-    try:
-        objective = Objective(
-            beta, label_smoothing, alpha, mean, mask_prefix in ("dpo", "both"), mask_prefix in ("sft", "both"),  # type: ignore[arg-type]
-            length_normalized,
-        )  # fmt: skip
-    except ValueError as error:
-        raise Usage(str(error)) from None
-    how = replace(_how(layout, trees, micro_batch, precision, recompute, lora, deepspeed), term_norms=term_norms)
-    path, rows, told = _read(model, data, "pairs", max_tokens, too_long)
-    dose = train.Dose(learning_rate, epochs, batch_size, warmup, save_steps)
-    figures = train.preference(path, rows.rows, objective, dose, seed, out, _progress(), how, told)
-    _report(figures, out, as_json)
+    _train(task, "pairs", objective, training, reading, as_json)
 
 
+def job(file: Annotated[Path, typer.Argument(help="A training as JSON, as a recipe with 'launch' writes it.")]) -> None:
+    """Train as a file says; the figures stand in training.json of the model's folder."""
+    from harness.files import read_record
+    from harness.programs import follow_launcher
+
+    follow_launcher()
+    work = read_record(file, TrainingJob)
+    _wait_passively()
+    from harness.training.train import run
+
+    run(work, _progress())
+
+
+@with_specs
 def masks(
-    model: Model,
-    data: Annotated[Path, _option("Preference pairs, as for dpo.", "PATH")],
-    reference: Annotated[str | None, _option("The reference model (the model itself).", "MODEL")] = None,
-    limit: Annotated[int, _option("Pairs, evenly spaced (64).", "N")] = 64,
-    beta: Annotated[float, _option("Of DPO (0.1).", "X")] = 0.1,
-    markdown: Annotated[bool, _option("A Markdown table.", flag="--markdown")] = False,
-    as_json: Annotated[bool, _option("Print JSON and nothing else.", flag="--json")] = False,
+    model: Annotated[str, typer.Option(help="A path, hub name or shipped:NAME.")],
+    data: Annotated[Path, typer.Option(help="Preference pairs, as for dpo.")],
+    objective: Annotated[Objective, Options(only=("beta",))],
+    reference: Annotated[str | None, typer.Option(help="The reference model; default: the model itself.")] = None,
+    limit: Annotated[int, typer.Option(help="Pairs, evenly spaced.", min=1)] = 64,
+    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    as_json: Json = False,
 ) -> None:
     """When masking the prefix shared by chosen and rejected changes the gradient, and when it cancels."""
-    from rich.console import Console
-
     from harness.models.shipped import resolve
     from harness.training.masks import gradient_table
-    from harness.view.tables import table_of
+    from harness.view import training as view
 
-    path, rows, _ = _read(model, data, "pairs", 0, "drop")
-    chosen = rows.rows[:: max(len(rows.rows) // max(limit, 1), 1)][: max(limit, 1)]
-    found = gradient_table(path, resolve(reference or model), chosen, beta=beta)
-    if as_json:
-        print_json({"pairs": len(chosen), "rows": found})
-        return
-    head = ("objective", "masked in", "float32", "bfloat16")
-    cells = [
-        (row["objective"], row["masked"], *(f"{100 * row['change'][p]:.2g}%" for p in ("float32", "bfloat16")))
-        for row in found
-    ]
-    share = 100 * found[0]["share"]
-    print(f"{len(chosen)} pairs, {share:.0f}% of their tokens shared; how far the gradient moves when they are masked:")
-    if markdown:
-        print("\n".join("| " + " | ".join(line) + " |" for line in (head, ("---",) * len(head), *cells)))
-        return
-    table = table_of(*head)
-    for line in cells:
-        table.add_row(*line)
-    Console().print(table)
+    path, rows = _read(model, data, "pairs", 0, "drop")
+    chosen = rows.rows[:: max(len(rows.rows) // limit, 1)][:limit]
+    lines = gradient_table(path, resolve(reference or model), chosen, beta=objective.beta)
+    show(view.masks(len(chosen), lines), "md" if markdown else "table", as_json)
 
 
-def _how(layout: str, trees: bool, micro: int, precision: str, recompute: bool, lora: int, deepspeed: Any) -> Any:
-    from harness.training.train import How
+def _train(
+    task: TrainingTask, kind: Literal["sft", "pairs"], objective: Objective | SftObjective, training: TrainingSpec,
+    reading: Reading, as_json: bool,
+) -> None:  # fmt: skip
+    path, rows = _read(task.model, task.data, kind, training.max_tokens, reading.too_long)
+    about = {"data": f"{task.data} ({kind}, digest {rows.digest})", "left_out": dict(rows.left_out) or "nothing"}
+    from harness.training.train import train
 
-    one_of("--layout", layout, ("auto", "rows", "shared"))
-    one_of("--precision", precision, ("auto", "float32", "bfloat16"))
-    return How(layout, trees, micro, precision, recompute, lora, 0, deepspeed)  # type: ignore[arg-type]
+    figures = train(
+        model=path, rows=rows.rows, objective=objective, training=training, seed=task.seed, out=task.out,
+        progress=_progress(), about=about,
+    )  # fmt: skip
+    if _main():
+        _report(figures, task.out, as_json)
 
 
-def _read(model: str, data: Path, kind: Any, max_tokens: int, too_long: str) -> tuple[str, Any, dict[str, Any]]:
-    """The model's path, the rows, and what the card says of the data; what was left out is told on stderr."""
-    # Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded, and
-    # not for generation: its steps are so short that waiting in earnest halves its speed.
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
-    from harness.models.hf import load_tokenizer
+def _read(
+    model: str, data: Path, kind: Literal["sft", "pairs"], max_tokens: int, too_long: Literal["drop", "stop"]
+) -> tuple[str, TrainingRows]:
+    """The model's path and the rows; what was left out is reported on stderr."""
+    _wait_passively()
+    from harness.models.loading import context_length, load_tokenizer
     from harness.models.shipped import resolve
     from harness.training.data import read_rows
-    from harness.training.train import positions
 
-    one_of("--too-long", too_long, ("drop", "stop"))
     path = resolve(model)
-    rows = read_rows(data, kind, load_tokenizer(path), max_tokens or positions(path), too_long)  # type: ignore[arg-type]
+    rows = read_rows(data, kind, load_tokenizer(path), max_tokens or context_length(path), too_long)
     if _main():
         for text, number in (rows.left_out + rows.notes).items():
             complain(f"{number:,} {text}" + (" left out" if text in rows.left_out else ""))
-    left_out = dict(rows.left_out)
-    return path, rows, {"data": f"{data} ({kind}, digest {rows.digest})", "left_out": left_out or "nothing"}
+    return path, rows
+
+
+def _wait_passively() -> None:
+    """Threads that spin while they wait stand still where others use the machine, too. Before torch is loaded.
+
+    Not for generation: its steps are so short that waiting without spinning halves its speed.
+    """
+    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _main() -> bool:
     return os.environ.get("RANK", "0") == "0"
 
 
-def _progress() -> Any:
+def _progress() -> Callable[[int, int], None]:
     """A line on stderr about every twentieth of the steps; a terminal gets one line that is rewritten."""
     live = sys.stderr.isatty()
 
@@ -211,14 +150,7 @@ def _progress() -> Any:
     return progress
 
 
-def _report(figures: dict[str, Any], out: Path, as_json: bool) -> None:
-    if not _main():
-        return
-    if as_json:
-        print_json(figures | {"model": str(out)})
-        return
-    through, rows = figures["tokens_through_network"], figures["tokens_in_rows"]
-    count = f"{figures['rows']:,} rows" if "rows" in figures else f"{figures['pairs']:,} pairs"
-    print(f"{figures['steps']:,} steps on {count}; mean loss {figures['loss']:.4f}, last {figures['last']['loss']:.4f}")
-    print(f"{through:,} tokens through the network for {rows:,} in rows ({rows / max(through, 1):.2f} times)")
-    print(f"model: {out}\nscore it: harness eval --model {out} --suite embedded")
+def _report(figures: TrainingFigures, out: Path, as_json: bool) -> None:
+    from harness.view import training as view
+
+    show(view.trained(figures.model_dump(exclude_none=True), out), as_json=as_json)

@@ -10,8 +10,12 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.errors import JournalBroken
+from harness.evaluation.spec import Decoding, Selection
+from harness.files import reason_of
 from harness.journal import read_whole
-from harness.models.prompts import DEFAULT, Prompting
+from harness.models.prompts import DEFAULT
+from harness.models.sampling import Plain, Sampler
+from harness.models.spec import Prompting
 from harness.problems.registry import Task
 from harness.records import Sample
 
@@ -19,48 +23,17 @@ from harness.records import Sample
 Progress = Callable[[int, int, int], None]
 
 
-@dataclass(frozen=True)
-class Decoding:
-    """Sampling settings of a run. ``max_tokens`` covers thinking and answer; None leaves it to the task.
-
-    ``samples`` per problem; each has its own seed, derived from the run's seed, the prompt and the sample's index.
-    """
-
-    max_tokens: int | None = 512
-    temperature: float = 0.6
-    top_p: float = 1.0
-    seed: int = 0
-    samples: int = 1
-
-
-@dataclass(frozen=True)
-class Selection:
-    """Which problems of each task: the first ``limit``, or those whose id, native id or number is in ``ids``."""
-
-    limit: int | None = None
-    ids: tuple[str, ...] = ()
-
-
-@dataclass(frozen=True)
-class TreeDecoding:
-    """Search at test time: ``budget`` answers a problem, from one tree by this grammar. No gold answer is looked at."""
-
-    budget: int
-    grammar: str = "embedded"
-    in_flight: int = 4
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class EvalPlan:
-    """``settings`` reach the tasks' loaders (data_dir, split, count). ``tree``: search instead of plain sampling."""
+    """``settings`` reach the tasks' loaders (data_dir, split, count). ``sampler``: how samples are drawn."""
 
     tasks: Sequence[Task]
-    decoding: Decoding
+    decoding: Decoding = field(default_factory=Decoding)
     prompting: Prompting = DEFAULT
-    selection: Selection = Selection()
+    selection: Selection = field(default_factory=Selection)
     settings: dict[str, Any] = field(default_factory=dict)
     task_paths: Sequence[Path] = ()
-    tree: TreeDecoding | None = None
+    sampler: Sampler = field(default_factory=Plain)
 
 
 def nltk_data(settings: dict[str, Any]) -> Path | None:
@@ -75,8 +48,6 @@ def load_samples(folder: Path) -> list[Sample]:
     try:
         return [Sample.model_validate(entry) for entry in read_whole(file)]
     except ValidationError as error:
-        why = error.errors()[0]
-        where = ".".join(map(str, why["loc"]))
         raise JournalBroken(
-            f"{file}: not samples of this version ({where}: {why['msg']}); run the evaluation again"
+            f"{file}: not samples of this version ({reason_of(error)}); run the evaluation again"
         ) from None

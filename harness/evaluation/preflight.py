@@ -106,14 +106,14 @@ def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] 
         return load(task, **settings)
     import datasets
 
-    from harness.evaluation.evaluate import load_tasks
-    from harness.evaluation.plan import Decoding, EvalPlan
+    from harness.evaluation.lm_eval_tasks import load_tasks
+    from harness.evaluation.plan import EvalPlan
     from harness.problems.registry import select
 
     datasets.disable_progress_bars()
     chosen = select([task], None, task_paths)
     try:
-        loaded = load_tasks(EvalPlan(chosen, Decoding(), settings=settings, task_paths=task_paths))
+        loaded = load_tasks(EvalPlan(tasks=chosen, settings=settings, task_paths=task_paths))
         return [Problem.of_document(document) for document in loaded[chosen[0].lm_eval_name].eval_docs]
     except DataError:
         raise

@@ -9,13 +9,13 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
 from itertools import pairwise
 from typing import Any
 
 from harness.grading.messages import Statement
 from harness.grading.thinking import Parts
-from harness.records import Finish, Verdict
+from harness.records import ErrorType, Finish, ResponseMetrics, Verdict
 from harness.thoughts import strip_tags
 
 # The word list of arXiv 2506.08343 as far as it is published; whole words, any case.
@@ -37,6 +37,8 @@ LOOP_COPIES, LOOP_TOKENS = 4, 32
 NGRAM, NGRAM_COPIES = 30, 20
 # An unanswered response is over-reflection when it has this many reflection words, this densely per 1,000 tokens.
 OVER_REFLECTION_WORDS, OVER_REFLECTION_DENSITY = 8, 10.0
+# Characters of a response that are analysed; what a model says beyond them is graded, but not measured.
+LONGEST = 1_000_000
 
 
 @dataclass(frozen=True)
@@ -105,42 +107,61 @@ def stated_text(parts: Parts) -> str:
     return parts.thinking + "\n" + parts.answer if parts.answer else parts.thinking
 
 
+@dataclass(frozen=True, kw_only=True)
+class Measured:
+    """Lengths of the two parts of a response, and its metrics."""
+
+    thinking_tokens: int
+    answer_tokens: int
+    metrics: ResponseMetrics
+
+
+def analysed(parts: Parts) -> Parts:
+    """The parts as far as they are analysed: LONGEST characters of both together."""
+    if len(parts.thinking) + len(parts.answer) <= LONGEST:
+        return parts
+    thinking = parts.thinking[:LONGEST]
+    return replace(parts, thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
+
+
 def of_response(
-    parts: Parts, verdict: Verdict, finish: Finish, backend: Any = None, sampled: Sequence[int] | None = None,
+    parts: Parts, verdict: Verdict, finish: Finish, *, backend: Any = None, sampled: Sequence[int] | None = None,
     statements: Sequence[Statement] | None = (),
-) -> dict[str, Any]:  # fmt: skip
+) -> Measured:  # fmt: skip
     """Metrics of one response, for ``sampled`` token ids (default: the text's own); ``backend`` as in ``tokens_of``.
 
-    ``statements`` None: they could not be found in time, and what rests on them is None. Units are tokens.
+    ``statements`` as found in ``stated_text(analysed(parts))``; None: they could not be found in time, and what rests
+    on them is None. Units are tokens.
     """
-    text = stated_text(parts)
-    tokens = tokens_of(text, backend)
-    thinking = bisect_right(tokens.ends, len(parts.thinking))
-    joint = len(parts.thinking) + 1  # where the line break between thinking and answer ends
+    looked_at = analysed(parts)
+    tokens = tokens_of(stated_text(looked_at), backend)
+    thinking = bisect_right(tokens.ends, len(looked_at.thinking))
+    joint = len(looked_at.thinking) + 1  # where the line break between thinking and answer ends
     ids = tokens.ids if sampled is None else sampled
     period, copies = suffix_loop(ids)
-    words = reflection_words(parts.thinking)
-    out: dict[str, Any] = {
-        "unit": tokens.unit,
-        "thinking_tokens": thinking,
-        "answer_tokens": len(tokens.ends) - bisect_right(tokens.ends, joint),
-        "reflection_words": words,
-        "loop_period": period,
-        "loop_copies": copies,
-        "loop_onset": len(ids) - period * copies if period else None,
-        "ngram_loop": ngram_loop(ids),
-        "seq_rep_4": round(seq_rep(ids), 4),
-    }
-    out |= _of_statements(statements, tokens, verdict)
-    out["error_type"] = _error_type(out, verdict, finish)
-    return out
+    words, looping = reflection_words(looked_at.thinking), ngram_loop(ids)
+    failed = verdict in ("unfinished", "no_answer")
+    metrics = ResponseMetrics(
+        unit=tokens.unit,
+        reflection_words=words,
+        loop_period=period,
+        loop_copies=copies,
+        loop_onset=len(ids) - period * copies if period else None,
+        ngram_loop=looping,
+        seq_rep_4=round(seq_rep(ids), 4),
+        error_type=_error_type(bool(period) or looping, words, thinking, finish) if failed else None,
+        analysed=None if looked_at is parts else LONGEST,
+        **_of_statements(statements, tokens, verdict),
+    )
+    return Measured(
+        thinking_tokens=thinking, answer_tokens=len(tokens.ends) - bisect_right(tokens.ends, joint), metrics=metrics
+    )
 
 
 def _of_statements(statements: Sequence[Statement] | None, tokens: Tokens, verdict: Verdict) -> dict[str, Any]:
-    names = ("first_correct", "efficiency", "underthinking", "redundant", "repeats", "oscillations", "abandoned")
     total = len(tokens.ends)
     if not statements or not total:
-        return dict.fromkeys(names)
+        return {}
     first = next((tokens.until(end) for end, _, right, _ in statements if right), None)
     explicit = [(end, answer) for end, answer, _, marked in statements if marked]
     changes = sum(a != b for (_, a), (_, b) in pairwise(explicit))
@@ -157,17 +178,14 @@ def _of_statements(statements: Sequence[Statement] | None, tokens: Tokens, verdi
     }
 
 
-def _error_type(found: dict[str, Any], verdict: Verdict, finish: Finish) -> str | None:
-    """The paper's three kinds of failure (arXiv 2503.01461, Table 1), for responses without an answer.
+def _error_type(looping: bool, words: int, thinking: int, finish: Finish) -> ErrorType:
+    """Which of the paper's kinds of failure (arXiv 2503.01461, Table 1) a response without an answer is.
 
     The paper gives examples, no rule; this one is ours: a loop is *repetition*; many reflection words are
     *over_reflection*; an end without an answer for neither reason is *instruction_failure*, a cut is *length*.
     """
-    if verdict not in ("unfinished", "no_answer"):
-        return None
-    if found["loop_period"] or found["ngram_loop"]:
+    if looping:
         return "repetition"
-    words, thinking = found["reflection_words"], found["thinking_tokens"]
     if words >= OVER_REFLECTION_WORDS and 1000 * words / max(thinking, 1) >= OVER_REFLECTION_DENSITY:
         return "over_reflection"
     return "length" if finish in ("length", "context") else "instruction_failure"

@@ -2,6 +2,11 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
+from typing import Self
+
+from pydantic import model_validator
+
 from harness.spec import Spec, knob
 
 
@@ -18,7 +23,25 @@ class Decoding(Spec):
 
 
 class Selection(Spec):
-    """Which problems of each task."""
+    """Which problems of each task: all, the first ``limit``, or those named."""
 
     limit: int | None = knob(None, "Only the first N problems of each task.", ge=1)
     ids: str = knob("", "Only these problems: ids, native ids or numbers, separated by commas.")
+
+    @model_validator(mode="after")
+    def _one_of_both(self) -> Self:
+        if self.names and self.limit is not None:
+            raise ValueError("--ids and --limit exclude each other")
+        return self
+
+    @property
+    def names(self) -> list[str]:
+        """The problems named by ``ids``; empty: no choice by name."""
+        return list(dict.fromkeys(name.strip() for name in self.ids.split(",") if name.strip()))
+
+    def numbers(self, names: Sequence[set[str]]) -> list[int]:
+        """Which problems of a task are chosen, by their numbers from 0. ``names``: the ids of each of its problems."""
+        if self.names:
+            wanted = set(self.names)
+            return [number for number, ids in enumerate(names) if (ids | {str(number)}) & wanted]
+        return list(range(len(names))[: self.limit])

@@ -1,4 +1,4 @@
-"""What it is to complete a prompt: the one way any room calls a model."""
+"""How every room calls a model: a Request goes to a Completer, a Completion comes back."""
 
 from __future__ import annotations
 
@@ -15,7 +15,10 @@ from harness.records import Finish
 
 @dataclass(frozen=True)
 class Request:
-    """One completion asked for. ``stop`` strings end the completion and are not part of its text."""
+    """A prompt and how to continue it. ``stop`` strings end the completion and are not part of its text.
+
+    ``max_tokens`` are generated at most, and never more than the model's context leaves after the prompt.
+    """
 
     prompt_ids: tuple[int, ...]
     max_tokens: int
@@ -23,6 +26,17 @@ class Request:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+
+    def room(self, context: int) -> int:
+        """Tokens that may be generated in a context of so many tokens (0: unknown); none or less: the prompt fills it.
+
+        Every completer asks here, so that all of them shorten a request in the same way.
+        """
+        return min(self.max_tokens, context - len(self.prompt_ids)) if context else self.max_tokens
+
+    def cut_by(self, context: int) -> Finish:
+        """Why a completion ends that has used all its room."""
+        return "length" if self.room(context) == self.max_tokens else "context"
 
     def key(self, model_digest: str, index: int = 0) -> str:
         """Identity of the sample this request yields: prompt, model, sampling settings, seed, sample index."""
@@ -34,7 +48,7 @@ class Request:
 class Completion:
     """Text and ids as sampled; the ids include a stop token when one was sampled, the text never does.
 
-    ``ended``: the model ended its turn, by whichever of its end tokens, rather than meet a stop string or a limit.
+    ``ended``: the model ended its turn, by any of its end tokens, and met neither a stop string nor a limit.
     """
 
     text: str
@@ -47,12 +61,20 @@ class Completion:
 
 @runtime_checkable
 class Completer(Protocol):
-    """A model behind one asynchronous call. ``digest`` identifies its weights and tokenizer.
+    """A model behind one asynchronous call.
 
-    A completer whose results depend on what shares a batch has a true ``lockstep``: it is given fixed chunks.
+    ``digest`` identifies its weights and tokenizer. ``lockstep``: results depend on what shares a batch, so callers
+    must send fixed chunks. ``context``: tokens of prompt and completion together, 0 where that is not known.
+    ``batch_size``: calls that it works on at once. ``generated_tokens``: by all calls so far.
+
+    ``complete`` raises ModelError when the model cannot be reached, or does not answer as a model does.
     """
 
     digest: str
+    lockstep: bool
+    context: int
+    batch_size: int
+    generated_tokens: int
 
     async def complete(self, request: Request) -> Completion: ...
 
@@ -73,8 +95,8 @@ async def complete_in_chunks(
 ) -> None:
     """Complete ``requests`` in fixed chunks; ``done`` gets each finished chunk's completions that were not known.
 
-    ``done`` may be a coroutine function; it ends before the next chunk begins. ``admit`` is shown what a chunk will
-    really ask for, and may raise to stop before it.
+    ``done`` may be a coroutine function; it ends before the next chunk begins. ``admit`` receives the requests of a
+    chunk before they are sent, and may raise to stop there.
 
     Which requests share a chunk depends on the list alone, never on what an earlier run finished: a batch of a
     resumed run holds the same rows as before, so its floating-point results, and with them every sampled token, are
@@ -103,7 +125,7 @@ async def complete_all(
     missing: Sequence[int],
     done: Callable[[list[tuple[int, Completion]]], None],
 ) -> list[str]:
-    """Complete the ``missing`` requests freely; ``done`` gets each as it ends. Returns what the failed calls said.
+    """Complete the ``missing`` requests in any order; ``done`` gets each as it ends. Returns the failed calls' errors.
 
     The completer limits how many run at once. A failed call does not stop the others.
     """

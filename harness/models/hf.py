@@ -8,85 +8,14 @@ Weights stay in float32 on CPU: reduced precision changes one greedy answer in e
 from __future__ import annotations
 
 import asyncio
-import hashlib
-import json
 import random
 from collections.abc import Sequence
-from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError
 from harness.models.base import Completion, Request
+from harness.models.digests import model_digest
+from harness.models.loading import context_of, load_model, load_tokenizer
 from harness.records import Finish
-
-
-def load_tokenizer(path: str) -> Any:
-    """The tokenizer at a local path or hub name; raises ModelError with one clear line."""
-    from transformers import AutoTokenizer
-
-    try:
-        return AutoTokenizer.from_pretrained(path)
-    except Exception as error:
-        raise ModelError(f"{path}: no tokenizer could be loaded ({_first_line(error)})") from error
-
-
-def model_digest(path: str) -> str:
-    """Digest of the weights, configuration and tokenizer of a local model; of the name for a hub model."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return hashlib.sha256(path.encode()).hexdigest()[:16]
-    total = hashlib.sha256()
-    names = [p for p in folder.iterdir() if p.is_file() and p.suffix in _IDENTITY]
-    for file in sorted(names):
-        total.update(file.name.encode())
-        total.update(_without_versions(file) if file.suffix == ".json" else file.read_bytes())
-    return total.hexdigest()[:16]
-
-
-def tokenizer_digest(path: str) -> str:
-    """Digest of a local tokenizer's vocabulary and chat template; of the name for a hub model."""
-    folder = Path(path)
-    if not folder.is_dir():
-        return hashlib.sha256(path.encode()).hexdigest()[:16]
-    total = hashlib.sha256()
-    for name in (
-        "tokenizer.json",
-        "tokenizer.model",
-        "vocab.json",
-        "merges.txt",
-        "tokenizer_config.json",
-        "chat_template.jinja",
-    ):
-        file = folder / name
-        if file.is_file():
-            total.update(name.encode())
-            total.update(_without_versions(file) if name == "tokenizer_config.json" else file.read_bytes())
-    return total.hexdigest()[:16]
-
-
-# Weights, configurations, vocabularies and templates; not cards and logs.
-_IDENTITY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
-
-
-def _without_versions(file: Path) -> bytes:
-    """Library versions are written into configurations and do not change what the model says."""
-    data = json.loads(file.read_text())
-    if not isinstance(data, dict):
-        return file.read_bytes()
-    for name in ("transformers_version", "_name_or_path", "is_local", "local_files_only", "backend", "tokenizer_class"):
-        data.pop(name, None)
-    return json.dumps(data, sort_keys=True).encode()
-
-
-def quiet() -> None:
-    """Turn off transformers' progress bars, which would run through our own display and logs."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-
-
-def _first_line(error: BaseException) -> str:
-    return str(error).strip().splitlines()[0][:200] if str(error).strip() else type(error).__name__
 
 
 class HFCompleter:
@@ -96,50 +25,51 @@ class HFCompleter:
 
     def __init__(self, path: str, batch_size: int = 64, device: str | None = None, threads: int | None = None) -> None:
         import torch
-        from transformers import AutoModelForCausalLM
 
-        quiet()
         if threads:
             torch.set_num_threads(threads)
         self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
         dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
-        try:
-            self.model = AutoModelForCausalLM.from_pretrained(path, dtype=dtype).to(self.device).eval()
-        except Exception as error:
-            raise ModelError(f"{path}: no causal language model could be loaded ({_first_line(error)})") from error
+        self.model = load_model(path, dtype=dtype).to(self.device).eval()
         self.tokenizer = load_tokenizer(path)
         self.digest = model_digest(path)
         self.batch_size = batch_size
-        self.context = int(getattr(self.model.config, "max_position_embeddings", 0) or 1 << 20)
+        self.context = context_of(self.model.config)
         self.generated_tokens = 0
         self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
         self._busy = False
+        self._loop: asyncio.AbstractEventLoop | None = None
         eos = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self._eos = set(eos if isinstance(eos, list) else [eos])
 
     async def complete(self, request: Request) -> Completion:
-        future: asyncio.Future[Completion] = asyncio.get_running_loop().create_future()
+        loop = asyncio.get_running_loop()
+        if self._loop is not loop:  # nobody waits any more for what an interrupted loop left
+            self._loop, self._waiting, self._busy = loop, [], False
+        future: asyncio.Future[Completion] = loop.create_future()
         self._waiting.append((request, future))
         if not self._busy:
             self._busy = True
-            asyncio.get_running_loop().call_soon(lambda: asyncio.ensure_future(self._drain()))
+            loop.call_soon(lambda: asyncio.ensure_future(self._drain()))
         return await future
 
     async def _drain(self) -> None:
-        while self._waiting:
-            batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
-            try:
-                results = self.generate([request for request, _ in batch])
-            except Exception as error:
-                for _, future in batch:
-                    if not future.done():
-                        future.set_exception(error)
-            else:
-                for (_, future), result in zip(batch, results, strict=True):
-                    if not future.done():
-                        future.set_result(result)
-            await asyncio.sleep(0)
-        self._busy = False
+        try:
+            while self._waiting:
+                batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
+                try:
+                    results = self.generate([request for request, _ in batch])
+                except Exception as error:
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(error)
+                else:
+                    for (_, future), result in zip(batch, results, strict=True):
+                        if not future.done():
+                            future.set_result(result)
+                await asyncio.sleep(0)
+        finally:
+            self._busy = False
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
         """Complete a batch; the result is a function of the batch alone."""
@@ -203,12 +133,15 @@ class _Row:
     def __init__(self, index: int, request: Request, context: int) -> None:
         self.index = index
         self.request = request
-        self.room = min(request.max_tokens, context - len(request.prompt_ids))
-        self.cut_by: Finish = "length" if self.room == request.max_tokens else "context"
+        self.room = request.room(context)
+        self.cut_by = request.cut_by(context)
         self.ids: list[int] = []
         self.text_ids = 0  # how many of the ids belong to the text (an end-of-turn token does not)
         self.finish: Finish | None = None if self.room > 0 else "context"
         self.random = random.Random(request.seed)
+        # Vocabularies spell blanks, line ends and bytes beyond ASCII in signs of their own, other characters as they
+        # are: only where every stop string ends in one of those does a token show whether it can end one.
+        self.readable = all("!" <= stop[-1] <= "~" for stop in request.stop)
 
     def take(self, token: int, eos: set[int], tokenizer: Any) -> None:
         self.ids.append(token)
@@ -222,13 +155,14 @@ class _Row:
             self.finish = self.cut_by
 
     def _stopped(self, tokenizer: Any) -> bool:
-        # A stop string of n characters spans at most n tokens, and a multi-byte character at most four more.
-        tail = self.ids[-max(len(stop) for stop in self.request.stop) - 4 :]
-        last = tokenizer.convert_ids_to_tokens(tail[-1])
-        if last in self.request.stop:
-            return True
-        if isinstance(last, str) and not any(stop[-1] in last for stop in self.request.stop):
-            return False
+        # A stop string of n bytes spans at most n tokens, and a character that it begins in at most four more.
+        tail = self.ids[-max(len(stop.encode()) for stop in self.request.stop) - 4 :]
+        if self.readable:
+            last = tokenizer.convert_ids_to_tokens(tail[-1])
+            if last in self.request.stop:
+                return True
+            if isinstance(last, str) and not any(stop[-1] in last for stop in self.request.stop):
+                return False
         text = tokenizer.decode(tail, skip_special_tokens=False)
         return any(stop in text for stop in self.request.stop)
 

@@ -15,26 +15,37 @@ from harness.models.openai import OpenAICompleter
 
 
 class MockCompleter:
-    """Replies with ``reply(prompt text)``; cuts at ``max_tokens``; raises what ``reply`` raises."""
+    """Replies with ``reply(prompt text)``; cuts where the request has no more room; raises what ``reply`` raises."""
 
-    def __init__(self, tokenizer: Any, reply: Callable[[str], str], latency: float = 0.0, digest: str = "mock") -> None:
+    lockstep = False
+    batch_size = 64
+
+    def __init__(
+        self, tokenizer: Any, reply: Callable[[str], str], latency: float = 0.0, digest: str = "mock", context: int = 0
+    ) -> None:
         self.tokenizer = tokenizer
         self.reply = reply
         self.latency = latency
         self.digest = digest
+        self.context = context
+        self.generated_tokens = 0
         self.calls = 0
 
     async def complete(self, request: Request) -> Completion:
         self.calls += 1
+        room = request.room(self.context)
+        if room <= 0:
+            return Completion("", (), "context", len(request.prompt_ids))
         if self.latency:
             await asyncio.sleep(self.latency)
         text = self.reply(self.tokenizer.decode(request.prompt_ids))
         for stop in request.stop:
             text = text.split(stop)[0]
         ids = self.tokenizer.encode(text, add_special_tokens=False)
-        if len(ids) > request.max_tokens:
-            ids = ids[: request.max_tokens]
-            return Completion(self.tokenizer.decode(ids), tuple(ids), "length", len(request.prompt_ids))
+        self.generated_tokens += min(len(ids), room)
+        if len(ids) > room:
+            ids, finish = ids[:room], request.cut_by(self.context)
+            return Completion(self.tokenizer.decode(ids), tuple(ids), finish, len(request.prompt_ids))
         return Completion(text, tuple(ids), "stop", len(request.prompt_ids))
 
 
@@ -54,7 +65,7 @@ def scripted_text(prompt: str, seed: int) -> str:
 
 
 def _scripted_thought(tag: str, dice: bytes) -> str:
-    """What a search is told: the rest of an open thought with its closing tag, or the answer after the thinking."""
+    """What a search receives: the rest of an open thought with its closing tag, or the answer after the thinking."""
     if tag == "/think":
         return f"The answer is \\boxed{{{dice[1] % 6}}}."
     text = "".join(f"So {n} + {dice[3] % 20} = {n + dice[3] % 20}. " for n in range(1 + dice[2] % 6))
@@ -74,7 +85,7 @@ FAULTS = (
 
 def scripted_server(
     tokenizer: Any, concurrency: int = 64, faults: float = 0.0, latency: float = 0.0, retries: int = 12,
-    reply: Callable[[str, int], str] = scripted_text,
+    reply: Callable[[str, int], str] = scripted_text, context: int = 0,
 ) -> OpenAICompleter:  # fmt: skip
     """The server backend over a scripted server in this process, which answers ``reply(prompt, seed)``.
 
@@ -113,8 +124,7 @@ def scripted_server(
         answer = json.dumps({"choices": [] if fault == "no choices" else [choice]})
         return 200, answer[: len(answer) // 2] if fault == "torn" else answer
 
-    completer = OpenAICompleter(
-        "http://mock/v1", "mock", tokenizer, concurrency, retries=retries, backoff=0.001, post=post
-    )
-    completer.digest = "mock"
-    return completer
+    return OpenAICompleter(
+        base_url="http://mock/v1", model="mock", tokenizer=tokenizer, concurrency=concurrency, retries=retries,
+        backoff=0.001, post=post, context=context,
+    )  # fmt: skip

@@ -26,26 +26,30 @@ Post = Callable[[bytes], Awaitable[tuple[int, str]]]
 class OpenAICompleter:
     """``base_url`` ends in ``/v1``. Failures that may pass are tried again ``retries`` times with backoff.
 
-    Those are transport errors, 408, 409, 429 and 5xx, and replies that are no whole completion. ``post`` replaces the
-    network, as the mock backend does.
+    Those are transport errors, 408, 409, 429 and 5xx, and replies that are no whole completion. ``concurrency``: calls
+    in flight, ``timeout``: seconds of each. ``digest``: by default the model's name. ``post`` replaces the network, as
+    the mock backend does.
     """
 
+    lockstep = False
+
     def __init__(
-        self, base_url: str, model: str, tokenizer: Any, concurrency: int = 64, timeout: float = 600.0,
-        retries: int = 5, backoff: float = 0.5, post: Post | None = None,
+        self, *, base_url: str, model: str, tokenizer: Any, digest: str = "", concurrency: int = 64,
+        timeout: float = 600.0, retries: int = 5, backoff: float = 0.5, post: Post | None = None, context: int = 0,
     ) -> None:  # fmt: skip
-        self.digest = f"{model}@{base_url}"
+        self.digest = digest or model
         self.model = model
         self.tokenizer = tokenizer
         # Looked up anew for every completion they would cost more than its parsing.
         self._end, self._end_id = tokenizer.eos_token, tokenizer.eos_token_id
+        self.context = context
+        self.batch_size = concurrency
         self.generated_tokens = 0
         self._retries = retries
         self._backoff = backoff
         self._url = f"{base_url.rstrip('/')}/completions"
         self._timeout = timeout
         self._given_post = post
-        self._concurrency = concurrency
         # Connections and semaphores belong to one event loop, and every run of a task has its own.
         self._loop: asyncio.AbstractEventLoop | None = None
 
@@ -53,20 +57,23 @@ class OpenAICompleter:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop = loop
-            self._slots = asyncio.Semaphore(self._concurrency)
+            self._slots = asyncio.Semaphore(self.batch_size)
             if self._given_post is not None:
                 self._post = self._given_post
             else:
                 # The loop closes its generators when it ends, and with this one the connections.
-                self._connections = _connections(self._url, self._timeout, self._concurrency)
+                self._connections = _connections(self._url, self._timeout, self.batch_size)
                 self._post = await anext(self._connections)
         return self._post, self._slots
 
     async def complete(self, request: Request) -> Completion:
+        room = request.room(self.context)
+        if room <= 0:
+            return Completion("", (), "context", len(request.prompt_ids))
         body = {
             "model": self.model,
             "prompt": list(request.prompt_ids),
-            "max_tokens": request.max_tokens,
+            "max_tokens": room,
             "temperature": request.temperature,
             "top_p": request.top_p,
             "seed": request.seed % (1 << 31),
@@ -81,9 +88,8 @@ class OpenAICompleter:
             return Completion("", (), "context", len(request.prompt_ids))
         text = choice["text"] or ""
         ids = choice.get("token_ids") or self.tokenizer.encode(text, add_special_tokens=False)
-        finish: Finish = (
-            "length" if choice.get("finish_reason") == "length" or len(ids) >= request.max_tokens else "stop"
-        )
+        cut = choice.get("finish_reason") == "length" or len(ids) >= room
+        finish: Finish = request.cut_by(self.context) if cut else "stop"
         by = choice.get("stop_reason")
         ends = {self._end_id} | ({by} if isinstance(by, int) else set())
         ended = finish == "stop" and (not request.stop or _ended_turn(choice) or ids[-1:] == [self._end_id])
@@ -152,11 +158,11 @@ def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:
         return None, "the reply has no choices; is this a completions endpoint?"
     ids, reason = choice.get("token_ids"), choice.get("finish_reason")
     if not isinstance(choice.get("text"), str):
-        return None, "the reply's text is no text"
+        return None, "the reply has no text"
     if ids is not None and not (isinstance(ids, list) and set(map(type, ids)) <= {int}):
-        return None, "the reply's token_ids are no list of numbers"
+        return None, "the reply's token_ids are not a list of numbers"
     if ids and not 0 <= min(ids) <= max(ids) < 1 << 31:
-        return None, "the reply's token_ids are no ids of tokens"
+        return None, "the reply's token_ids are not ids of tokens"
     if reason not in _REASONS:
         return None, f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length"
     choice["text"] = choice["text"].encode("utf-8", "replace").decode()  # half of a surrogate pair is no text

@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-from dataclasses import dataclass
 from typing import Any
 
 from harness.errors import ModelError
+from harness.models.spec import Prompting
 from harness.thoughts import THINK_TAGS, Tags
 
 # Pairs of tags that reasoning models use; the first that a chat template or vocabulary mentions is the model's.
@@ -16,19 +16,6 @@ KNOWN_TAGS: tuple[Tags, ...] = (
     ("<reasoning>", "</reasoning>"),
     ("<seed:think>", "</seed:think>"),
 )
-
-
-@dataclass(frozen=True)
-class Prompting:
-    """How messages become prompts. ``thinking``: auto leaves the template's default, on and off tell it.
-
-    ``tags`` None: found from the tokenizer. ``chat`` False: the bare text, even if the tokenizer has a template.
-    """
-
-    chat: bool = True
-    system: str | None = None
-    thinking: str = "auto"
-    tags: Tags | None = None
 
 
 DEFAULT = Prompting()

@@ -2,30 +2,38 @@
 
 from __future__ import annotations
 
-import json
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from pydantic import Field, ValidationError
+
 from harness.errors import NoRuns
 from harness.evaluation.plan import load_samples
-from harness.records import Sample
+from harness.files import read_json, reason_of
+from harness.records import Record, Sample
+from harness.results.records import Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
-from harness.results.statistics import Gap, paired, wilson
+from harness.results.statistics import paired, wilson
+from harness.results.store import Store
 from harness.results.summary import row, scores_by_item
 
+Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 
-@dataclass(frozen=True)
+
+@dataclass(frozen=True, kw_only=True)
 class Cell:
-    """One arm on one task: the figures of its row and the difference to the control arm (None for the control)."""
+    """One arm on one task. ``difference``: to the control arm; None for the control itself."""
 
-    figures: dict[str, Any]
+    summary: Summary
     difference: Gap | None
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Board:
+    """``runs``: by arm, the names of its runs, one for each training seed. ``cells``: by arm and task."""
+
     title: str
     control: str
     tasks: list[str]
@@ -33,81 +41,85 @@ class Board:
     cells: dict[tuple[str, str], Cell]
 
     def rows(self) -> list[dict[str, Any]]:
-        """One mapping per arm and task, in the stable form of ``harness leaderboard --json``."""
+        """JSON data: one row for each arm and task, in the stable form of ``harness leaderboard --json``."""
         out = []
         for arm, runs in self.runs.items():
             for task in self.tasks:
                 cell = self.cells[arm, task]
-                out.append({"run": "+".join(r[:8] for r in runs), "arm": arm, "task": task, **cell.figures,
-                            "difference": cell.difference and cell.difference.as_dict()})  # fmt: skip
+                out.append({"run": "+".join(r[:8] for r in runs), "arm": arm, "task": task, **cell.summary.model_dump(),
+                            "difference": cell.difference and cell.difference.model_dump()})  # fmt: skip
         return out
 
 
-def saved(store: Path, name: str | None = None) -> Path:
-    """The newest run of recipe ``name`` (default: of any), or the run whose id begins so. Raises NoRuns."""
-    found, known = [], set()
-    for file in (store / "recipes").glob("*/run.json"):
-        data = json.loads(file.read_text())
-        known.add(data["recipe"])
-        if name is None or data["recipe"] == name or file.parent.name.startswith(name):
-            found.append((data["manifest"]["date"], file.stat().st_mtime_ns, file))
-    if not found:
-        which = f"of {name!r} " if name else ""
-        there = (
-            f"there are {', '.join(sorted(known))}"
-            if known
-            else f"run 'harness run-recipe {name or 'ablation_full'}' first"
-        )
-        raise NoRuns(f"no finished recipe {which}in {store}; {there}")
-    return max(found)[-1]
+class _Row(Summary):
+    run: str
+    arm: str
+    task: str
+    difference: Gap | None
 
 
-def title_of(path: Path) -> str:
-    """Recipe and profile of a recorded run."""
-    data = json.loads(path.read_text())
-    return f"{data['recipe']} ({data['profile']})"
+class _BoardFile(Record):
+    title: str
+    control: str
+    rows: list[_Row] = Field(min_length=1)
 
 
-def load(store: Path, path: Path) -> Board:
-    """Build the board of a saved recipe result from the samples of its runs."""
-    data = json.loads(path.read_text())
-    return build(title_of(path), data["control"], data["arms"], samples_of(store, data["arms"]))
+def saved(store: Store, name: str | None = None) -> RunRecord:
+    """The newest run of recipe ``name`` (None: of any), or the run whose id begins so. Raises NoRuns."""
+    recipes = store.recipes()
+    for folder, record in recipes:
+        if name is None or record.recipe == name or (name and folder.name.startswith(name)):
+            return record
+    known = sorted({record.recipe for _, record in recipes})
+    there = f"run 'harness run-recipe {name or 'ablation_full'}' first"
+    if known:
+        there = f"there are {', '.join(known)}"
+    raise NoRuns(f"no finished recipe {f'of {name!r} ' if name else ''}in {store.folder}; {there}")
 
 
-def of_file(path: Path) -> Board:
+def of_record(record: RunRecord, store: Store) -> Board:
+    """The board of a recorded run, from the samples of its evaluations. Raises NoRuns where samples are gone."""
+    return build(record.title, record.control, record.arms, samples_of(store, record.arms))
+
+
+def of_file(file: Path) -> Board:
     """The board that ``harness leaderboard --json`` wrote to a file. Raises NoRuns for anything else."""
     try:
-        data = json.loads(path.read_text())
-        rows, control = data["rows"], data["control"]
-        cells = {
-            (row["arm"], row["task"]): Cell(row, None if row["difference"] is None else Gap(**row["difference"]))
-            for row in rows
-        }
-        runs = {row["arm"]: row["run"].split("+") for row in rows}
-        if not rows or not all(row.keys() >= _SHOWN for row in rows):
-            raise KeyError("no rows, or rows without the figures of a table")
-        return Board(data["title"], control, list(dict.fromkeys(row["task"] for row in rows)), runs, cells)
-    except (ValueError, KeyError, TypeError) as error:
-        raise NoRuns(f"{path}: not what 'harness leaderboard --json' writes ({error!r})") from None
+        kept = _BoardFile.model_validate(read_json(file))
+    except ValidationError as error:
+        raise NoRuns(f"{file}: not what 'harness leaderboard --json' writes ({reason_of(error)})") from None
+    extra = set(_Row.model_fields) - set(Summary.model_fields)
+    cells = {
+        (r.arm, r.task): Cell(summary=Summary.model_validate(r.model_dump(exclude=extra)), difference=r.difference)
+        for r in kept.rows
+    }
+    tasks = list(dict.fromkeys(r.task for r in kept.rows))
+    runs = {r.arm: r.run.split("+") for r in kept.rows}
+    gap = next(((arm, task) for arm in (kept.control, *runs) for task in tasks if (arm, task) not in cells), None)
+    if gap is not None:
+        raise NoRuns(f"{file}: not what 'harness leaderboard --json' writes (no row of {gap[0]} on {gap[1]})")
+    return Board(title=kept.title, control=kept.control, tasks=tasks, runs=runs, cells=cells)
 
 
-def samples_of(store: Path, arms: dict[str, list[str]]) -> dict[str, list[list[Sample]]]:
-    """The samples of each arm, one list per training seed. Raises NoRuns where some are gone."""
+def samples_of(store: Store, arms: Mapping[str, Sequence[str]]) -> dict[str, list[list[Sample]]]:
+    """The samples of each arm, one list for each training seed. Raises NoRuns where some are gone."""
     for arm, digests in arms.items():
         for digest in digests:
-            if not (store / "stages" / digest / "samples.jsonl").exists():
-                raise NoRuns(f"{arm}: the samples of run {digest} are gone from {store}; run the recipe again")
-    return {arm: [load_samples(store / "stages" / digest) for digest in digests] for arm, digests in arms.items()}
+            if not (store.stage(digest) / "samples.jsonl").exists():
+                raise NoRuns(f"{arm}: the samples of run {digest} are gone from {store.folder}; run the recipe again")
+    return {arm: [load_samples(store.stage(digest)) for digest in digests] for arm, digests in arms.items()}
 
 
-def of_runs(store: Path, names: Sequence[str]) -> Board:
+def of_runs(store: Store, names: Sequence[str]) -> Board:
     """A board of single evaluations, the first as control, over the tasks that all have. Raises NoRuns."""
     runs = [load_run(store, name) for name in names]
+    folders = [run.folder.resolve() for run in runs]
+    twice = next((name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1), None)
+    if twice is not None:
+        raise NoRuns(f"{twice}: given more than once; name each run once")
     shared = [task for task in runs[0].tasks if all(task in run.tasks for run in runs)]
     if not shared:
         raise NoRuns(f"no task in all of {', '.join(names)}")
-    arms = {run.name[:12]: run for run in runs}
-    samples = {arm: [[s for s in run.samples if s.task in shared]] for arm, run in arms.items()}
     for task in shared:
         items = [{s.problem_id for s in run.of(task)} for run in runs]
         odd = {name for some in items for name in some if not all(name in other for other in items)}
@@ -115,77 +127,53 @@ def of_runs(store: Path, names: Sequence[str]) -> Board:
             raise NoRuns(
                 f"{task}: {len(odd)} items are not in all runs, for example {min(odd)}; evaluate the same ones"
             )
+    arms = dict(zip(labels(folders), runs, strict=True))
+    samples = {arm: [[s for s in run.samples if s.task in shared]] for arm, run in arms.items()}
     return build("evaluations", next(iter(arms)), {arm: [run.name] for arm, run in arms.items()}, samples)
 
 
-def build(title: str, control: str, runs: dict[str, list[str]], samples: dict[str, list[list[Sample]]]) -> Board:
-    """A board from the samples of each arm, one list per training seed."""
+def labels(folders: Sequence[Path]) -> list[str]:
+    """A short name for each of these different folders: unlike all others, of 12 letters where that is enough."""
+    depth = 1
+    names = [folder.name for folder in folders]
+    while len(set(names)) < len(names):  # folders of one name: with as many of those around them as it takes
+        depth += 1
+        names = ["/".join(folder.parts[-depth:]) for folder in folders]
+    if depth > 1:
+        return names
+    return [
+        next(name[:k] for k in range(12, 12 + len(name)) if sum(n[:k] == name[:k] for n in names) == 1)
+        for name in names
+    ]
+
+
+def build(title: str, control: str, runs: Mapping[str, Sequence[str]], samples: Samples) -> Board:
+    """A board from the samples of each arm, one list for each training seed."""
     first = next(iter(samples.values()))[0]
     tasks = list(dict.fromkeys(sample.task for sample in first))
     cells = {}
     for arm, seeds in samples.items():
         for task in tasks:
-            mine = [[s for s in one if s.task == task] for one in seeds]
-            theirs = [[s for s in one if s.task == task] for one in samples[control]]
-            gap = None if arm == control else paired(_scores(mine), _scores(theirs))
-            cells[arm, task] = Cell(_figures(mine), gap)
-    return Board(title, control, tasks, runs, cells)
+            ours = [[s for s in one if s.task == task] for one in seeds]
+            controls = [[s for s in one if s.task == task] for one in samples[control]]
+            gap = None if arm == control else paired(_scores(ours), _scores(controls))
+            cells[arm, task] = Cell(summary=_summary(ours), difference=gap)
+    return Board(title=title, control=control, tasks=tasks, runs={a: list(r) for a, r in runs.items()}, cells=cells)
 
 
-def _figures(seeds: list[list[Sample]]) -> dict[str, Any]:
-    """Row figures over all seeds. The interval counts items, not samples: seeds of one item are no new evidence."""
+def _summary(seeds: list[list[Sample]]) -> Summary:
+    """Figures over all seeds. The interval counts items, not samples: seeds of one item are no new evidence."""
     figures = row([sample for one in seeds for sample in one])
     items = len({sample.problem_id for sample in seeds[0]})
-    low, high = wilson(figures["accuracy"] * items, items)
-    figures |= {"n": items, "seeds": len(seeds), "low": low, "high": high}
-    figures.pop("test_at", None)  # over the samples of all seeds, which are of different models
+    low, high = wilson(figures.accuracy * items, items)
+    # No pass@k: over the samples of all seeds it would be of different models.
+    changes = {"n": items, "seeds": len(seeds), "low": low, "high": high, "test_at": None}
     answers = len(seeds[0]) // items
     if answers > 1:  # Test@N of each training
         solved = [max(scores) for one in seeds for scores in scores_by_item(one).values()]
-        figures |= {"answers": answers, "solved": sum(solved) / len(solved)}
-    return figures
+        changes |= {"answers": answers, "solved": sum(solved) / len(solved)}
+    return figures.model_copy(update=changes)
 
 
 def _scores(seeds: list[list[Sample]]) -> dict[str, list[float]]:
     return scores_by_item([sample for one in seeds for sample in one])
-
-
-def percent(value: float | None, digits: int = 1) -> str:
-    return "–" if value is None else f"{100 * value:.{digits}f}"
-
-
-def interval(low: float, high: float, signed: bool = False) -> str:
-    form = "{:+.0f}" if signed else "{:.0f}"
-    return f"{form.format(100 * low)}…{form.format(100 * high)}"
-
-
-def cell_lines(cell: Cell) -> Sequence[str]:
-    """Three short lines: accuracy, difference to the control, no-answer split with median thinking tokens; Test@N."""
-    f, gap = cell.figures, cell.difference
-    second = "control"
-    if gap is not None:
-        mark = "*" if gap.low > 0 or gap.high < 0 else ""
-        second = f"Δ {100 * gap.difference:+.1f} [{interval(gap.low, gap.high, True)}]{mark}"
-    causes = "".join(f" {label}{percent(f[key], 0)}" for key, label in _CAUSES if f[key] > 0.005)
-    missing = percent(f["no_answer"], 1 if f["no_answer"] < 0.1 else 0)
-    at_n = (f"@{f['answers']} {percent(f['solved'])}",) if "solved" in f else ()
-    return (
-        f"{percent(f['accuracy'])} [{interval(f['low'], f['high'])}] |{percent(f['accuracy_answered'])}",
-        second,
-        f"na {missing}{causes}, {f['median_thinking_tokens']:.0f}t",
-        *at_n,
-    )
-
-
-_SHOWN = {
-    "accuracy", "accuracy_answered", "low", "high", "no_answer", "unfinished", "empty", "failed", "loops",
-    "median_thinking_tokens",
-}  # fmt: skip
-_CAUSES = (("unfinished", "u"), ("empty", "e"), ("failed", "f"), ("loops", "l"))
-LEGEND_AT_N = "@N: solved at least once in N answers, %"
-LEGEND = (
-    "line 1: accuracy % [95% interval] | accuracy given an answer",
-    "line 2: difference to control in points [95% paired interval]; * excludes 0",
-    "line 3: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a",
-    "        repetition loop; median thinking tokens",
-)

@@ -7,9 +7,10 @@ unknown (right-censored), so no figure looks past the cap, and lengths are estim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Any
 
-from harness.records import Sample
+from pydantic import Field
+
+from harness.records import Record, Sample
 
 
 def length(sample: Sample) -> int:
@@ -18,6 +19,7 @@ def length(sample: Sample) -> int:
 
 
 def cut(sample: Sample) -> bool:
+    """Whether the limit of tokens or the context's end cut it."""
     return sample.finish in ("length", "context")
 
 
@@ -26,11 +28,30 @@ def auc(samples: Sequence[Sample], cap: int) -> float:
     return sum(max(0.0, 1 - length(s) / cap) for s in samples if s.grade.correct) / len(samples)
 
 
-def curve(samples: Sequence[Sample], points: int = 24) -> list[dict[str, Any]]:
-    """Accuracy and answer rate at budgets up to the longest sample, with 95% intervals.
+class Point(Record):
+    """What the samples that end within ``budget`` tokens reach, as shares of all; ``low`` and ``high``: 95%."""
 
-    Each point: budget, accuracy, low, high, answered, accuracy_answered. The budgets are quantiles of the lengths, so
-    that every step of the curve is near one.
+    budget: int
+    accuracy: float
+    low: float
+    high: float
+    answered: float
+    accuracy_answered: float | None = Field(description="of the answered alone; None: there are none")
+
+
+class Lengths(Record):
+    """Lengths of responses in tokens, where those of cut samples are only known to be longer."""
+
+    censored: float = Field(description="share of samples that were cut")
+    median: float | None = Field(description="Kaplan-Meier; None: over half are cut")
+    times: list[int]
+    finished: list[float] = Field(description="at each of ``times``, the share that has ended by itself")
+
+
+def curve(samples: Sequence[Sample], points: int = 24) -> list[Point]:
+    """Accuracy and answer rate at budgets up to the longest sample.
+
+    The budgets are quantiles of the lengths, so that every step of the curve is near one.
     """
     from harness.results.statistics import item_interval
 
@@ -48,32 +69,37 @@ def curve(samples: Sequence[Sample], points: int = 24) -> list[dict[str, Any]]:
             right += done and sample.grade.correct
             items.setdefault(sample.problem_id, []).append(float(done and sample.grade.correct))
         low, high = item_interval(list(items.values()))
-        out.append({
-            "budget": budget, "accuracy": right / len(samples), "low": low, "high": high,
-            "answered": answered / len(samples), "accuracy_answered": right / answered if answered else None,
-        })  # fmt: skip
+        out.append(
+            Point(
+                budget=budget, accuracy=right / len(samples), low=low, high=high, answered=answered / len(samples),
+                accuracy_answered=right / answered if answered else None,
+            )
+        )  # fmt: skip
     return out
 
 
-def saturation(points: Sequence[dict[str, Any]], share: float = 0.95) -> int | None:
+def saturation(points: Sequence[Point], share: float = 0.95) -> int | None:
     """The smallest budget that reaches ``share`` of the full accuracy (arXiv 2607.21433); None at accuracy 0."""
-    full = points[-1]["accuracy"]
-    return next((p["budget"] for p in points if p["accuracy"] >= share * full), None) if full else None
+    full = points[-1].accuracy
+    return next((p.budget for p in points if p.accuracy >= share * full), None) if full else None
 
 
-def lengths(samples: Sequence[Sample]) -> dict[str, Any]:
-    """Lengths of responses, cuts right-censored: Kaplan-Meier median (None if over half are cut) and curve."""
+def lengths(samples: Sequence[Sample]) -> Lengths:
+    """Kaplan-Meier estimate of the lengths of responses, those that were cut right-censored."""
     from statsmodels.duration.survfunc import SurvfuncRight
 
     ends = [0 if cut(s) else 1 for s in samples]
-    out: dict[str, Any] = {"censored": 1 - sum(ends) / len(ends), "median": None, "times": [], "finished": []}
-    if any(ends):
-        fit = SurvfuncRight([max(length(s), 1) for s in samples], ends)
-        out["times"] = [int(t) for t in fit.surv_times]
-        out["finished"] = [float(1 - p) for p in fit.surv_prob]
-        median = fit.quantile(0.5)
-        out["median"] = None if median != median else float(median)
-    return out
+    censored = 1 - sum(ends) / len(ends)
+    if not any(ends):
+        return Lengths(censored=censored, median=None, times=[], finished=[])
+    fit = SurvfuncRight([max(length(s), 1) for s in samples], ends)
+    median = fit.quantile(0.5)
+    return Lengths(
+        censored=censored,
+        median=None if median != median else float(median),
+        times=[int(t) for t in fit.surv_times],
+        finished=[float(1 - p) for p in fit.surv_prob],
+    )
 
 
 def aes(ours: tuple[float, float], base: tuple[float, float], gain: float = 3.0, loss: float = 5.0) -> float | None:

@@ -7,27 +7,28 @@ error; p values are Holm-corrected over all of a recipe's tests. *Reproduced*: r
 
 from __future__ import annotations
 
-import json
 import math
 import statistics
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from pathlib import Path
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass
+from typing import Literal
 
-from harness.pipeline.recipe import Claim
-from harness.records import Sample
+from pydantic import Field
+
+from harness.records import Record, Sample
 from harness.results.board import samples_of
 from harness.results.compare import clusters_of, no_answers
-from harness.results.statistics import adjusted, holm, item_gaps
+from harness.results.records import Claim, RunRecord
+from harness.results.statistics import adjusted, holm, item_gaps, sameness
+from harness.results.store import Store
 from harness.results.summary import scores_by_item
 from harness.shipped import published_rows
 
 VERDICTS = ("reproduced", "contradicted", "undecided")
+_Scores = Callable[[Sequence[Sample]], dict[str, list[float]]]
 
 
-@dataclass(frozen=True)
-class Finding:
+class Finding(Record):
     """A claim on one task. Differences are arm minus against, from -1 to 1; ``smallest`` would show in 80% of runs."""
 
     claim: str
@@ -38,11 +39,8 @@ class Finding:
     p: float
     p_holm: float
     smallest: float
-    seeds: tuple[int, int]
-    verdict: str
-
-    def as_dict(self) -> dict[str, Any]:
-        return asdict(self)
+    seeds: tuple[int, int] = Field(description="trainings of either arm")
+    verdict: Literal["reproduced", "contradicted", "undecided"]
 
 
 def findings(claims: Mapping[str, Claim], arms: Mapping[str, Sequence[Sequence[Sample]]]) -> list[Finding]:
@@ -61,7 +59,7 @@ def findings(claims: Mapping[str, Claim], arms: Mapping[str, Sequence[Sequence[S
     return [_finding(*each, p) for each, p in zip(measured, corrected, strict=True)]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Measured:
     difference: float
     centre: float
@@ -85,13 +83,14 @@ def _measure(claim: Claim, ours: list[list[Sample]], theirs: list[list[Sample]])
     freedom = float(items)
     if spread:  # Satterthwaite
         freedom = whole**4 / (error**4 / freedom + spread**2 / runs)
-    if claim.expect == "same":  # the better shown of the two: within the margin (two one-sided tests), or beyond it
-        within = float(t.sf((claim.margin - abs(centre)) / whole, freedom))
-        beyond = 2 * float(t.sf((abs(centre) - claim.margin) / whole, freedom))
-        p = min(within, beyond, 1.0)
+    if claim.expect == "same":
+        p = sameness(centre, whole, freedom, claim.margin)
     else:
         p = float(2 * t.sf(abs(centre) / whole, freedom))
-    return _Measured(statistics.fmean(gaps.values()), centre, whole, freedom, p, (len(ours), len(theirs)))
+    return _Measured(
+        difference=statistics.fmean(gaps.values()), centre=centre, error=whole, freedom=freedom, p=p,
+        seeds=(len(ours), len(theirs)),
+    )  # fmt: skip
 
 
 def _solved(samples: Sequence[Sample]) -> dict[str, list[float]]:
@@ -99,7 +98,7 @@ def _solved(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return {item: [max(scores)] for item, scores in scores_by_item(samples).items()}
 
 
-def _seed_error(scores: Any, side: list[list[Sample]]) -> float:
+def _seed_error(scores: _Scores, side: list[list[Sample]]) -> float:
     """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
     means = [statistics.fmean(statistics.fmean(item) for item in scores(one).values()) for one in side]
     return statistics.variance(means) / len(means) if len(means) > 1 else 0.0
@@ -110,6 +109,7 @@ def _finding(name: str, claim: Claim, task: str, m: _Measured, p_holm: float) ->
 
     half = float(t.ppf(0.975, m.freedom)) * m.error
     low, high = max(-1.0, m.centre - half), min(1.0, m.centre + half)
+    verdict: Literal["reproduced", "contradicted", "undecided"]
     if p_holm >= 0.05:
         verdict = "undecided"
     elif claim.expect == "same":
@@ -117,13 +117,23 @@ def _finding(name: str, claim: Claim, task: str, m: _Measured, p_holm: float) ->
     else:
         verdict = "reproduced" if (m.difference > 0) == (claim.expect == "higher") else "contradicted"
     smallest = float(t.ppf(0.975, m.freedom) + t.ppf(0.8, m.freedom)) * m.error
-    low, high = min(low, m.difference), max(high, m.difference)
-    return Finding(name, task, m.difference, low, high, m.p, p_holm, smallest, m.seeds, verdict)
+    return Finding(
+        claim=name,
+        task=task,
+        difference=m.difference,
+        low=min(low, m.difference),
+        high=max(high, m.difference),
+        p=m.p,
+        p_holm=p_holm,
+        smallest=smallest,
+        seeds=m.seeds,
+        verdict=verdict,
+    )
 
 
-def of_saved(store: Path, file: Path, claims: Mapping[str, Claim]) -> list[Finding]:
-    """The findings of a saved recipe result (ledger.board). Raises NoRuns where samples are gone."""
-    return findings(claims, samples_of(store, json.loads(file.read_text())["arms"]))
+def of_record(record: RunRecord, store: Store, claims: Mapping[str, Claim]) -> list[Finding]:
+    """What a recorded run says of these claims. Raises NoRuns where samples are gone."""
+    return findings(claims, samples_of(store, record.arms))
 
 
 def published(claim: Claim) -> dict[str, float]:

@@ -4,19 +4,19 @@ from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
-from dataclasses import dataclass
-from typing import Any
+
+from pydantic import Field
 
 from harness.errors import NotComparable
-from harness.records import Sample
+from harness.records import Record, Sample
 from harness.results import budget
-from harness.results.statistics import Gap, bootstrap, holm, needed, paired
+from harness.results.records import Gap, Manifest
+from harness.results.statistics import bootstrap, holm, needed, paired
 from harness.results.summary import scores_by_item
 from harness.tokens import common_prefix
 
 
-@dataclass(frozen=True)
-class Flip:
+class Flip(Record):
     """One item on which the runs differ: mean scores and the reasons of their first samples."""
 
     problem_id: str
@@ -26,34 +26,29 @@ class Flip:
     their_reason: str
 
 
-@dataclass(frozen=True)
-class Comparison:
-    """One task. ``token_ratio``: ours over theirs on items that both solve, with its interval; None if there are none.
+class Ratio(Record):
+    """A ratio of totals with its 95% interval."""
 
-    ``needed``: items at which the observed difference would be seen; None where it is zero. ``same_texts``: share of
-    samples with equal tokens; ``first_divergence``: median token at which the others part (same prompts and seeds).
-    """
+    ratio: float
+    low: float
+    high: float
+
+
+class Comparison(Record):
+    """Two runs on one task; all differences are ours - theirs."""
 
     task: str
     accuracy: Gap
     no_answer: Gap
-    p_holm: float
-    token_ratio: tuple[float, float, float] | None
-    aes: float | None
-    needed: int | None
+    p_holm: float = Field(description="of accuracy, Holm-corrected over the tasks")
+    aes: float | None = Field(description="accuracy-efficiency score (budget.aes)")
+    needed: int | None = Field(description="items at which the observed difference would be seen; None: it is zero")
+    same_texts: float = Field(description="share of samples with equal tokens")
+    token_ratio: Ratio | None = Field(description="tokens, ours over theirs, on what both solve; None: nothing")
+    first_divergence: float | None = Field(
+        description="median token at which the other samples part; None: none does, or the seeds differ"
+    )
     flips: list[Flip]
-    same_texts: float
-    first_divergence: float | None
-
-    def as_dict(self) -> dict[str, Any]:
-        ratio = self.token_ratio
-        return {
-            "task": self.task, "accuracy": self.accuracy.as_dict(), "no_answer": self.no_answer.as_dict(),
-            "p_holm": self.p_holm, "aes": self.aes, "needed": self.needed, "same_texts": self.same_texts,
-            "token_ratio": None if ratio is None else dict(zip(("ratio", "low", "high"), ratio, strict=True)),
-            "first_divergence": self.first_divergence,
-            "flips": [vars(flip) for flip in self.flips],
-        }  # fmt: skip
 
 
 def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
@@ -74,48 +69,55 @@ def compare(ours: Sequence[Sample], theirs: Sequence[Sample], tasks: Sequence[st
     """Compare every task of ``tasks``; p values are Holm-corrected over them. Raises NotComparable on other items."""
     pairs = []
     for task in tasks:
-        mine, other = [s for s in ours if s.task == task], [s for s in theirs if s.task == task]
-        a, b = scores_by_item(mine), scores_by_item(other)
+        a, b = [s for s in ours if s.task == task], [s for s in theirs if s.task == task]
         if not a or not b:
             raise NotComparable(f"{task}: not in {'both runs' if not a and not b else 'one of the runs'}")
-        if set(a) != set(b):
-            odd = sorted(set(a) ^ set(b))
+        scores, others = scores_by_item(a), scores_by_item(b)
+        if set(scores) != set(others):
+            odd = sorted(set(scores) ^ set(others))
             raise NotComparable(
                 f"{task}: {len(odd)} items are in one run only, for example {odd[0]}; evaluate both on the same"
             )
-        pairs.append((task, mine, other, paired(a, b, clusters_of(mine))))
+        pairs.append((task, a, b, paired(scores, others, clusters_of(a))))
     adjusted = holm([gap.p for *_, gap in pairs])
     return [_one(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
-def _one(task: str, mine: list[Sample], other: list[Sample], gap: Gap, p_holm: float) -> Comparison:
-    a, b = scores_by_item(mine), scores_by_item(other)
-    where = {s.problem_id: s for s in reversed(other)}
+def _one(task: str, ours: list[Sample], theirs: list[Sample], gap: Gap, p_holm: float) -> Comparison:
+    a, b = (
+        {item: statistics.fmean(scores) for item, scores in scores_by_item(side).items()} for side in (ours, theirs)
+    )
+    reasons = {s.problem_id: s.grade.reason for s in reversed(theirs)}
     flips = [
         Flip(
-            s.problem_id, statistics.fmean(a[s.problem_id]), statistics.fmean(b[s.problem_id]), s.grade.reason,
-            where[s.problem_id].grade.reason,
+            problem_id=s.problem_id, ours=a[s.problem_id], theirs=b[s.problem_id], reason=s.grade.reason,
+            their_reason=reasons[s.problem_id],
         )
-        for s in mine
-        if s.index == 0 and statistics.fmean(a[s.problem_id]) != statistics.fmean(b[s.problem_id])
+        for s in ours
+        if s.index == 0 and a[s.problem_id] != b[s.problem_id]
     ]  # fmt: skip
-    parted = [_divergence(x, y) for x, y in _matched(mine, other)]
+    matched = _matched(ours, theirs)
+    parted = [_divergence(x, y) for x, y in matched]
     apart = [place for place in parted if place is not None]
-    greedy = all(s.seed == o.seed for s, o in _matched(mine, other))
-    means = [statistics.fmean(map(budget.length, side)) for side in (mine, other)]
-    rates = [statistics.fmean(statistics.fmean(v) for v in side.values()) for side in (a, b)]
+    same_seeds = all(x.seed == y.seed for x, y in matched)
+    tokens = [statistics.fmean(map(budget.length, side)) for side in (ours, theirs)]
     return Comparison(
-        task, gap, paired(no_answers(mine), no_answers(other), clusters_of(mine)), p_holm, _tokens(mine, other),
-        budget.aes((rates[0], means[0]), (rates[1], means[1])),
-        needed(gap.error, gap.n, gap.difference) if gap.difference else None, flips,
-        parted.count(None) / len(parted) if parted else 0.0,
-        statistics.median(apart) if apart and greedy else None,
-    )  # fmt: skip
+        task=task,
+        accuracy=gap,
+        no_answer=paired(no_answers(ours), no_answers(theirs), clusters_of(ours)),
+        p_holm=p_holm,
+        aes=budget.aes((statistics.fmean(a.values()), tokens[0]), (statistics.fmean(b.values()), tokens[1])),
+        needed=needed(gap.error, gap.n, gap.difference) if gap.difference else None,
+        same_texts=parted.count(None) / len(parted) if parted else 0.0,
+        token_ratio=_token_ratio(matched),
+        first_divergence=statistics.median(apart) if apart and same_seeds else None,
+        flips=flips,
+    )
 
 
-def _matched(mine: Sequence[Sample], other: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    theirs = {(s.problem_id, s.index): s for s in other}
-    return [(s, theirs[s.problem_id, s.index]) for s in mine if (s.problem_id, s.index) in theirs]
+def _matched(ours: Sequence[Sample], theirs: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
+    others = {(s.problem_id, s.index): s for s in theirs}
+    return [(s, others[s.problem_id, s.index]) for s in ours if (s.problem_id, s.index) in others]
 
 
 def _divergence(a: Sample, b: Sample) -> int | None:
@@ -125,19 +127,38 @@ def _divergence(a: Sample, b: Sample) -> int | None:
     return common_prefix(a.token_ids, b.token_ids)
 
 
-def _tokens(mine: list[Sample], other: list[Sample]) -> tuple[float, float, float] | None:
+def _token_ratio(matched: Sequence[tuple[Sample, Sample]]) -> Ratio | None:
     """Ratio of tokens over the samples that both solve, with a paired bootstrap interval over their items."""
-    spent: dict[str, list[int]] = {}
-    for x, y in _matched(mine, other):
+    spent: dict[str, tuple[int, int]] = {}
+    for x, y in matched:
         if x.grade.correct and y.grade.correct:
-            sums = spent.setdefault(x.problem_id, [0, 0])
-            sums[0], sums[1] = sums[0] + budget.length(x), sums[1] + budget.length(y)
-    both = [(a, b) for a, b in spent.values()]
-    if not both:
+            a, b = spent.get(x.problem_id, (0, 0))
+            spent[x.problem_id] = (a + budget.length(x), b + budget.length(y))
+    if not spent:
         return None
 
     def ratio(pairs: Sequence[tuple[int, int]]) -> float:
         return sum(x for x, _ in pairs) / max(sum(y for _, y in pairs), 1)
 
+    both = list(spent.values())
     low, high = bootstrap(both, ratio, draws=2_000)
-    return ratio(both), low, high
+    return Ratio(ratio=ratio(both), low=low, high=high)
+
+
+def setting_differences(a: Manifest, b: Manifest) -> list[str]:
+    """How two runs differ beyond their verdicts. Raises NotComparable when they were graded by other graders."""
+    if a.grader is not None and b.grader is not None and a.grader != b.grader:
+        odd = sorted(name for name in a.grader | b.grader if a.grader.get(name) != b.grader.get(name))
+        raise NotComparable(
+            f"graded by different graders ({', '.join(odd)}); run 'harness rescore' on the older run first"
+        )
+    names = ("model", "model_digest", "backend", "decoding", "prompting", "prompt_ids_hash", "packages", "machine")
+    one, other = a.known(), b.known()
+    notes = []
+    for name in names:
+        x, y = one.get(name), other.get(name)
+        if isinstance(x, dict) and isinstance(y, dict):
+            notes += [f"{name}.{k}: {x.get(k)} against {y.get(k)}" for k in {**x, **y} if x.get(k) != y.get(k)]
+        elif x is not None and y is not None and x != y:
+            notes.append(f"{name}: {x} against {y}")
+    return notes

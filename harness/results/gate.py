@@ -14,13 +14,17 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any, Literal
+from pathlib import Path
+from typing import Annotated, Literal
+
+from pydantic import Field
 
 from harness.errors import NotComparable
-from harness.records import Sample
+from harness.files import read_record
+from harness.records import Record, Sample
 from harness.results import budget
 from harness.results.compare import clusters_of, no_answers
+from harness.results.records import AskedProblem, Manifest
 from harness.results.statistics import adjusted, holm, item_gaps
 from harness.results.summary import scores_by_item
 
@@ -29,8 +33,7 @@ Outcome = Literal["pass", "regression", "inconclusive"]
 EXIT_CODES: dict[Outcome, int] = {"pass": 0, "regression": 1, "inconclusive": 4}
 
 
-@dataclass(frozen=True)
-class Margins:
+class Margins(Record):
     """The largest losses that count as none: points of accuracy and of no-answer rate, share of more tokens."""
 
     accuracy: float = 0.03
@@ -38,8 +41,10 @@ class Margins:
     tokens: float = 0.10
 
 
-@dataclass(frozen=True)
-class Check:
+MARGINS = Margins()
+
+
+class Check(Record):
     """One test of one task. ``change``: loss is negative, gain positive; ``low``: lower end of its 95% interval."""
 
     task: str
@@ -49,93 +54,114 @@ class Check:
     margin: float
     p: float
     n: int
-    needed: int | None
+    needed: int | None = Field(description="items that would settle it; None: no number would")
     outcome: Outcome
 
 
-@dataclass(frozen=True)
-class Verdict:
+class Verdict(Record):
+    """The outcome of all checks together."""
+
     outcome: Outcome
     checks: list[Check]
 
-    def as_dict(self) -> dict[str, Any]:
-        return {"outcome": self.outcome, "checks": [asdict(check) for check in self.checks]}
+
+Values = Annotated[list[Annotated[float, Field(allow_inf_nan=False)]], Field(min_length=1)]
 
 
-def baseline(
-    samples: Sequence[Sample], manifest: Mapping[str, Any], problems: Iterable[Mapping[str, Any]] = ()
-) -> dict[str, Any]:
-    """What a baseline file keeps of a run: by task and item its scores, missing answers and tokens.
+class ItemScores(Record):
+    """One item's samples in a baseline: scores and missing answers as 0 or 1, tokens."""
 
-    ``problems``: rows with task, id, prompt and gold, of which a digest for each task is kept.
-    """
-    tasks: dict[str, dict[str, dict[str, list[float]]]] = {}
+    correct: Values
+    no_answer: Values
+    tokens: Values
+
+
+class Baseline(Record):
+    """A baseline file: by task and item what a run scored, and by task a digest of its problems."""
+
+    harness_baseline: Literal[1] = Field(description="the file's form")
+    manifest: Manifest = Manifest()
+    problems: dict[str, str] = {}
+    tasks: dict[str, dict[str, ItemScores]]
+
+    def text(self) -> str:
+        """The content of the file."""
+        data = {**self.model_dump(), "manifest": self.manifest.known()}
+        return json.dumps(data, separators=(",", ":")) + "\n"
+
+
+def read_baseline(file: Path) -> Baseline:
+    """A baseline file. Raises NotComparable and BadFile."""
+    if not file.exists():
+        raise NotComparable(f"{file}: no such file; write it with --update")
+    return read_record(file, Baseline, "write a baseline with 'harness gate RUN --baseline FILE --update'")
+
+
+def baseline(samples: Sequence[Sample], manifest: Manifest, problems: Iterable[AskedProblem] = ()) -> Baseline:
+    """What a baseline file keeps of a run."""
+    tasks = {}
     for task in dict.fromkeys(s.task for s in samples):
-        mine = [s for s in samples if s.task == task]
-        scores, missing, spent = scores_by_item(mine), no_answers(mine), _tokens(mine)
-        tasks[task] = {i: {"correct": scores[i], "no_answer": missing[i], "tokens": spent[i]} for i in scores}
-    kept = ("run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date")
-    told = {k: manifest[k] for k in kept if k in manifest}
-    return {"harness_baseline": 1, "manifest": told, "problems": digests(problems), "tasks": tasks}
+        ours = [s for s in samples if s.task == task]
+        scores, missing, spent = scores_by_item(ours), no_answers(ours), _tokens(ours)
+        tasks[task] = {i: ItemScores(correct=scores[i], no_answer=missing[i], tokens=spent[i]) for i in scores}
+    names = ("run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date")
+    known = manifest.known()
+    kept = Manifest.model_validate({name: known[name] for name in names if name in known})
+    return Baseline(harness_baseline=1, manifest=kept, problems=digests(problems), tasks=tasks)
 
 
-def digests(problems: Iterable[Mapping[str, Any]]) -> dict[str, str]:
+def digests(problems: Iterable[AskedProblem]) -> dict[str, str]:
     """By task, a digest of what its problems say and of their gold answers."""
-    said: dict[str, list[str]] = {}
-    for row in problems:
-        parts = json.dumps([row["id"], row["prompt"], row["gold"]], sort_keys=True)
-        said.setdefault(row["task"], []).append(parts)
-    return {t: hashlib.sha256("\n".join(sorted(rows)).encode()).hexdigest()[:16] for t, rows in said.items()}
+    texts: dict[str, list[str]] = {}
+    for problem in problems:
+        text = json.dumps([problem.id, problem.prompt, problem.gold], sort_keys=True)
+        texts.setdefault(problem.task, []).append(text)
+    return {t: hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()[:16] for t, each in texts.items()}
 
 
-def notes(against: Mapping[str, Any], manifest: Mapping[str, Any], problems: Iterable[Mapping[str, Any]]) -> list[str]:
+def notes(against: Baseline, manifest: Manifest, problems: Iterable[AskedProblem]) -> list[str]:
     """How the baseline's run differs from this one in what may differ: sampling and graders.
 
     Raises NotComparable for problems that say something else under the same ids.
     """
-    said, now = against.get("problems") or {}, digests(problems)
-    for task in said.keys() & now.keys():
-        if said[task] != now[task]:
+    current = digests(problems)
+    for task in against.problems.keys() & current.keys():
+        if against.problems[task] != current[task]:
             raise NotComparable(
                 f"{task}: the baseline's problems say something else; write a new baseline with --update"
             )
-    before = against.get("manifest") or {}
-    theirs, ours = (told.get("decoding") or {} for told in (before, manifest))
-    found = [
-        f"the baseline was sampled with {name} {theirs[name]}, the run with {ours[name]}"
-        for name in ("max_tokens", "temperature", "top_p", "samples")
-        if name in theirs and name in ours and theirs[name] != ours[name]
-    ]
-    if before.get("grader") and manifest.get("grader") and before["grader"] != manifest["grader"]:
-        found.append("the baseline was graded by another version of the graders")
-    return found
+    before = against.manifest
+    out = []
+    if "decoding" in before.model_fields_set and "decoding" in manifest.model_fields_set:
+        for name in ("max_tokens", "temperature", "top_p", "samples"):
+            x, y = getattr(before.decoding, name), getattr(manifest.decoding, name)
+            if x != y:
+                out.append(f"the baseline was sampled with {name} {x}, the run with {y}")
+    if before.grader and manifest.grader and before.grader != manifest.grader:
+        out.append("the baseline was graded by another version of the graders")
+    return out
 
 
 def gate(
-    samples: Sequence[Sample], against: Mapping[str, Any], margins: Margins = Margins(), tasks: Sequence[str] = ()
+    samples: Sequence[Sample], against: Baseline, margins: Margins = MARGINS, tasks: Sequence[str] = ()
 ) -> Verdict:
     """The verdict on a run. Raises NotComparable when the baseline holds other tasks or items."""
-    if against.get("harness_baseline") != 1 or not isinstance(against.get("tasks"), dict):
-        raise NotComparable("not a baseline file; write one with 'harness gate RUN --baseline FILE --update'")
-    named = list(dict.fromkeys(tasks or against["tasks"]))
+    named = list(dict.fromkeys(tasks or against.tasks))
     if not named:
         raise NotComparable("the baseline holds no tasks; write one with 'harness gate RUN --baseline FILE --update'")
     drafts = []
     for task in named:
-        theirs = against["tasks"].get(task)
-        mine = [s for s in samples if s.task == task]
-        if theirs is None or not mine:
-            side = "baseline" if theirs is None else "run"
+        items = against.tasks.get(task)
+        ours = [s for s in samples if s.task == task]
+        if not items or not ours:
+            side = "run" if items else "baseline"
             raise NotComparable(f"{task}: not in the {side}; a missing task is no pass")
-        try:
-            drafts += _tests(task, mine, theirs, margins)
-        except (KeyError, TypeError, AttributeError, ZeroDivisionError) as error:
-            raise NotComparable(f"{task}: the baseline's rows are not in the written form ({error!r})") from None
+        drafts += _tests(task, ours, items, margins)
     adjusted_p = holm([draft.p for draft in drafts])
     checks = [_decided(draft, p) for draft, p in zip(drafts, adjusted_p, strict=True)]
     outcomes = {check.outcome for check in checks}
     whole: Outcome = "regression" if "regression" in outcomes else "pass" if outcomes == {"pass"} else "inconclusive"
-    return Verdict(whole, checks)
+    return Verdict(outcome=whole, checks=checks)
 
 
 def _tokens(samples: Sequence[Sample]) -> dict[str, list[float]]:
@@ -145,28 +171,27 @@ def _tokens(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return out
 
 
-def _tests(task: str, mine: list[Sample], theirs: Mapping[str, Any], margins: Margins) -> list[Check]:
-    clusters = clusters_of(mine)
+def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margins: Margins) -> list[Check]:
+    clusters = clusters_of(ours)
     sides = {
-        "accuracy": (scores_by_item(mine), {i: row["correct"] for i, row in theirs.items()}),
-        "no_answer": (no_answers(mine), {i: row["no_answer"] for i, row in theirs.items()}),
-        "tokens": (_tokens(mine), {i: row["tokens"] for i, row in theirs.items()}),
+        "accuracy": (scores_by_item(ours), {i: item.correct for i, item in items.items()}, margins.accuracy),
+        "no_answer": (no_answers(ours), {i: item.no_answer for i, item in items.items()}, margins.no_answer),
+        "tokens": (_tokens(ours), {i: item.tokens for i, item in items.items()}, margins.tokens),
     }
-    if set(sides["accuracy"][0]) != set(theirs):
-        odd = sorted(set(sides["accuracy"][0]) ^ set(theirs))
+    if set(sides["accuracy"][0]) != set(items):
+        odd = sorted(set(sides["accuracy"][0]) ^ set(items))
         raise NotComparable(
             f"{task}: {len(odd)} items are on one side only, for example {odd[0]}; evaluate the baseline's problems"
         )
-    mean = sum(sum(v) / len(v) for v in sides["tokens"][1].values()) / len(theirs)
+    mean = sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
     out = []
-    for metric, (ours, others) in sides.items():
-        gaps = item_gaps(ours, others)
+    for metric, (run, before, margin) in sides.items():
         sign = 1.0 if metric == "accuracy" else -1.0
         # Tokens as a share of the baseline's mean; their largest gap is what is added on either side.
         scale = max(mean, 1.0) if metric == "tokens" else 1.0
-        gaps = {item: sign * gap / scale for item, gap in gaps.items()}
+        gaps = {item: sign * gap / scale for item, gap in item_gaps(run, before).items()}
         bound = 1.0 if metric != "tokens" else max((abs(g) for g in gaps.values()), default=0.0) or 1e-9
-        out.append(_test(task, metric, gaps, clusters, getattr(margins, metric), bound))
+        out.append(_test(task, metric, gaps, clusters, margin, bound))
     return out
 
 
@@ -178,9 +203,16 @@ def _test(
     n, change = len(gaps), sum(gaps.values()) / len(gaps)
     centre, error, freedom = adjusted(gaps, clusters, bound)
     low = centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error
-    p = float(t.cdf(centre / error, freedom)) if change < 0 else 1.0
     return Check(
-        task, metric, change, min(low, change), margin, p, n, _needed(change, error, n, margin), "inconclusive"
+        task=task,
+        metric=metric,
+        change=change,
+        low=min(low, change),
+        margin=margin,
+        p=float(t.cdf(centre / error, freedom)) if change < 0 else 1.0,
+        n=n,
+        needed=_needed(change, error, n, margin),
+        outcome="inconclusive",
     )
 
 
@@ -201,4 +233,4 @@ def _decided(draft: Check, p: float) -> Check:
         outcome = "pass"
     elif p < LEVEL:
         outcome = "regression"
-    return Check(**{**asdict(draft), "p": p, "outcome": outcome})
+    return draft.model_copy(update={"p": p, "outcome": outcome})

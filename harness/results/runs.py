@@ -5,27 +5,35 @@ from __future__ import annotations
 import hashlib
 import json
 import platform
+import shutil
 import time
 from collections import Counter
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
 from typing import Any
 
-from harness.errors import NoRuns
-from harness.evaluation.plan import Decoding, EvalPlan, Progress, load_samples
+from pydantic import ValidationError
+
+from harness.errors import BadFile, NoRuns
+from harness.evaluation.plan import EvalPlan, Progress, load_samples
+from harness.evaluation.spec import Decoding
+from harness.files import about, read_record, reason_of
 from harness.grading.version import grader_version
-from harness.journal import read, write_whole
-from harness.models.backends import BackendSpec, opened
-from harness.records import Problem, Sample
+from harness.journal import read_records, write_whole
+from harness.models.backends import opened
+from harness.models.spec import ModelSpec
+from harness.records import Sample
+from harness.results.records import SCHEMA, AskedProblem, Manifest, StageResult, Summary
+from harness.results.store import Store, read_kept, unique
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Run:
-    """A finished run. ``problems`` maps (task, problem id) to its row of ``problems.jsonl``."""
+    """A finished run: its folder, what identifies it, its samples."""
 
     folder: Path
-    manifest: dict[str, Any]
+    manifest: Manifest
     samples: list[Sample]
 
     @property
@@ -39,37 +47,28 @@ class Run:
     @property
     def cap(self) -> int | None:
         """Token cap of the run, if one held for all tasks."""
-        value = (self.manifest.get("decoding") or {}).get("max_tokens")
-        return None if value is None else int(value)
+        return self.manifest.decoding.max_tokens
 
     def of(self, task: str) -> list[Sample]:
         return [sample for sample in self.samples if sample.task == task]
 
-    def problems(self) -> dict[tuple[str, str], Problem]:
-        rows = list(read(self.folder / "problems.jsonl"))
-        if not rows:
-            raise NoRuns(
-                f"{self.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again"
-            )
-        return {(row["task"], row["id"]): Problem.of_document(row) for row in rows}
+    def problems(self) -> list[AskedProblem]:
+        """The problems of ``problems.jsonl``; none for a run of lm-eval's own tasks. Raises JournalBroken."""
+        return list(read_records(self.folder / "problems.jsonl", AskedProblem))
 
 
-def identity(backend: BackendSpec, plan: EvalPlan) -> dict[str, Any]:
-    """All that names a run: model, tasks, problems, prompting, decoding."""
+def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
+    """All that names a run, as JSON data: model, tasks, problems, prompting, decoding."""
     settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
-    tree = {} if plan.tree is None else {"tree": asdict(plan.tree)}
+    sampler = {"sampler": plan.sampler.identity} if plan.sampler.identity else {}
     return {
-        **tree,
-        "model": backend.model,
-        "backend": backend.name,
-        "base_url": backend.base_url,
-        "tokenizer": backend.tokenizer,
-        "vllm_arguments": list(backend.vllm_arguments),
+        **sampler,
+        **backend.identity(),
         "tasks": [task.name for task in plan.tasks],
         "task_files": [_file_digest(task.file) for task in plan.tasks],
-        "selection": asdict(plan.selection),
-        "prompting": asdict(plan.prompting),
-        "decoding": asdict(plan.decoding),
+        "selection": plan.selection.identity(),
+        "prompting": plan.prompting.identity(),
+        "decoding": plan.decoding.identity(),
         "settings": settings,
     }
 
@@ -78,34 +77,33 @@ def run_id(named: dict[str, Any]) -> str:
     return hashlib.sha256(json.dumps(named, sort_keys=True).encode()).hexdigest()[:12]
 
 
-def execute(backend: BackendSpec, plan: EvalPlan, folder: Path, progress: Progress) -> dict[str, dict[str, Any]]:
-    """Evaluate into ``folder`` and keep a manifest; returns rows by task. Goes on with what the folder holds.
+def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress) -> dict[str, Summary]:
+    """Evaluate into ``folder`` and keep a manifest; returns figures by task. Goes on with what the folder holds.
 
-    Before the model loads, raises OSError when the folder cannot be written and NoRuns when it holds another run.
+    Before the model loads, raises BadFile when the folder cannot be written and NoRuns when it holds another run.
     """
-    from harness.evaluation.evaluate import evaluate
     from harness.models.prompts import think_tags
+    from harness.results.evaluating import evaluate_and_summarise
 
-    folder.mkdir(parents=True, exist_ok=True)
     _probe(folder)
     named = identity(backend, plan)
     _same_run(folder, named)
     started = time.time()
     with opened(backend, folder) as (completer, tokenizer):
-        rows = evaluate(completer, tokenizer, plan, folder, progress)
-        manifest = {
+        rows = evaluate_and_summarise(completer, tokenizer, plan, folder, progress)
+        manifest = Manifest(
             **named,
-            "run": run_id(named),
-            "model_digest": completer.digest,
-            "think_tags": list(think_tags(tokenizer, plan.prompting)),
-            "prompt_ids_hash": prompt_hash(load_samples(folder)),
-            "grader": grader_version(),
-            "packages": {name: metadata.version(name) for name in ("harness", "torch", "transformers", "lm-eval")},
-            "python": platform.python_version(),
-            "machine": platform.machine(),
-            "date": time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
-        }
-    write_whole(folder / "manifest.json", json.dumps(manifest, indent=1) + "\n")
+            run=run_id(named),
+            model_digest=completer.digest,
+            think_tags=think_tags(tokenizer, plan.prompting),
+            prompt_ids_hash=prompt_hash(load_samples(folder)),
+            grader=grader_version(),
+            packages={name: metadata.version(name) for name in ("harness", "torch", "transformers", "lm-eval")},
+            python=platform.python_version(),
+            machine=platform.machine(),
+            date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
+        )
+    keep_manifest(folder, manifest)
     return rows
 
 
@@ -114,79 +112,81 @@ def prompt_hash(samples: list[Sample]) -> str:
     return hashlib.sha256("".join(sample.prompt_ids_hash for sample in samples).encode()).hexdigest()[:16]
 
 
+def keep_manifest(folder: Path, manifest: Manifest) -> None:
+    """Write an evaluation's ``manifest.json``."""
+    data = {"schema_version": manifest.schema_version, **manifest.known()}
+    write_whole(folder / "manifest.json", json.dumps(data, indent=1) + "\n")
+
+
 def _same_run(folder: Path, named: dict[str, Any]) -> None:
     file = folder / "manifest.json"
-    try:
-        old = json.loads(file.read_text()) if file.exists() else {}
-    except ValueError:
-        raise NoRuns(f"{file}: broken; choose another --out, or --fresh to replace it") from None
-    if old.get("run", run_id(named)) != run_id(named):
-        told = json.loads(json.dumps(named))
-        other = ", ".join(key for key in told if old.get(key) != told[key]) or "settings"
+    if not file.exists():
+        return
+    old = read_record(file, Manifest, "choose another --out, or --fresh to replace it", unnumbered=SCHEMA)
+    if old.run and old.run != run_id(named):
+        before = old.model_dump(mode="json")
+        other = ", ".join(key for key, value in named.items() if before.get(key) != value) or "settings"
         raise NoRuns(
             f"{folder}: holds an evaluation with other {other}; choose another --out, or --fresh to replace it"
         )
 
 
 def _probe(folder: Path) -> None:
-    probe = folder / ".probe"
-    probe.write_text("writable")
-    probe.unlink()
+    with about(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_text("writable")
+        probe.unlink()
 
 
 def _file_digest(file: Path | None) -> str:
-    return "lm-eval" if file is None else hashlib.sha256(file.read_bytes()).hexdigest()[:16]
+    if file is None:
+        return "lm-eval"
+    with about(file):
+        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
-def find(store: Path, name: str) -> Path:
-    """The folder of a finished run given by path, or by the first letters of its id. Raises NoRuns."""
-    path = Path(name)
-    if (path / "samples.jsonl").is_file():
-        return path
-    folders = [f for room in ("evals", "stages") for f in (store / room).glob(f"{name}*") if "/" not in name]
-    found = [f for f in folders if (f / "samples.jsonl").is_file()]
-    if len(found) == 1:
-        return found[0]
-    if not found:
-        raise NoRuns(f"no finished run {name!r} in {store}; 'harness runs' lists them, or give a run's folder")
-    raise NoRuns(f"{name!r} begins several runs: {', '.join(sorted(f.name for f in found)[:6])}")
+def find(store: Store, name: str) -> Path:
+    """The folder of a finished run given by path, or by the first letters of its id. Raises NoRuns and BadFile."""
+    with about(name):
+        if name and (Path(name) / "samples.jsonl").is_file():
+            return Path(name)
+    folders = [f for f in store.named(name, "evals", "stages") if (f / "samples.jsonl").is_file()]
+    missing = f"no finished run {name!r} in {store.folder}; 'harness runs' lists them, or give a run's folder"
+    return unique(folders, name, missing)
 
 
-def _json(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text()))
-    except (ValueError, TypeError) as error:
-        raise NoRuns(f"{file}: broken ({error}); run its evaluation again, or move the folder away") from None
-
-
-def load(store: Path, name: str) -> Run:
-    """A finished run by path or id. Raises NoRuns."""
+def load(store: Store, name: str) -> Run:
+    """A finished run by path or id. Raises NoRuns, BadFile and JournalBroken."""
     folder = find(store, name)
-    file = folder / "manifest.json"
-    if file.exists():
-        manifest = _json(file)
-    else:  # a stage of a recipe keeps its own record
-        done = folder / "done.json"
-        record = _json(done) if done.exists() else {}
-        params = record.get("params", {})
-        known = {key: params[key] for key in ("max_tokens", "temperature", "seed") if key in params}
-        manifest = {"model": record.get("name", folder.name), "run": folder.name, "decoding": asdict(Decoding(**known))}
     samples = load_samples(folder)
     if not samples:
         raise NoRuns(f"{folder}: holds no samples; run its evaluation again")
     twice = [key for key, count in Counter((s.task, s.problem_id, s.index) for s in samples).items() if count > 1]
     if twice:
         raise NoRuns(f"{folder}: {'/'.join(map(str, twice[0]))} is there more than once; run its evaluation again")
-    return Run(folder, manifest, samples)
+    return Run(folder=folder, manifest=_manifest(folder), samples=samples)
 
 
-def listed(store: Path) -> list[tuple[Path, dict[str, Any]]]:
-    """Finished evaluations of a store with their manifests, newest first."""
-    found = [(f.parent, _json(f)) for f in (store / "evals").glob("*/manifest.json")]
-    return sorted(found, key=lambda entry: str(entry[1].get("date", "")), reverse=True)
+def _manifest(folder: Path) -> Manifest:
+    """What is known of a run; a stage of a recipe keeps its parameters in a record of its own."""
+    file, done = folder / "manifest.json", folder / "done.json"
+    if file.exists():
+        return read_kept(file, Manifest)
+    if not done.exists():
+        return Manifest(model=folder.name, run=folder.name)
+    result = read_kept(done, StageResult)
+    known = {name: result.params[name] for name in Decoding.model_fields if name in result.params}
+    try:
+        return Manifest(model=result.name, run=folder.name, decoding=Decoding(**known))
+    except ValidationError as error:
+        raise BadFile(f"{done}: {reason_of(error)}; run the recipe again") from None
 
 
 def fresh(folder: Path) -> None:
     """Forget what a run's folder holds, so that everything is generated again. Other files there are left alone."""
     for name in ("generated.jsonl", "samples.jsonl", "problems.jsonl", "metrics.json", "manifest.json"):
         (folder / name).unlink(missing_ok=True)
+    for of in (folder / "trees", *folder.glob("plain"), *folder.glob("plain-[0-9]*")):  # of a search at test time
+        if of.is_dir() and any((of / name).exists() for name in ("search.json", "generated.jsonl", "manifest.json")):
+            shutil.rmtree(of)

@@ -6,9 +6,12 @@ Formulas and sources are in docs/statistics.md; scipy and statsmodels do the wor
 from __future__ import annotations
 
 import math
-from collections.abc import Mapping, Sequence
-from dataclasses import asdict, dataclass
-from typing import Any
+from collections.abc import Callable, Mapping, Sequence
+from typing import TypeVar
+
+from harness.results.records import Gap
+
+_Item = TypeVar("_Item")
 
 
 def wilson(successes: float, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -36,17 +39,6 @@ def item_interval(items: Sequence[Sequence[float]], level: float = 0.95) -> tupl
     return wilson(p * n, n)
 
 
-def cluster_error(scores: Mapping[str, Sequence[float]], clusters: Mapping[str, str]) -> float:
-    """Cluster-robust standard error of the mean of item means (arXiv 2411.00640), with the finite-cluster factor."""
-    means = {item: sum(values) / len(values) for item, values in scores.items()}
-    n, grand = len(means), sum(means.values()) / len(means)
-    sums: dict[str, float] = {}
-    for item, mean in means.items():
-        sums[clusters.get(item, item)] = sums.get(clusters.get(item, item), 0.0) + mean - grand
-    groups = len(sums)
-    return math.sqrt(groups / (groups - 1) * sum(s * s for s in sums.values())) / n if groups > 1 else math.inf
-
-
 def pass_at_k(drawn: int, right: int, k: int) -> float:
     """Unbiased pass@k of one item, 1 - C(n-c, k) / C(n, k) (arXiv 2107.03374). ValueError for k above ``drawn``."""
     if not 1 <= k <= drawn:
@@ -56,8 +48,8 @@ def pass_at_k(drawn: int, right: int, k: int) -> float:
     return 1.0 - math.prod(1.0 - k / j for j in range(drawn - right + 1, drawn + 1))
 
 
-def test_at_n(items: Sequence[Sequence[float]]) -> dict[str, Any]:
-    """pass@k for every k up to the samples drawn, and the paper's Test@N: solved at least once in exactly N.
+def test_at_n(items: Sequence[Sequence[float]]) -> dict[str, dict[int, float]]:
+    """``pass``: pass@k for every k up to the samples drawn; ``test``: the paper's Test@N, right at least once in N.
 
     Raises ValueError when items have different numbers of samples: their figures would not be of one kind.
     """
@@ -93,28 +85,6 @@ def holm(ps: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(ps, method="holm")[1]] if ps else []
 
 
-@dataclass(frozen=True)
-class Gap:
-    """A paired difference of means over items (ours - theirs) with its two-sided interval.
-
-    ``error``: its standard error. ``smallest``: the smallest true difference that this many items would show at 5% in
-    80% of runs. ``better`` and ``worse``: items on which the mean score is higher and lower.
-    """
-
-    difference: float
-    low: float
-    high: float
-    n: int
-    error: float
-    smallest: float
-    better: int
-    worse: int
-    p: float
-
-    def as_dict(self) -> dict[str, float | int]:
-        return asdict(self)
-
-
 def paired(
     ours: Mapping[str, Sequence[float]],
     theirs: Mapping[str, Sequence[float]],
@@ -138,7 +108,10 @@ def paired(
     p = mcnemar(better, worse) if binary else float(2 * t.sf(abs(centre) / error, freedom))
     smallest = float(norm.ppf(0.975) + norm.ppf(0.8)) * error
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
-    return Gap(difference, min(low, difference), max(high, difference), n, error, smallest, better, worse, p)
+    return Gap(
+        difference=difference, low=min(low, difference), high=max(high, difference), n=n, error=error,
+        smallest=smallest, better=better, worse=worse, p=p,
+    )  # fmt: skip
 
 
 def item_gaps(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> dict[str, float]:
@@ -160,6 +133,20 @@ def adjusted(gaps: Mapping[str, float], clusters: Mapping[str, str], bound: floa
     return centre, math.sqrt(groups / (groups - 1) * sum(s * s for s in sums.values())) / n, groups - 1
 
 
+def sameness(centre: float, error: float, freedom: float, margin: float) -> float:
+    """Two-sided p value of "the true difference is just ``margin``, either way", against both sides of that.
+
+    Small where the difference is shown to be smaller (two one-sided tests, both of which must hold) or larger than the
+    margin. Each side gets half of the level, as in any two-sided test: a true difference of just the margin is resolved
+    in 5% of runs.
+    """
+    from scipy.stats import t
+
+    inside = max(float(t.sf((margin + centre) / error, freedom)), float(t.sf((margin - centre) / error, freedom)))
+    outside = float(t.sf((abs(centre) - margin) / error, freedom))
+    return min(1.0, 2 * min(inside, outside))
+
+
 def needed(error: float, n: int, effect: float) -> int:
     """Items at which a true difference of ``effect`` would be seen at 5% in 80% of runs, given the error at ``n``."""
     from scipy.stats import norm
@@ -168,13 +155,14 @@ def needed(error: float, n: int, effect: float) -> int:
 
 
 def bootstrap(
-    items: Sequence[Any], statistic: Any, draws: int = 10_000, level: float = 0.95, seed: int = 0
-) -> tuple[float, float]:
+    items: Sequence[_Item], statistic: Callable[[list[_Item]], float], draws: int = 10_000, level: float = 0.95,
+    seed: int = 0,
+) -> tuple[float, float]:  # fmt: skip
     """Percentile interval of ``statistic(items)`` for ratios and other figures without a closed form (fixed seed)."""
     import numpy as np
 
     random = np.random.default_rng(seed)
     picks = [random.integers(0, len(items), len(items)) for _ in range(draws)]
-    found = np.array([statistic([items[i] for i in pick]) for pick in picks], dtype=float)
-    low, high = np.nanquantile(found, [(1 - level) / 2, (1 + level) / 2])
+    values = np.array([statistic([items[i] for i in pick]) for pick in picks], dtype=float)
+    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
     return float(low), float(high)

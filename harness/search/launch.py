@@ -1,88 +1,129 @@
-"""From a plan in plain data to a running search: models opened, grader started, one folder written.
+"""From settings in plain data to a running search: models opened, grader started, one folder written.
 
 A plan can be sent to another process, so shards on other machines run exactly what one process would.
 """
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Mapping
 from contextlib import ExitStack
-from dataclasses import dataclass, field, replace
+from dataclasses import dataclass, field
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from harness.errors import SearchMismatch
 from harness.grading.grade import Grader
-from harness.models.backends import BackendSpec, opened
-from harness.models.base import seed_of
+from harness.models.backends import opened
+from harness.models.spec import ModelSpec
 from harness.records import Problem
-from harness.search.run.driver import Limits, Search, Spent
+from harness.search.grammar.load import load
+from harness.search.grammar.schema import Grammar
+from harness.search.run.budget import Budget
+from harness.search.run.driver import run
 from harness.search.run.roles import Role
-from harness.search.run.verify import GraderVerifier
-from harness.search.store import Settings, Store
+from harness.search.run.verify import GraderVerifier, Verifier, WithoutVerdicts
+from harness.search.run.work import Search
+from harness.search.spec import Goals, Limits, SearchSpec
+from harness.search.store import Settings, Store, folded
+from harness.search.tree.core import Tree
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One search. ``generator``, ``critic``: replicas of each role's model; without a critic one model does both.
+    """One search. ``models`` maps a role to its replicas; without a critic the generator is both.
 
-    ``graders``: grading processes. ``nltk_data``: for two kinds of instruction.
+    ``nltk_data``: for two kinds of instruction.
     """
 
-    settings: Settings
-    generator: tuple[BackendSpec, ...]
-    critic: tuple[BackendSpec, ...] = ()
-    deterministic: bool = True
-    window: int = 128
+    search: SearchSpec
+    goals: Goals
+    models: Mapping[str, tuple[ModelSpec, ...]]
     limits: Limits = field(default_factory=Limits)
-    graders: int = 1
     nltk_data: Path | None = None
 
 
-def execute(
-    plan: Plan, problems: Iterable[Problem], folder: Path,
-    progress: Callable[[int, int], None] = lambda finished, tokens: None,
-    notice: Callable[[str], None] = lambda text: None, spent: Spent | None = None,
-) -> None:  # fmt: skip
-    """Search ``problems`` into ``folder``, or go on with what it holds.
+@dataclass(frozen=True, kw_only=True)
+class AtTest:
+    """A search at test time, with an opened model for all roles: answers are worth their votes, no verdict is used.
 
-    ``spent`` counts against the plan's limits, for several shards of one run. ``notice`` is told what was repaired.
-    Raises what the models, the store and the search raise.
+    ``grammar`` stands in the place of the plan's; ``prompt`` gives the token ids that a problem's chains follow;
+    ``each`` receives every tree that is finished, by an earlier run too.
     """
+
+    role: Role
+    grammar: Grammar
+    prompt: Callable[[Problem, str], list[int]]
+    each: Callable[[Problem, Tree], None]
+
+
+def execute(
+    plan: Plan, problems: Iterable[Problem], folder: Path, *, logs: Path | None = None, grader: Grader | None = None,
+    progress: Callable[[int, int], None] = lambda finished, tokens: None,
+    notice: Callable[[str], None] = lambda text: None, budget: Budget | None = None, at_test: AtTest | None = None,
+) -> None:  # fmt: skip
+    """Search ``problems`` into ``folder``, or go on with what it holds. The only place where a search is put together.
+
+    ``logs``: where servers that are started write (default: the folder). ``grader``: one that is shared (default: one
+    is started). ``progress`` receives (problems finished, tokens generated). ``notice`` receives what was repaired.
+    ``budget`` counts against the plan's limits, for several shards of one run. Raises what models, store and search
+    raise: ModelError, SearchMismatch, JournalBroken, NotWritten, GraderBroken, SearchIncomplete.
+    """
+    spec = plan.search
     with ExitStack() as stack:
-        store = stack.enter_context(Store(folder, plan.settings))
+        if at_test is None:
+            roles = _roles(plan.models, logs or folder, stack)
+        else:
+            roles = {"generator": at_test.role, "critic": at_test.role}
+        settings = _settings(plan, roles, at_test)
+        store = stack.enter_context(Store(folder, settings))
         if store.torn:
             notice(f"{folder / 'journal.jsonl'}: the last line was torn ({store.torn} bytes); it was dropped")
-        roles = {"generator": _role(plan.generator, folder, "generator", stack)}
-        roles["critic"] = _role(plan.critic, folder, "critic", stack) if plan.critic else roles["generator"]
-        grader = stack.enter_context(Grader(plan.graders, nltk_data=plan.nltk_data))
-        verifier = GraderVerifier(grader, 2 * plan.graders)
+        grader = grader or stack.enter_context(Grader(spec.graders, nltk_data=plan.nltk_data))
+        verifier: Verifier = GraderVerifier(grader, max(4, 2 * spec.graders))
         search = Search(
-            plan.settings, roles, verifier, plan.deterministic, plan.window, plan.limits, plan.generator[0].concurrency,
-            progress=progress, spent=spent,
+            settings=settings, roles=roles, verifier=verifier if at_test is None else WithoutVerdicts(verifier),
+            deterministic=spec.deterministic, window=spec.window, limits=plan.limits, chunk=roles["generator"].slots,
+            progress=progress, budget=budget,
         )  # fmt: skip
-        search.run(problems, store)
+        if at_test is not None:
+            search.prompt, search.each = at_test.prompt, at_test.each
+            problems = list(problems)
+            names = {problem.id for problem in problems}
+            for stored, tree, _ in folded(folder):
+                if stored.why and stored.problem.id in names:
+                    at_test.each(stored.problem, tree)
+        run(search, problems, store)
 
 
-def _role(specs: tuple[BackendSpec, ...], folder: Path, name: str, stack: ExitStack) -> Role:
-    found: list[tuple[Any, Any]] = [stack.enter_context(opened(spec, folder / name)) for spec in specs]
-    return Role([completer for completer, _ in found], found[0][1], specs[0].concurrency)
+def _roles(models: Mapping[str, tuple[ModelSpec, ...]], logs: Path, stack: ExitStack) -> dict[str, Role]:
+    roles = {}
+    for name, specs in models.items():
+        replicas: list[tuple[Any, Any]] = [
+            stack.enter_context(opened(spec, logs / (f"{name}-{number}" if len(specs) > 1 else name)))
+            for number, spec in enumerate(specs)
+        ]
+        roles[name] = Role([completer for completer, _ in replicas], replicas[0][1], specs[0].concurrency)
+    return {"critic": roles["generator"]} | roles
 
 
-def replicas(spec: BackendSpec, base_urls: str | None) -> tuple[BackendSpec, ...]:
-    """A spec for each of the servers, whose URLs are separated by commas."""
-    urls = [url.strip() for url in (base_urls or "").split(",") if url.strip()]
-    return tuple(replace(spec, base_url=url) for url in urls) or (spec,)
-
-
-def shard_of(problem: str, shards: int) -> int:
-    """Which of ``shards`` a problem belongs to, by its id alone: two workers never own one problem."""
-    return seed_of("shard", problem) % shards
+def _settings(plan: Plan, roles: Mapping[str, Role], at_test: AtTest | None) -> Settings:
+    spec, names = plan.search, {role: specs[0].model for role, specs in plan.models.items()}
+    return Settings(
+        grammar=load(spec.grammar) if at_test is None else at_test.grammar,
+        goals=plan.goals,
+        policy=spec.policy if at_test is None else "decoding",
+        seed=spec.seed,
+        in_flight=spec.in_flight,
+        reward="verdict" if at_test is None else "votes",
+        models={role: roles[role].name for role in ("generator", "critic")},
+        names={role: names.get(role, names.get("generator", "")) for role in ("generator", "critic")},
+    )
 
 
 def shard(problems: Iterable[Problem], number: int, shards: int) -> Iterator[Problem]:
-    """The problems of one shard, numbered from 0."""
-    return (problem for problem in problems if shard_of(problem.id, shards) == number)
+    """The problems of one shard, numbered from 0: every ``shards``-th, so each belongs to one."""
+    return islice(problems, number, None, shards)
 
 
 def shard_folder(folder: Path, number: int, shards: int) -> Path:

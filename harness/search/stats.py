@@ -3,11 +3,13 @@
 from __future__ import annotations
 
 from collections import Counter, defaultdict
+from collections.abc import Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.records import Problem
+from harness.search.rows import NodeRow
 from harness.search.store import folded
 from harness.search.tree.core import Tree
 
@@ -24,7 +26,7 @@ class Family:
 
 
 @dataclass
-class Stats:
+class SearchYield:
     """Add every tree once; ``figures`` are plain numbers."""
 
     families: dict[str, Family] = field(default_factory=lambda: defaultdict(Family))
@@ -39,7 +41,7 @@ class Stats:
     followed: int = 0
     pairs: int = 0
 
-    def add(self, problem: Problem, tree: Tree, rows: list[dict[str, Any]], why: str) -> None:
+    def add(self, problem: Problem, tree: Tree, rows: Sequence[NodeRow], why: str) -> None:
         """Take in one problem; ``rows`` are its journal rows, ``why`` its ending ("" while it is unfinished)."""
         family, correct, wrong = self.families[problem.family], len(tree.correct), len(tree.wrong)
         family.problems += 1
@@ -62,12 +64,12 @@ class Stats:
         self.followed += followed
 
     @classmethod
-    def of(cls, root: Path) -> Stats:
+    def of(cls, root: Path) -> SearchYield:
         """The sums over a search's folder."""
-        stats = cls()
+        total = cls()
         for stored, tree, _ in folded(root):
-            stats.add(stored.problem, tree, stored.rows, stored.why)
-        return stats
+            total.add(stored.problem, tree, stored.rows, stored.why)
+        return total
 
     def figures(self) -> dict[str, Any]:
         """All sums, shares from 0 to 1, and what a chain and a pair cost in generated tokens (None without any)."""

@@ -2,8 +2,8 @@
 
     journal.jsonl        one line per begun problem, per expansion with its verdict, per finished problem
     trees-000000.jsonl   finished problems, one per line with all its results; written whole, then renamed
-    search.json          what the search is: grammar, goals, policy, seed, models
-    order.json           in which order its trees are told results (epoch)
+    search.json          what the search is: grammar, goals, policy, seed, models (``Settings``)
+    order.json           in which order its trees receive results (``order``)
 
 The tree is the fold of its lines. Compaction moves finished problems from the journal into a new segment; killed
 between its two steps it leaves a problem in both, and the segment counts.
@@ -12,79 +12,69 @@ between its two steps it leaves a problem in both, and the segment counts.
 from __future__ import annotations
 
 import json
-from collections.abc import Iterable, Iterator
-from dataclasses import asdict, dataclass, field
+from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import Any
+from typing import IO, Any
 
 import orjson
 
-from harness.errors import JournalBroken, SearchMismatch
+from harness.errors import BadFile, JournalBroken, SearchMismatch
+from harness.files import about, read_record
 from harness.journal import Journal, read, rows_of, write_rows, write_whole
+from harness.models.base import seed_of
 from harness.records import Problem
+from harness.search import rows as lines
 from harness.search.grammar.schema import Grammar
+from harness.search.rows import NodeRow, Part, Stored
+from harness.search.spec import Goals
 from harness.search.tree.core import Reward, Tree
-from harness.search.tree.nodes import Goals, Result
+from harness.search.tree.marco_o1 import OriginalTree
+from harness.search.tree.nodes import Result
 from harness.search.tree.policies import POLICIES
+from harness.spec import Spec, knob
 
 COMPACT_BYTES = 16 << 20
 
 
-@dataclass(frozen=True)
-class Settings:
-    """All that a tree depends on beside its problem, so that a folder can be read by itself.
+class Settings(Spec):
+    """What a search is, on disk: all that a tree depends on beside its problem. ``names`` are for readers alone."""
 
-    ``models`` maps a role to what identifies its model. ``in_flight``: expansions of one tree at once.
-    """
-
+    schema_version: int = 1
     grammar: Grammar
     goals: Goals
     policy: str = "mcts"
     seed: int = 0
-    in_flight: int = 4
+    in_flight: int = knob(4, "Nodes of a tree at once.")
     reward: Reward = "verdict"
-    models: dict[str, str] = field(default_factory=dict)
+    models: dict[str, str] = knob({}, "What identifies each role's model: a digest of its weights.")
+    names: dict[str, str] = knob({}, "What each role's model was called on the command line.", how=True)
 
     def tree(self, problem: str, prompt_tokens: int = 0) -> Tree:
-        from harness.models.base import seed_of
-
+        """The tree of a problem, with nothing written yet."""
         seed = seed_of(self.seed, problem)
         if self.policy == "original":
-            from harness.search.tree.marco_o1 import OriginalTree
+            return OriginalTree(self.grammar, self.goals, seed=seed, prompt_tokens=prompt_tokens)
+        return Tree(
+            self.grammar, self.goals, seed=seed, policy=POLICIES[self.policy], prompt_tokens=prompt_tokens,
+            reward=self.reward, whole=self.policy == "chain_first",
+        )  # fmt: skip
 
-            return OriginalTree(self.grammar, self.goals, seed, prompt_tokens)
-        whole = self.policy == "chain_first"
-        return Tree(self.grammar, self.goals, seed, POLICIES[self.policy], prompt_tokens, self.reward, whole)
-
-    def dump(self) -> dict[str, Any]:
-        data = asdict(self) | {"grammar": self.grammar.model_dump()}
-        return dict(json.loads(json.dumps(data)))
-
-    @classmethod
-    def parse(cls, data: dict[str, Any]) -> Settings:
-        return cls(**data | {"grammar": Grammar.model_validate(data["grammar"]), "goals": Goals(**data["goals"])})
-
-
-@dataclass
-class Stored:
-    """One problem of a search: its record, its rows in the order of writing, and why it ended ("" if it has not)."""
-
-    problem: Problem
-    prompt_tokens: int
-    rows: list[dict[str, Any]] = field(default_factory=list)
-    why: str = ""
-
-    def fold(self, settings: Settings) -> Tree:
-        """The tree that these rows make."""
-        tree = settings.tree(self.problem.id, self.prompt_tokens)
-        if settings.policy == "original":
-            known = {row["node"]: row for row in self.rows}
+    def fold(self, stored: Stored) -> Tree:
+        """The tree that the rows of a problem make."""
+        tree = self.tree(stored.problem.id, stored.prompt_tokens)
+        if self.policy == "original":
+            known = {row["node"]: row for row in stored.rows}
             while (asked := tree.ask()) is not None and asked.node in known:
                 tree.tell(asked.node, result(known[asked.node]))
             return tree
-        for row in self.rows:
+        for row in stored.rows:
             tree.tell(row["node"], result(row))
         return tree
+
+    def differences(self, other: Settings) -> list[str]:
+        """Every setting that two searches do not share, as "name: this one's, now the other's"."""
+        shown = [each.model_dump(mode="json", exclude={"names"}) for each in (self, other)]
+        return _different(*shown)
 
 
 class Store:
@@ -99,20 +89,19 @@ class Store:
         self._wait = wait
 
     def __enter__(self) -> Store:
-        self.folder.mkdir(parents=True, exist_ok=True)
+        with about(self.folder):
+            self.folder.mkdir(parents=True, exist_ok=True)
         if next(self.folder.glob("*/search.json"), None):
             raise SearchMismatch(f"{self.folder}: holds the shards of a search; give their --shards, or another folder")
         self._journal = Journal(self.folder / "journal.jsonl", self._wait)
         self.torn, self._kept = self._journal.torn, 0
         try:
             self._same_search()
-            # What each problem says, as a hash: of 100,000 problems the texts would not fit.
-            self._says = {
-                e["problem"]["id"]: _says(Problem.model_validate(e["problem"])) for e in _segments(self.folder)
-            }
-            self._archived = set(self._says)
+            # The text of each problem, as a hash: of 100,000 problems the texts would not fit.
+            self._texts = {stored.problem.id: _text(stored.problem) for stored in _segments(self.folder)}
+            self._archived = set(self._texts)
             journalled = _journalled(self.folder, self._archived)
-            self._says |= {name: _says(stored.problem) for name, stored in journalled.items()}
+            self._texts |= {name: _text(stored.problem) for name, stored in journalled.items()}
             self._unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
             self.finished = self._archived | (journalled.keys() - self._unfinished.keys())
         except BaseException:
@@ -124,21 +113,20 @@ class Store:
         self._journal.close()
 
     def _same_search(self) -> None:
-        file, mine = self.folder / "search.json", self.settings.dump()
-        empty = not self._journal.size and not any(self.folder.glob("trees-*.jsonl"))
+        file = self.folder / "search.json"
+        empty = not self._journal.size and not _segment_files(self.folder)
         if not file.exists() or empty:
-            write_whole(file, json.dumps(mine, indent=1) + "\n")
+            write_whole(file, self.settings.model_dump_json(indent=1) + "\n")
             return
-        different = _different(_settings(file), mine)
-        if different:
+        if different := settings_of(self.folder).differences(self.settings):
             raise SearchMismatch(
                 f"{self.folder}: holds a search with other settings ({'; '.join(different[:4])}); use another folder"
             )
 
-    def earlier(self, problem: str) -> list[dict[str, Any]]:
+    def earlier(self, problem: str) -> list[NodeRow]:
         """Rows that an interrupted run left of a problem; they are handed out once."""
-        found = self._unfinished.pop(problem, None)
-        return found.rows if found else []
+        stored = self._unfinished.pop(problem, None)
+        return stored.rows if stored else []
 
     @property
     def unfinished(self) -> bool:
@@ -147,15 +135,16 @@ class Store:
 
     @property
     def segments(self) -> int:
-        return len(list(self.folder.glob("trees-*.jsonl")))
+        """Number of segments written so far."""
+        return len(_segment_files(self.folder))
 
     def archived(self, segments: int) -> set[str]:
         """Ids of the problems in the first so many segments."""
-        return {entry["problem"]["id"] for entry in _segments(self.folder, segments)}
+        return {stored.problem.id for stored in _segments(self.folder, segments)}
 
     def checked(self, problem: Problem) -> Problem:
         """``problem``, which must be the one that is stored under its id, if any. Raises SearchMismatch."""
-        if self._says.setdefault(problem.id, _says(problem)) != _says(problem):
+        if self._texts.setdefault(problem.id, _text(problem)) != _text(problem):
             raise SearchMismatch(
                 f"{self.folder}: problem {problem.id} is stored with another text, family or gold answer; use another "
                 "folder"
@@ -163,12 +152,15 @@ class Store:
         return problem
 
     def begin(self, problem: Problem, prompt_tokens: int) -> None:
-        self._journal.append([{"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}])
+        """Write down that work on a problem begins."""
+        self._journal.append([dict(lines.begun(problem, prompt_tokens))])
 
-    def write(self, rows: list[dict[str, Any]]) -> None:
-        self._journal.append(rows, _encoded)
+    def write(self, rows: Iterable[tuple[str, NodeRow]]) -> None:
+        """Append rows, each with the id of its problem, in one flush. Raises NotWritten."""
+        self._journal.append(({"problem": problem, **row} for problem, row in rows), _encoded)
 
     def finish(self, problem: str, why: str) -> None:
+        """Write down that a problem is done."""
         self._journal.append([{"problem": problem, "done": why}])
         self.finished.add(problem)
         # Counted from the last compaction: what belongs to problems at work is not rewritten for each that ends.
@@ -181,15 +173,15 @@ class Store:
         done = [stored for stored in found.values() if stored.why]
         if not done:
             return
-        segments = sorted(self.folder.glob("trees-*.jsonl"))
+        segments = _segment_files(self.folder)
         number = int(segments[-1].stem.rpartition("-")[2]) + 1 if segments else 0
-        write_rows(self.folder / f"trees-{number:06d}.jsonl", map(_entry, done))
+        write_rows(self.folder / f"trees-{number:06d}.jsonl", (dict(stored.entry()) for stored in done))
         self._archived |= {stored.problem.id for stored in done}
-        self._journal.rewrite(row for stored in found.values() if not stored.why for row in _lines(stored))
+        self._journal.rewrite(row for stored in found.values() if not stored.why for row in _journal_lines(stored))
         self._kept = self._journal.size
 
 
-def _encoded(row: dict[str, Any]) -> str:
+def _encoded(row: Mapping[str, Any]) -> str:
     """A result's line; it holds texts and whole numbers alone, which the faster library writes as json would."""
     try:
         return orjson.dumps(row, option=orjson.OPT_APPEND_NEWLINE).decode()
@@ -210,30 +202,22 @@ def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> lis
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings of the search in ``folder``. Raises FileNotFoundError when there is none."""
+    """The settings of the search in ``folder``. Raises BadFile when there is none, or one of another version."""
     file = folder / "search.json"
     if not file.exists():
-        raise FileNotFoundError(f"{folder}: holds no search (no search.json); 'harness search run' makes one")
-    try:
-        return Settings.parse(_settings(file))
-    except (KeyError, TypeError, ValueError) as error:
-        if isinstance(error, SearchMismatch):
-            raise
-        raise SearchMismatch(f"{file}: does not describe a search; was it edited?") from None
+        raise _no_search(folder)
+    return read_record(file, Settings, "it does not describe a search; was it edited?")
 
 
-def _settings(file: Path) -> dict[str, Any]:
-    try:
-        return dict(json.loads(file.read_text()))
-    except (TypeError, ValueError) as error:
-        raise SearchMismatch(f"{file}: does not describe a search ({error}); was it edited?") from None
+def _no_search(folder: Path) -> BadFile:
+    return BadFile(f"{folder}: holds no search (no search.json); 'harness search run' makes one")
 
 
 def folders(root: Path) -> list[Path]:
     """The search itself, or its shards: every folder with a search at or under ``root``."""
     found = sorted(file.parent for file in root.glob("**/search.json"))
     if not found:
-        raise FileNotFoundError(f"{root}: holds no search (no search.json); 'harness search run' makes one")
+        raise _no_search(root)
     return found
 
 
@@ -252,17 +236,87 @@ def _merged(root: Path) -> Iterator[tuple[Path, Stored]]:
                 if other is None and (stored.why or not finished):
                     seen[stored.problem.id] = folder
                     yield folder, stored
-                elif other not in (None, folder) and settings_of(folder) != settings_of(other):
-                    raise SearchMismatch(
-                        f"problem {stored.problem.id} is in two searches, {other} and {folder}; name one of them"
-                    )
+                elif other not in (None, folder):
+                    _same_problem(stored.problem.id, other, settings_of(other), folder, settings_of(folder))
 
 
 def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
     """Every problem of a search and its shards with its tree."""
     settings = {folder: settings_of(folder) for folder in folders(root)}
     for folder, stored in _merged(root):
-        yield stored, stored.fold(settings[folder]), settings[folder]
+        yield stored, settings[folder].fold(stored), settings[folder]
+
+
+class Forest:
+    """The trees of searches and their shards, read one at a time and in any order. ``ids``: the problems, sorted.
+
+    Holds where each finished problem's line is, and what is still in the journals. Raises what ``trees`` raises.
+    """
+
+    def __init__(self, *roots: Path) -> None:
+        self._settings: dict[Path, Settings] = {}
+        self._where: dict[str, tuple[Path, Stored | tuple[Path, int, int]]] = {}
+        for root in roots:
+            for folder in folders(root):
+                self._settings[folder] = settings_of(folder)
+        unfinished: list[tuple[Path, Stored]] = []
+        for folder in self._settings:
+            names = set()
+            for file in _segment_files(folder):
+                for number, offset, stored in _located(file):
+                    names.add(stored.problem.id)
+                    self._add(folder, stored.problem.id, (file, number, offset))
+            for stored in _journalled(folder, names).values():
+                if stored.why:
+                    self._add(folder, stored.problem.id, stored)
+                else:
+                    unfinished.append((folder, stored))
+        for folder, stored in unfinished:
+            self._add(folder, stored.problem.id, stored)
+        self.ids = sorted(self._where)
+
+    @property
+    def settings(self) -> Settings:
+        """Those of the first folder."""
+        return next(iter(self._settings.values()))
+
+    def _add(self, folder: Path, name: str, place: Stored | tuple[Path, int, int]) -> None:
+        other = self._where.setdefault(name, (folder, place))[0]
+        if other != folder:
+            _same_problem(name, other, self._settings[other], folder, self._settings[folder])
+
+    def folded(self, problem: str) -> tuple[Stored, Tree]:
+        """A problem and its tree. Raises KeyError for an unknown id."""
+        folder, place = self._where[problem]
+        if not isinstance(place, Stored):
+            file, number, offset = place
+            with about(file), file.open("rb") as opened:
+                opened.seek(offset)
+                place = lines.of_entry(next(rows_of([opened.readline()], file)), file, number)
+        return place, self._settings[folder].fold(place)
+
+
+def _same_problem(name: str, one: Path, settings: Settings, other: Path, others: Settings) -> None:
+    if settings.differences(others):
+        raise SearchMismatch(f"problem {name} is in two searches, {one} and {other}; name one of them")
+
+
+def _located(file: Path) -> Iterator[tuple[int, int, Stored]]:
+    """(number of the line, its offset, what it holds) of a segment. Raises JournalBroken for one that was cut."""
+    sizes = [0]
+
+    def measured(opened: IO[bytes]) -> Iterator[bytes]:
+        for line in opened:
+            sizes.append(len(line))
+            yield line
+
+    offset = 0
+    with about(file), file.open("rb") as opened:
+        for number, row in enumerate(rows_of(measured(opened), file), 1):
+            yield number, offset, lines.of_entry(row, file, number)
+            offset += sizes[number]
+    if offset != file.stat().st_size:
+        raise JournalBroken(f"{file}: the last line has no end; was the file cut or edited?")
 
 
 def own(folder: Path) -> Iterator[Stored]:
@@ -270,62 +324,44 @@ def own(folder: Path) -> Iterator[Stored]:
     names = set()
     journal = folder / "journal.jsonl"
     # Opened first: what a running search moves into a segment meanwhile is still in this file.
-    lines = journal.open("rb") if journal.exists() else None
-    for entry in _segments(folder):
-        names.add(entry["problem"]["id"])
-        record = Problem.model_validate(entry["problem"])
-        yield Stored(record, entry["tokens"], entry["rows"], entry["why"])
-    if lines is not None:
-        with lines:
-            yield from _folded(rows_of(lines, journal), names).values()
+    with about(journal):
+        opened = journal.open("rb") if journal.exists() else None
+    for stored in _segments(folder):
+        names.add(stored.problem.id)
+        yield stored
+    if opened is not None:
+        with opened:
+            yield from lines.of_journal(rows_of(opened, journal), journal, names).values()
 
 
-def _says(problem: Problem) -> int:
+def _text(problem: Problem) -> int:
     return hash((problem.family, problem.prompt, json.dumps(problem.gold, sort_keys=True)))
 
 
-def _segments(folder: Path, first: int | None = None) -> Iterator[dict[str, Any]]:
-    for file in sorted(folder.glob("trees-*.jsonl"))[:first]:
-        yield from read(file)
+def _segments(folder: Path, first: int | None = None) -> Iterator[Stored]:
+    for file in _segment_files(folder)[:first]:
+        yield from (stored for _, _, stored in _located(file))
+
+
+def _segment_files(folder: Path) -> list[Path]:
+    return sorted(folder.glob("trees-*.jsonl"))
 
 
 def _journalled(folder: Path, without: set[str]) -> dict[str, Stored]:
-    return _folded(read(folder / "journal.jsonl"), without)
+    file = folder / "journal.jsonl"
+    return lines.of_journal(read(file), file, without)
 
 
-def _folded(rows: Iterable[dict[str, Any]], without: set[str]) -> dict[str, Stored]:
-    out: dict[str, Stored] = {}
-    for row in rows:
-        name = row.pop("problem")
-        if name in without:
-            continue
-        if "record" in row:
-            out.setdefault(name, Stored(Problem.model_validate(row["record"]), row["tokens"]))
-        elif name not in out:
-            raise JournalBroken(
-                f"a journal has a result of problem {str(name)[:60]!r}, but not the problem; was it edited?"
-            )
-        elif "done" in row:
-            out[name].why = row["done"]
-        else:
-            out[name].rows.append(row)
-    return out
-
-
-def _entry(stored: Stored) -> dict[str, Any]:
-    record = stored.problem.model_dump()
-    return {"problem": record, "tokens": stored.prompt_tokens, "why": stored.why, "rows": stored.rows}
-
-
-def _lines(stored: Stored) -> Iterator[dict[str, Any]]:
-    name = stored.problem.id
-    yield {"problem": name, "record": stored.problem.model_dump(), "tokens": stored.prompt_tokens}
+def _journal_lines(stored: Stored) -> Iterator[dict[str, Any]]:
+    yield dict(lines.begun(stored.problem, stored.prompt_tokens))
     for row in stored.rows:
-        yield {"problem": name, **row}
+        yield {"problem": stored.problem.id, **row}
 
 
-def result(row: dict[str, Any]) -> Result:
+def result(row: NodeRow | Part) -> Result:
     """A row of the journal as the tree takes it."""
-    rest = tuple((part["kind"], result(part)) for part in row.get("rest", ()))
-    verdict, reason, answer = (row.get(key, "") for key in ("verdict", "reason", "answer"))
-    return Result(row["text"], tuple(row["ids"]), row["finish"], verdict, reason, answer, row.get("generated", 0), rest)
+    rest = tuple((part.get("kind", ""), result(part)) for part in row.get("rest", ()))
+    return Result(
+        text=row["text"], token_ids=tuple(row["ids"]), finish=row["finish"], verdict=row.get("verdict", ""),
+        reason=row.get("reason", ""), answer=row.get("answer", ""), generated=row.get("generated", 0), rest=rest,
+    )  # fmt: skip

@@ -13,10 +13,13 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from pydantic import BaseModel
 from safetensors import SafetensorError
 
-from harness.errors import TrainingError
+from harness.errors import TrainingError, first_line
+from harness.files import about
 from harness.journal import write_whole
+from harness.training.spec import TrainingFigures
 
 RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
 _ASIDE = "unfinished"
@@ -25,31 +28,83 @@ _WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 _SHARDED = ("pytorch_model_fsdp*", "optimizer_*", "global_step*")  # FSDP and DeepSpeed: renamed whole, not looked into
 
 
-def claim(out: Path, identity: str) -> dict[str, Any] | None:
-    """Make ``out`` the place of the training ``identity``; the figures if it is already done there.
+class Record(BaseModel):
+    """What a folder is a training of, and once that is finished its figures."""
 
-    Raises TrainingError where ``out``, or the working folder beside it, belongs to something else.
+    identity: str
+    figures: TrainingFigures | None = None
+
+
+def finished(out: Path) -> TrainingFigures | None:
+    """The figures of the training whose model ``out`` holds; None where it holds none."""
+    record = _record(out / RECORD)
+    return record.figures if record else None
+
+
+@contextmanager
+def claimed(out: Path, identity: str) -> Iterator[TrainingFigures | None]:
+    """Make ``out`` the place of the training ``identity`` while the context lasts; its figures if it is done there.
+
+    Of several processes that train together, the first holds the lock. Raises TrainingError where ``out``, or the
+    working folder beside it, belongs to something else, or another command trains there at this moment.
     """
-    found = _record(out / RECORD)
-    if found.get("identity") == identity:
-        return dict(found["figures"])
-    if out.exists() and (not out.is_dir() or any(out.iterdir())):
-        what = "another training's model" if found else "something that is no model of ours"
-        raise TrainingError(f"{out} holds {what}; choose another --out or remove it")
+    figures = _done(out, identity)
+    if figures is not None:
+        yield figures
+        return
     work = out.with_name(out.name + ".work")
-    begun = _record(work / RECORD)
-    if begun.get("identity", identity) != identity:
-        raise TrainingError(f"{work} holds a training of other data or settings; remove it, or choose another --out")
-    work.mkdir(parents=True, exist_ok=True)
-    write_whole(work / RECORD, json.dumps({"identity": identity}))
+    with about(work):
+        work.mkdir(parents=True, exist_ok=True)
+    with _locked(work):
+        figures = _done(out, identity)  # another command may have finished it in between
+        if figures is None:
+            begun = _record(work / RECORD)
+            if begun and begun.identity != identity:
+                raise TrainingError(
+                    f"{work} holds a training of other data or settings; remove it, or choose another --out"
+                )
+            write_whole(work / RECORD, Record(identity=identity).model_dump_json(exclude_none=True))
+        yield figures
+    if figures is not None:
+        shutil.rmtree(work, ignore_errors=True)
+
+
+def _done(out: Path, identity: str) -> TrainingFigures | None:
+    record = _record(out / RECORD)
+    if record and record.identity == identity and record.figures:
+        return record.figures
+    if out.exists() and (not out.is_dir() or any(out.iterdir())):
+        what = "another training's model" if record else "something that is no model of ours"
+        raise TrainingError(f"{out} holds {what}; choose another --out or remove it")
     return None
 
 
-def _record(file: Path) -> dict[str, Any]:
+@contextmanager
+def _locked(work: Path) -> Iterator[None]:
+    if os.environ.get("RANK", "0") != "0":
+        yield
+        return
+    import filelock
+
+    lock = filelock.FileLock(work / "lock")
+    with about(work):
+        try:
+            lock.acquire(timeout=0)
+        except filelock.Timeout:
+            raise TrainingError(
+                f"{work}: another command trains here at this moment; wait for its end, or choose another --out"
+            ) from None
     try:
-        return dict(json.loads(file.read_text()))
+        yield
+    finally:
+        lock.release()
+
+
+def _record(file: Path) -> Record | None:
+    try:
+        return Record.model_validate_json(file.read_bytes())
     except (OSError, ValueError):
-        return {}
+        return None
 
 
 @contextmanager
@@ -57,14 +112,18 @@ def writing(what: str, work: Path) -> Iterator[None]:
     """A full disk ends in one line: every library has an error of its own for it. ``work``: where checkpoints lie."""
     try:
         yield
-    except TrainingError:
-        raise
     except (OSError, RuntimeError, SafetensorError) as error:
-        free, why = shutil.disk_usage(work).free / 2**20, str(error).strip().splitlines()[0][:200]
+        if not (isinstance(error, OSError) or any(text in str(error) for text in _WRITE_FAILED)):
+            raise
+        free = shutil.disk_usage(work).free / 2**20
         raise TrainingError(
-            f"{what} could not be written ({why}; {free:,.0f} MiB free at {work}). "
-            f"{kept(str(work))}. Make room and run the same command again"
+            f"{what} could not be written ({first_line(error)}; {free:,.0f} MiB free at {work}). "
+            f"{kept(work)}. Make room and run the same command again"
         ) from error
+
+
+# What safetensors and torch.save say of a file that could not be written.
+_WRITE_FAILED = ("os error", "I/O error", "PytorchStreamWriter", "inline_container", "iostream error")
 
 
 def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial: Any) -> None:
@@ -101,8 +160,8 @@ def _sync(file: Path) -> None:
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    found = [(path.name.removeprefix("checkpoint-"), path) for path in folder.glob("checkpoint-*")]
-    return [(int(step), path) for step, path in found if step.isdigit()]
+    named = [(path.name.removeprefix("checkpoint-"), path) for path in folder.glob("checkpoint-*")]
+    return [(int(step), path) for step, path in named if step.isdigit()]
 
 
 def last_complete(folder: Path) -> Path | None:
@@ -121,9 +180,9 @@ def last_complete(folder: Path) -> Path | None:
     return max(whole)[1] if whole else None
 
 
-def kept(folder: str) -> str:
+def kept(folder: Path) -> str:
     """A sentence on what a stopped training can go on from."""
-    steps = [step for step, path in _numbered(Path(folder)) if _complete(path, step)]
+    steps = [step for step, path in _numbered(folder) if _complete(path, step)]
     return f"The checkpoint of step {max(steps)} is kept in {folder}" if steps else "There is no checkpoint yet"
 
 

@@ -15,15 +15,17 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import DataError, ModelError
-from harness.models.prompts import Prompting, encode, render, uses_chat
+from harness.errors import DataError, ModelError, first_line
+from harness.files import about
+from harness.models.prompts import encode, render, uses_chat
+from harness.models.spec import Prompting
 
 TooLong = Literal["drop", "stop"]
 _KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected")}
 
 
-@dataclass
-class Rows:
+@dataclass(kw_only=True)
+class TrainingRows:
     """``rows`` of (prompt ids, completion ids ...), what was left out and why, and the digest of what is kept."""
 
     rows: list[Any] = field(default_factory=list)
@@ -37,14 +39,14 @@ class Rows:
 
 def read_rows(
     data: Path, kind: Literal["sft", "pairs"], tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop"
-) -> Rows:
+) -> TrainingRows:
     """The rows of ``data``: a JSONL or Parquet file, or a folder with ``sft.jsonl`` or ``pairs.jsonl``.
 
     Rows of more than ``max_tokens`` (0: no limit) are dropped and counted, or stop the reading; so are pairs whose two
-    sides are equal. Raises DataError naming file and row, OSError when the file cannot be read.
+    sides are equal. Raises DataError naming file and row, BadFile when the file cannot be read.
     """
     file = data / f"{kind}.jsonl" if data.is_dir() else data
-    sides, out = _KINDS[kind], Rows()
+    sides, out = _KINDS[kind], TrainingRows()
     for where, row in _raw(file):
         prompt, completions = _ids(row, sides, tokenizer, where, out)
         longest = len(prompt) + max(map(len, completions))
@@ -70,27 +72,33 @@ def _raw(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         import pyarrow.parquet
 
         try:
-            table = pyarrow.parquet.read_table(file)
-        except pyarrow.ArrowInvalid as error:
-            raise DataError(f"{file}: no Parquet file ({str(error)[:100]})") from None
+            with about(file):
+                table = pyarrow.parquet.read_table(file)
+        except pyarrow.ArrowException as error:
+            raise DataError(f"{file}: no Parquet file ({first_line(error, 100)})") from None
         for number, row in enumerate(table.to_pylist(), 1):
             yield f"{file}: row {number}", row
         return
-    with file.open("rb") as lines:
+    with about(file), file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line.decode("utf-8"))
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{file}:{number}: not JSON in UTF-8 ({str(error)[:100]})") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{file}:{number}: not an object")
-            yield f"{file}:{number}", row
+            if line.strip():
+                yield f"{file}:{number}", _row(line, f"{file}:{number}")
+
+
+def _row(line: bytes, where: str) -> dict[str, Any]:
+    try:
+        row = json.loads(line.decode("utf-8"))
+        if b"\\ud" in line.lower():  # half of a surrogate pair is JSON, but no text
+            json.dumps(row, ensure_ascii=False).encode()
+    except (ValueError, RecursionError) as error:
+        raise DataError(f"{where}: not JSON in UTF-8 ({str(error)[:100]})") from None
+    if not isinstance(row, dict):
+        raise DataError(f"{where}: not an object")
+    return row
 
 
 def _ids(
-    row: dict[str, Any], sides: tuple[str, ...], tokenizer: Any, where: str, out: Rows
+    row: dict[str, Any], sides: tuple[str, ...], tokenizer: Any, where: str, out: TrainingRows
 ) -> tuple[list[int], list[list[int]]]:
     given: list[Any] = [row.get(f"{side}_ids") for side in ("prompt", *sides)]
     text = _texts(row, sides, where)

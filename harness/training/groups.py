@@ -8,21 +8,19 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any
 
 import numpy as np
 
 from harness.tokens import common_prefix
 from harness.training.layout import plan, unique_positions
-from harness.training.objective import Objective
+from harness.training.spec import LayoutChoice, Objective
 
 Row = tuple[Sequence[int], Sequence[int]]
 PairRow = tuple[Sequence[int], Sequence[int], Sequence[int]]
-# How a batch passes the network: padded rows, the shared-prefix layout, or whichever is cheaper for this batch.
-LayoutChoice = Literal["auto", "rows", "shared"]
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Group:
     """``chains`` are completions of ``prompt``, all distinct for pairs; ``pairs`` index (chosen, rejected) chains."""
 
@@ -41,10 +39,10 @@ class Group:
 def sft_groups(rows: Iterable[Row], trees: bool = False) -> list[dict[str, Any]]:
     """Dataset rows for SFT: one per chain, or with ``trees`` one per prompt (equal chains keep their weight)."""
     if not trees:
-        return [vars(Group(list(p), [list(c)])) for p, c in rows]
+        return [vars(Group(prompt=list(p), chains=[list(c)])) for p, c in rows]
     groups: dict[tuple[int, ...], Group] = {}
     for p, c in rows:
-        groups.setdefault(tuple(p), Group(list(p))).chains.append(list(c))
+        groups.setdefault(tuple(p), Group(prompt=list(p))).chains.append(list(c))
     return [vars(group) for group in groups.values()]
 
 
@@ -52,7 +50,7 @@ def pair_groups(rows: Iterable[PairRow], trees: bool = False) -> list[dict[str, 
     """Dataset rows for preference training: one per pair, or with ``trees`` one per prompt with all its pairs."""
     groups: dict[Any, Group] = {}
     for number, (p, chosen, rejected) in enumerate(rows):
-        group = groups.setdefault(tuple(p) if trees else number, Group(list(p)))
+        group = groups.setdefault(tuple(p) if trees else number, Group(prompt=list(p)))
         group.pairs.append([group.add(chosen), group.add(rejected)])
     return [vars(group) for group in groups.values()]
 
@@ -61,13 +59,14 @@ def pair_groups(rows: Iterable[PairRow], trees: bool = False) -> list[dict[str, 
 PAYS = 1.3
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Collator:
     """Groups to a batch of R rows of at most T tokens.
 
     Keys: ``input_ids`` and ``attention_mask`` (R, T), ``completion`` (R, T - 1) the targets written by the model,
     ``pairs`` (P, 2) and ``fork`` (P,) for preference data, ``reference`` (R, T - 1) where present, ``counts`` (2,) the
     batch's sequences (or pairs) and SFT targets, ``layout`` where the batch is to pass in the shared layout.
+    ``choice``: padded rows, the shared-prefix layout, or (auto) whichever is cheaper for this batch.
     """
 
     pad: int
@@ -104,7 +103,7 @@ class Collator:
             pairs += [(first + chosen, first + rejected) for chosen, rejected in group["pairs"]]
             first += len(group["chains"])
         fork = [common_prefix(rows[chosen][1], rows[rejected][1]) for chosen, rejected in pairs]
-        left_out = sum(fork) if self.objective.mask_prefix_sft else 0
+        left_out = sum(fork) if self.objective.masks_sft else 0
         trained = sum(len(rows[chosen][1]) for chosen, _ in pairs) - left_out
         return {
             "pairs": np.array(pairs),

@@ -7,21 +7,21 @@ cancels (arXiv 2503.01461 masks it all the same). It does not cancel in a length
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import replace
 from typing import Any
 
+from harness.training.arguments import padding
 from harness.training.attention import batch_logps
 from harness.training.groups import Collator, PairRow, pair_groups
-from harness.training.objective import Objective, Totals, preference_loss
-from harness.training.train import load_model, padding
+from harness.training.objective import Totals, preference_loss
+from harness.training.spec import MaskPrefix, Objective
 
-_BASE = Objective(beta=0.1)
+_SMOOTHED = Objective(label_smoothing=0.1)
 CASES: dict[str, Objective] = {
-    "DPO": _BASE,
-    "cDPO, epsilon 0.1": replace(_BASE, label_smoothing=0.1),
-    "cDPO, length-normalised": replace(_BASE, label_smoothing=0.1, length_normalized=True),
-    "cDPO + SFT, sequence_mean": replace(_BASE, label_smoothing=0.1, sft_weight=1.0),
-    "cDPO + SFT, token_mean": replace(_BASE, label_smoothing=0.1, sft_weight=1.0, sft_normalization="token_mean"),
+    "DPO": Objective(),
+    "cDPO, epsilon 0.1": _SMOOTHED,
+    "cDPO, length-normalised": _SMOOTHED.model_copy(update={"length_normalized": True}),
+    "cDPO + SFT, sequence_mean": _SMOOTHED.model_copy(update={"sft_weight": 1.0}),
+    "cDPO + SFT, token_mean": _SMOOTHED.model_copy(update={"sft_weight": 1.0, "sft_normalization": "token_mean"}),
 }
 
 
@@ -35,12 +35,12 @@ def gradient_table(
     """
     import torch
 
-    from harness.models.hf import load_tokenizer
+    from harness.models.loading import load_tokenizer
     from harness.training.trainer import pair_masks
 
     tokenizer = load_tokenizer(model)
     policy, fixed = _ready(model), _ready(reference)
-    collate = Collator(padding(tokenizer), "rows", _BASE)
+    collate = Collator(pad=padding(tokenizer), choice="rows", objective=Objective())
     groups = pair_groups(pairs)
     batches = [collate(groups[i : i + micro_batch]) for i in range(0, len(groups), micro_batch)]
     rows = [batch["pairs"].T.flatten() for batch in batches]  # chosen rows, then rejected
@@ -49,8 +49,8 @@ def gradient_table(
 
     def gradient(objective: Objective, precision: str) -> Any:
         policy.zero_grad()
-        objective = replace(objective, beta=beta)
-        totals = Totals(len(pairs), sum(m.sft(objective).sum() for m in masks))
+        objective = objective.model_copy(update={"beta": beta})
+        totals = Totals(sequences=len(pairs), tokens=sum(m.sft(objective).sum() for m in masks))
         for batch, index, mask in zip(batches, rows, masks, strict=True):
             with torch.autocast("cpu", torch.bfloat16, enabled=precision == "bfloat16"):
                 logps = batch_logps(policy, batch)
@@ -62,22 +62,25 @@ def gradient_table(
 
     out = []
     for name, objective in CASES.items():
-        masked: dict[str, dict[str, Any]] = {"preference": {"mask_prefix_dpo": True}}
+        masked: dict[str, MaskPrefix] = {"preference": "dpo"}
         if objective.sft_weight:
-            masked |= {"SFT": {"mask_prefix_sft": True}, "both": {"mask_prefix_dpo": True, "mask_prefix_sft": True}}
+            masked |= {"SFT": "sft", "both": "both"}
         plain = {precision: gradient(objective, precision) for precision in ("float32", "bfloat16")}
-        for where, switches in masked.items():
+        for where, mask_prefix in masked.items():
             changes = {}
             for precision, before in plain.items():
-                after = gradient(replace(objective, **switches), precision)
+                after = gradient(objective.model_copy(update={"mask_prefix": mask_prefix}), precision)
                 changes[precision] = float((after - before).norm() / before.norm())
             out.append({"objective": name, "masked": where, "change": changes, "share": share})
     return out
 
 
 def _ready(name: str) -> Any:
+    import torch
     from trl.trainer.utils import add_fused_lm_head
 
-    model = load_model(name).eval()
+    from harness.models.loading import load_model
+
+    model = load_model(name, dtype=torch.float32).eval()
     add_fused_lm_head(model)
     return model

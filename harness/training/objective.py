@@ -13,40 +13,15 @@ split into micro-batches and processes.
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any, Literal
+from typing import TYPE_CHECKING, Any
+
+from harness.training.spec import Normalization, Objective
 
 if TYPE_CHECKING:
     from torch import Tensor
 
-# sequence_mean: the mean of the sequences' means, as in LLaMA-Factory and OpenRLHF; token_mean: over all tokens of the
-# global batch, as in TRL's SFT. Long chains weigh more under the second.
-Normalization = Literal["sequence_mean", "token_mean"]
 
-
-@dataclass(frozen=True)
-class Objective:
-    """The preference objective; every field is a switch of an ablation.
-
-    ``label_smoothing`` is e of cDPO (0 = plain DPO), ``sft_weight`` is alpha, which means something different under
-    each ``sft_normalization``. ``length_normalized``: mean instead of summed log-ratios (beta then acts per token).
-    """
-
-    beta: float = 0.1
-    label_smoothing: float = 0.0
-    sft_weight: float = 0.0
-    sft_normalization: Normalization = "sequence_mean"
-    mask_prefix_dpo: bool = False
-    mask_prefix_sft: bool = False
-    length_normalized: bool = False
-
-    def __post_init__(self) -> None:
-        if not 0 <= self.label_smoothing < 0.5:
-            raise ValueError(f"label_smoothing is {self.label_smoothing}: it must be at least 0 and below 0.5")
-        if self.beta <= 0 or self.sft_weight < 0:
-            raise ValueError("beta must be above 0 and sft_weight at least 0")
-
-
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Masks:
     """Which targets of a batch of B pairs count where, each (2B, T) and boolean, the chosen rows first.
 
@@ -59,15 +34,15 @@ class Masks:
 
     def preference(self, objective: Objective) -> Tensor:
         """Targets of the preference term, (2B, T)."""
-        return self.completion & ~self.shared if objective.mask_prefix_dpo else self.completion
+        return self.completion & ~self.shared if objective.masks_dpo else self.completion
 
     def sft(self, objective: Objective) -> Tensor:
         """Targets of the SFT term, those of the chosen rows, (B, T)."""
-        kept = self.completion & ~self.shared if objective.mask_prefix_sft else self.completion
+        kept = self.completion & ~self.shared if objective.masks_sft else self.completion
         return kept[: len(kept) // 2]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Totals:
     """What the global batch holds: pairs (or SFT sequences), and targets of its SFT term."""
 
@@ -82,7 +57,11 @@ def sequence_scores(logps: Tensor, mask: Tensor, normalized: bool) -> Tensor:
 
 
 def sft_loss(logps: Tensor, mask: Tensor, normalization: Normalization, totals: Totals | None = None) -> Tensor:
-    """Negative log-likelihood of the (B, T) targets under ``mask``; without ``totals`` the rows are the whole batch."""
+    """Negative log-likelihood of the (B, T) targets under ``mask``; without ``totals`` the rows are the whole batch.
+
+    ``sequence_mean``: the mean of the sequences' means, as in LLaMA-Factory and OpenRLHF; ``token_mean``: over all
+    tokens of the global batch, as in TRL's SFT. Long chains weigh more under the second.
+    """
     nll = -(logps * mask)
     if normalization == "token_mean":
         return nll.sum() / (totals.tokens if totals else mask.sum().clamp(min=1))

@@ -13,10 +13,10 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.models.hf import model_digest
+from harness.models.digests import model_digest
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Reference:
     """Where the log-probs of ``chains`` (their numbers of tokens, by group) lie, or will."""
 
@@ -24,12 +24,13 @@ class Reference:
     sizes: list[list[int]]
 
     @classmethod
-    def of(cls, folder: Path, model: str, groups: Sequence[dict[str, Any]], how: str) -> Reference:
-        """``how``: what else changes the figures, such as the number format."""
-        content = [[group["prompt"], group["chains"]] for group in groups]
-        told = json.dumps([model_digest(model), how, content], separators=(",", ":"))
-        name = hashlib.sha256(told.encode()).hexdigest()[:16]
-        return cls(folder / f"{name}.safetensors", [[len(chain) for chain in group["chains"]] for group in groups])
+    def of(cls, folder: Path, model: str, groups: Sequence[dict[str, Any]], numbers: str) -> Reference:
+        """``numbers``: what else changes the figures, such as the number format."""
+        rows = [[group["prompt"], group["chains"]] for group in groups]
+        content = json.dumps([model_digest(model), numbers, rows], separators=(",", ":"))
+        name = hashlib.sha256(content.encode()).hexdigest()[:16]
+        sizes = [[len(chain) for chain in group["chains"]] for group in groups]
+        return cls(file=folder / f"{name}.safetensors", sizes=sizes)
 
     def load(self) -> list[list[list[float]]] | None:
         """[group][chain][token], or None where there is no usable file."""

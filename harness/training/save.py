@@ -9,11 +9,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import TrainingError
-from harness.training.checkpoints import RECORD, writing
+from harness.training.checkpoints import RECORD, Record, writing
+from harness.training.spec import TrainingFigures
 
 
 def write_model(
-    trainer: Any, base: str, out: Path, identity: str, figures: dict[str, Any], told: dict[str, Any]
+    trainer: Any, base: str, out: Path, identity: str, figures: TrainingFigures, about: dict[str, Any]
 ) -> None:
     """Write the trainer's model to ``out``; adapters are merged into ``base`` and kept in ``out/adapter`` as well.
 
@@ -37,40 +38,43 @@ def write_model(
                 "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
             )
         with writing(out.name, Path(trainer.args.output_dir)):
-            _beside(trainer, base, aside, lora, card(base, out.name, figures, told))
-            (aside / RECORD).write_text(json.dumps({"identity": identity, "figures": figures}, indent=1) + "\n")
+            _beside(trainer, base, aside, lora, card(base, out.name, figures, about))
+            record = Record(identity=identity, figures=figures)
+            (aside / RECORD).write_text(record.model_dump_json(indent=1, exclude_none=True) + "\n")
         for name in ("training_args.bin", "adapter/training_args.bin"):  # a pickle: no one should have to load it
             (aside / name).unlink(missing_ok=True)
-        if out.exists():  # an empty folder: claim() refused any other
+        if out.exists():  # an empty folder: claimed() refused any other
             out.rmdir()
         os.replace(aside, out)
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
 
 
-def _beside(trainer: Any, base: str, aside: Path, lora: bool, told: str) -> None:
+def _beside(trainer: Any, base: str, aside: Path, lora: bool, text: str) -> None:
     """What stands beside the weights; adapters become whole weights first."""
     if lora:
         _merge(base, aside)
     trainer.processing_class.save_pretrained(aside)
     log = trainer.state.log_history
     (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
-    (aside / "README.md").write_text(told)
+    (aside / "README.md").write_text(text)
 
 
 def _merge(base: str, aside: Path) -> None:
     import torch
     from peft import PeftModel
-    from transformers import AutoModelForCausalLM
 
-    model = AutoModelForCausalLM.from_pretrained(base, dtype=torch.float32)
+    from harness.models.loading import load_model
+
+    model = load_model(base, dtype=torch.float32)
     PeftModel.from_pretrained(model, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
 
 
-def card(base: str, name: str, figures: dict[str, Any], told: dict[str, Any]) -> str:
+def card(base: str, name: str, figures: TrainingFigures, about: dict[str, Any]) -> str:
     """A model card: what it was trained from, on what, under which objective, and how training went."""
-    rows = [("base model", f"`{base}`"), *((key.replace("_", " "), _cell(value)) for key, value in told.items())]
-    rows += [(key.replace("_", " "), _cell(value)) for key, value in figures.items()]
+    rows = [("base model", f"`{base}`"), *((key.replace("_", " "), _cell(value)) for key, value in about.items())]
+    trained = figures.model_dump(exclude_none=True)
+    rows += [(key.replace("_", " "), _cell(value)) for key, value in trained.items()]
     table = "\n".join(f"| {key} | {value} |" for key, value in rows)
     head = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [harness]\n---\n"
     return f"{head}\n# {name}\n\n| | |\n| --- | --- |\n{table}\n\nEvery logged step is in `training.jsonl`.\n"

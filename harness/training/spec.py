@@ -1,9 +1,11 @@
-"""How much training, under which objective, and how it is computed."""
+"""How much training, under which objective, how it is computed, and what comes of it."""
 
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
+
+from pydantic import BaseModel, ConfigDict
 
 from harness.spec import Spec, knob
 
@@ -16,31 +18,36 @@ class TrainingSpec(Spec):
     """The dose of a training, and how it is computed (fields marked ``how``: nothing but rounding depends on them)."""
 
     learning_rate: float = knob(1e-5, "Peak, after the warm-up.", gt=0, allow_inf_nan=False)
-    epochs: float = knob(1.0, "Passes over the rows.", gt=0, allow_inf_nan=False)
-    batch_size: int = knob(16, "Rows of a step; with --trees, prompts.", ge=1)
-    warmup: float = knob(0.1, "Warm-up, as a share of the steps.", ge=0, le=1)
-    lora: int = knob(0, "Rank of LoRA adapters; 0: all weights are trained.", ge=0)
-    precision: Literal["auto", "float32", "bfloat16"] = knob("auto", "Of the forward pass; weights stay float32.")
+    epochs: float = knob(1.0, "Passes over the rows.", gt=0, le=1e6, allow_inf_nan=False)
+    batch_size: int = knob(16, "Rows a step; --trees: prompts.", ge=1)
+    warmup: float = knob(0.1, "Share of the steps.", ge=0, lt=1)
+    lora: int = knob(0, "Rank of adapters; 0: all weights.", ge=0)
+    precision: Literal["auto", "float32", "bfloat16"] = knob("auto", "Of forward passes")
     trees: bool = knob(False, "All chains of a prompt in one batch.")
-    max_tokens: int = knob(0, "Longest row, in tokens; 0: the model's positions.", ge=0)
+    max_tokens: int = knob(0, "Of a row; 0: all the model takes.", ge=0)
     save_steps: int = knob(25, "Steps between checkpoints.", how=True, ge=1)
-    layout: LayoutChoice = knob("auto", "How rows of a prompt stand in a batch; shared: its prefixes once.", how=True)
-    micro_batch: int = knob(0, "Rows of a process and forward pass; 0: all of a step.", how=True, ge=0)
+    layout: LayoutChoice = knob("auto", "Batches", how=True)
+    micro_batch: int = knob(0, "Rows a pass; 0: all of a step.", how=True, ge=0)
     recompute: bool = knob(False, "Activation checkpointing.", how=True)
+    term_norms: int = knob(0, "Terms' gradients every N steps.", how=True, ge=0)
     deepspeed: Path | None = knob(None, "A DeepSpeed configuration.", how=True)
+
+
+class SftObjective(Spec):
+    """Supervised fine-tuning on completions."""
+
+    normalization: Normalization = knob("token_mean", "Of the loss", option="--mean")
 
 
 class Objective(Spec):
     """Switches of the preference objective: each is an ablation of arXiv 2503.01461."""
 
-    beta: float = knob(0.1, "Strength of the pull to the reference (DPO).", gt=0)
-    label_smoothing: float = knob(0.0, "Epsilon of conservative DPO; 0: plain DPO.", ge=0, lt=0.5)
-    sft_weight: float = knob(0.0, "Alpha: weight of the joint SFT term on chosen chains.", ge=0, option="--alpha")
-    sft_normalization: Normalization = knob(
-        "sequence_mean", "The SFT term as a mean over sequences, or over tokens.", option="--mean"
-    )
-    mask_prefix: MaskPrefix = knob("none", "Terms in which the prefix shared by chosen and rejected does not count.")
-    length_normalized: bool = knob(False, "Means instead of sums of log-ratios; beta then acts per token.")
+    beta: float = knob(0.1, "Pull to the reference.", gt=0, allow_inf_nan=False)
+    label_smoothing: float = knob(0.0, "Epsilon of cDPO; 0: plain DPO.", ge=0, lt=0.5)
+    sft_weight: float = knob(0.0, "Weight of the joint SFT term.", ge=0, allow_inf_nan=False, option="--alpha")
+    sft_normalization: Normalization = knob("sequence_mean", "Of SFT", option="--mean")
+    mask_prefix: MaskPrefix = knob("none", "Shared prefix left out of")
+    length_normalized: bool = knob(False, "Means, not sums, of log-ratios.")
 
     @property
     def masks_dpo(self) -> bool:
@@ -51,3 +58,41 @@ class Objective(Spec):
     def masks_sft(self) -> bool:
         """Whether the shared prefix is left out of the SFT term."""
         return self.mask_prefix in ("sft", "both")
+
+
+class TrainingTask(Spec):
+    """What is trained on which rows, and where the model goes."""
+
+    model: str = knob(..., "A path, hub name or shipped:NAME.")
+    data: Path = knob(..., "An export, JSONL or Parquet.")
+    out: Path = knob(..., "Its folder; a rerun goes on.")
+    seed: int = knob(0, "Order of rows, dropout, adapters.", ge=0, lt=2**32)
+
+
+class TrainingJob(TrainingTask):
+    """A whole training as a file: what a launched program receives. ``data`` is JSONL of token ids."""
+
+    training: TrainingSpec = knob(..., "Dose, and how it is computed.")
+    objective: Objective | SftObjective = knob(..., "Preference training, or SFT.")
+    reference: Path | None = knob(None, "Where the reference's log-probs are kept; default: beside out.", how=True)
+    about: dict[str, Any] = knob({}, "Goes into the model card.", how=True)
+
+
+class TrainingFigures(BaseModel):
+    """What a finished training reports. ``loss`` is the mean over all steps in nats, ``last`` the last step's log.
+
+    ``tokens_through_network`` and ``tokens_in_rows``: summed over all steps; a shared prefix passes the network once.
+    """
+
+    model_config = ConfigDict(frozen=True)
+
+    rows: int | None = None
+    completion_tokens: int | None = None
+    pairs: int | None = None
+    steps: int
+    loss: float
+    last: dict[str, float]
+    torch: str
+    tokens_through_network: int
+    tokens_in_rows: int
+    processes: int

@@ -6,18 +6,23 @@ Rests on names of TRL 1.16 and transformers 5.23 that are not public (``_metrics
 
 from __future__ import annotations
 
+import math
+from collections.abc import Callable
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
+from transformers import TrainerCallback
 from trl import DPOTrainer, SFTTrainer
 
 from harness.errors import TrainingError
 from harness.training import checkpoints
 from harness.training.attention import batch_logps
-from harness.training.objective import Masks, Normalization, Objective, Totals, preference_loss, sft_loss
+from harness.training.objective import Masks, Totals, preference_loss, sft_loss
 from harness.training.reference import Reference
+from harness.training.spec import Normalization, Objective
+from harness.training.weights import refuse_spoilt
 
 
 class _ChainTrainer:
@@ -41,7 +46,7 @@ class _ChainTrainer:
         if return_outputs:
             raise NotImplementedError("training reports its terms in the log, not as outputs")
         counts = inputs["counts"] if num_items_in_batch is None else num_items_in_batch
-        totals = Totals(counts[0], counts[1].clamp(min=1))
+        totals = Totals(sequences=counts[0], tokens=counts[1].clamp(min=1))
         value, parts, means = self.terms(batch_logps(model, inputs), inputs, totals)
         self._log_terms(parts, means, inputs, totals)
         # DDP takes the mean of the processes' gradients, and each holds only its share of the global sum.
@@ -74,11 +79,18 @@ class _ChainTrainer:
         if not torch.isfinite(loss):
             raise TrainingError(
                 f"step {self.state.global_step + 1}: the loss became {float(loss)}; lower the learning rate. "
-                f"{checkpoints.kept(self.args.output_dir)}. To start anew, remove {self.args.output_dir}"
+                f"{checkpoints.kept(Path(self.args.output_dir))}. To start anew, remove {self.args.output_dir}"
             )
         return loss
 
+    def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
+        """A warm-up begins at a learning rate of 0, so a training of one step has none."""
+        if num_training_steps <= 1:
+            self.args.warmup_steps = 0
+        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+
     def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
+        refuse_spoilt(self)
         checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
 
 
@@ -126,23 +138,23 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
             )
         device = next(self.model.parameters()).device
         self.model.to(self.accelerator.device)
-        processes, mine = self.accelerator.num_processes, self.accelerator.process_index
-        found: list[tuple[int, list[list[float]]]] = []
+        processes, process = self.accelerator.num_processes, self.accelerator.process_index
+        numbered: list[tuple[int, list[list[float]]]] = []
         was_training = self.model.training
         self.model.eval()
-        for start in range(mine * batch_size, len(dataset), processes * batch_size):
+        for start in range(process * batch_size, len(dataset), processes * batch_size):
             groups = [dataset[number] for number in range(start, min(start + batch_size, len(dataset)))]
             inputs = self._prepare_inputs(self.data_collator(groups))
             with torch.no_grad(), self.accelerator.autocast():
                 logps = batch_logps(self.model, inputs).float().cpu()
             written = inputs["completion"].cpu()
             chains = iter([row[mask].tolist() for row, mask in zip(logps, written, strict=True)])
-            found += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
+            numbered += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
         self.model.train(was_training)
         self.model.to(device)
         if processes > 1:
-            found = gather_object(found)
-        return [values for _, values in sorted(found)]
+            numbered = gather_object(numbered)
+        return [values for _, values in sorted(numbered)]
 
     def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
         rows = inputs["pairs"].T.flatten()  # chosen rows, then rejected
@@ -159,8 +171,28 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         return value, graph, parts
 
 
+def progress_callback(progress: Callable[[int, int], None]) -> TrainerCallback:
+    """Reports (step, steps in all) of the main process; raises TrainingError where a gradient is no number."""
+
+    class Report(TrainerCallback):
+        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+            if state.is_world_process_zero:
+                progress(state.global_step, state.max_steps)
+
+        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+            norm = float((logs or {}).get("grad_norm", 0.0))
+            if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
+                raise TrainingError(
+                    f"step {state.global_step}: the gradient became {norm}; lower the learning rate. "
+                    f"{checkpoints.kept(Path(args.output_dir))}. To start anew, remove {args.output_dir}"
+                )
+
+    return Report()
+
+
 def pair_masks(inputs: dict[str, Any], rows: Any) -> Masks:
     """Masks of the pairs' rows, (2P, T - 1), from the batch's completions and forks."""
     completion = inputs["completion"][rows]
     written = completion.cumsum(1)  # 1 at the first completion token
-    return Masks(completion, completion & (written <= inputs["fork"].repeat(2)[:, None]))
+    shared = completion & (written <= inputs["fork"].repeat(2)[:, None])
+    return Masks(completion=completion, shared=shared)

@@ -1,81 +1,81 @@
-"""Small pictures as SVG inside a page: lengths of answers by arm, accuracy within a token budget."""
+"""Length distributions and accuracy within token budgets of stored samples, as figures."""
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from html import escape
+from pathlib import Path
+from typing import Any
 
 from harness.records import Sample
 from harness.results import budget
+from harness.results.runs import Run
+from harness.view.figure import Bars, Curves, Histogram, Series, binned
+from harness.view.page import Block, Page, Section
 
-# Colours that people who see colours differently can tell apart (Okabe and Ito), for light and dark pages.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a800")
-_BINS = 40
-
-
-def colour(number: int) -> str:
-    return COLOURS[number % len(COLOURS)]
+Groups = Mapping[str, Sequence[Sample]]  # samples of a task, by the label they are drawn under
+_BINS = 48
 
 
-def lengths(arms: Mapping[str, Sequence[Sample]]) -> str:
-    """A row of bars for each arm: how many answers have how many tokens; those cut by the limit in red."""
-    top = max((budget.length(s) for samples in arms.values() for s in samples), default=1) or 1
-    row, side, width = 30, 130, 400
-    height = row * len(arms) + 22
-    parts = []
-    for number, (arm, samples) in enumerate(arms.items()):
-        base = row * (number + 1) - 4
-        ended, cut = [0] * _BINS, [0] * _BINS
-        for sample in samples:
-            place = min(_BINS - 1, budget.length(sample) * _BINS // top)
-            (cut if budget.cut(sample) else ended)[place] += 1
-        most = max(map(sum, zip(ended, cut, strict=True))) or 1
-        parts.append(_text(0, base - 4, arm))
-        for i, (a, b) in enumerate(zip(ended, cut, strict=True)):
-            x, high = side + i * width / _BINS, (row - 8) / most
-            parts += [_bar(x, base - a * high, width / _BINS - 1, a * high, colour(number))] if a else []
-            parts += [_bar(x, base - (a + b) * high, width / _BINS - 1, b * high, "#c00000")] if b else []
-        parts.append(f'<line x1="{side}" y1="{base}" x2="{side + width}" y2="{base}" class="axis"/>')
-    parts += [_text(side, height - 4, "0"), _text(side + width, height - 4, f"{top} tokens", "end")]
-    return _svg(side + width + 4, height, "lengths of answers by arm", parts)
+def lengths(task: str, groups: Groups, notes: Mapping[str, str] | None = None) -> Histogram:
+    """How many answers have how many tokens; those cut by the limit stacked on those that ended."""
+    top = max((budget.length(s) for samples in groups.values() for s in samples), default=1) or 1
+    bars = []
+    for label, samples in groups.items():
+        ended, cut = ([budget.length(s) for s in samples if budget.cut(s) is was_cut] for was_cut in (False, True))
+        counts = [binned(side, 0, top, _BINS) for side in (ended, cut)]
+        bars.append(Bars(label=label, counts=counts[0], second=counts[1], note=(notes or {}).get(label, "")))
+    return Histogram(
+        name=f"lengths.{task}", title=task, x="tokens per sample", y="samples", low=0, high=top, bars=bars,
+        kinds=("ended", "cut"),
+    )  # fmt: skip
 
 
-def budgets(arms: Mapping[str, Sequence[Sample]]) -> str:
-    """A line for each arm: the share of items answered right within a budget of tokens."""
-    curves = {arm: budget.curve(list(samples)) for arm, samples in arms.items()}
-    top = max((points[-1]["budget"] for points in curves.values()), default=1) or 1
-    side, width, high = 34, 496, 180
-    best = max((p["accuracy"] for points in curves.values() for p in points), default=1.0) or 1.0
-    ceiling = min(1.0, best * 1.1)
-    parts = []
-    for i in range(5):
-        share = ceiling * i / 4
-        y = high - (high - 10) * i / 4
-        parts.append(f'<line x1="{side}" y1="{y:.1f}" x2="{side + width}" y2="{y:.1f}" class="grid"/>')
-        parts.append(_text(side - 4, y + 4, f"{100 * share:.0f}", "end"))
-    for number, points in enumerate(curves.values()):
-        line, y = "", float(high)
-        for p in points:
-            x = side + width * p["budget"] / top
-            line += f"{x:.1f},{y:.1f} "
-            y = high - (high - 10) * p["accuracy"] / ceiling
-            line += f"{x:.1f},{y:.1f} "
-        line += f"{side + width},{y:.1f}"
-        start = f"{side},{high} "
-        parts.append(f'<polyline points="{start}{line}" fill="none" stroke="{colour(number)}" stroke-width="1.6"/>')
-    parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, f"{top:g} tokens", "end")]
-    parts.append(_text(side + width / 2, high + 16, "% right within a budget", "middle"))
-    return _svg(side + width + 4, high + 22, "accuracy within a budget of tokens", parts)
+def budgets(task: str, curves: Mapping[str, Sequence[budget.Point]]) -> Curves:
+    """Accuracy, and the share answered, within a budget of tokens. ``curves``: points of ``budget.curve`` by label."""
+    series = []
+    for label, points in curves.items():
+        enough = budget.saturation(points)
+        series.append(Series(
+            label=label, x=[p.budget for p in points], y=[p.accuracy for p in points], low=[p.low for p in points],
+            high=[p.high for p in points], second=[p.answered for p in points],
+            note="" if enough is None else f"95 % of the accuracy within {enough} tokens",
+        ))  # fmt: skip
+    return Curves(
+        name=f"budget.{task}", title=task, x="budget of tokens", y="accuracy", second="answered", series=series
+    )
 
 
-def _bar(x: float, y: float, width: float, height: float, fill: str) -> str:
-    return f'<rect x="{x:.1f}" y="{y:.1f}" width="{width:.1f}" height="{height:.1f}" fill="{fill}"/>'
+def both(task: str, groups: Groups) -> list[Block]:
+    return [lengths(task, groups), budgets(task, {label: budget.curve(list(s)) for label, s in groups.items()})]
 
 
-def _text(x: float, y: float, text: str, anchor: str = "start") -> str:
-    return f'<text x="{x:.1f}" y="{y:.1f}" text-anchor="{anchor}">{escape(text)}</text>'
+def page(runs: Sequence[Run]) -> Page:
+    """Both figures of every task, the runs in one figure; its data are curves and Kaplan-Meier lengths."""
+    labels = {run.name: _label(run) for run in runs}
+    data: dict[str, dict[str, Any]] = {run.name: {} for run in runs}
+    sections = []
+    for task in dict.fromkeys(task for run in runs for task in run.tasks):
+        groups = {run.name: run.of(task) for run in runs if task in run.tasks}
+        points = {name: budget.curve(samples) for name, samples in groups.items()}
+        known = {name: budget.lengths(samples) for name, samples in groups.items()}
+        for name in groups:
+            curve = [point.model_dump() for point in points[name]]
+            data[name][task] = {"curve": curve, "lengths": known[name].model_dump()}
+        notes = {labels[name]: _known(known[name]) for name in groups}
+        drawn: list[Block] = [
+            lengths(task, {labels[name]: samples for name, samples in groups.items()}, notes),
+            budgets(task, {labels[name]: points[name] for name in groups}),
+        ]
+        sections.append(Section(title=task, blocks=drawn))
+    names = ", ".join(labels)
+    found = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
+    return Page(title=f"lengths and budgets of {names}", blocks=sections, data=found)
 
 
-def _svg(width: float, height: float, label: str, parts: Sequence[str]) -> str:
-    head = f'<svg viewBox="0 0 {width:.0f} {height:.0f}" role="img" aria-label="{escape(label)}">'
-    return head + "".join(parts) + "</svg>"
+def _known(known: budget.Lengths) -> str:
+    median = "over half are cut" if known.median is None else f"median {known.median:g}"
+    return f"{median}, cut {100 * known.censored:.1f} %"
+
+
+def _label(run: Run) -> str:
+    return f"{run.name[:12]}  {Path(run.manifest.model).name}"

@@ -1,5 +1,5 @@
-"""One page for each run of a recipe, as HTML without outside requests and as Markdown: what ran, what came out, why to
-believe it, and how to do it again. Model text is shown escaped and shortened, never as markup."""
+"""The report of a recipe's run, as HTML without outside requests and as Markdown: what ran, what came out, why to
+believe it, and how to do it again."""
 
 from __future__ import annotations
 
@@ -7,122 +7,144 @@ import json
 from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
 
-from harness.journal import read, write_whole
-from harness.pipeline.recipe import Claim
+from harness.journal import read_records, write_whole
 from harness.records import Sample
-from harness.results import board
-from harness.results.claims import VERDICTS, Finding, findings, published
+from harness.results import board as boards
+from harness.results.claims import findings
+from harness.results.records import AskedProblem, Claim, RunRecord, StageRecord
+from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import charts
+from harness.view import board, charts, claims
+from harness.view.page import Block, Page, Section, Table, Text, columns, texts
+from harness.view.render import html, markdown
+from harness.view.text import ends
 
 _EXAMPLES = 2  # of each type of error
 _SHOWN = 700  # characters of a text: its beginning and its end
+Samples = Mapping[str, Sequence[Sequence[Sample]]]  # by arm, a list for each training seed
 
 
-def write_report(store: Path, file: Path, claims: Mapping[str, Claim]) -> list[Path]:
-    """Write ``report.html`` and ``report.md`` beside a run's record. Raises NoRuns where samples are gone."""
-    data = json.loads(file.read_text())
-    samples = board.samples_of(store, data["arms"])
-    told = _told(store, data, claims, samples)
-    out = []
-    for name, template in (("report.html", "report.html.j2"), ("report.md", "report.md.j2")):
-        write_whole(file.parent / name, _render(template, told))
-        out.append(file.parent / name)
+def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list[Path]:
+    """Write ``report.html`` and ``report.md`` beside the record ``file`` of a run. Raises NoRuns and BadFile.
+
+    The Markdown has neither pictures nor texts of models, so that it can be kept beside the results.
+    """
+    record = read_kept(file, RunRecord)
+    samples = boards.samples_of(store, record.arms)
+    head, tables, end = _head(record), _tables(record, samples, claimed), _end(record)
+    title = f"{record.recipe} at {record.profile}"
+    whole = [*head, *tables, _figures(samples), _failures(store, record.arms, samples), *end, _raw(record)]
+    out = [file.parent / "report.html", file.parent / "report.md"]
+    write_whole(out[0], html.render(Page(title=title, blocks=whole)))
+    write_whole(out[1], markdown.render(Page(title=title, blocks=[*head, *tables, _errors(samples), *end])))
     return out
 
 
-def _render(template: str, told: dict[str, Any]) -> str:
-    from jinja2 import Environment, FileSystemLoader, StrictUndefined
-
-    where = FileSystemLoader(Path(__file__).parent / "templates")
-    environment = Environment(
-        loader=where, autoescape=template.startswith("report.html"), undefined=StrictUndefined, trim_blocks=True,
-        lstrip_blocks=True,
-    )  # fmt: skip
-    environment.filters |= {
-        "percent": board.percent, "signed": lambda x, d=1: f"{100 * x:+.{d}f}", "cell": _markdown_text,
-        "interval": board.interval,
-    }  # fmt: skip
-    return environment.get_template(template).render(told)
-
-
-def _markdown_text(text: object) -> str:
-    """Text inside a table of Markdown: one line that opens no cell and no tag."""
-    line = " ".join(str(text).split())
-    for char, instead in (("&", "&amp;"), ("<", "&lt;"), ("|", "&#124;"), ("`", "&#96;")):
-        line = line.replace(char, instead)
-    return line
-
-
-def _told(
-    store: Path, data: dict[str, Any], claims: Mapping[str, Claim], samples: dict[str, list[list[Sample]]]
-) -> dict[str, Any]:
-    table = board.build(f"{data['recipe']} ({data['profile']})", data["control"], data["arms"], samples)
-    found = findings(claims, samples)
-    flat = {arm: [s for one in seeds for s in one] for arm, seeds in samples.items()}
-    manifest = data["manifest"]
-    stages = list(manifest["stages"].items())
-    return {
-        "run": data["run"], "recipe": data["recipe"], "profile": data["profile"], "about": manifest["recipe"]["about"],
-        "control": data["control"], "left_out": data["left_out"], "board": table,
-        "sizes": {task: table.cells[data["control"], task].figures["n"] for task in table.tasks},
-        "claims": [_claim(name, claim, found) for name, claim in claims.items() if any(f.claim == name for f in found)],
-        "tally": [(v, sum(f.verdict == v for f in found)) for v in VERDICTS], "tests": len(found),
-        "colours": {arm: charts.colour(i) for i, arm in enumerate(flat)},
-        "plots": [(task, *_plots(flat, task)) for task in table.tasks],
-        "failures": list(_failures(store, data["arms"], samples)),
-        "errors": _errors(flat), "error_types": ERROR_TYPES,
-        "stages": [(digest, stage, _summary(stage)) for digest, stage in stages],
-        "seconds": sum(stage["seconds"] or 0 for _, stage in stages), "manifest": manifest,
-        "again": manifest["command"], "raw": json.dumps({k: v for k, v in manifest.items() if k != "stages"}, indent=1),
-    }  # fmt: skip
+def _head(record: RunRecord) -> list[Block]:
+    manifest = record.manifest
+    machine = manifest.hardware
+    commit = f", commit {manifest.commit}" if manifest.commit else ""
+    stages = manifest.stages
+    seconds = sum(stage.seconds or 0 for stage in stages.values())
+    gpus = "".join(f", {gpu}" for gpu in machine.gpus)
+    left_out = [f"Arm {arm} was left out: this profile has no model {m}." for arm, m in record.left_out.items()]
+    return [
+        Text(text=f"{manifest.recipe.get('about', '')}."),
+        Text(
+            text=f"Run {record.run}, {manifest.date}{commit}, {len(record.arms)} arms, seeds "
+            f"{', '.join(map(str, manifest.seeds))}; {seconds / 60:.0f} minutes of work in {len(stages)} stages on "
+            f"{machine.processor}, {machine.cores} cores{gpus}.",
+            style="dim",
+        ),
+        *texts(*left_out, style="dim"),
+        Text(text="Again:"),
+        Text(text=manifest.command, verbatim=True),
+    ]
 
 
-def _claim(name: str, claim: Claim, found: Sequence[Finding]) -> dict[str, Any]:
-    return {"claim": claim, "published": published(claim), "found": [f for f in found if f.claim == name]}
+def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -> list[Block]:
+    whole = boards.build(record.title, record.control, record.arms, samples)
+    about = (
+        f"Accuracy in % over all items [95% interval]; Δ to {record.control} in points [paired 95% interval], * where "
+        "it excludes 0; items without an answer; median thinking tokens. Seeds of one item count as one."
+    )
+    out: list[Block] = [Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])]
+    found = findings(claimed, samples)
+    if found:
+        tested = (
+            "Paired over items, the spread between trainings in the error. Published differences are of the paper's "
+            "models and tasks."
+        )
+        out.append(Section(title="Claims", blocks=[claims.table(claimed, found), *texts(tested, style="dim")]))
+    return out
 
 
-def _plots(flat: Mapping[str, Sequence[Sample]], task: str) -> tuple[str, str]:
-    mine = {arm: [s for s in samples if s.task == task] for arm, samples in flat.items()}
-    return charts.lengths(mine), charts.budgets(mine)
+def _figures(samples: Samples) -> Section:
+    blocks: list[Block] = []
+    for task in dict.fromkeys(sample.task for seeds in samples.values() for sample in seeds[0]):
+        arms = {arm: [s for one in seeds for s in one if s.task == task] for arm, seeds in samples.items()}
+        blocks += charts.both(task, arms)
+    return Section(title="Lengths and budgets", blocks=blocks)
 
 
-def _errors(flat: Mapping[str, Sequence[Sample]]) -> list[tuple[str, int, list[int]]]:
+def _errors(samples: Samples) -> Section:
     """For each arm its samples, and how many of each type of error."""
-    out = []
-    for arm, samples in flat.items():
-        count = Counter(s.metrics.get("error_type") for s in samples)
-        out.append((arm, len(samples), [count[kind] for kind in ERROR_TYPES]))
-    return out
+    rows = []
+    for arm, seeds in samples.items():
+        count = Counter[str | None](s.metrics.error_type for one in seeds for s in one)
+        rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
+    names = columns("arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES))
+    return Section(title="Failures", blocks=[Table(columns=names, rows=rows)])
 
 
-def _failures(
-    store: Path, arms: Mapping[str, Sequence[str]], samples: Mapping[str, Sequence[Sequence[Sample]]]
-) -> Iterator[dict[str, Any]]:
+def _failures(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Section:
+    counts = _errors(samples)
+    return Section(title=counts.title, blocks=[*counts.blocks, *_examples(store, arms, samples)])
+
+
+def _examples(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Iterator[Section]:
     """Some samples of each type of error, from different arms as far as there are any."""
     for kind in ERROR_TYPES:
         shown = 0
         for arm, seeds in samples.items():
-            sample = next((s for one in seeds for s in one if s.metrics.get("error_type") == kind), None)
+            sample = next((s for one in seeds for s in one if s.metrics.error_type == kind), None)
             if sample is None or shown >= _EXAMPLES:
                 continue
             shown += 1
-            rows = read(store / "stages" / arms[arm][0] / "problems.jsonl")
-            prompt = next((row["prompt"] for row in rows if row["id"] == sample.problem_id), "")
-            yield {"kind": kind, "arm": arm, "sample": sample, "prompt": _short(prompt), "text": _short(sample.text),
-                   "tokens": len(sample.token_ids)}  # fmt: skip
+            problems = read_records(store.stage(arms[arm][0]) / "problems.jsonl", AskedProblem)
+            prompt = next((problem.prompt for problem in problems if problem.id == sample.problem_id), "")
+            verdict = sample.grade.verdict.replace("_", " ")
+            yield Section(
+                title=f"{kind.replace('_', ' ')}: {arm} on {sample.task}, {len(sample.token_ids)} tokens, {verdict}",
+                folded=True,
+                blocks=[
+                    Text(text=f"{sample.problem_id}: {sample.grade.reason}", style="dim"),
+                    Text(text=ends(prompt, _SHOWN), verbatim=True),
+                    Text(text=ends(sample.text, _SHOWN), verbatim=True),
+                ],
+            )
 
 
-def _short(text: str) -> str:
-    """Beginning and end of a long text."""
-    if len(text) <= _SHOWN:
-        return text
-    return f"{text[: _SHOWN // 2]}\n… {len(text) - _SHOWN:,} characters left out …\n{text[-_SHOWN // 2 :]}"
+def _end(record: RunRecord) -> list[Block]:
+    manifest = record.manifest
+    names = columns("digest", "stage", "figures", "seconds", left=3)
+    rows = [[d[:8], stage.name, _summary(stage), str(stage.seconds)] for d, stage in manifest.stages.items()]
+    packages = ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
+    kept = f"{packages}; Python {manifest.hardware.python}; grader {manifest.grader.get('code', '')}."
+    took = f"This command took {manifest.seconds} s."
+    return [
+        Section(title="Costs", blocks=[*texts(took, style="dim"), Table(columns=names, rows=rows)]),
+        Section(title="Manifest", blocks=texts(kept)),
+    ]
 
 
-def _summary(stage: dict[str, Any]) -> str:
+def _raw(record: RunRecord) -> Section:
+    text = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
+    return Section(title="recipe and profile as they were read", folded=True, blocks=[Text(text=text, verbatim=True)])
+
+
+def _summary(stage: StageRecord) -> str:
     """The figures of a stage that are single numbers."""
-    figures = {k: v for k, v in stage["figures"].items() if isinstance(v, int | float) and not isinstance(v, bool)}
+    figures = {k: v for k, v in stage.figures.items() if isinstance(v, int | float) and not isinstance(v, bool)}
     return ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in list(figures.items())[:6])

@@ -6,13 +6,14 @@ import json
 
 import pytest
 
-from harness.chains.card import histogram
-from harness.chains.export import Rules, export_data
+from harness.chains.export import export_data
+from harness.chains.spec import PairRule, SftRule
 from harness.errors import NothingToExport
 from harness.grading.grade import Grader
 from harness.search.store import Store
 from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN
 from harness.tokens import common_prefix
+from harness.view import data_card
 from tests.search.scripted import PROBLEMS, SETTINGS, run, served
 
 
@@ -28,7 +29,16 @@ def searched(tokenizer, tmp_path_factory):
 @pytest.fixture(scope="module")
 def exported(searched, tokenizer, tmp_path_factory):
     out = tmp_path_factory.mktemp("data")
-    return out, export_data(searched, out, tokenizer, Rules(per_problem=2), "shipped:student")
+    return out, exported_by(searched, out, tokenizer, per_problem=2)
+
+
+def exported_by(searched, out, tokenizer, per_problem=1, **more):
+    figures = export_data(
+        searched, out, tokenizer, sft=SftRule(per_problem=per_problem), pair=PairRule(per_problem=per_problem),
+        tokenizer_name="shipped:student", **more,
+    )  # fmt: skip
+    data_card.write(figures, out)
+    return figures
 
 
 def rows(out, name):
@@ -38,8 +48,8 @@ def rows(out, name):
 def test_rows_are_whole_chains(exported, tokenizer):
     out, figures = exported
     sft, pairs = rows(out, "sft"), rows(out, "pairs")
-    assert figures["sft"]["rows"] == len(sft) > 5
-    assert figures["pairs"]["rows"] == len(pairs) > 5
+    assert figures.sft.rows == len(sft) > 5
+    assert figures.pairs.rows == len(pairs) > 5
     texts = [(r["prompt"], r["completion"][0]["content"], r["completion_ids"], r["kinds"]) for r in sft]
     for prompt, text, ids, kinds in texts:
         assert tokenizer.decode(ids) == text + tokenizer.eos_token
@@ -86,27 +96,21 @@ def test_the_card_names_search_rules_and_what_was_left_out(exported, searched):
     assert "config_name: sft" in card
     assert "the longest correct chain" in card
     assert '"policy": "mcts"' in card
-    for text, number in figures["left_out"].items():
+    for text, number in figures.left_out.items():
         assert f"Left out: {number:,} {text}." in card
     assert "█" in card
     assert (out / "lengths.png").read_bytes().startswith(b"\x89PNG")
 
 
 def test_long_chains_are_left_out_and_counted(searched, tokenizer, tmp_path, exported):
-    limit = exported[1]["sft"]["median"]
-    figures = export_data(searched, tmp_path, tokenizer, Rules(max_tokens=limit))
-    assert figures["sft"]["longest"] <= limit
-    assert figures["left_out"][f"chains of more than {limit} tokens"] > 0
+    limit = exported[1].sft.median
+    figures = exported_by(searched, tmp_path, tokenizer, max_tokens=limit)
+    assert figures.sft.longest <= limit
+    assert figures.left_out[f"chains of more than {limit} tokens"] > 0
 
 
 def test_a_search_without_correct_chains_is_no_data(tokenizer, tmp_path):
     with Store(tmp_path / "empty", SETTINGS):
         pass
     with pytest.raises(NothingToExport, match="no problem has a correct chain"):
-        export_data(tmp_path / "empty", tmp_path / "out", tokenizer, Rules())
-
-
-def test_histograms_count_every_chain():
-    lines = histogram({"shortest": [1, 2, 3, 50], "longest": [60, 61, 61, 90]})
-    assert sum(int(word) for line in lines[1:] for word in line[11:].replace("█", " ").split()) == 8
-    assert histogram({"shortest": [5]})[1].split()[-1] == "1"
+        exported_by(tmp_path / "empty", tmp_path / "out", tokenizer)

@@ -9,6 +9,7 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.chains.select import pairs, pick, sft_chains
+from harness.chains.spec import PairRule, SftRule
 from harness.records import Chain
 from harness.tokens import common_prefix
 
@@ -56,7 +57,7 @@ def test_length_rules(rows, number):
 def test_pairs_follow_the_prefix_rule(right, wrong, per_problem):
     chains = [chain(ids, True) for ids in right] + [chain(ids, False, node=f"w{ids}") for ids in wrong]
     for rule, best in (("shortest", min), ("longest", max)):
-        found = pairs(chains, "longest", rule, per_problem)
+        found = pairs(chains, PairRule(chosen="longest", prefix=rule, per_problem=per_problem))
         assert len(found) == min(per_problem, len(right))
         first = found[0]
         assert first.fork == best(common_prefix(first.chosen_ids, ids) for ids in wrong)
@@ -69,12 +70,12 @@ def test_pairs_follow_the_prefix_rule(right, wrong, per_problem):
 
 def test_problems_without_both_yield_no_pair_and_wrong_chains_no_row():
     chains = [chain([1, 2], True, "a"), chain([1, 3], False, "b"), chain([1], True, "c"), chain([2], False, "c")]
-    assert [p.problem_id for p in pairs(chains, "shortest")] == ["c"]
-    assert [c.problem_id for c in sft_chains(chains, "longest")] == ["a", "c"]
+    assert [p.problem_id for p in pairs(chains, PairRule(chosen="shortest"))] == ["c"]
+    assert [c.problem_id for c in sft_chains(chains, SftRule(rule="longest"))] == ["a", "c"]
 
 
 def test_unknown_rules_are_errors():
-    with pytest.raises(ValueError, match="length rule"):
-        pick([chain([1])], "tallest", 1, random.Random(0))
-    with pytest.raises(ValueError, match="prefix rule"):
-        pairs([chain([1]), chain([2], False)], "longest", "sideways")
+    with pytest.raises(ValueError, match="rule"):
+        SftRule(rule="tallest")
+    with pytest.raises(ValueError, match="prefix"):
+        PairRule(prefix="sideways")

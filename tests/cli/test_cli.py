@@ -104,3 +104,24 @@ def test_dry_run_lists_stages(tmp_path):
     out = harness("run-recipe", "ablation_full", "--dry-run", cwd=tmp_path).stdout
     assert "eval +masking #1" in out
     assert "to run" in out
+
+
+def test_every_command_is_listed_under_the_module_that_registers_it():
+    import importlib
+
+    import typer
+
+    from harness.cli import COMMANDS
+
+    for module in {module for module, _ in COMMANDS.values()}:
+        app = typer.Typer()
+        importlib.import_module(f"harness.cli.{module}").register(app)
+        registered = set(typer.main.get_group(app).commands)
+        assert registered == {name for name, (of, _) in COMMANDS.items() if of == module}
+
+
+def test_output_into_a_closed_pipe_is_no_regression():
+    code = f"{sys.executable} -m harness recipes cat ablation_full | head -c 0; exit ${{PIPESTATUS[0]}}"
+    done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=60)
+    assert done.returncode == 141
+    assert "Traceback" not in done.stderr

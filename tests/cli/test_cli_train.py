@@ -155,7 +155,7 @@ def test_bad_rows_are_named(row, said, tokenizer, tmp_path):
     ("more", "said"),
     [
         (("--data", "nowhere.jsonl"), "nowhere.jsonl"),
-        (("--label-smoothing", "0.5"), "label_smoothing is 0.5"),
+        (("--label-smoothing", "0.5"), "--label-smoothing: Input should be less than 0.5"),
         (("--mask-prefix", "all"), "--mask-prefix all: use none, dpo, sft, both"),
         (("--layout", "tree"), "--layout tree: use auto, rows, shared"),
         (("--micro-batch", "5"), "multiple of both"),

@@ -7,11 +7,13 @@ import json
 import pytest
 
 from harness.errors import ModelError
-from harness.evaluation.evaluate import evaluate
-from harness.evaluation.plan import Decoding, EvalPlan, Selection, load_samples
+from harness.evaluation.plan import EvalPlan, load_samples
+from harness.evaluation.spec import Decoding, Selection
 from harness.models.mock import MockCompleter
-from harness.models.prompts import Prompting, is_prefilled, prompt_ids, think_tags
+from harness.models.prompts import is_prefilled, prompt_ids, think_tags
+from harness.models.spec import Prompting
 from harness.problems.registry import select
+from harness.results.evaluating import evaluate_and_summarise
 
 FOREIGN = """task: adding
 custom_dataset: !function local.rows
@@ -38,12 +40,12 @@ def test_a_later_turn_sees_the_earlier_answers_without_their_thinking(tokenizer,
         return f"<think>secret {len(seen)}</think>answer {len(seen)}"
 
     plan = EvalPlan(
-        select(["multi_if_en_turns"], None), Decoding(max_tokens=64, temperature=0.0),
-        selection=Selection(ids=ids),
+        tasks=select(["multi_if_en_turns"], None), decoding=Decoding(max_tokens=64, temperature=0.0),
+        selection=Selection(ids=",".join(ids)),
         settings={"data_dir": str(shared_data)},
     )  # fmt: skip
-    rows = evaluate(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path)
-    assert rows["multi_if_en_turns"]["n"] == 3
+    rows = evaluate_and_summarise(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path)
+    assert rows["multi_if_en_turns"].n == 3
     assert "answer 1" in seen[1]
     assert "answer 1" in seen[2]
     assert "answer 2" in seen[2]
@@ -66,11 +68,13 @@ def test_lm_evals_own_tasks_are_judged_on_the_visible_answer(tokenizer, tmp_path
     def reply(prompt):
         return next(text for start, text in replies.items() if start in prompt)
 
-    plan = EvalPlan(select(["adding"], None, [folder]), Decoding(64, 0.0), task_paths=[folder])
-    rows = evaluate(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path / "run")
+    plan = EvalPlan(
+        tasks=select(["adding"], None, [folder]), decoding=Decoding(max_tokens=64, temperature=0.0), task_paths=[folder]
+    )
+    rows = evaluate_and_summarise(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path / "run")
     verdicts = [sample.grade.verdict for sample in load_samples(tmp_path / "run")]
     assert verdicts == ["correct", "unfinished", "wrong", "no_answer"]
-    assert rows["adding"]["accuracy"] == 0.25
+    assert rows["adding"].accuracy == 0.25
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["lm_eval"]["adding"] == 0.25
 
 
@@ -96,4 +100,4 @@ def test_templates_that_prefill_switch_and_double_the_bos():
     assert prompt_ids(tokenizer, "once", Prompting(thinking="off")) == (1, 2, 3)
     with pytest.raises(ModelError, match="two BOS"):
         prompt_ids(tokenizer, "twice")
-    assert think_tags(tokenizer, Prompting(tags=("<a>", "</a>"))) == ("<a>", "</a>")
+    assert think_tags(tokenizer, Prompting(think_tags="<a>,</a>")) == ("<a>", "</a>")

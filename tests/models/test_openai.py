@@ -41,7 +41,8 @@ def complete(server, tokenizer, monkeypatch, **settings):
         return None
 
     async def go():
-        model = openai.OpenAICompleter(f"http://127.0.0.1:{server.server_port}/v1", "m", tokenizer, retries=2)
+        url = f"http://127.0.0.1:{server.server_port}/v1"
+        model = openai.OpenAICompleter(base_url=url, model="m", tokenizer=tokenizer, retries=2)
         return await model.complete(Request((1, 2, 3), **({"max_tokens": 9, "stop": ("</x>",), "seed": 7} | settings)))
 
     monkeypatch.setattr(openai.asyncio, "sleep", at_once)
@@ -92,12 +93,12 @@ def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer
         ((200, "[" * 100_000), "not JSON"),
         ((200, {"error": "?"}), "no choices"),
         ((200, {"choices": []}), "no choices"),
-        ((200, {"choices": [{"text": {}, "finish_reason": "stop"}]}), "no text"),
+        ((200, {"choices": [{"text": {}, "finish_reason": "stop"}]}), "has no text"),
         ((200, {"choices": [{"text": "a", "finish_reason": "abort"}]}), "neither stop nor length"),
         ((200, {"choices": [{"text": "a", "finish_reason": None}]}), "neither stop nor length"),
-        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": [-1]}]}), "no ids of tokens"),
-        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": [1 << 40]}]}), "no ids of tokens"),
-        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": ["x"]}]}), "no list of numbers"),
+        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": [-1]}]}), "not ids of tokens"),
+        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": [1 << 40]}]}), "not ids of tokens"),
+        ((200, {"choices": [{"text": "a", "finish_reason": "stop", "token_ids": ["x"]}]}), "not a list of numbers"),
         ((404, "nope"), "HTTP 404"),
     ],
 )

@@ -6,15 +6,18 @@ from harness.models.base import seed_of
 from harness.models.mock import scripted_server
 from harness.problems.embedded import problems
 from harness.search.grammar.load import load
-from harness.search.run.driver import Search
+from harness.search.run.driver import run as drive
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier
+from harness.search.run.work import Search
+from harness.search.spec import Goals
 from harness.search.store import Settings, Store, trees
-from harness.search.tree.nodes import Goals
 
 PROBLEMS = problems("mini_math", "search", 12)
 GOLD = {p.prompt: p.gold["answer"] for p in PROBLEMS}
-SETTINGS = Settings(load("embedded"), Goals(correct=4, wrong=2, rollouts=8, reflections=6), seed=1, in_flight=3)
+SETTINGS = Settings(
+    grammar=load("embedded"), goals=Goals(correct=4, wrong=2, rollouts=8, reflections=6), seed=1, in_flight=3
+)
 
 
 def reply(prompt: str, seed: int = 0) -> str:
@@ -36,7 +39,7 @@ def served(tokenizer, grader, settings=SETTINGS, faults=0.0, latency=0.0, slots=
         completer.sent = []
         completer._given_post = _recorded(completer, completer._given_post)
         roles[role] = Role([completer], tokenizer, slots)
-    return Search(settings, roles, GraderVerifier(grader), **more)
+    return Search(settings=settings, roles=roles, verifier=GraderVerifier(grader), **more)
 
 
 def sent(search: Search) -> int:
@@ -55,7 +58,7 @@ def _recorded(completer, post):
 
 def run(search: Search, folder, problems=PROBLEMS):
     with Store(folder, search.settings) as store:
-        search.run(problems, store)
+        drive(search, problems, store)
     return state_of(folder)
 
 

@@ -13,11 +13,13 @@ from harness.chains.extract import chains_of
 from harness.errors import SearchIncomplete, SearchMismatch
 from harness.models.prompts import prompt_ids
 from harness.search.grammar.load import load
-from harness.search.run.driver import Limits, Search, Spent
+from harness.search.run.budget import Budget
+from harness.search.run.driver import run as drive
 from harness.search.run.roles import Role
-from harness.search.stats import Stats
+from harness.search.run.work import Search
+from harness.search.spec import Goals, Limits
+from harness.search.stats import SearchYield
 from harness.search.store import Settings, Store, trees
-from harness.search.tree.nodes import Goals
 from tests.search.scripted import PROBLEMS, SETTINGS, run, sent, served, state_of
 
 
@@ -51,7 +53,7 @@ def test_a_killed_search_goes_on_and_asks_for_nothing_twice(tokenizer, grader, t
     folder = tmp_path / "base"
     with Store(folder, SETTINGS) as store:
         store.compact = lambda: None  # leave everything in the journal
-        served(tokenizer, grader).run(PROBLEMS, store)
+        drive(served(tokenizer, grader), PROBLEMS, store)
     lines = (folder / "journal.jsonl").read_bytes().splitlines(keepends=True)
     rng = random.Random(0)
     for cut in [2, *rng.sample(range(3, len(lines) - 2), 5), len(lines) - 2]:
@@ -63,7 +65,7 @@ def test_a_killed_search_goes_on_and_asks_for_nothing_twice(tokenizer, grader, t
         search = served(tokenizer, grader, deterministic=deterministic)
         with Store(part, SETTINGS) as store:
             assert store.torn == len(lines[cut][:9])
-            search.run(PROBLEMS, store)
+            drive(search, PROBLEMS, store)
         after = state_of(part)
         new = sum(len(rows) for _, rows in after.values()) - len(kept)
         assert sum(len(role.replicas[0].sent) for role in search.roles.values()) == new
@@ -81,7 +83,7 @@ def test_a_finished_search_asks_nothing(tokenizer, grader, whole):
 
 
 def test_a_folder_keeps_its_settings(tokenizer, grader, whole):
-    other = Settings(SETTINGS.grammar, SETTINGS.goals, seed=2)
+    other = Settings(grammar=SETTINGS.grammar, goals=SETTINGS.goals, seed=2)
     with pytest.raises(SearchMismatch, match="seed: 1, now 2"), Store(whole[0], other):
         pass
 
@@ -150,16 +152,16 @@ def test_compaction_keeps_every_tree(tokenizer, grader, tmp_path, whole, monkeyp
 
 def test_original_and_other_policies_run_and_resume(tokenizer, grader, tmp_path):
     for policy in ("original", "rejection", "chain_first"):
-        settings = Settings(load("embedded"), Goals(rollouts=5), policy, seed=3)
+        settings = Settings(grammar=load("embedded"), goals=Goals(rollouts=5), policy=policy, seed=3)
         few = PROBLEMS[:3]
         after = run(served(tokenizer, grader, settings), tmp_path / policy, few)
         assert all(why for why, _ in after.values())
         again = served(tokenizer, grader, settings)
         assert run(again, tmp_path / policy, few) == after
         assert not any(role.replicas[0].sent for role in again.roles.values())
-        stats = Stats()
+        stats = SearchYield()
         for stored in trees(tmp_path / policy):
-            stats.add(stored.problem, stored.fold(settings), stored.rows, stored.why)
+            stats.add(stored.problem, settings.fold(stored), stored.rows, stored.why)
         assert stats.figures()["problems"] == 3
         assert stats.figures()["correct_chains"] + stats.figures()["wrong_chains"] > 0
 
@@ -168,15 +170,14 @@ def test_models_of_two_vocabularies_read_the_same_text(tokenizer, grader, tmp_pa
     other = copy.deepcopy(tokenizer)
     other.add_tokens(["+ 1"])
     search = served(tokenizer, grader)
-    search = Search(
-        search.settings, {**search.roles, "critic": Role(search.roles["critic"].replicas, other, 8)}, search.verifier
-    )
+    roles = {**search.roles, "critic": Role(search.roles["critic"].replicas, other, 8)}
+    search = Search(settings=search.settings, roles=roles, verifier=search.verifier)
     search.roles["critic"].replicas[0].tokenizer = other
     run(search, tmp_path)
     texts = {json.dumps(json.loads(body)["prompt"]) for body in search.roles["critic"].replicas[0].sent}
     assert texts
     for stored in trees(tmp_path):
-        tree = stored.fold(search.settings)
+        tree = search.settings.fold(stored)
         for chain in chains_of(tree, stored.problem, prompt_ids(tokenizer, stored.problem.prompt), tokenizer):
             assert tokenizer.decode(chain.token_ids) == chain.text + tokenizer.eos_token
 
@@ -187,10 +188,10 @@ def test_a_budget_of_just_enough_ends_the_search(tokenizer, grader, tmp_path, wh
 
 
 def test_searches_of_one_run_share_its_budget(tokenizer, grader, tmp_path):
-    spent, calls = Spent(Limits(requests=70)), 0
+    spent, calls = Budget(limits=Limits(requests=70)), 0
     for number in range(3):
         search = served(tokenizer, grader)
-        search.spent = spent
+        search.budget = spent
         with contextlib.suppress(SearchIncomplete):
             run(search, tmp_path / str(number), PROBLEMS[4 * number : 4 * number + 4])
         calls += sent(search)
@@ -214,7 +215,7 @@ def test_a_reader_sees_what_a_search_compacts_meanwhile(tokenizer, grader, tmp_p
 def test_chains_hold_the_tokens_that_were_sampled(tokenizer, grader, whole):
     total = 0
     for stored in trees(whole[0]):
-        tree, problem = stored.fold(SETTINGS), stored.problem
+        tree, problem = SETTINGS.fold(stored), stored.problem
         chains = chains_of(tree, problem, prompt_ids(tokenizer, problem.prompt), tokenizer)
         for chain in chains:
             assert tokenizer.decode(chain.token_ids) == chain.text + tokenizer.eos_token

@@ -12,9 +12,10 @@ import pytest
 
 from harness.search.grammar.load import load
 from harness.search.grammar.schema import Weighted
-from harness.search.run.driver import ending
+from harness.search.run.work import ending
+from harness.search.spec import Goals
 from harness.search.tree.marco_o1 import OriginalTree
-from harness.search.tree.nodes import Goals, Result
+from harness.search.tree.nodes import Result
 
 # p: rollouts, nodes, share never visited, counted rewards, distinct correct chains
 RELEASED = {
@@ -26,7 +27,7 @@ RELEASED = {
 
 
 def search(seed: int, p: float) -> OriginalTree:
-    tree = OriginalTree(load("marco_o1_demo"), Goals(requests=0), seed)
+    tree = OriginalTree(load("marco_o1_demo"), Goals(requests=0), seed=seed)
     rng = random.Random(seed)
     asked = 0
     while expansion := tree.ask():
@@ -39,7 +40,7 @@ def search(seed: int, p: float) -> OriginalTree:
 def test_an_ending_says_whether_the_thresholds_were_met():
     endings = {0.0: "hopeless", 0.5: "goals"}
     assert {p: ending(search(3, p)) for p in endings} == endings
-    short = OriginalTree(load("marco_o1_demo"), Goals(requests=5, give_up=1), 3)
+    short = OriginalTree(load("marco_o1_demo"), Goals(requests=5, give_up=1), seed=3)
     while expansion := short.ask():
         verdict = "wrong" if expansion.kind == "answer" else ""
         short.tell(expansion.node, Result(f"text {expansion.node}", (1,), "stop", verdict))
@@ -72,21 +73,21 @@ def test_reflections_are_ready_made_and_mostly_unfollowed():
 
 
 def test_budgets_hold_and_weighted_tables_work():
-    tree = OriginalTree(load("marco_o1_demo"), Goals(requests=9), 1)
+    tree = OriginalTree(load("marco_o1_demo"), Goals(requests=9), seed=1)
     while asked := tree.ask():
         tree.tell(asked.node, Result(f"text {asked.node}", (1,), "stop", "wrong"))
     assert tree.requests == 9
     grammar = load("marco_o1_demo")
     weighted = Weighted(width=2, weights={"double-check": 0.7, "thinking": 0.3})
     kinds = grammar.kinds | {"thinking": grammar.kinds["thinking"].model_copy(update={"next": weighted})}
-    tree = OriginalTree(grammar.model_copy(update={"kinds": kinds}), Goals(requests=60), 1)
+    tree = OriginalTree(grammar.model_copy(update={"kinds": kinds}), Goals(requests=60), seed=1)
     while asked := tree.ask():
         tree.tell(asked.node, Result(f"text {asked.node}", (1,), "stop", "wrong", answer="12"))
     assert tree.rollout > 3
 
 
 def test_siblings_share_a_prefill_and_nothing_else_is_in_flight():
-    tree = OriginalTree(load("marco_o1_demo"), Goals(), 3)
+    tree = OriginalTree(load("marco_o1_demo"), Goals(), seed=3)
     first, second = tree.ask(), tree.ask()
     assert tree.ask() is None
     assert first.kind == second.kind == "sub-task"

@@ -13,21 +13,20 @@ from hypothesis import given
 from hypothesis import strategies as st
 
 from harness.errors import ModelError, SearchMismatch
-from harness.models.backends import BackendSpec
-from harness.search.launch import Plan, execute, shard, shard_folder, shard_of
-from harness.search.run.driver import Limits
+from harness.models.spec import ModelSpec
+from harness.search.launch import Plan, execute, shard, shard_folder
 from harness.search.run.on_ray import share
+from harness.search.spec import Limits, SearchSpec
 from harness.search.store import settings_of, trees
 from tests.search.scripted import PROBLEMS, SETTINGS, state_of
 
-SPEC = BackendSpec("mock", "mock", concurrency=4)
-PLAN = Plan(replace(SETTINGS, models={"generator": "mock", "critic": "mock"}), (SPEC,), window=2)
+SPEC = ModelSpec(model="mock", backend="mock", concurrency=4)
+PLAN = Plan(search=SearchSpec(seed=1, in_flight=3, window=2), goals=SETTINGS.goals, models={"generator": (SPEC,)})
 
 
 def test_shards_are_disjoint_and_complete():
     found = [[p.id for p in shard(PROBLEMS, number, 3)] for number in range(3)]
     assert sorted(name for names in found for name in names) == sorted(p.id for p in PROBLEMS)
-    assert all(shard_of(name, 3) == number for number, names in enumerate(found) for name in names)
 
 
 def test_merged_shards_equal_one_process(tmp_path):
@@ -44,7 +43,7 @@ def test_merged_shards_equal_one_process(tmp_path):
 
 @given(st.integers(0, 500), st.integers(0, 500), st.integers(1, 64))
 def test_shards_together_have_the_budget_of_the_run(requests, tokens, shards):
-    limits = Limits(requests, tokens, 9.0, 3.0)
+    limits = Limits(requests=requests, tokens=tokens, seconds=9.0, problem_seconds=3.0)
     if 0 < requests < shards or 0 < tokens < shards:
         with pytest.raises(ModelError, match="less than one for each"):
             share(limits, 0, shards)
@@ -63,7 +62,7 @@ def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path):
 
     execute(PLAN, PROBLEMS, tmp_path / "one")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)
-    slow = replace(PLAN, generator=(replace(SPEC, latency=0.05),))
+    slow = replace(PLAN, models={"generator": (SPEC.model_copy(update={"mock_latency": 0.05}),)})
     killed: list[int] = []
 
     def kill():

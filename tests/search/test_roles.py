@@ -10,6 +10,7 @@ from harness.search.run.roles import Role
 def test_a_problem_stays_on_its_replica_until_that_is_full():
     class Slow:
         digest = "slow"
+        lockstep = False
 
         def __init__(self):
             self.calls = 0
@@ -36,6 +37,7 @@ def test_deeper_nodes_get_free_slots_first():
 
     class Model:
         digest = "model"
+        lockstep = False
 
         async def complete(self, request):
             from harness.models.base import Completion

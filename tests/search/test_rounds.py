@@ -8,9 +8,11 @@ import pytest
 
 from harness.errors import ModelError, SearchIncomplete, SearchMismatch
 from harness.models.mock import MockCompleter
-from harness.search.run.driver import Limits, Search
+from harness.search.run.driver import run as drive
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier
+from harness.search.run.work import Search
+from harness.search.spec import Limits
 from harness.search.store import Store
 from tests.search.scripted import PROBLEMS, SETTINGS, reply, run, sent, served, state_of
 
@@ -24,7 +26,7 @@ class Lockstep(MockCompleter):
 def in_rounds(tokenizer, grader, window=128):
     models = {role: Lockstep(tokenizer, reply) for role in ("generator", "critic")}
     roles = {role: Role([model], tokenizer) for role, model in models.items()}
-    return Search(SETTINGS, roles, GraderVerifier(grader), chunk=4, window=window), models
+    return Search(settings=SETTINGS, roles=roles, verifier=GraderVerifier(grader), chunk=4, window=window), models
 
 
 @pytest.mark.parametrize("window", [3, 128])
@@ -33,7 +35,7 @@ def test_rounds_resume_exactly(tokenizer, grader, tmp_path, window):
     folder = tmp_path / "whole"
     with Store(folder, SETTINGS) as store:
         store.compact = lambda: None
-        search.run(PROBLEMS, store)
+        drive(search, PROBLEMS, store)
     expected = state_of(folder)
     assert all(why for why, _ in expected.values())
     begun = json.loads((folder / "rounds.json").read_text()) | {"done": False}
@@ -158,4 +160,4 @@ def test_a_failing_model_in_rounds_is_an_error(tokenizer, grader, tmp_path):
 
     roles = {role: Role([Lockstep(tokenizer, fails)], tokenizer) for role in ("generator", "critic")}
     with pytest.raises(ModelError, match="out of memory"):
-        run(Search(SETTINGS, roles, GraderVerifier(grader)), tmp_path)
+        run(Search(settings=SETTINGS, roles=roles, verifier=GraderVerifier(grader)), tmp_path)

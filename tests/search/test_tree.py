@@ -9,8 +9,8 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.search.grammar.load import load, shipped
-from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Goals, Result, alike, normal, order_of
+from harness.search.spec import Goals
+from harness.search.tree.nodes import Result, alike, normal, order_of
 from harness.search.tree.policies import POLICIES
 from tests.search.world import result_for, search, state, tree_of
 
@@ -251,7 +251,7 @@ def test_votes_reward_agreement_and_look_at_no_verdict():
 @pytest.mark.parametrize("name", ["nowhere.0", "thinking", "thinking.x", "thinking.0/nowhere.1", "reflection()"])
 def test_telling_an_impossible_node_is_an_error(name):
     with pytest.raises(KeyError):
-        Tree(GRAMMAR, Goals(), 0).tell(name, Result("", (), "stop"))
+        tree_of(GRAMMAR, Goals(), 0).tell(name, Result("", (), "stop"))
 
 
 def test_texts_that_differ_in_a_number_are_not_alike():

@@ -13,9 +13,10 @@ from harness.models.prompts import chain_prompt_ids, prompt_ids
 from harness.search.grammar.load import load
 from harness.search.run.roles import Role
 from harness.search.run.writer import Writer
+from harness.search.spec import Goals
 from harness.search.store import result
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Goals
+from harness.search.tree.policies import mcts
 
 
 @pytest.fixture
@@ -23,10 +24,10 @@ def asked(tokenizer):
     """(writer, tree, its first expansion, the request)."""
 
     class Silent:
-        digest = "silent"
+        digest, lockstep = "silent", False
 
     role = Role([Silent()], tokenizer)
-    writer, tree = Writer({"generator": role, "critic": role}), Tree(load("embedded"), Goals(), 1)
+    writer, tree = Writer({"generator": role, "critic": role}), Tree(load("embedded"), Goals(), seed=1, policy=mcts)
     expansion = tree.ask()
     return writer, tree, expansion, writer.request(tree, expansion, [1, 2, 3])
 
@@ -44,7 +45,9 @@ def test_a_thought_that_ends_the_turn_by_any_end_token_is_no_thought(asked, toke
         choice = {"text": "21, + 23", "token_ids": ids, "finish_reason": "stop", "stop_reason": ids[-1]}
         return 200, json.dumps({"choices": [choice]})
 
-    served = asyncio.run(OpenAICompleter("http://x/v1", "m", tokenizer, post=post).complete(request))
+    served = asyncio.run(
+        OpenAICompleter(base_url="http://x/v1", model="m", tokenizer=tokenizer, post=post).complete(request)
+    )
     for completion in (served, Completion("21, + 23", tuple(ids), "stop", ended=True)):
         row = writer.row(tree, expansion, completion)
         assert (row["finish"], row["ids"]) == ("end of turn", ids[:-1])
@@ -75,10 +78,10 @@ def test_a_template_that_opens_the_thinking_does_not_open_it_twice(tokenizer):
 
 def test_no_request_passes_the_context_however_roughly_the_tree_counts(tokenizer):
     class Silent:
-        digest = "silent"
+        digest, lockstep = "silent", False
 
     grammar = load("embedded").model_copy(update={"max_context": 150})
-    role, tree = Role([Silent()], tokenizer), Tree(grammar, Goals(), 1, prompt_tokens=3)
+    role, tree = Role([Silent()], tokenizer), Tree(grammar, Goals(), seed=1, policy=mcts, prompt_tokens=3)
     writer, expansion = Writer({"generator": role, "critic": role}), tree.ask()
     for prompt in range(1, 200):  # longer than the tree was told
         request = writer.request(tree, expansion, [7] * prompt)

@@ -5,13 +5,14 @@ from __future__ import annotations
 import random
 
 from harness.search.grammar.schema import Grammar, children
+from harness.search.spec import Goals
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Expansion, Goals, Result
+from harness.search.tree.nodes import Expansion, Result
 from harness.search.tree.policies import POLICIES
 
 
 def tree_of(grammar: Grammar, goals: Goals, seed: int, policy: str = "mcts", **more) -> Tree:
-    return Tree(grammar, goals, seed, POLICIES[policy], whole=policy == "chain_first", **more)
+    return Tree(grammar, goals, seed=seed, policy=POLICIES[policy], whole=policy == "chain_first", **more)
 
 
 def one(name: str, kind: str, seed: int, p: float, budget: int) -> Result:

@@ -10,7 +10,8 @@ import torch
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.training.objective import Masks, Objective, Totals, preference_loss, sft_loss
+from harness.training.objective import Masks, Totals, preference_loss, sft_loss
+from harness.training.spec import Objective
 
 switches = st.builds(
     Objective,
@@ -18,13 +19,12 @@ switches = st.builds(
     label_smoothing=st.sampled_from((0.0, 0.1, 0.4)),
     sft_weight=st.sampled_from((0.0, 0.5, 1.5)),
     sft_normalization=st.sampled_from(("sequence_mean", "token_mean")),
-    mask_prefix_dpo=st.booleans(),
-    mask_prefix_sft=st.booleans(),
+    mask_prefix=st.sampled_from(("none", "dpo", "sft", "both")),
     length_normalized=st.booleans(),
 )
 ALL_32 = [
-    Objective(0.3, e, alpha, "sequence_mean", dpo, sft, normalized)
-    for e in (0.0, 0.1) for alpha in (0.0, 1.5) for dpo in (False, True) for sft in (False, True)
+    Objective(beta=0.3, label_smoothing=e, sft_weight=alpha, mask_prefix=masked, length_normalized=normalized)
+    for e in (0.0, 0.1) for alpha in (0.0, 1.5) for masked in ("none", "dpo", "sft", "both")
     for normalized in (False, True)
 ]  # fmt: skip
 
@@ -55,7 +55,7 @@ class Batch:
 
     def loss(self, objective: Objective, totals: Totals | None = None):
         logps = torch.tensor(self.policy, requires_grad=True)
-        masks = Masks(torch.tensor(self.completion), torch.tensor(self.shared))
+        masks = Masks(completion=torch.tensor(self.completion), shared=torch.tensor(self.shared))
         value, parts = preference_loss(logps, torch.tensor(self.reference), masks, objective, totals)
         value.backward()
         return float(value.detach()), logps.grad.numpy(), parts
@@ -69,7 +69,7 @@ def by_hand(b: Batch, o: Objective) -> float:
         for side, row in (("chosen", i), ("rejected", b.pairs + i)):
             at = [
                 t for t in range(b.policy.shape[1])
-                if b.completion[row, t] and not (o.mask_prefix_dpo and b.shared[row, t])
+                if b.completion[row, t] and not (o.masks_dpo and b.shared[row, t])
             ]  # fmt: skip
             ratio[side] = sum(b.policy[row, t] - b.reference[row, t] for t in at)
             if o.length_normalized:
@@ -78,7 +78,7 @@ def by_hand(b: Batch, o: Objective) -> float:
         preference += (1 - o.label_smoothing) * math.log1p(math.exp(-m)) + o.label_smoothing * math.log1p(math.exp(m))
         nlls.append([
             -b.policy[i, t] for t in range(b.policy.shape[1])
-            if b.completion[i, t] and not (o.mask_prefix_sft and b.shared[i, t])
+            if b.completion[i, t] and not (o.masks_sft and b.shared[i, t])
         ])  # fmt: skip
     if o.sft_normalization == "token_mean":
         sft = sum(map(sum, nlls)) / sum(map(len, nlls))
@@ -104,8 +104,8 @@ def test_equals_numpy_for_any_weights(objective, seed):
 def test_any_split_into_micro_batches_adds_up_to_the_whole(objective, seed, cut):
     """Loss, gradient and every logged term of the parts sum to those of the whole batch."""
     whole = Batch(seed)
-    masks = Masks(torch.tensor(whole.completion), torch.tensor(whole.shared))
-    totals = Totals(whole.pairs, masks.sft(objective).sum())
+    masks = Masks(completion=torch.tensor(whole.completion), shared=torch.tensor(whole.shared))
+    totals = Totals(sequences=whole.pairs, tokens=masks.sft(objective).sum())
     value, gradient, parts = whole.loss(objective)
     split = [whole.rows(slice(0, cut)).loss(objective, totals), whole.rows(slice(cut, None)).loss(objective, totals)]
     assert sum(part[0] for part in split) == pytest.approx(value, abs=1e-9)
@@ -126,16 +126,16 @@ def test_sft_means_differ_in_what_a_long_chain_weighs():
 @given(switches, st.integers(0, 10_000))
 def test_masking_the_prefix_cancels_in_summed_dpo_alone(objective, seed):
     """In a causal model a shared token has one log-prob in both rows and learns from the sum of their gradients."""
-    from dataclasses import replace
-
     batch = Batch(seed)
     for i in range(batch.pairs):
         for name in ("policy", "reference"):
             values = getattr(batch, name)
             values[batch.pairs + i] = np.where(batch.shared[i], values[i], values[batch.pairs + i])
 
-    def learnt(mask: bool):
-        value, gradient, _ = batch.loss(replace(objective, mask_prefix_dpo=mask))
+    def learnt(masked: bool):
+        terms = {(False, False): "none", (True, False): "dpo", (False, True): "sft", (True, True): "both"}
+        mask_prefix = terms[masked, objective.masks_sft]
+        value, gradient, _ = batch.loss(objective.model_copy(update={"mask_prefix": mask_prefix}))
         both = np.where(batch.shared[: batch.pairs], gradient[: batch.pairs] + gradient[batch.pairs :], 0)
         own = np.where(batch.shared, 0, gradient)
         return value, np.concatenate([both.ravel(), own.ravel()])

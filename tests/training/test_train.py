@@ -9,14 +9,14 @@ import shutil
 import pytest
 
 from harness.errors import ModelError, TrainingError
-from harness.models.hf import model_digest
+from harness.models.digests import model_digest
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.embedded.worked import Style, chain
 from harness.thoughts import render
 from harness.training.checkpoints import last_complete
-from harness.training.objective import Objective
-from harness.training.train import Dose, preference, sft
+from harness.training.spec import Objective, TrainingSpec
+from tests.training.trained import preference, sft
 
 
 @pytest.fixture(scope="module", autouse=True)
@@ -52,38 +52,43 @@ def killer(at):
 
 
 def test_sft_lowers_the_loss_and_a_killed_run_ends_in_the_same_weights(student, tokenizer, tmp_path):
-    dose = Dose(1e-3, epochs=2, batch_size=4, save_steps=4)
-    figures = sft(student, rows(tokenizer), dose, 0, tmp_path / "whole")
+    spec = TrainingSpec(learning_rate=1e-3, epochs=2, batch_size=4, save_steps=4)
+    figures = sft(student, rows(tokenizer), tmp_path / "whole", spec=spec)
     log = [json.loads(line) for line in (tmp_path / "whole" / "training.jsonl").read_text().splitlines()]
     losses = [entry["loss"] for entry in log if "loss" in entry]
     assert losses[-1] < losses[0]
-    assert figures["steps"] == 12
+    assert figures.steps == 12
     with pytest.raises(Killed):
-        sft(student, rows(tokenizer), dose, 0, tmp_path / "killed", killer(8))
+        sft(student, rows(tokenizer), tmp_path / "killed", spec=spec, progress=killer(8))
     assert not (tmp_path / "killed").exists()
-    sft(student, rows(tokenizer), dose, 0, tmp_path / "killed")
+    sft(student, rows(tokenizer), tmp_path / "killed", spec=spec)
     assert model_digest(str(tmp_path / "killed")) == model_digest(str(tmp_path / "whole"))
     assert not (tmp_path / "killed.work").exists()
 
 
 def test_killed_preference_training_and_an_unrecorded_model(student, tokenizer, tmp_path):
     """Killed in the middle of an epoch, and once more after the model was written but before its job was recorded."""
-    objective, dose = Objective(beta=0.5, label_smoothing=0.1, sft_weight=1.0), Dose(5e-4, 2, 4, save_steps=4)
-    whole = preference(student, pairs(tokenizer), objective, dose, 0, tmp_path / "whole")
+    objective = Objective(beta=0.5, label_smoothing=0.1, sft_weight=1.0)
+    spec = TrainingSpec(learning_rate=5e-4, epochs=2, batch_size=4, save_steps=4)
+    settings = {"objective": objective, "spec": spec}
+    whole = preference(student, pairs(tokenizer), tmp_path / "whole", **settings)
     with pytest.raises(Killed):
-        preference(student, pairs(tokenizer), objective, dose, 0, tmp_path / "killed", killer(9))
+        preference(student, pairs(tokenizer), tmp_path / "killed", progress=killer(9), **settings)
     for _ in range(2):
-        figures = preference(student, pairs(tokenizer), objective, dose, 0, tmp_path / "killed")
+        figures = preference(student, pairs(tokenizer), tmp_path / "killed", **settings)
         assert model_digest(str(tmp_path / "killed")) == model_digest(str(tmp_path / "whole"))
-        assert figures["loss"] == pytest.approx(whole["loss"], abs=1e-3)
+        assert figures.loss == pytest.approx(whole.loss, abs=1e-3)
 
 
 def test_preference_training_widens_the_margin(student, tokenizer, tmp_path):
-    objective = Objective(beta=0.5, label_smoothing=0.1, sft_weight=1.0, mask_prefix_dpo=True, mask_prefix_sft=True)
-    figures = preference(student, pairs(tokenizer), objective, Dose(5e-4, 3, 8), 0, tmp_path / "m")
+    objective = Objective(beta=0.5, label_smoothing=0.1, sft_weight=1.0, mask_prefix="both")
+    figures = preference(
+        student, pairs(tokenizer), tmp_path / "m", objective=objective,
+        spec=TrainingSpec(learning_rate=5e-4, epochs=3, batch_size=8),
+    )  # fmt: skip
     log = [json.loads(line) for line in (tmp_path / "m" / "training.jsonl").read_text().splitlines()]
     margins = [entry["margin"] for entry in log if "margin" in entry]
-    assert figures["steps"] == 9
+    assert figures.steps == 9
     assert margins[-1] > margins[0]
     assert {"sft", "preference", "chosen_change", "rejected_change"} <= set(log[0])
 
@@ -105,10 +110,9 @@ def test_plain_dpo_equals_trl(student, tokenizer, tmp_path):
         preference(
             student,
             data,
-            Objective(beta=0.4, sft_weight=weight, sft_normalization="token_mean"),
-            Dose(1e-3, 2, 8),
-            0,
             tmp_path / f"o{weight}",
+            objective=Objective(beta=0.4, sft_weight=weight, sft_normalization="token_mean"),
+            spec=TrainingSpec(learning_rate=1e-3, epochs=2, batch_size=8),
         )
         ours = [json.loads(line) for line in (tmp_path / f"o{weight}" / "training.jsonl").read_text().splitlines()]
         types = {"loss_type": ["sigmoid", "sft"], "loss_weights": [1.0, weight]} if weight else {}
@@ -128,8 +132,9 @@ def test_plain_dpo_equals_trl(student, tokenizer, tmp_path):
 
 
 def test_half_written_checkpoints_are_passed_over(student, tokenizer, tmp_path):
+    spec = TrainingSpec(learning_rate=1e-3, epochs=2, batch_size=4, save_steps=3)
     with pytest.raises(Killed):
-        sft(student, rows(tokenizer), Dose(1e-3, 2, 4, save_steps=3), 0, tmp_path / "m", killer(7))
+        sft(student, rows(tokenizer), tmp_path / "m", spec=spec, progress=killer(7))
     work = tmp_path / "m.work"
     good = last_complete(work)
     assert good is not None
@@ -150,8 +155,8 @@ def test_half_written_checkpoints_are_passed_over(student, tokenizer, tmp_path):
 
 def test_bad_input_is_named(student, tokenizer, tmp_path):
     with pytest.raises(TrainingError, match="no rows"):
-        sft(student, [], Dose(1e-3), 0, tmp_path / "m")
+        sft(student, [], tmp_path / "m", spec=TrainingSpec())
     with pytest.raises(TrainingError, match="positions"):
-        sft(student, [([1], [5] * 3000)], Dose(1e-3), 0, tmp_path / "m")
-    with pytest.raises(ModelError, match="no causal language model"):
-        sft(str(tmp_path), rows(tokenizer, 2), Dose(1e-3), 0, tmp_path / "m")
+        sft(student, [([1], [5] * 3000)], tmp_path / "m", spec=TrainingSpec())
+    with pytest.raises(ModelError, match="no configuration could be loaded"):
+        sft(str(tmp_path), rows(tokenizer, 2), tmp_path / "m", spec=TrainingSpec())

@@ -1,8 +1,9 @@
 """Shards of a search on a Ray cluster: each a restartable task with a folder of its own.
 
-A problem belongs to a shard by its id alone, and a shard's journal has one writer by its lock, so two workers never own
-one problem. A task whose worker dies is started again by Ray, wherever there is room, and goes on from its journal; all
-workers must see the output folder. The merged result is the union of the shards' folders, which every reader takes.
+A problem belongs to one shard by its place among the problems, and a shard's journal has one writer by its lock, so two
+workers never own one problem. A task whose worker dies is started again by Ray, wherever there is room, and goes on
+from its journal; all workers must see the output folder. The merged result is the union of the shards' folders, which
+every reader takes.
 """
 
 from __future__ import annotations
@@ -17,7 +18,7 @@ from typing import Any
 from harness.errors import ClusterFailed, ModelError
 from harness.records import Problem
 from harness.search.launch import Plan, execute, shard, shard_folder
-from harness.search.run.driver import Limits
+from harness.search.spec import Limits
 
 RETRIES = 20
 
@@ -39,7 +40,7 @@ def run_on_ray(
     everything = ray.put(list(problems))
     shard_folder(out, 0, shards)
     plans = [replace(plan, limits=share(plan.limits, number, shards)) for number in range(shards)]
-    running = {task.remote(mine, everything, str(out), n, shards, until): n for n, mine in enumerate(plans)}
+    running = {task.remote(part, everything, str(out), n, shards, until): n for n, part in enumerate(plans)}
     failed: dict[int, str] = {}
     while running:
         done, _ = ray.wait(list(running), num_returns=1)
@@ -76,7 +77,7 @@ def share(limits: Limits, number: int, shards: int) -> Limits:
         if 0 < total < shards:
             raise ModelError(f"a budget of {total} {name} is less than one for each of the {shards} shards")
         parts[name] = total // shards + (number < total % shards)
-    return replace(limits, **parts)
+    return limits.model_copy(update=parts)
 
 
 def work(
@@ -84,7 +85,8 @@ def work(
 ) -> list[str]:  # fmt: skip
     """One shard, in a worker of the cluster; returns what was repaired. ``until``: Unix time at which it stops."""
     if until:
-        plan = replace(plan, limits=replace(plan.limits, seconds=max(1e-3, until - time.time())))
+        left = plan.limits.model_copy(update={"seconds": max(1e-3, until - time.time())})
+        plan = replace(plan, limits=left)
     folder, notices = shard_folder(Path(out), number, shards), list[str]()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "worker").write_text(f"{os.uname().nodename} {os.getpid()}\n")

@@ -3,22 +3,25 @@
 Rounds are a function of the problems, the window and the batch size that they began with. Until all of these problems
 are finished, the search goes on with the same ones; then others may follow, without those that are done.
 
-    order.json    rounds, asked or arrived: in which order half-done trees are told results
+    order.json    rounds, asked or arrived: in which order half-done trees receive results
     rounds.json   window, batch size and digest of the problems; segments written before; whether all are finished
 """
 
 from __future__ import annotations
 
 import hashlib
-import json
 from collections.abc import Sequence
 
+from pydantic import BaseModel
+
 from harness.errors import SearchMismatch
+from harness.files import read_record
 from harness.journal import write_whole
 from harness.records import Problem
 from harness.search.store import Store
 
 _FILE = "rounds.json"
+_EDITED = "was it edited?"
 _ORDERS = {
     "rounds": "a model in this process",
     "asked": "a server and results in the order of asking",
@@ -26,44 +29,61 @@ _ORDERS = {
 }
 
 
+class Order(BaseModel):
+    """The content of order.json."""
+
+    order: str
+
+
+class Rounds(BaseModel):
+    """The content of rounds.json."""
+
+    problems: int
+    digest: str
+    window: int
+    batch: int
+    segments: int
+    done: bool
+
+
 def enter(store: Store, order: str) -> None:
-    """Say in which order the trees of ``store`` are told results; half done it must be the order they began with.
+    """Say in which order the trees of ``store`` receive results; half done it must be the order they began with.
 
     Raises SearchMismatch.
     """
     file = store.folder / "order.json"
-    old = json.loads(file.read_text())["order"] if file.exists() else order
+    old = read_record(file, Order, _EDITED).order if file.exists() else order
     if old != order and store.unfinished:
         raise SearchMismatch(
-            f"{store.folder}: half done with {_ORDERS[old]}, now with {_ORDERS[order]}; end it as it began, then the "
-            "other may follow"
+            f"{store.folder}: half done with {_ORDERS.get(old, old)}, now with {_ORDERS[order]}; end it as it began, "
+            "then the other may follow"
         )
     if old != order and old == "rounds":
         end(store)
     if old != order or not file.exists():
-        write_whole(file, json.dumps({"order": order}) + "\n")
+        write_whole(file, Order(order=order).model_dump_json() + "\n")
 
 
 def begin(store: Store, problems: Sequence[Problem], window: int, batch: int) -> list[Problem]:
     """The problems of the rounds that ``store`` is in, or of new ones. Raises SearchMismatch."""
     file = store.folder / _FILE
-    old = json.loads(file.read_text()) if file.exists() else None
-    if old is None or old["done"]:
+    old = read_record(file, Rounds, _EDITED) if file.exists() else None
+    if old is None or old.done:
         store.compact()
         todo = [problem for problem in problems if problem.id not in store.finished]
         if todo:
-            new = _described(todo, window, batch) | {"segments": store.segments, "done": False}
-            write_whole(file, json.dumps(new) + "\n")
+            new = _described(todo, window, batch, store.segments)
+            write_whole(file, new.model_dump_json() + "\n")
         return todo
-    before = store.archived(old["segments"])
+    before = store.archived(old.segments)
     todo = [problem for problem in problems if problem.id not in before]
-    now = _described(todo, window, batch)
-    said = {"problems": "problems", "window": "--window", "batch": "--concurrency", "digest": "problems"}
-    different = dict.fromkeys(said[key] for key in now if now[key] != old[key])
+    now = _described(todo, window, batch, old.segments)
+    names = {"problems": "problems", "window": "--window", "batch": "--concurrency", "digest": "problems"}
+    different = dict.fromkeys(names[key] for key in names if getattr(now, key) != getattr(old, key))
     if different:
         raise SearchMismatch(
-            f"{store.folder}: half done with other {' and '.join(different)}: {old['problems']} problems, "
-            f"--window {old['window']}, --concurrency {old['batch']}; end it with those, then others may follow"
+            f"{store.folder}: half done with other {' and '.join(different)}: {old.problems} problems, "
+            f"--window {old.window}, --concurrency {old.batch}; end it with those, then others may follow"
         )
     return todo
 
@@ -72,10 +92,13 @@ def end(store: Store) -> None:
     """Every problem of these rounds is finished."""
     file = store.folder / _FILE
     if file.exists():
-        write_whole(file, json.dumps(json.loads(file.read_text()) | {"done": True}) + "\n")
+        rounds = read_record(file, Rounds, _EDITED)
+        write_whole(file, rounds.model_copy(update={"done": True}).model_dump_json() + "\n")
 
 
-def _described(problems: Sequence[Problem], window: int, batch: int) -> dict[str, object]:
+def _described(problems: Sequence[Problem], window: int, batch: int, segments: int) -> Rounds:
     names = "\x1f".join(problem.id for problem in problems)
     digest = hashlib.sha256(names.encode()).hexdigest()[:16]
-    return {"problems": len(problems), "digest": digest, "window": window, "batch": batch}
+    return Rounds(
+        problems=len(problems), digest=digest, window=window, batch=batch, segments=segments, done=False
+    )  # fmt: skip

@@ -5,7 +5,8 @@ from __future__ import annotations
 import asyncio
 import heapq
 import itertools
-from collections.abc import Sequence
+from collections.abc import AsyncIterator, Sequence
+from contextlib import asynccontextmanager
 from typing import Any
 
 from harness.models.base import Completer, Completion, Request, seed_of
@@ -24,7 +25,8 @@ class Role:
         self.name = name or replicas[0].digest
         self.tokenizer = tokenizer
         self.replicas = list(replicas)
-        self.lockstep = any(getattr(replica, "lockstep", False) for replica in replicas)
+        self.slots = slots
+        self.lockstep = any(replica.lockstep for replica in replicas)
         self.requests = 0
         self.tokens = 0
         self._slots = [_Slots(slots) for _ in replicas]
@@ -41,6 +43,7 @@ class Role:
         return completion
 
     def count(self, completion: Completion) -> None:
+        """Add a completion to the sums."""
         self.requests += 1
         self.tokens += len(completion.token_ids)
 
@@ -61,8 +64,14 @@ class _Slots:
         self._waiting: list[tuple[int, int, asyncio.Future[None]]] = []
         self._order = itertools.count()
 
-    def taken(self, priority: int) -> _Taken:
-        return _Taken(self, priority)
+    @asynccontextmanager
+    async def taken(self, priority: int) -> AsyncIterator[None]:
+        """Hold one of the slots."""
+        await self.acquire(priority)
+        try:
+            yield
+        finally:
+            self.release()
 
     async def acquire(self, priority: int) -> None:
         self.free -= 1
@@ -86,15 +95,3 @@ class _Slots:
             if not future.done():
                 future.set_result(None)
                 return
-
-
-class _Taken:
-    def __init__(self, slots: _Slots, priority: int) -> None:
-        self.slots = slots
-        self.priority = priority
-
-    async def __aenter__(self) -> None:
-        await self.slots.acquire(self.priority)
-
-    async def __aexit__(self, *exc: object) -> None:
-        self.slots.release()

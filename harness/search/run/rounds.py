@@ -11,22 +11,22 @@ from __future__ import annotations
 import asyncio
 from collections.abc import Iterable, Iterator, Sequence
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
 
+from harness.errors import SearchIncomplete
 from harness.models.base import Completion, Request, complete_in_chunks
 from harness.records import Problem
-from harness.search.run import order as epoch
+from harness.search.rows import NodeRow
+from harness.search.run import order
+from harness.search.run.budget import Budget
+from harness.search.run.work import InFlight, Search, judge, last_finish
 from harness.search.store import Store, own, result
 from harness.search.tree.nodes import Expansion
 
-if TYPE_CHECKING:
-    from harness.search.run.driver import Search, Spent, State
-
-_Asked = list[tuple["State", Expansion, Request]]
-_Known = dict[tuple[str, str], dict[str, Any]]
+_Asked = list[tuple[InFlight, Expansion, Request]]
+_Known = dict[tuple[str, str], NodeRow]
 
 
-async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, spent: Spent) -> None:
+async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, budget: Budget) -> None:
     """Search all problems, a window of them at a time. Earlier rounds are replayed from the store.
 
     Raises SearchIncomplete before a batch that a limit of the run has no room for, SearchMismatch for a store that is
@@ -34,7 +34,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
     """
     begun: dict[str, bool] = {}
     known: _Known = {}
-    todo = epoch.begin(store, list(problems), search.window, search.chunk)
+    todo = order.begin(store, list(problems), search.window, search.chunk)
     wanted = {problem.id for problem in todo}
     for stored in own(store.folder):
         if stored.problem.id not in wanted:
@@ -64,13 +64,13 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
         role, batch = _batch(waiting, search.chunk)
         if not batch:
             break
-        await _complete(search, role, batch, known, store, spent)
+        await _complete(search, role, batch, known, store, budget)
         for state, expansion, _ in batch:
             state.tree.tell(expansion.node, result(known.pop((state.problem.id, expansion.node))))
             flying[state.problem.id] -= 1
         idle = list({state.problem.id: state for state, *_ in batch}.values())
         search.progress(len(store.finished), search.tokens)
-    epoch.end(store)
+    order.end(store)
 
 
 def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
@@ -83,14 +83,14 @@ def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
     for number, (role, asked) in enumerate(waiting.items()):
         if not most or len(asked) < most:
             continue
-        order = sorted(range(len(asked)), key=lambda i: (len(asked[i][2].prompt_ids), i))
-        lengths = [len(asked[i][2].prompt_ids) for i in order]
+        by_length = sorted(range(len(asked)), key=lambda i: (len(asked[i][2].prompt_ids), i))
+        lengths = [len(asked[i][2].prompt_ids) for i in by_length]
         before = [0, *accumulate(lengths)]  # the length of all prompts before each
-        for start in range(len(order) - most + 1):
+        for start in range(len(by_length) - most + 1):
             end = start + most
             padding = most * lengths[end - 1] - (before[end] - before[start])
             if best is None or (padding, number) < best[:2]:
-                best = (padding, number, role, order[start:end])
+                best = (padding, number, role, by_length[start:end])
     if best is None:
         return next(iter(waiting)), []
     *_, role, run = best
@@ -102,7 +102,7 @@ def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
 
 def _entering(
     search: Search, source: Iterator[Problem], store: Store, begun: dict[str, bool], room: int
-) -> Iterator[State]:
+) -> Iterator[InFlight]:
     for _ in range(room):
         problem = next(source, None)
         if problem is None:
@@ -111,33 +111,29 @@ def _entering(
 
 
 async def _complete(
-    search: Search, role: str, mine: _Asked, known: _Known, store: Store, spent: Spent
+    search: Search, role: str, batch: _Asked, known: _Known, store: Store, budget: Budget
 ) -> None:  # fmt: skip
     def is_known(index: int) -> bool:
-        state, expansion, _ = mine[index]
+        state, expansion, _ = batch[index]
         return (state.problem.id, expansion.node) in known
 
     def admit(chunk: Sequence[Request]) -> None:
-        from harness.errors import SearchIncomplete
-
         most = sum(request.max_tokens for request in chunk)
-        limit = spent.limits.requests
-        if spent.over(most) or (limit and spent.requests + len(chunk) > limit):
-            if why := spent.too_small(most, len(chunk)):
+        limit = budget.limits.requests
+        if budget.over(most) or (limit and budget.requests + len(chunk) > limit):
+            if why := budget.too_small(most, len(chunk)):
                 raise SearchIncomplete(f"{why} (a whole batch); nothing was done")
             raise SearchIncomplete(
                 "the budget of this run is spent (it needs room for a whole batch); all results are kept, and the same "
                 "command goes on"
             )
-        spent.requests += len(chunk)
+        budget.requests += len(chunk)
 
     async def finished(results: list[tuple[int, Completion]]) -> None:
-        from harness.search.run.driver import judge, last_finish
-
-        rows = [search.writer.row(mine[i][0].tree, mine[i][1], completion) for i, completion in results]
+        rows = [search.writer.row(batch[i][0].tree, batch[i][1], completion) for i, completion in results]
         graded = []
         for (index, _), row in zip(results, rows, strict=True):
-            state, expansion, _ = mine[index]
+            state, expansion, _ = batch[index]
             response = search.writer.response(state.tree, row, expansion)
             if response is not None:
                 graded.append((row, search.verifier.verify(state.problem, response, last_finish(row))))
@@ -145,9 +141,9 @@ async def _complete(
             judge(row, grade)
         for (index, completion), row in zip(results, rows, strict=True):
             search.roles[role].count(completion)
-            spent.tokens += len(completion.token_ids)
-            known[mine[index][0].problem.id, row["node"]] = row
-        store.write([{"problem": mine[i][0].problem.id, **row} for (i, _), row in zip(results, rows, strict=True)])
+            budget.tokens += len(completion.token_ids)
+            known[batch[index][0].problem.id, row["node"]] = row
+        store.write([(batch[i][0].problem.id, row) for (i, _), row in zip(results, rows, strict=True)])
 
-    requests = [request for *_, request in mine]
+    requests = [request for *_, request in batch]
     await complete_in_chunks(search.roles[role].replicas[0], requests, is_known, finished, search.chunk, admit)

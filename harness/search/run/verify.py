@@ -13,10 +13,11 @@ from harness.records import Finish, Grade, Problem
 class Verifier(Protocol):
     """Anything that judges a response. The benchmark's simulated world has its own."""
 
-    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade: ...
+    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        """The verdict on a response, or what prevented one (GraderBroken)."""
 
 
-class Blind:
+class WithoutVerdicts:
     """What ``verifier`` reads as the answer, without its verdict: for search at test time."""
 
     def __init__(self, verifier: Verifier) -> None:

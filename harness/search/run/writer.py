@@ -15,9 +15,11 @@ from harness.models.base import Completion, Request
 from harness.models.prompts import is_prefilled, prompt_ids
 from harness.records import Problem
 from harness.search.grammar.schema import Grammar
+from harness.search.rows import NodeRow, Part
 from harness.search.run.roles import Role
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion, Node
+from harness.search.tree.paths import render, writer_of
 from harness.thoughts import THINK_OPEN, THINK_TAGS
 from harness.tokens import special_tokens
 
@@ -45,10 +47,11 @@ class Writer:
         return ids
 
     def role(self, tree: Tree, expansion: Expansion) -> str:
+        """The role that writes an expansion."""
         return "generator" if expansion.whole else tree.grammar.kinds[expansion.kind].role
 
     def request(self, tree: Tree, expansion: Expansion, prompt: Sequence[int]) -> Request:
-        """What the model of the expansion's role is asked; ``prompt`` in its vocabulary."""
+        """The request for the model of the expansion's role; ``prompt`` in its vocabulary."""
         role, grammar = self.role(tree, expansion), tree.grammar
         ids = list(prompt)
         for ancestor in expansion.ancestors:
@@ -59,29 +62,33 @@ class Writer:
         # The tree counts the tokens of tags and of quoted answers roughly; the context's cap holds in any case.
         room = max(1, grammar.max_context - len(ids)) if grammar.max_context else expansion.budget
         most = min(expansion.budget, room)
-        return Request(tuple(ids), most, grammar.temperature, grammar.top_p, expansion.seed, stop)
+        return Request(
+            prompt_ids=tuple(ids), max_tokens=most, temperature=grammar.temperature, top_p=grammar.top_p,
+            seed=expansion.seed, stop=stop,
+        )  # fmt: skip
 
     def span(self, tree: Tree, node: Node, role: str) -> list[int]:
         """Token ids of a finished node with its tags, in the vocabulary of ``role``."""
         assert node.result is not None
         assert node.kind is not None
-        grammar, theirs = tree.grammar, self._writer(tree, node)
+        grammar, writer = tree.grammar, writer_of(tree, node)
         content: Sequence[int] = node.result.token_ids
-        if not content or self._vocabularies.get(theirs) != self._vocabularies[role]:
+        if not content or self._vocabularies.get(writer) != self._vocabularies[role]:
             content = self._plain(role, node.result.text)
         end = grammar.closing(node.kind) or self._ends[role][0]
         return [*self._ids(role, grammar.opening(node.kind)), *content, *self._ids(role, end)]
 
-    def _writer(self, tree: Tree, node: Node) -> str:
-        return "generator" if tree.whole and not node.on else tree.grammar.kinds[node.kind or ""].role
-
-    def row(self, tree: Tree, expansion: Expansion, completion: Completion) -> dict[str, Any]:
+    def row(self, tree: Tree, expansion: Expansion, completion: Completion) -> NodeRow:
         """What the journal keeps of a completion, without a verdict."""
         role, grammar = self.role(tree, expansion), tree.grammar
         end_text, end_id = self._ends[role]
-        base = {"node": expansion.node, "role": role, "generated": len(completion.token_ids)}
+        generated = len(completion.token_ids)
         if expansion.whole:
-            return base | self._cut(tree, expansion, role, completion)
+            first, rest = self._cut(tree, expansion, role, completion)
+            whole: NodeRow = {"node": expansion.node, "role": role, "generated": generated, **first}
+            if rest:
+                whole["rest"] = rest
+            return whole
         ids = list(completion.token_ids)
         # A thought that ends the whole turn did not close its tag: it is no part of a chain.
         ended = expansion.kind != "answer" and (completion.ended or ids[-1:] == [end_id])
@@ -96,13 +103,21 @@ class Writer:
         if self._special and self._special.search(completion.text):
             ended = True  # another turn, spelt out
         ids = [*self._ids(role, expansion.prefill), *ids] if expansion.prefill else ids
-        return base | {"text": text, "ids": ids, "finish": "end of turn" if ended else completion.finish}
+        return {
+            "node": expansion.node, "role": role, "generated": generated, "text": text, "ids": ids,
+            "finish": "end of turn" if ended else completion.finish,
+        }  # fmt: skip
 
-    def _cut(self, tree: Tree, expansion: Expansion, role: str, completion: Completion) -> dict[str, Any]:
-        """A whole chain cut into nodes at its tags. What stands between two thoughts spoils the one before."""
+    def _cut(
+        self, tree: Tree, expansion: Expansion, role: str, completion: Completion
+    ) -> tuple[Part, list[Part]]:  # fmt: skip
+        """A whole chain cut into nodes at its tags: the first, and the others.
+
+        What stands between two thoughts spoils the one before.
+        """
         grammar = tree.grammar
         kinds = {grammar.opening(kind): kind for kind in grammar.kinds}
-        parts: list[dict[str, Any]] = []
+        parts: list[Part] = []
         kind, rest = expansion.kind, expansion.prefill + completion.text
         while True:
             closing = grammar.closing(kind)
@@ -120,22 +135,19 @@ class Writer:
             kind, rest = kinds[opening[1]], rest[opening.end() :]
         head, *others = parts
         del head["kind"]
-        return head | ({"rest": others} if others else {})
+        return head, others
 
-    def response(self, tree: Tree, row: dict[str, Any], expansion: Expansion) -> str | None:
+    def response(self, tree: Tree, row: NodeRow, expansion: Expansion) -> str | None:
         """The chain that a row ends, as the text that is graded; None if it does not end one.
 
         Prefills and tags stay out of the answer: the grader reads what follows the thinking.
         """
         grammar = tree.grammar
-        last = [(expansion.kind, row), *((part["kind"], part) for part in row.get("rest", ()))]
+        last = [(expansion.kind, row["text"]), *((part.get("kind", ""), part["text"]) for part in row.get("rest", ()))]
         if last[-1][0] != "answer":
             return None
         nodes = [tree.nodes[name] for name in expansion.ancestors]
-        spans = [(n.kind or "", n.result.text) for n in nodes if n.result] + [
-            (kind, part["text"]) for kind, part in last
-        ]
-        return render(grammar, spans)
+        return render(grammar, [(n.kind or "", n.result.text) for n in nodes if n.result] + last)
 
     def _ids(self, role: str, text: str) -> list[int]:
         """Token ids of tags and prefills, which recur."""
@@ -147,11 +159,6 @@ class Writer:
 
     def _plain(self, role: str, text: str) -> list[int]:
         return list(self.roles[role].tokenizer.encode(text, add_special_tokens=False))
-
-
-def render(grammar: Grammar, spans: Sequence[tuple[str, str]]) -> str:
-    """The text of a chain of (kind, text)."""
-    return THINK_OPEN + "".join(grammar.opening(kind) + text + grammar.closing(kind) for kind, text in spans)
 
 
 def _decoder(tokenizer: Any) -> Callable[[list[int]], str]:

@@ -17,13 +17,15 @@ from typing import Literal
 
 from harness.models.base import seed_of
 from harness.search.grammar.schema import Grammar, children
+from harness.search.spec import Goals
 from harness.search.tree.nodes import (
     ID_PART,
     TAG_TOKENS,
+    Choice,
     Expansion,
-    Goals,
     Node,
     Result,
+    Share,
     alike,
     decoded,
     normal,
@@ -34,8 +36,6 @@ from harness.thoughts import THINK_CLOSE, THINK_OPEN
 Reward = Literal["verdict", "votes"]
 
 
-# (parent, kind, the wrong answer it answers to)
-Choice = tuple[Node, str, str]
 Policy = Callable[["Tree"], Choice | None]
 
 
@@ -46,15 +46,13 @@ class Tree:
     """
 
     def __init__(
-        self, grammar: Grammar, goals: Goals, seed: int, policy: Policy | None = None, prompt_tokens: int = 0,
+        self, grammar: Grammar, goals: Goals, *, seed: int, policy: Policy, prompt_tokens: int = 0,
         reward: Reward = "verdict", whole: bool = False,
     ) -> None:  # fmt: skip
-        from harness.search.tree.policies import mcts
-
         self.grammar = grammar.draw(seed)
         self.goals = goals
         self.seed = seed
-        self.policy = policy or mcts
+        self.policy = policy
         self.reward = reward
         self.whole = whole
         self.root = Node("", None, None, context=prompt_tokens)
@@ -118,7 +116,10 @@ class Tree:
         self._update(parent)
         context = tuple(n.id for n in parent.path)
         prefill = self._prefill(kind, name, on)
-        return Expansion(name, kind, context, seed_of(self.seed, name), limit, prefill, self.whole and not on)
+        return Expansion(
+            node=name, kind=kind, ancestors=context, seed=seed_of(self.seed, name), budget=limit, prefill=prefill,
+            whole=self.whole and not on,
+        )  # fmt: skip
 
     def _chain_limit(self, parent: Node, limit: int) -> int:
         """Tokens that the rest of a chain may take: as much as the deepest chain from here could."""
@@ -190,8 +191,8 @@ class Tree:
         assert parent is not None
         node.result = result
         node.context = parent.context + len(result.token_ids) + TAG_TOKENS
-        node.said = normal(result.text)
-        text = f"{node.kind}\x1f{node.said}\x1e"
+        node.normal = normal(result.text)
+        text = f"{node.kind}\x1f{node.normal}\x1e"
         node.key = hashlib.sha1(parent.key + text.encode(), usedforsecurity=False).digest()
         node.spoilt = self._spoilt(node, result) if follows else "left the grammar"
         if not node.spoilt:
@@ -222,18 +223,20 @@ class Tree:
     def _repeated(self, node: Node) -> list[Node]:
         """Nodes that turn out to repeat a sibling of a lower number, now that ``node`` is told."""
         assert node.parent is not None
-        mine, out = order_of(node), []
+        own, out = order_of(node), []
         for other in node.parent.children:
             if other is node or other.kind != node.kind or other.result is None:
                 continue
-            first, second = (other, node) if order_of(other) < mine else (node, other)
+            first, second = (other, node) if order_of(other) < own else (node, other)
             if not second.duplicate and not first.spoilt and self._same(first, second):
                 second.duplicate = True
                 out.append(second)
         return out
 
     def _same(self, one: Node, other: Node) -> bool:
-        return one.said == other.said or (one.kind != "answer" and alike(one.said, other.said, self.grammar.same))
+        return one.normal == other.normal or (
+            one.kind != "answer" and alike(one.normal, other.normal, self.grammar.same)
+        )
 
     def _judge(self, node: Node, verdict: str) -> None:
         found = {"correct": self._correct, "wrong": self._wrong}.get(verdict)
@@ -248,7 +251,7 @@ class Tree:
                 return
             written = sum(step.kind == back.kind for step in target.path)
             if written < back.per_chain and self._fits(target, target.path, back.kind):
-                self.waiting[node.id] = (target, back.kind, node.id)
+                self.waiting[node.id] = Choice(target, back.kind, node.id)
                 self._update(target)
 
     # --- what follows from it -----------------------------------------------------------------------------------
@@ -299,16 +302,15 @@ class Tree:
         ends = node.result is not None and (node.kind == "answer" or bool(node.spoilt))
         pending = int(node.result is None and node.kind is not None) + int(goes_on)
         ended = int(ends or (node.duplicate and not node.children))
-        share = (int(ends), self._worth(node) if ends else 0.0, pending, ended)
-        if share != node.share:
-            visits, value, waiting, over = (new - old for new, old in zip(share, node.share, strict=True))
-            node.share = share
-            self.ended += int(over)
+        new, old = Share(int(ends), self._worth(node) if ends else 0.0, pending, ended), node.share
+        if new != old:
+            node.share = new
+            self.ended += new.ended - old.ended
             step: Node | None = node
             while step is not None:
-                step.visits += int(visits)
-                step.value += value
-                step.pending += int(waiting)
+                step.visits += new.visits - old.visits
+                step.value += new.value - old.value
+                step.pending += new.pending - old.pending
                 step = step.parent
         self._close(node)
 

@@ -16,15 +16,16 @@ from dataclasses import dataclass
 
 from harness.models.base import seed_of
 from harness.search.grammar.schema import Grammar, Weighted, children
+from harness.search.spec import Goals
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Expansion, Goals, Node, Result
+from harness.search.tree.nodes import Choice, Expansion, Node, Result
 
 EXPLORATION = 1.414
 ROLLOUTS = 32  # max_rollout_time
 THRESHOLD = (4, 8)  # search_reward_threshold
 
 
-@dataclass
+@dataclass(kw_only=True)
 class _Batch:
     """Siblings of one request: what is still to be asked, and what must be told before the search goes on."""
 
@@ -34,14 +35,18 @@ class _Batch:
     prefill: str
 
 
+def _none(tree: Tree) -> Choice | None:
+    """The paper's tree asks by itself."""
+
+
 class OriginalTree(Tree):
     """Ask/tell like ``Tree``, strictly sequential: at most the siblings of one request are in flight.
 
     A function of the seed and of all earlier results; unlike ``Tree`` it must be replayed in the order of asking.
     """
 
-    def __init__(self, grammar: Grammar, goals: Goals, seed: int, prompt_tokens: int = 0) -> None:
-        super().__init__(grammar, goals, seed, prompt_tokens=prompt_tokens)
+    def __init__(self, grammar: Grammar, goals: Goals, *, seed: int, prompt_tokens: int = 0) -> None:
+        super().__init__(grammar, goals, seed=seed, policy=_none, prompt_tokens=prompt_tokens)
         self.random = random.Random(seed_of(seed, "original"))
         self.visited: dict[str, int] = {}
         self.sums: dict[str, float] = {}
@@ -102,7 +107,10 @@ class OriginalTree(Tree):
         self.asked[name] = limit
         self.requests += 1
         path = tuple(n.id for n in batch.parent.path)
-        return Expansion(name, batch.kind, path, seed_of(self.seed, name), limit, batch.prefill)
+        return Expansion(
+            node=name, kind=batch.kind, ancestors=path, seed=seed_of(self.seed, name), budget=limit,
+            prefill=batch.prefill,
+        )  # fmt: skip
 
     def tell(self, name: str, result: Result) -> None:
         node = self.nodes[name]
@@ -126,7 +134,9 @@ class OriginalTree(Tree):
                     table = dict(Counter(self.grammar.slots(node.kind, seed_of(self.seed, "slots", node.id))))
                 for kind, number in table.items():
                     if kind in allowed:
-                        self._batches.append(_Batch(node, kind, int(number), self._drawn(kind)))
+                        self._batches.append(
+                            _Batch(parent=node, kind=kind, left=int(number), prefill=self._drawn(kind))
+                        )
                 if self._batches:
                     return
             if not node.children:  # the grammar's caps leave nothing to write
@@ -176,6 +186,6 @@ class OriginalTree(Tree):
             return
         name = self._name(target, back.kind, "")
         node = self._grow(target, name, back.kind, "")
-        said = self._quotable(leaf.result.answer) if leaf.result else ""
-        text = (self._drawn(back.kind) or "Wait, something is wrong.").replace("{answer}", said)
+        answer = self._quotable(leaf.result.answer) if leaf.result else ""
+        text = (self._drawn(back.kind) or "Wait, something is wrong.").replace("{answer}", answer)
         self._settle(node, Result(text, (), "stop"))

@@ -1,34 +1,16 @@
-"""What trees are made of: goals, expansions, results, nodes, and how ids and texts are read."""
+"""What trees are made of: expansions, results, nodes, and how ids and texts are read."""
 
 from __future__ import annotations
 
 import re
 from dataclasses import dataclass, field
+from typing import NamedTuple
 
 # What the two tags around a text take at most, in tokens; counted towards the context.
 TAG_TOKENS = 12
 
 
-@dataclass(frozen=True)
-class Goals:
-    """When a problem is done: enough distinct verified chains of both verdicts, or a budget is spent.
-
-    Budgets per problem: ``rollouts`` begun by selection, ``reflections`` begun by a wrong verdict, ``requests`` and
-    generated ``tokens`` (0: no cap). ``give_up``: rollouts that may end without any correct chain, ``answers``: answers
-    after which the tree is done, right or wrong (0: no such rule).
-    """
-
-    correct: int = 6
-    wrong: int = 2
-    rollouts: int = 16
-    reflections: int = 16
-    requests: int = 200
-    tokens: int = 0
-    give_up: int = 0
-    answers: int = 0
-
-
-@dataclass(frozen=True, slots=True)
+@dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
     """A node to be written: its path id, its kind, the nodes it continues (root first), its beginning, its seed.
 
@@ -62,6 +44,18 @@ class Result:
     rest: tuple[tuple[str, Result], ...] = ()
 
 
+class Share(NamedTuple):
+    """A node's part of the statistics, without its children's."""
+
+    visits: int = 0
+    value: float = 0.0
+    pending: int = 0
+    ended: int = 0  # rollouts
+
+
+NOTHING = Share()
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """``visits`` and ``value`` sum up finished rollouts below and here, ``pending`` those begun and not finished."""
@@ -80,9 +74,9 @@ class Node:
     spoilt: str = ""  # why the text is no part of any chain
     duplicate: bool = False
     context: int = 0  # tokens up to and with this node
-    said: str = ""  # the normalised text
+    normal: str = ""  # the normalised text
     key: bytes = b""  # digest of the normalised texts up to and with this node
-    share: tuple[int, float, int, int] = (0, 0.0, 0, 0)  # own part of visits, value, pending, and of ended rollouts
+    share: Share = NOTHING
 
     @property
     def discarded(self) -> str:
@@ -102,6 +96,14 @@ class Node:
             out.append(node)
             node = node.parent
         return out[::-1]
+
+
+class Choice(NamedTuple):
+    """What a policy chose: another child of ``parent``; ``on``: the wrong answer that it replies to."""
+
+    parent: Node
+    kind: str
+    on: str = ""
 
 
 ID_PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")

@@ -13,13 +13,10 @@ from __future__ import annotations
 
 import math
 from collections.abc import Callable
-from typing import TYPE_CHECKING
 
 from harness.models.base import seed_of
-
-if TYPE_CHECKING:
-    from harness.search.tree.core import Choice, Tree
-    from harness.search.tree.nodes import Node
+from harness.search.tree.core import Policy, Tree
+from harness.search.tree.nodes import Choice, Node
 
 
 def mcts(tree: Tree) -> Choice | None:
@@ -48,7 +45,7 @@ def decoding(tree: Tree) -> Choice | None:
     return _continuation(tree) or _new(tree, _uct) or (None if tree.root.pending else _new(tree, _fresh))
 
 
-POLICIES: dict[str, Callable[[Tree], Choice | None]] = {
+POLICIES: dict[str, Policy] = {
     "mcts": mcts,
     "chain_first": chain_first,
     "rejection": rejection,
@@ -68,14 +65,14 @@ def _continuation(tree: Tree) -> Choice | None:
     if not tree.frontier:
         return None
     node = min(tree.frontier.values(), key=lambda n: (-n.context, n.id))
-    return node, node.slots[0], ""
+    return Choice(node, node.slots[0])
 
 
 def _new(tree: Tree, where: Callable[[Tree], tuple[Node, str] | None]) -> Choice | None:
     if tree.rollouts >= tree.goals.rollouts or _served(tree):
         return None
     found = where(tree)
-    return (*found, "") if found else None
+    return Choice(*found) if found else None
 
 
 def _served(tree: Tree) -> bool:

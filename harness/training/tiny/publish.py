@@ -96,7 +96,7 @@ def publish(folder: Path, target: Path) -> None:
     """Copy each trained model into ``target`` with the frozen tokenizer and a card."""
     from safetensors import safe_open
 
-    from harness.models.hf import model_digest
+    from harness.models.digests import model_digest
 
     for name, spec in SPECS.items():
         source = trained(folder, name)

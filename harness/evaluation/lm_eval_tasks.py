@@ -1,0 +1,111 @@
+"""lm-eval's task objects for a run: loading them, and which of their documents a run asks about."""
+
+from __future__ import annotations
+
+import logging
+from collections.abc import Iterator, Mapping
+from contextlib import contextmanager
+from typing import Any
+
+from harness.errors import DataError
+from harness.evaluation.plan import EvalPlan
+from harness.evaluation.spec import Selection
+from harness.problems.documents import check_documents
+from harness.problems.load import is_ours, process_results
+from harness.problems.registry import include_paths
+
+
+@contextmanager
+def quiet_lm_eval() -> Iterator[None]:
+    """lm-eval without its own log, progress bars and question to git, which complains outside a repository."""
+    from lm_eval import evaluator
+    from lm_eval.api import task
+
+    loggers = [logging.getLogger(name) for name in ("lm_eval", "lm-eval")]
+    before = evaluator.get_git_commit_hash, task.tqdm, [logger.level for logger in loggers]
+    evaluator.get_git_commit_hash = lambda: None
+    task.tqdm = lambda items, **_: items
+    for logger in loggers:
+        logger.setLevel(logging.ERROR)
+    try:
+        yield
+    finally:
+        evaluator.get_git_commit_hash, task.tqdm, levels = before
+        for logger, level in zip(loggers, levels, strict=True):
+            logger.setLevel(level)
+
+
+def load_tasks(plan: EvalPlan) -> dict[str, Any]:
+    """lm-eval's task objects by their lm-eval names, set to this run's number of samples. Raises DataError."""
+    from lm_eval.tasks import TaskManager
+
+    with quiet_lm_eval():
+        manager = TaskManager(
+            include_path=[str(path) for path in include_paths(plan.task_paths)],
+            include_defaults=any(task.file is None for task in plan.tasks), metadata=plan.settings,
+        )  # fmt: skip
+        try:
+            tasks = dict(manager.load([task.lm_eval_name for task in plan.tasks])["tasks"])
+            documents = {name: list(task.eval_docs) for name, task in tasks.items()}
+        except DataError:
+            raise
+        except Exception as error:  # lm-eval and datasets fail in many ways at broken task files and data
+            cause = " ".join(str(error.__cause__ or error).split())[:200]
+            why = cause or f"{type(error).__name__}; is its file empty?"
+            raise DataError(f"{', '.join(task.name for task in plan.tasks)}: cannot be loaded ({why})") from error
+        for name, task in tasks.items():
+            graded_here = task.config.process_results is process_results or any(map(has_grader, documents[name]))
+            if graded_here and not is_ours(name.removeprefix("harness_")):
+                check_documents(name, documents[name])
+            if task.OUTPUT_TYPE != "generate_until":
+                raise DataError(
+                    f"{name}: scores log-likelihoods ({task.OUTPUT_TYPE}); harness evaluates generated text"
+                )
+            task.set_config("repeats", plan.decoding.samples)
+    return tasks
+
+
+def has_grader(document: Mapping[str, Any]) -> bool:
+    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
+    return "family" in document and "gold" in document
+
+
+def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int]] | None:
+    """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
+    if selection.names:
+        documents = {name: list(task.eval_docs) for name, task in tasks.items()}
+        numbers = {name: _named(name, of, selection) for name, of in documents.items()}
+        known = {
+            each for of in documents.values() for i, document in enumerate(of) for each in _names(document) | {str(i)}
+        }
+        if unknown := sorted(set(selection.names) - known):
+            raise DataError(f"no problem has an id of {', '.join(unknown)}")
+        return numbers
+    if selection.limit:
+        return {name: selection.numbers([set()] * len(task.eval_docs)) for name, task in tasks.items()}
+    return None
+
+
+def _named(name: str, documents: list[dict[str, Any]], selection: Selection) -> list[int]:
+    picked = selection.numbers([_names(document) for document in documents])
+    if not picked:
+        first = documents[0].get("id", 0) if documents else "none"
+        raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
+    return _with_earlier_turns(documents, picked)
+
+
+def _names(document: Mapping[str, Any]) -> set[str]:
+    return {str(document.get("id", "")), str(document.get("native_id", ""))}
+
+
+def _with_earlier_turns(documents: list[dict[str, Any]], picked: list[int]) -> list[int]:
+    """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
+    last: dict[str, int] = {}
+    for i in picked:
+        if "conversation" in documents[i]:
+            name = documents[i]["conversation"]
+            last[name] = max(last.get(name, 0), int(documents[i]["turn"]))
+    if not last:
+        return picked
+    earlier = {i for i, doc in enumerate(documents) if int(doc["turn"]) < last.get(doc["conversation"], 0)}
+    return sorted(earlier.union(picked))

@@ -1,0 +1,270 @@
+"""Records of what was run and what came out, as files keep them and rooms exchange them.
+
+Fields of ``Summary`` are the figures of every table; docs/metrics.md and docs/statistics.md define them.
+"""
+
+from __future__ import annotations
+
+from typing import Any, Literal
+
+from pydantic import (
+    AwareDatetime,
+    ConfigDict,
+    Field,
+    SerializerFunctionWrapHandler,
+    TypeAdapter,
+    ValidationError,
+    model_serializer,
+)
+
+from harness.errors import BadFile, first_line
+from harness.evaluation.spec import Decoding
+from harness.files import reason_of
+from harness.records import Problem, Record
+
+SCHEMA = 1  # records that have no schema_version are of this one, too
+
+
+class Summary(Record):
+    """One model on one task. Rates are from 0 to 1; lengths are tokens of the model (words, where none was named).
+
+    With several samples an item, ``accuracy`` is the mean over items of item means; the other rates are shares of all
+    samples. A sample whose grader ran out of time or failed counts as not correct (and in ``failed``).
+    """
+
+    n: int = Field(description="items")
+    samples: int
+    accuracy: float
+    low: float = Field(description="of accuracy's 95% interval, which counts items")
+    high: float
+    accuracy_answered: float | None = Field(description="accuracy of the samples with an answer; None: no answers")
+    no_answer: float = Field(description="share of samples without a verdict correct or wrong")
+    unfinished: float = Field(description="of the samples without an answer, those cut before one")
+    empty: float = Field(description="those that ended and gave none")
+    failed: float = Field(description="those whose grader ran out of time, or whose model call or grader failed")
+    wrong: float
+    cut: float = Field(description="share of samples that met the limit of tokens or the context's end")
+    loops: float = Field(description="share of samples that end in a repetition loop")
+    ngram_loops: float | None
+    median_thinking_tokens: float
+    mean_thinking_tokens: float
+    median_answer_tokens: float
+    reflection_per_1000: float = Field(description="reflection words per 1,000 thinking tokens")
+    tokens_per_correct: float | None = Field(description="all tokens over correct samples; None: none is correct")
+    seq_rep_4: float | None
+    first_correct: float | None
+    efficiency: float | None
+    underthinking: float | None
+    redundant: float | None
+    oscillations: float | None
+    abandoned: float | None
+    error_types: dict[str, float] = Field(description="share of samples by type of error")
+    auc: float | None = Field(description="area under accuracy against budget; None: the run has no one token limit")
+    test_at: dict[str, dict[int, float]] | None = Field(
+        default=None,
+        description="'pass' (pass@k) and 'test' (Test@N) by k; items with the same several samples",
+    )
+    prompt_strict: float | None = Field(default=None, description="IFEval's four figures, of its tasks alone")
+    instruction_strict: float | None = None
+    prompt_loose: float | None = None
+    instruction_loose: float | None = None
+    seeds: int | None = Field(default=None, description="on a leaderboard: trainings behind these figures")
+    answers: int | None = Field(default=None, description="on a leaderboard: answers an item, where there are several")
+    solved: float | None = Field(default=None, description="on a leaderboard: share of items right in any of them")
+
+    @model_serializer(mode="wrap")
+    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
+        """Figures that a task does not have (those with a default) are left out, not null."""
+        fields = type(self).model_fields
+        return {k: v for k, v in handler(self).items() if v is not None or fields[k].is_required()}
+
+
+class Gap(Record):
+    """A paired difference of means over items (ours - theirs) with its two-sided interval.
+
+    ``error``: its standard error. ``smallest``: the smallest true difference that this many items would show at 5% in
+    80% of runs. ``better`` and ``worse``: items on which the mean score is higher and lower.
+    """
+
+    difference: float
+    low: float
+    high: float
+    n: int
+    error: float
+    smallest: float
+    better: int
+    worse: int
+    p: float
+
+
+class Manifest(Record):
+    """``manifest.json`` of an evaluation: what was evaluated, and on what. Of a recipe's stage, only what is known.
+
+    None and empty: not known. Keys of other versions are kept.
+    """
+
+    model_config = ConfigDict(extra="allow")
+
+    schema_version: int = SCHEMA
+    run: str = ""
+    model: str = ""
+    model_digest: str | None = None
+    backend: str | None = None
+    tokenizer: str | None = None
+    tasks: list[str] = []
+    task_files: list[str] = Field(default=[], description="digests; 'lm-eval': a task of lm-eval's own")
+    selection: dict[str, Any] = {}
+    prompting: dict[str, Any] | None = None
+    decoding: Decoding = Decoding()
+    settings: dict[str, str] = {}
+    think_tags: tuple[str, str] | None = None
+    prompt_ids_hash: str | None = Field(default=None, description="digest of all prompts: equal digests, equal prompts")
+    grader: dict[str, str] | None = Field(default=None, description="versions of what graded the samples")
+    packages: dict[str, str] | None = None
+    python: str = ""
+    machine: str | None = None
+    date: str = ""
+
+    def known(self) -> dict[str, Any]:
+        """The fields that were set, as JSON data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class AskedProblem(Record):
+    """A line of an evaluation's ``problems.jsonl``. ``gold`` is JSON, as graders read it."""
+
+    model_config = ConfigDict(extra="ignore")
+
+    task: str
+    id: str
+    family: str
+    prompt: str
+    gold: str
+
+    def problem(self) -> Problem:
+        """The problem, as graders read it. Raises BadFile."""
+        try:
+            return Problem.of_document(self.model_dump())
+        except ValueError as error:
+            raise BadFile(f"problem {self.id} of {self.task}: {first_line(error)}; run the evaluation again") from None
+
+
+class Metrics(Record):
+    """``metrics.json`` of an evaluation. ``rows``: by task. ``lm_eval``: lm-eval's own score of each, if it has one."""
+
+    rows: dict[str, Summary]
+    lm_eval: dict[str, float | None] = {}
+    decoding: Decoding
+    seconds: float = Field(description="wall time")
+
+
+class Stage(Record):
+    """What a stage is and what came out. ``figures`` depend on its kind.
+
+    ``inputs``: by role, digests of the stages it was made from; ``models``: by role, what it asked or trained.
+    """
+
+    name: str = ""
+    kind: str = ""
+    params: dict[str, Any] = {}
+    inputs: dict[str, str] = {}
+    models: dict[str, str] = {}
+    figures: dict[str, Any] = {}
+
+
+class StageResult(Stage):
+    """``done.json`` of a finished stage."""
+
+    seconds: float = 0.0
+
+
+class StageRecord(Stage):
+    """A stage in the record of a recipe. ``depends``: what its digest covers beside parameters and inputs."""
+
+    depends: dict[str, Any] = {}
+    seconds: float | None = None
+
+
+class Hardware(Record):
+    processor: str = ""
+    cores: int | None = None
+    memory_gib: int | None = None
+    gpus: list[str] = []
+    python: str = ""
+    system: str = ""
+
+
+class RecipeManifest(Record):
+    """What made the run of a recipe. ``recipe`` and ``profile`` as they were read; ``stages`` by digest."""
+
+    date: str
+    seeds: list[int] = []
+    commit: str = ""
+    packages: dict[str, str] = {}
+    grader: dict[str, str] = {}
+    hardware: Hardware = Hardware()
+    seconds: float = 0.0
+    command: str = ""
+    recipe: dict[str, Any] = {}
+    profile: dict[str, Any] = {}
+    stages: dict[str, StageRecord] = {}
+
+
+class Claim(Record):
+    """A comparison that a paper makes: ``arm`` against the arm ``against``, on every task of the suite.
+
+    ``expect``: which way ``metric`` goes; ``same``: within ``margin`` (a share) either way. ``published`` names a file
+    of published rows (results/reference) in which both arms stand. ``solved``: at least one of an item's samples right.
+    """
+
+    says: str
+    arm: str
+    against: str
+    metric: Literal["accuracy", "no_answer", "solved"] = "accuracy"
+    expect: Literal["higher", "lower", "same"] = "higher"
+    margin: float = Field(default=0.03, gt=0, lt=1)
+    published: str = ""
+
+
+class RunRecord(Record):
+    """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed.
+
+    ``left_out``: arms that were not run, each with the model that the profile lacks.
+    """
+
+    schema_version: int = SCHEMA
+    run: str = ""
+    recipe: str
+    profile: str
+    control: str
+    arms: dict[str, list[str]]
+    left_out: dict[str, str] = {}
+    manifest: RecipeManifest
+
+    def known(self) -> dict[str, Any]:
+        """The fields that were set, as JSON data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+    @property
+    def title(self) -> str:
+        """Recipe and profile."""
+        return f"{self.recipe} ({self.profile})"
+
+    @property
+    def claims(self) -> dict[str, Claim]:
+        """The claims that the recipe made when it was run. Raises BadFile where they are of another version."""
+        try:
+            return TypeAdapter(dict[str, Claim]).validate_python(self.manifest.recipe.get("claims", {}))
+        except ValidationError as error:
+            raise BadFile(f"run {self.run}: its claims are of another version ({reason_of(error)})") from None
+
+
+class Wanted(Record):
+    """``wanted.json`` of a recipe that began: the stages it will be made from, and who began it when."""
+
+    schema_version: int = SCHEMA
+    digests: list[str]
+    command: str = ""
+    host: str = ""
+    pid: int = 0
+    date: AwareDatetime

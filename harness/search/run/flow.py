@@ -1,0 +1,175 @@
+"""Free-running trees, for servers: many problems at once, each with a few expansions in flight.
+
+A tree receives results in the order of asking (``deterministic``), so that it is a function of its seed, or in the
+order of arrival, which never waits for the slowest sibling.
+"""
+
+from __future__ import annotations
+
+import asyncio
+import time
+from collections.abc import Iterator
+
+from harness.errors import GraderBroken, ModelError, SearchIncomplete
+from harness.records import Problem
+from harness.search.rows import NodeRow
+from harness.search.run.budget import Budget
+from harness.search.run.work import InFlight, Search, ending, judge, last_finish
+from harness.search.store import Store, result
+from harness.search.tree.nodes import Expansion
+
+# After so many failed calls in a row without one that succeeds, the servers are taken for dead.
+FAILURES = 24
+
+
+class Flow:
+    """One invocation: up to ``window`` problems at once, each with a few expansions in flight."""
+
+    def __init__(self, search: Search, store: Store, budget: Budget) -> None:
+        self.search = search
+        self.store = store
+        self.budget = budget
+        self.most = 0  # tokens that a call of these trees may take
+        self.failed: dict[str, str] = {}
+        self.unfinished = 0
+        self.in_a_row = 0
+        self.stopping = False
+
+    @property
+    def dead(self) -> bool:
+        return self.in_a_row >= FAILURES
+
+    async def run(self, problems: Iterator[Problem]) -> None:
+        """Search ``problems`` to their end. Raises SearchIncomplete, and what the grader and the disk raise."""
+        running: set[asyncio.Task[None]] = set()
+        more = True
+        try:
+            while more or running:
+                while more and len(running) < self.search.window and not self.dead:
+                    problem = None if self.budget.over(1) else next(problems, None)
+                    if problem is None:
+                        more = False
+                        break
+                    running.add(asyncio.ensure_future(self._problem(problem)))
+                if self.dead:
+                    more = False
+                if running:
+                    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
+                    for task in done:
+                        task.result()
+                    running -= done
+        except BaseException:
+            self.stopping = True
+            raise
+        finally:
+            for task in running:
+                task.cancel()
+            await asyncio.gather(*running, return_exceptions=True)
+        self._complain(next(problems, None) is not None)
+
+    def _complain(self, left: bool) -> None:
+        if self.failed:
+            name, why = next(iter(self.failed.items()))
+            raise SearchIncomplete(
+                f"{len(self.failed)} problems met failing model calls, first {name}: {why}; all results are kept, and "
+                "the same command goes on"
+            )
+        if self.unfinished and (why := self.budget.too_small(self.most)):
+            raise SearchIncomplete(f"{why}; nothing was done")
+        if self.unfinished or left:
+            raise SearchIncomplete(
+                f"the budget of this run is spent, {self.unfinished} problems are half done"
+                f"{' and others not begun' if left else ''}; all results are kept, and the same command goes on"
+            )
+
+    async def _problem(self, problem: Problem) -> None:
+        rows = {row["node"]: row for row in self.store.earlier(problem.id)}
+        state = self.search.begin(problem, self.store, fresh=not rows)
+        if not self.search.deterministic:
+            for name, row in rows.items():
+                state.tree.tell(name, result(row))
+            rows = {}
+        try:
+            why = await self._grow(state, rows)
+        except ModelError as error:
+            self.failed[problem.id] = str(error)
+            return
+        if why is None:
+            self.unfinished += 1
+        else:
+            self.search.finish(state, self.store, why)
+
+    async def _grow(self, state: InFlight, known: dict[str, NodeRow]) -> str | None:
+        """Ask and tell until the tree is done; returns why, or None when a limit of the run stopped it."""
+        tree, started = state.tree, time.monotonic()
+        most = max(kind.max_tokens for kind in tree.grammar.kinds.values()) * (tree.grammar.depth if tree.whole else 1)
+        self.most = max(self.most, most)
+        outstanding: dict[asyncio.Task[NodeRow], str] = {}
+        patience = self.search.limits.problem_seconds
+
+        def late() -> bool:
+            return bool(patience) and time.monotonic() - started >= patience
+
+        try:
+            while True:
+                while len(outstanding) < self.search.settings.in_flight and not late():
+                    room = not self.dead and await self.budget.room(most)
+                    if late():  # while it waited
+                        break
+                    expansion = tree.ask()
+                    if expansion is None:
+                        break
+                    # A tree that cannot fill its place stops: told results while it has fewer expansions in flight
+                    # than usual, it would ask for others than in an unlimited run.
+                    if not room:
+                        return None
+                    earlier = known.get(expansion.node)
+                    if earlier is None:
+                        self.budget.take(expansion.budget)
+                    task = asyncio.ensure_future(self._expand(state, expansion, earlier))
+                    outstanding[task] = expansion.node
+                if not outstanding:
+                    why = ending(tree)
+                    return "seconds" if why == "budget" and late() else why
+                for task in await self._some(outstanding):
+                    tree.tell(outstanding.pop(task), result(task.result()))
+        finally:
+            # What is in flight ends, and is kept, before an error leaves here; but no verdict that was not reached.
+            await asyncio.gather(*outstanding, return_exceptions=True)
+
+    async def _some(self, outstanding: dict[asyncio.Task[NodeRow], str]) -> list[asyncio.Task[NodeRow]]:
+        first = next(iter(outstanding))
+        if self.search.deterministic:
+            if not first.done():
+                await asyncio.wait([first])
+            return [first]
+        done, _ = await asyncio.wait(outstanding, return_when=asyncio.FIRST_COMPLETED)
+        return [task for task in outstanding if task in done]
+
+    async def _expand(self, state: InFlight, expansion: Expansion, known: NodeRow | None) -> NodeRow:
+        """The row of an expansion: from an earlier run, or from the model and the grader, and then journalled."""
+        if known is not None:
+            return known
+        search, tree = self.search, state.tree
+        role = search.writer.role(tree, expansion)
+        request = search.writer.request(tree, expansion, state.prompts[role])
+        generated = 0
+        try:
+            completion = await search.roles[role].complete(request, state.problem.id, len(expansion.ancestors))
+            generated = len(completion.token_ids)
+        except ModelError:
+            self.in_a_row += 1
+            raise
+        finally:
+            self.budget.give_back(expansion.budget, generated)
+        self.in_a_row = 0
+        row = search.writer.row(tree, expansion, completion)
+        response = search.writer.response(tree, row, expansion)
+        if response is not None:
+            grade = await search.verifier.verify(state.problem, response, last_finish(row))
+            if self.stopping and grade.verdict == "grader_timeout":
+                raise GraderBroken("the search was stopped while an answer was graded; it is graded again")
+            judge(row, grade)
+        self.store.write([(state.problem.id, row)])
+        search.progress(len(self.store.finished), search.tokens)
+        return row

@@ -1,0 +1,98 @@
+"""Everything a search works with, and what both engines (``flow``, ``rounds``) do at a problem's begin and end."""
+
+from __future__ import annotations
+
+from collections.abc import Callable
+from dataclasses import dataclass, field
+from typing import cast, get_args
+
+from harness.records import Finish, Grade, Problem
+from harness.search.rows import NodeRow, Part
+from harness.search.run.budget import Budget
+from harness.search.run.roles import Role
+from harness.search.run.verify import Verifier
+from harness.search.run.writer import Writer
+from harness.search.spec import Limits
+from harness.search.store import Settings, Store
+from harness.search.tree.core import Tree
+
+
+@dataclass(kw_only=True)
+class Search:
+    """Everything a search needs. ``window``: problems worked on at once.
+
+    ``progress`` receives (problems finished, tokens generated) as they change, ``each`` every tree that is finished.
+    ``chunk``: requests of a batch of a model in this process. ``budget``: shared with other searches of an invocation.
+    ``prompt`` gives the token ids that a role's chains of a problem follow, in the place of the grammar's prompt.
+    """
+
+    settings: Settings
+    roles: dict[str, Role]
+    verifier: Verifier
+    deterministic: bool = True
+    window: int = 128
+    limits: Limits = field(default_factory=Limits)
+    chunk: int = 64
+    progress: Callable[[int, int], None] = lambda finished, tokens: None
+    prompt: Callable[[Problem, str], list[int]] | None = None
+    each: Callable[[Problem, Tree], None] = lambda problem, tree: None
+    budget: Budget | None = None
+    writer: Writer = field(init=False)
+
+    def __post_init__(self) -> None:
+        self.writer = Writer(self.roles)
+        if self.settings.policy == "original":
+            self.deterministic = True
+
+    @property
+    def tokens(self) -> int:
+        """Tokens that all models generated."""
+        return sum(role.tokens for role in set(self.roles.values()))
+
+    def begin(self, problem: Problem, store: Store, fresh: bool) -> InFlight:
+        """A problem's tree at its start, written down if it is new."""
+        ids = self.prompt or (lambda problem, role: self.writer.prompt(self.settings.grammar, problem, role))
+        prompts = {role: ids(problem, role) for role in self.roles}
+        tokens = max(map(len, prompts.values()))
+        if fresh:
+            store.begin(problem, tokens)
+        return InFlight(problem=problem, tree=self.settings.tree(problem.id, tokens), prompts=prompts)
+
+    def finish(self, state: InFlight, store: Store, why: str = "") -> None:
+        """Write down that a problem is done, and report it."""
+        store.finish(state.problem.id, why or ending(state.tree))
+        self.each(state.problem, state.tree)
+        self.progress(len(store.finished), self.tokens)
+
+
+@dataclass(kw_only=True)
+class InFlight:
+    """A problem at work: its tree, and its prompt's token ids for each role."""
+
+    problem: Problem
+    tree: Tree
+    prompts: dict[str, list[int]]
+
+
+def ending(tree: Tree) -> str:
+    """Why a tree with nothing to ask and nothing in flight is done."""
+    goals = tree.goals
+    if tree.enough:
+        return "goals"
+    if tree.hopeless:
+        return "hopeless"
+    if tree.root.closed:
+        return "exhausted"
+    return "requests" if goals.requests and tree.requests >= goals.requests else "budget"
+
+
+def last_finish(row: NodeRow) -> Finish:
+    """Why the answer at the end of a row ended, in the vocabulary of samples."""
+    finish = row["rest"][-1]["finish"] if row.get("rest") else row["finish"]
+    return cast(Finish, finish) if finish in get_args(Finish) else "stop"
+
+
+def judge(row: NodeRow, grade: Grade) -> None:
+    """Write a verdict into the part of a row that is the answer."""
+    part: Part = row["rest"][-1] if row.get("rest") else row
+    part["verdict"], part["reason"], part["answer"] = grade.verdict, grade.reason, grade.answer[:400]

@@ -1,0 +1,176 @@
+"""What one run says about another: paired comparisons, the gate's verdict, flipped verdicts, differences, listings."""
+
+from __future__ import annotations
+
+from collections import Counter
+from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
+
+from harness.results.compare import Comparison
+from harness.results.differences import flat
+from harness.results.garbage import StageFolder
+from harness.results.gate import Check, Verdict
+from harness.results.records import Manifest, RunRecord
+from harness.results.rescore import Flipped
+from harness.results.runs import Run
+from harness.results.store import Store
+from harness.view.page import Block, Column, Line, Page, Row, Style, Table, Text, columns, texts
+from harness.view.text import MISSING, hanging, interval, number, one_line, percent, points
+
+_OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
+_LEGEND = (
+    "A - B: accuracy in points, paired 95% interval; p: Holm over tasks; flips: items that A does better/worse; na: no "
+    "answer, in points; tokens: A over B where both are right; sees: smallest true difference this n would show; "
+    "needs: items that would show the observed one",
+)
+
+
+def comparison(
+    a: Run, b: Run, found: Sequence[Comparison], notes: Sequence[str], left_out: Sequence[str], flips: int
+) -> Page:
+    """Paired differences by task, then some flipped items of each."""
+    rows = []
+    for one in found:
+        gap = one.accuracy
+        ratio = MISSING if one.token_ratio is None else f"x{one.token_ratio.ratio:.2f}"
+        rows.append([
+            one.task, str(gap.n), f"{points(gap.difference)} {interval(gap.low, gap.high, True)}", f"{one.p_holm:.3f}",
+            f"{gap.better}/{gap.worse}", points(one.no_answer.difference), ratio, f"{100 * gap.smallest:.1f}",
+            number(one.needed),
+        ])  # fmt: skip
+    names = columns("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs", wrap=0)
+    records = [one.model_dump() for one in found]
+    blocks: list[Block] = [
+        *texts(f"A {a.name}: {a.manifest.model}", f"B {b.name}: {b.manifest.model}"),
+        *texts(*(f"  differs in {one_line(note, 160)}" for note in notes)),
+        Table(
+            columns=names,
+            rows=rows,
+            notes=_LEGEND,
+            records=[{key: value for key, value in record.items() if key != "flips"} for record in records],
+        ),
+    ]
+    for one in found:
+        blocks += _flips(one, flips)
+    if left_out:
+        blocks += texts(f"not compared, in one run only: {', '.join(left_out)}")
+    data = {"a": a.name, "b": b.name, "differences": list(notes), "tasks": records}
+    return Page(title=f"{a.name} against {b.name}", blocks=blocks, data=data)
+
+
+def _flips(one: Comparison, most: int) -> list[Text]:
+    same = f"{one.task}: {percent(one.same_texts)} % of the texts are equal"
+    if one.first_divergence is not None:
+        same += f"; the others part at token {one.first_divergence:g} (median)"
+    out = texts(same)
+    for flip in one.flips[:most]:
+        out += texts(f"  {'+' if flip.ours > flip.theirs else '-'} {flip.problem_id}")
+        out += texts(
+            f"      A: {one_line(flip.reason, 70)}", f"      B: {one_line(flip.their_reason, 70)}", style="dim"
+        )
+    if len(one.flips) > most:
+        out += texts(f"  and {len(one.flips) - most} more flips (--flips N)")
+    return out
+
+
+def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
+    """One line a test, the verdict last."""
+    rows: list[Row] = [
+        [Line(text=check.outcome, style=_OUTCOMES[check.outcome]), f"{check.task}: {sentence(check)}"]
+        for check in verdict.checks
+    ]
+    end = Text(text=f"{verdict.outcome}: {run} against {baseline}", style=_OUTCOMES[verdict.outcome], wrap=False)
+    data = {"run": run, **verdict.model_dump()}
+    table = Table(columns=columns("outcome", "test", left=2, wrap=1), rows=rows, records=data["checks"])
+    return Page(title=f"gate of {run}", blocks=[table, end], data=data)
+
+
+def sentence(check: Check) -> str:
+    """One line: what changed, its bound, the margin, and what would settle it."""
+    # A check counts losses as negative; people expect more missing answers and more tokens to be a plus.
+    sign = 100 if check.metric == "accuracy" else -100
+    name, unit = check.metric.replace("_", "-"), "%" if check.metric == "tokens" else "points"
+    worst = f"at worst {sign * check.low + 0.0:+.1f}, margin {100 * check.margin:g}, n = {check.n}"
+    text = f"{name} {sign * check.change + 0.0:+.1f} {unit} ({worst})"
+    if check.outcome == "inconclusive":
+        more = "no number of items: the loss is past the margin"
+        text += f"; to settle: {more if check.needed is None else f'about {check.needed} items'}"
+    return text
+
+
+def rescored(run: str, n: int, found: Sequence[Flipped], most: int, dry_run: bool) -> Page:
+    """Verdicts that flip when a run is graded again."""
+    kinds = Counter((flip.before, flip.after) for flip in found)
+    lines = [f"{run}: {n} samples graded again, {len(found)} verdicts flip"]
+    lines += [f"  {count} x {before} -> {after}" for (before, after), count in kinds.most_common()]
+    for flip in found[:most]:
+        reasons = f"{one_line(flip.reason_before, 60)} -> {one_line(flip.reason_after, 60)}"
+        lines.append(f"  {flip.task} {flip.problem_id} #{flip.index}: {reasons}")
+    lines.append("nothing was changed (--dry-run)" if dry_run else "verdicts and manifest are those of today's graders")
+    data = {"run": run, "samples": n, "flips": [flip.model_dump() for flip in found], "kept": not dry_run}
+    return Page(title=f"{run} graded again", blocks=texts(*lines, wrap=False), data=data)
+
+
+def listing(store: Store) -> Page:
+    """Finished recipes and evaluations of a store."""
+    blocks, records = [], []
+    recipes, runs = store.recipes(), store.evaluations()
+    for folder, record in recipes:
+        seeds = len(record.manifest.seeds)
+        what = f"recipe {record.recipe} at {record.profile}; {len(record.arms)} arms, {seeds} seed(s)"
+        records.append({"run": folder.name, "date": record.manifest.date, "what": what})
+    for folder, kept in runs:
+        how = f"temperature {kept.decoding.temperature}, {kept.decoding.samples} sample(s)"
+        what = f"{kept.model} on {', '.join(kept.tasks)}; {how}"
+        records.append({"run": folder.name, "date": kept.date, "what": what})
+    for row in records:
+        head = f"{row['run']}  {row['date']:<20}  "
+        blocks.append(Text(text=hanging(head, row["what"]), verbatim=True))
+    if not records:
+        blocks += texts(f"no finished recipes or evaluations in {store.folder}", wrap=False)
+    data = {
+        "recipes": [{"folder": str(folder), **record.known()} for folder, record in recipes],
+        "runs": [{"folder": str(folder), **kept.known()} for folder, kept in runs],
+    }
+    return Page(title=f"runs in {store.folder}", blocks=blocks, data=data)
+
+
+def manifest(folder: Path, record: RunRecord | Manifest) -> Page:
+    """A run's manifest, key by key; of a recipe also its stages and where its report is."""
+    data = record.known()
+    parts = [{key: value for key, value in data.items() if key != "manifest"}]
+    stages = record.manifest.stages if isinstance(record, RunRecord) else {}
+    if isinstance(record, RunRecord):
+        parts.append({key: value for key, value in data["manifest"].items() if key != "stages"})
+    lines = [str(folder), *(f"  {key}: {value}" for part in parts for key, value in flat(part).items())]
+    lines += [f"  {digest[:8]} {stage.name:<24} {stage.seconds} s" for digest, stage in stages.items()]
+    if (folder / "report.html").exists():
+        lines.append(f"report: {folder / 'report.html'}")
+    return Page(title=folder.name, blocks=texts(*lines, wrap=False), data={"folder": str(folder), **data})
+
+
+def differences(found: Sequence[tuple[str, Any, Any]]) -> Page:
+    """Every difference between two runs."""
+    records = [{"key": key, "a": a, "b": b} for key, a, b in found]
+    rows = [[key, one_line(a), one_line(b)] for key, a, b in found]
+    names = [Column(name=name, align="left", wrap=True) for name in ("key", "a", "b")]
+    blocks: list[Block] = [Table(columns=names, rows=rows, records=records)]
+    if not found:
+        blocks = [Text(text="the same in everything but their dates and times")]
+    return Page(title="differences", blocks=blocks, data={"differences": records})
+
+
+def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: bool) -> Page:
+    """Stages that nobody needs, and for what the others are kept."""
+    freed = sum(stage.bytes for stage in unused)
+    lines = [f"{stage.digest[:8]}  {stage.bytes / 1e6:>8.1f} MB  {stage.name}" for stage in unused]
+    lines += [f"{count} kept: {why}" for why, count in Counter(stage.why for stage in kept).items()]
+    done = "deleted" if deleted else "not needed by any recipe ('--delete' deletes them)"
+    lines.append(f"{len(unused)} stages, {freed / 1e6:.1f} MB {done}")
+    data = {
+        "deleted": deleted, "bytes": freed,
+        "stages": [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes} for s in unused],
+        "kept": [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes, "why": s.why} for s in kept],
+    }  # fmt: skip
+    return Page(title="unused stages", blocks=texts(*lines), data=data)

@@ -1,0 +1,158 @@
+"""What a command shows: a page of texts, tables, figures and trees. The modules of ``view/render`` put it into a form.
+
+Pages hold text as it is, hostile text included: escaping is the renderers' work.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from dataclasses import dataclass, field
+from typing import Any, Literal
+
+from harness.view.figure import Curves, Histogram
+
+Style = Literal["", "strong", "dim", "good", "bad", "open", "note", "mark"]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Line:
+    """One line of a cell. ``strong`` stands before ``text``; ``short`` is for narrow forms (terminal, LaTeX)."""
+
+    text: str = ""
+    strong: str = ""
+    short: str | None = None
+    style: Style = ""
+
+    def plain(self, narrow: bool = False) -> str:
+        rest = self.short if narrow and self.short is not None else self.text
+        return " ".join(part for part in (self.strong, rest) if part)
+
+
+Cell = str | Line | Sequence[Line]  # a text, or one or several lines
+Row = Sequence[Cell]
+
+
+def lines_of(cell: Cell) -> Sequence[Line]:
+    if isinstance(cell, str):
+        return (Line(text=cell),)
+    return (cell,) if isinstance(cell, Line) else cell
+
+
+@dataclass(frozen=True, kw_only=True)
+class Column:
+    """``wrap``: the terminal may break its texts; tables without such a column go on in blocks where they are wide."""
+
+    name: str
+    align: Literal["left", "right"] = "right"
+    wrap: bool = False
+
+
+def columns(*names: str, left: int = 1, wrap: int | None = None) -> tuple[Column, ...]:
+    """Columns by name: the first ``left`` to the left, the others to the right; number ``wrap`` may be wrapped."""
+    return tuple(Column(name=n, align="left" if i < left else "right", wrap=i == wrap) for i, n in enumerate(names))
+
+
+@dataclass(frozen=True, kw_only=True)
+class Table:
+    """``notes`` stand beneath in every form; ``legend`` explains the short lines, so only where these are shown.
+
+    ``grouped``: rows with equal first cells belong together. ``records``: rows with whole values, for CSV and JSON.
+    """
+
+    columns: Sequence[Column]
+    rows: Sequence[Row]
+    title: str = ""
+    notes: Sequence[str] = ()
+    legend: Sequence[str] = ()
+    grouped: bool = False
+    records: Sequence[Mapping[str, Any]] | None = None
+
+    def data(self) -> list[dict[str, Any]]:
+        """One mapping a row: the records, or the displayed texts by column."""
+        if self.records is not None:
+            return [dict(record) for record in self.records]
+        names = [column.name for column in self.columns]
+        texts = [["; ".join(line.plain() for line in lines_of(cell)) for cell in row] for row in self.rows]
+        return [dict(zip(names, row, strict=True)) for row in texts]
+
+    def groups(self) -> list[list[Row]]:
+        """Rows that belong together; each row alone where the table is not grouped."""
+        out: list[list[Row]] = []
+        for row in self.rows:
+            if self.grouped and out and out[-1][0][0] == row[0]:
+                out[-1].append(row)
+            else:
+                out.append([row])
+        return out
+
+    def sparse(self) -> list[Row]:
+        """The rows, the first cell of a group only once."""
+        return [row if not i else ["", *row[1:]] for group in self.groups() for i, row in enumerate(group)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Text:
+    """One line; ``wrap=False`` for paths and commands; ``verbatim``: several lines, shown as they are."""
+
+    text: str
+    style: Style = ""
+    wrap: bool = True
+    verbatim: bool = False
+
+
+@dataclass(frozen=True, kw_only=True)
+class Branch:
+    """A tree: spans of text with their styles, and what hangs beneath. Lines wider than a terminal are cut."""
+
+    spans: Sequence[tuple[str, Style]]
+    children: list[Branch] = field(default_factory=list)
+
+    def add(self, text: str, style: Style = "") -> Branch:
+        child = Branch(spans=[(text, style)])
+        self.children.append(child)
+        return child
+
+
+@dataclass(frozen=True, kw_only=True)
+class Section:
+    """Blocks under a heading. ``folded``: shown on demand, where a form can."""
+
+    title: str
+    blocks: Sequence[Block]
+    folded: bool = False
+
+
+Block = Table | Histogram | Curves | Branch | Text | Section
+
+
+@dataclass(frozen=True, kw_only=True)
+class Page:
+    """``data``: what ``--json`` prints; without it, the rows of the tables."""
+
+    blocks: Sequence[Block]
+    title: str = ""
+    data: Any = None
+
+    def flat(self) -> list[Block]:
+        """All blocks in order, those of sections among them instead of the sections."""
+        return _flat(self.blocks)
+
+    def tables(self) -> list[Table]:
+        return [block for block in self.flat() if isinstance(block, Table)]
+
+    def figures(self) -> list[Histogram | Curves]:
+        return [block for block in self.flat() if isinstance(block, Histogram | Curves)]
+
+    def json(self) -> Any:
+        return [table.data() for table in self.tables()] if self.data is None else self.data
+
+
+def _flat(blocks: Sequence[Block]) -> list[Block]:
+    out: list[Block] = []
+    for block in blocks:
+        out += _flat(block.blocks) if isinstance(block, Section) else [block]
+    return out
+
+
+def texts(*lines: str, style: Style = "", wrap: bool = True) -> list[Text]:
+    return [Text(text=line, style=style, wrap=wrap) for line in lines]

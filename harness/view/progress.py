@@ -1,0 +1,171 @@
+"""Live progress: bars or lines of running stages, one rewritten line of a search or an evaluation, lines of a check."""
+
+from __future__ import annotations
+
+import sys
+import time
+from collections import Counter
+from collections.abc import Callable, Iterable
+from typing import TYPE_CHECKING, Any, Protocol
+
+from harness.evaluation.preflight import Finding
+from harness.view.render.json import dump
+from harness.view.text import clean, one_line
+
+if TYPE_CHECKING:
+    from rich.progress import TaskID
+
+
+class Stage(Protocol):
+    """What is shown of a running stage."""
+
+    @property
+    def name(self) -> str: ...
+
+    @property
+    def digest(self) -> str: ...
+
+
+class Display:
+    """Live view of ``total`` stages: bars on a terminal (``full``), a line per event otherwise (``plain``).
+
+    ``summary`` puts the result of a finished stage into one line.
+    """
+
+    MODES = ("auto", "full", "plain", "none")
+
+    def __init__(self, mode: str, total: int, summary: Callable[[Any], str]) -> None:
+        from rich.console import Console
+        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
+
+        self.mode = ("full" if sys.stdout.isatty() else "plain") if mode == "auto" else mode
+        self.console = Console(highlight=False, markup=False)
+        self.total = total
+        self.finished = 0
+        self.begun = False
+        self._summary = summary
+        self._bars: dict[str, TaskID] = {}
+        self._started: dict[str, float] = {}
+        self._progress = Progress(
+            TextColumn("{task.description:<22}", markup=False),
+            BarColumn(bar_width=18),
+            TextColumn("{task.fields[items]:>11}"),
+            TextColumn("{task.fields[rate]:>10}"),
+            TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True),
+            console=self.console,
+        )
+
+    def __enter__(self) -> Display:
+        if self.mode == "full":
+            self._progress.start()
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if self.mode == "full":
+            self._progress.stop()
+        if self.total and self.finished == self.total and not self.begun and self.mode != "none":
+            self.console.print(f"all {self.total} stages were done before; nothing had to be run")
+
+    def listen(self, event: str, job: Stage, payload: Any) -> None:
+        if self.mode == "none":
+            return
+        if event == "cached":
+            self.finished += 1
+        elif event == "start":
+            self._start(job)
+        elif event == "progress" and self.mode == "full" and job.digest in self._bars:
+            seconds = max(time.monotonic() - self._started[job.digest], 1e-3)
+            rate = f"{payload.tokens / seconds:,.0f} tok/s" if payload.tokens else ""
+            items = f"{payload.done}/{payload.total}"
+            bar = self._bars[job.digest]
+            self._progress.update(bar, completed=payload.done, total=payload.total, items=items, rate=rate)
+        elif event == "end":
+            self.finished += 1
+            if job.digest in self._bars:
+                self._progress.remove_task(self._bars.pop(job.digest))
+            place = f"[{self.finished:>2}/{self.total}] {job.name:<22}"
+            line = f"{place} {payload.seconds:>7.1f} s  {self._summary(payload)}"
+            self.console.print(clean(line), soft_wrap=self.mode == "plain")
+
+    def _start(self, job: Stage) -> None:
+        if self.finished and not self.begun:
+            self.console.print(f"{self.finished} of {self.total} stages were done before")
+        self.begun = True
+        self._started[job.digest] = time.monotonic()
+        if self.mode == "full":
+            self._bars[job.digest] = self._progress.add_task(clean(job.name), total=None, items="", rate="")
+        else:
+            self.console.print(clean(f"start {job.name}"))
+
+
+class OneLine:
+    """One line on stderr that is rewritten, at most ten times a second; nothing where stderr is no terminal."""
+
+    def __init__(self, quiet: bool = False) -> None:
+        self.quiet = quiet or not sys.stderr.isatty()
+        self._started = self._shown = time.monotonic()
+
+    def __enter__(self) -> OneLine:
+        return self
+
+    def __exit__(self, *exc: object) -> None:
+        if not self.quiet:
+            print(file=sys.stderr)
+
+    def problems(self, finished: int, tokens: int) -> None:
+        """Progress of a search."""
+        self._show(f"{finished:,} problems, {tokens:,} tokens", tokens)
+
+    def samples(self, done: int, total: int, tokens: int) -> None:
+        """Progress of an evaluation."""
+        self._show(f"{done}/{total} samples", tokens, last=done == total)
+
+    def _show(self, text: str, tokens: int, last: bool = False) -> None:
+        now = time.monotonic()
+        if not self.quiet and (last or now - self._shown >= 0.1):
+            self._shown = now
+            rate = tokens / max(now - self._started, 1e-3)
+            print(f"\r{text}, {rate:,.0f} tokens/s ", end="", file=sys.stderr, flush=True)
+
+
+class Findings:
+    """Lines of a check as they come; the worst one decides the exit code: 1 failed, 3 not looked at, 0 all holds."""
+
+    def __init__(self, as_json: bool) -> None:
+        self.as_json = as_json
+        self.rows: list[Finding] = []
+        self._live = not as_json and sys.stderr.isatty()
+
+    def __enter__(self) -> Findings:
+        return self
+
+    def __exit__(self, kind: Any, *exc: object) -> None:
+        if self.as_json and kind is None:
+            print(dump({"code": self.code, "findings": [vars(row) for row in self.rows]}))
+        elif kind is None:
+            count = Counter(row.status for row in self.rows)
+            print(", ".join(f"{count[s]} {s}" for s in ("ok", "failed", "missing", "note") if count[s]))
+
+    def take(self, findings: Iterable[Finding]) -> None:
+        from rich.console import Console
+
+        console = Console(highlight=False, markup=False)
+        for finding in findings:
+            self.rows.append(finding)
+            if not self.as_json:
+                if self._live:
+                    print("\r\x1b[K", end="", file=sys.stderr, flush=True)
+                console.print(f"{finding.status:<8}{clean(finding.what)}: {one_line(finding.text, 600)}")
+
+    def report(self, task: str) -> Callable[[int, int], None]:
+        def show(done: int, total: int) -> None:
+            if self._live and (done % 20 == 0 or done == total):
+                print(f"\r{clean(task)} {done}/{total} ", end="", file=sys.stderr, flush=True)
+
+        return show
+
+    @property
+    def code(self) -> int:
+        states = {row.status for row in self.rows}
+        return 1 if "failed" in states else 3 if "missing" in states else 0

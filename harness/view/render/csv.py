@@ -1,0 +1,52 @@
+"""Tables as CSV, whole values instead of rounded ones. Texts that a spreadsheet would take for a formula get a '."""
+
+from __future__ import annotations
+
+import csv
+import io
+from typing import Any
+
+from harness.view.page import Page, Table
+from harness.view.text import clean
+
+FORM = "csv"
+
+
+def render(page: Page) -> str:
+    return "\n".join(map(table, page.tables()))
+
+
+def table(one: Table) -> str:
+    rows = [_flat(row) for row in one.data()]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or [column.name for column in one.columns]
+    out = io.StringIO()
+    writer = csv.writer(out, lineterminator="\n")
+    writer.writerow(map(_cell, names))
+    writer.writerows([_cell(row.get(name)) for name in names] for row in rows)
+    return out.getvalue()
+
+
+def _flat(row: dict[str, Any]) -> dict[str, Any]:
+    """Mappings in a row as columns of their own, their names joined by a dot; lists as texts."""
+    out: dict[str, Any] = {}
+    for key, value in row.items():
+        if isinstance(value, dict):
+            out |= {f"{key}.{inner}": each for inner, each in _flat(value).items()}
+        else:
+            out[key] = "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
+    return out
+
+
+def _cell(value: Any) -> Any:
+    if not isinstance(value, str):
+        return value
+    text = clean(value)
+    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) and not _number(text) else text
+
+
+def _number(text: str) -> bool:
+    try:
+        float(text)
+    except ValueError:
+        return False
+    return True
