@@ -18,7 +18,7 @@ from harness.search.stats import SearchYield
 from harness.search.store import Store, trees
 from tests.search.scripted import PROBLEMS, SETTINGS, run, served, state_of
 
-LATENCY = "0.1"
+LATENCY = "0.3"
 
 
 def command(out, latency=LATENCY, *more):
@@ -85,6 +85,8 @@ def test_ctrl_c_writes_no_verdict_that_was_not_reached(tmp_path, undisturbed):
         process = start(command(out))
         wait_for_work(process, out, 30)
         time.sleep(0.3 * rng.random())
+        if process.poll() is not None:
+            break
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate(timeout=60)
         stopped += process.returncode == 130
