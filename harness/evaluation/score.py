@@ -11,7 +11,7 @@ from typing import Any
 from harness.evaluation.response_metrics import analysed, of_response, stated_text
 from harness.evaluation.responses import Response
 from harness.grading.grade import Grader
-from harness.grading.statements import Statement
+from harness.grading.messages import Statement
 from harness.grading.thinking import split
 from harness.processes import interrupts_deferred
 from harness.records import Grade, Sample
