@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
 
+from pydantic import JsonValue
+
 from harness.chains.select import pairs, sft_chains
 from harness.chains.spec import LengthRule, PairRule, PrefixRule, SftRule
 from harness.errors import ModelError, TrainingError
@@ -23,8 +25,8 @@ Progress = Callable[[int, int], None]  # (step, steps in all)
 
 def train_sft(
     *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: LengthRule, per_problem: int,
-    launch: str = "", about: dict[str, Any] | None = None, progress: Progress = lambda step, total: None,
-) -> dict[str, Any]:  # fmt: skip
+    launch: str = "", about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
+) -> dict[str, JsonValue]:  # fmt: skip
     """SFT of ``model`` on the correct chains of the file ``chains`` that ``rule`` picks; the stage's figures.
 
     The model stands in ``folder/model``, its rows beside it. Raises ModelError where no chain is left.
@@ -44,8 +46,8 @@ def train_sft(
 def train_preference(
     *, chains: Path, model: str, folder: Path, training: TrainingSpec, objective: Objective, seed: int,
     chosen: LengthRule, prefix: PrefixRule, per_problem: int, reference: Path | None = None, launch: str = "",
-    about: dict[str, Any] | None = None, progress: Progress = lambda step, total: None,
-) -> dict[str, Any]:  # fmt: skip
+    about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
+) -> dict[str, JsonValue]:  # fmt: skip
     """Preference training on the pairs of the file ``chains`` that the rules pick; the stage's figures.
 
     ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
@@ -106,7 +108,9 @@ def _run(job: TrainingJob, launch: str, folder: Path, progress: Progress) -> Tra
 # --- from a recipe's job --------------------------------------------------------------------------------------------
 
 
-def sft(job: Job, folder: Path, inputs: dict[str, Path], report: Callable[[int, int, int], None]) -> dict[str, Any]:
+def sft(
+    job: Job, folder: Path, inputs: dict[str, Path], report: Callable[[int, int, int], None]
+) -> dict[str, JsonValue]:
     """SFT as a stage of a recipe."""
     params = job.params
     return train_sft(
@@ -118,7 +122,7 @@ def sft(job: Job, folder: Path, inputs: dict[str, Path], report: Callable[[int, 
 
 def preference(
     job: Job, folder: Path, inputs: dict[str, Path], report: Callable[[int, int, int], None]
-) -> dict[str, Any]:
+) -> dict[str, JsonValue]:
     """Preference training as a stage of a recipe; arms that differ in the objective alone share their reference."""
     params = job.params
     return train_preference(
@@ -147,6 +151,6 @@ def _objective(job: Job) -> Objective:
     return Objective(**switches)
 
 
-def _about(job: Job) -> dict[str, Any]:
+def _about(job: Job) -> dict[str, JsonValue]:
     """What a model card says of where the model comes from."""
     return {"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params}
