@@ -2,18 +2,16 @@
 
 from __future__ import annotations
 
-from collections import deque
 from collections.abc import Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
 from dataclasses import dataclass
 from typing import Any
 
 from harness.evaluation.response_metrics import analysed, of_response, stated_text
 from harness.evaluation.responses import Response
 from harness.grading.grade import Grader
-from harness.grading.statements import Statement
+from harness.grading.messages import Statement
 from harness.grading.thinking import split
-from harness.processes import interrupts_deferred
+from harness.processes import in_threads
 from harness.records import Grade, Sample
 from harness.thoughts import THINK_TAGS, Tags
 
@@ -36,29 +34,7 @@ def score(responses: Sequence[Response], grader: Grader, scoring: Scoring, threa
 
     An interrupt ends it after the few responses that are being graded, with KeyboardInterrupt.
     """
-    samples: list[Sample] = []
-    waiting: deque[Future[Sample]] = deque()
-    with interrupts_deferred() as interrupted, ThreadPoolExecutor(threads) as pool:
-
-        def take() -> None:
-            while not waiting[0].done() and not interrupted():
-                wait([waiting[0]], timeout=0.1)
-            if not interrupted():
-                samples.append(waiting.popleft().result())
-
-        try:
-            for response in responses:
-                if interrupted():
-                    break
-                waiting.append(pool.submit(_one, response, grader, scoring))
-                if len(waiting) > 4 * threads:
-                    take()
-            while waiting and not interrupted():
-                take()
-        finally:
-            for future in waiting:
-                future.cancel()
-    return samples
+    return in_threads(lambda response: _one(response, grader, scoring), responses, threads)
 
 
 def _one(response: Response, grader: Grader, scoring: Scoring) -> Sample:

@@ -46,9 +46,9 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
     """Source files by the name of their module: ``module``, all that it imports of harness, and their packages."""
     files: dict[str, Path] = {}
     waiting = [module]
-    for file in more:
-        files[f"{file.parent.name}/{file.name}"] = file
-        waiting += _parsed(file.read_bytes()).imports
+    for source in more:
+        files[f"{source.parent.name}/{source.name}"] = source
+        waiting += _parsed(source.read_bytes()).imports
     while waiting:
         name = waiting.pop()
         if not name or name in files or name.startswith(_NEVER) or (file := _source(name)) is None:

@@ -53,7 +53,7 @@ class Planner(Profiled, Protocol):
 
     profile_name: str
     suite: str
-    tasks: Sequence[Task]
+    tasks: list[Task]
     seeds: tuple[int, ...]
 
     def model(self, name: str) -> ModelSpec:

@@ -20,9 +20,9 @@ _PACKAGES = ("harness", "torch", "transformers", "tokenizers", "trl", "lm-eval",
 
 
 def run_id(recipe: Recipe, profile: Profile, graph: Graph) -> str:
-    """Equal for equal arms over equal stages, whatever the recipe's file is called."""
+    """Equal for equal arms over equal stages (without arms: for equal stages), whatever the recipe's file is called."""
     scale = profile.model_dump(mode="json", exclude={"about", "workers"})
-    return digest(recipe.model_dump(mode="json"), scale, graph.arms, length=12)
+    return digest(recipe.model_dump(mode="json"), scale, graph.arms or sorted(graph.jobs), length=12)
 
 
 def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: float, command: str) -> Path:

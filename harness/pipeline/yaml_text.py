@@ -47,7 +47,7 @@ def _within_bounds(text: str, name: str) -> None:
     open_: list[tuple[str | None, int]] = []  # collections that have begun: (anchor, nodes counted before)
     count = 0
     for event in yaml.parse(text, Loader=_Loader):
-        line = event.start_mark.line + 1
+        line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
                 raise RecipeError(

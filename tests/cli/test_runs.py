@@ -120,8 +120,8 @@ def test_broken_files_are_one_line_and_never_a_regression(store, tmp_path):
         "[]",
         '{"harness_baseline": 1, "tasks": {}}',
         '{"harness_baseline": 1, "tasks": {"letter_count": {"a": 1}}}',
-        '{"harness_baseline": 1, "tasks": {"letter_count": {"a": {"correct": [], "no_answer": [], "tokens": []}}}}',
-        '{"harness_baseline": 1, "tasks": {"letter_count": {"a": {"correct": [NaN], "no_answer": [0], "tokens": [1]}}}}',
+        '{"harness_baseline": 1, "tasks": {"t": {"a": {"correct": [], "no_answer": [], "tokens": []}}}}',
+        '{"harness_baseline": 1, "tasks": {"t": {"a": {"correct": [NaN], "no_answer": [0], "tokens": [1]}}}}',
         '{"harness_baseline": 1, "problems": 5, "tasks": {}}',
         "[" * 100_000,
     ):

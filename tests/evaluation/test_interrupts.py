@@ -13,6 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.journal import write_rows
+from harness.records import Grade, Sample
+
 EVAL = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--limit", "150"]
 
 
@@ -73,7 +76,7 @@ def many_rows(path: Path) -> Path:
     return path
 
 
-@pytest.mark.parametrize(("times", "trials"), [(1, 3), (2, 3), pytest.param(1, 12, marks=pytest.mark.slow),
+@pytest.mark.parametrize(("times", "trials"), [(1, 2), (2, 2), pytest.param(1, 12, marks=pytest.mark.slow),
                                                pytest.param(2, 12, marks=pytest.mark.slow)])  # fmt: skip
 def test_score_ends(tmp_path, times, trials):
     dice, rows = random.Random(times), many_rows(tmp_path / "in.jsonl")
@@ -86,7 +89,30 @@ def test_score_ends(tmp_path, times, trials):
         assert not (tmp_path / "out.jsonl").exists()
 
 
-@pytest.mark.parametrize(("times", "trials"), [(1, 3), (2, 3), pytest.param(1, 12, marks=pytest.mark.slow),
+def test_rescore_ends_and_changes_nothing(tmp_path):
+    """It had queued every sample, and an interrupt waited for all of them."""
+    folder, number = tmp_path / "run", 20_000
+    problem = {"task": "t", "id": "p", "family": "number", "prompt": "?", "gold": json.dumps({"answer": "3"})}
+    write_rows(folder / "problems.jsonl", [problem])
+    texts = (f"it is {n} so \\boxed{{{n}}} or {n * 31}" for n in range(number))
+    samples = (
+        Sample(
+            key="", task="t", problem_id="p", index=n, seed=0, prompt_ids_hash="", text=text, token_ids=[],
+            finish="stop", thinking_tokens=0, answer_tokens=9, grade=Grade(verdict="correct", reason=""),
+        )
+        for n, text in enumerate(texts)
+    )  # fmt: skip
+    write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in samples))
+    (folder / "manifest.json").write_text(json.dumps({"model": "mock", "backend": "mock"}))
+    before = (folder / "samples.jsonl").read_bytes()
+    for moment in (3.0, 4.5):
+        code, errors = interrupt(["rescore", folder], 1, lambda process, m=moment: time.sleep(m))
+        assert code == 130, errors
+        assert "Traceback" not in errors
+    assert (folder / "samples.jsonl").read_bytes() == before
+
+
+@pytest.mark.parametrize(("times", "trials"), [(1, 2), (2, 2), pytest.param(1, 12, marks=pytest.mark.slow),
                                                pytest.param(2, 12, marks=pytest.mark.slow)])  # fmt: skip
 def test_eval_ends_and_the_same_command_goes_on(tmp_path, times, trials):
     dice = random.Random(times)

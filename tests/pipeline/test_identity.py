@@ -53,8 +53,8 @@ TRAINING = {"sft", "preference"}
 @pytest.mark.parametrize(
     ("file", "yes", "no"),
     [
-        ("search/tree/core.py", SEARCHING, TRAINING | {"teach", "distil"}),
-        ("chains/extract.py", {"chains", "eval tree"}, TRAINING | {"search", "teach", "distil"}),
+        ("search/tree/core.py", SEARCHING, TRAINING | {"teach", "distil", "eval"}),
+        ("chains/extract.py", {"chains"}, TRAINING | {"search", "teach", "distil", "eval", "eval tree"}),
         ("chains/select.py", TRAINING, {"search", "chains", "teach", "eval"}),
         ("training/save.py", TRAINING, SEARCHING | {"teach", "distil", "eval"}),
         ("grading/numbers.py", {"search", "teach", "eval", "eval tree"}, TRAINING),

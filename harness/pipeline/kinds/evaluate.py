@@ -30,7 +30,7 @@ class EvalScale(Decoding, Selection, Serving):
 
 class Evaluate(Kind):
     name: ClassVar[str] = "eval"
-    scale = EvalScale
+    scale: ClassVar[type[Spec] | None] = EvalScale
 
     def arm(
         self, plan: Planner, name: str, inputs: dict[str, str], models: dict[str, ModelSpec], samples: int | None
@@ -43,7 +43,7 @@ class Evaluate(Kind):
         how = {key: value for key, value in scale.model_dump(mode="json").items() if key not in params}
         tasks = [task.file for task in plan.tasks if task.file is not None]
         code = {file for task in tasks for file in task.parent.glob("*.py")}
-        reads = [*tasks, *sorted(code), *self.reads(plan)]
+        reads: list[str | Path] = [*tasks, *sorted(code), *self.reads(plan)]
         return plan.add(self.name, name, params=params, inputs=inputs, models=models, how=how, reads=reads)
 
     def more(self, plan: Planner) -> Params:

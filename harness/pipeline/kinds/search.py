@@ -44,7 +44,7 @@ class Search(Kind):
         goals = Goals(**{field: getattr(stage, field) for field in Goals.model_fields})
         params = problems.params | scale.identity() | {"goals": goals.identity(), "sources": problems.params["sources"]}
         how = problems.how | scale.model_dump(include={"window", "deterministic", "graders"})
-        reads = [load(scale.grammar).digest_source, *problems.files]
+        reads: list[str | Path] = [load(scale.grammar).digest_source, *problems.files]
         shards = {}
         for i in range(scale.shards):
             shards[f"shard{i}"] = plan.add(
