@@ -74,6 +74,8 @@ def evaluate(
         settings={} if data_dir is None else {"data_dir": str(data_dir)},
         task_paths=task_path or [],
     )
+    if len(model.replicas()) > 1:
+        raise Usage("--base-url names several servers: eval asks one server")
     searched = options.one_of("--decode", decode, ("sample", "mcts")) == "mcts"
     if searched:
         _refuse_with_trees(decoding, max_unfinished)
@@ -144,6 +146,7 @@ def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: 
     from harness.view import evaluation as view
     from harness.view.progress import OneLine
 
+    options.complain("an answer of a tree is capped thought by thought by its grammar, a plain one by its task alone")
     with OneLine(as_json) as progress:
         compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.samples, tokens_of_trees)
     options.show(view.decodings(compared, folder), as_json=as_json)

@@ -73,7 +73,12 @@ def chain_prompt_ids(tokenizer: Any, message: str) -> tuple[int, ...]:
 
 def prompt_ids(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> tuple[int, ...]:
     """Token ids that a model continues as the assistant's turn."""
-    chat = uses_chat(tokenizer, prompting)
+    return encode(tokenizer, prompt_text(tokenizer, message, prompting), uses_chat(tokenizer, prompting))
+
+
+def prompt_text(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> str:
+    """What a model is shown for a user's message: rendered by the chat template, if one is used."""
+    if not uses_chat(tokenizer, prompting):
+        return message
     messages = [{"role": "system", "content": prompting.system}] if prompting.system else []
-    text = render(tokenizer, [*messages, {"role": "user", "content": message}], prompting) if chat else message
-    return encode(tokenizer, text, chat)
+    return render(tokenizer, [*messages, {"role": "user", "content": message}], prompting)

@@ -128,7 +128,7 @@ def listing(store: Store) -> Page:
         head = f"{row['run']}  {row['date']:<20}  "
         blocks.append(Text(text=hanging(head, row["what"]), verbatim=True))
     if not records:
-        blocks += texts(f"no finished recipes or evaluations in {store.folder}")
+        blocks += texts(f"no finished recipes or evaluations in {store.folder}", wrap=False)
     data = {
         "recipes": [{"folder": str(folder), **record.known()} for folder, record in recipes],
         "runs": [{"folder": str(folder), **kept.known()} for folder, kept in runs],
