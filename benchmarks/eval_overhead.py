@@ -37,8 +37,8 @@ def main() -> None:
 
     from harness.evaluation.evaluate import evaluate
     from harness.evaluation.plan import Decoding, EvalPlan
+    from harness.models.backends.hf import HFCompleter
     from harness.models.base import Request, complete_in_chunks, seed_of
-    from harness.models.hf import HFCompleter
     from harness.models.prompts import prompt_ids
     from harness.models.shipped import resolve
     from harness.problems.load import load

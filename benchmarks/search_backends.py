@@ -23,8 +23,8 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 
 from harness.grading.grade import Grader
 from harness.models.backends import opened
+from harness.models.backends.hf import HFCompleter
 from harness.models.base import Completion, Request
-from harness.models.hf import HFCompleter
 from harness.models.shipped import resolve
 from harness.models.spec import ModelSpec
 from harness.problems.embedded import FAMILIES, problems

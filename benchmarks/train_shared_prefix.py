@@ -88,7 +88,7 @@ def searched(file: Path | None, problems: int) -> list[tuple[list[int], list[lis
 def _search(problems: int) -> Any:
     from harness.chains.extract import chains_of
     from harness.grading.grade import shared_grader
-    from harness.models.hf import HFCompleter
+    from harness.models.backends.hf import HFCompleter
     from harness.models.prompts import prompt_ids
     from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded

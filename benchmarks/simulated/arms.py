@@ -14,7 +14,7 @@ from typing import Any
 from benchmarks.simulated import clock
 from benchmarks.simulated.server import Meter, SimServer, Times, idle_share, openai_reply
 from benchmarks.simulated.world import World
-from harness.models.openai import OpenAICompleter
+from harness.models.backends.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
 from harness.search.rows import NodeRow
 from harness.search.run.driver import run_async

@@ -13,8 +13,8 @@ from benchmarks.simulated.arms import problems
 from benchmarks.simulated.server import SimServer, Times, http_app
 from benchmarks.simulated.world import PRESETS, World
 from harness.grading.grade import Grader
+from harness.models.backends.openai import OpenAICompleter
 from harness.models.loading import load_tokenizer
-from harness.models.openai import OpenAICompleter
 from harness.models.shipped import resolve
 from harness.search.run.driver import run as run_search
 from harness.search.run.roles import Role

@@ -2,14 +2,20 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from pathlib import Path
+from pkgutil import iter_modules
+from typing import TYPE_CHECKING, Literal
 
 from pydantic import field_validator
 
 from harness.spec import Spec, knob
 from harness.thoughts import Tags, tags_of
 
-Backend = Literal["hf", "vllm", "openai", "mock"]
+if TYPE_CHECKING:
+    Backend = str
+else:  # the modules of the package backends, looked up without importing any
+    _FOLDER = Path(__file__).parent / "backends"
+    Backend = Literal[tuple(module.name for module in iter_modules([str(_FOLDER)]))]
 
 
 class Serving(Spec):

@@ -90,10 +90,15 @@ def _asked(graph: Graph, job: Job) -> ModelSpec | None:
     return job.models.get("model") or job.models.get(asks)
 
 
+def _items(graph: Graph, digest: str) -> int | None:
+    job = graph.jobs[digest]
+    return kind_of(job.kind).items(graph, job, lambda other: _items(graph, other))
+
+
 def _estimate(graph: Graph, job: Job, rates: Rates) -> Estimate:
     kind, model = kind_of(job.kind), _asked(graph, job)
     path = model.model if model else ""
-    rate, items, most = rates.get((job.kind, Path(path).name)), kind.items(graph, job), kind.most(job)
+    rate, items, most = rates.get((job.kind, Path(path).name)), _items(graph, job.digest), kind.most(job)
     tokens, bound = None, False
     if items is not None and rate is not None:
         tokens = round(items * rate.per_item)

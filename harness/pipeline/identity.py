@@ -43,18 +43,29 @@ def code_of(module: str, more: Iterable[Path] = ()) -> Code:
 
 
 def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
-    """Source files by the name of their module: ``module``, all that it imports of harness, and their packages."""
+    """Source files by the name of their module: ``module``, all that it imports of harness, and their packages.
+
+    Of an imported package that finds its modules by itself, all of them.
+    """
     files: dict[str, Path] = {}
+    asked: set[str] = set()
     waiting = [module]
     for source in more:
         files[f"{source.parent.name}/{source.name}"] = source
         waiting += _parsed(source.read_bytes()).imports
     while waiting:
         name = waiting.pop()
-        if not name or name in files or name.startswith(_NEVER) or (file := _source(name)) is None:
+        file = None if not name or name in asked or name.startswith(_NEVER) else _source(name)
+        if file is None:
             continue
-        files[name] = file
-        waiting += [name.rpartition(".")[0], *_parsed(file.read_bytes()).imports]
+        asked.add(name)
+        if b"iter_modules(__path__)" in file.read_bytes():
+            waiting += [f"{name}.{each.stem}" for each in file.parent.glob("*.py") if each != file]
+        while file is not None and name not in files:  # Python runs the packages around a module with it
+            files[name] = file
+            waiting += _parsed(file.read_bytes()).imports
+            name = name.rpartition(".")[0]
+            file = _source(name) if name else None
     return files
 
 

@@ -6,7 +6,7 @@ result reads in one line.
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Callable, Mapping, Sequence
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeVar
 
@@ -111,8 +111,8 @@ class Kind:
     def spent(self, figures: Params) -> Spent:
         return Spent(0, 0)
 
-    def items(self, graph: Graph, job: Job) -> int | None:
-        """Problems, rows or answers of a job, at most; None: not known."""
+    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
+        """Problems, rows or answers of a job, at most; None: not known. ``of``: those of another job, by digest."""
         return None
 
     def most(self, job: Job) -> int | None:

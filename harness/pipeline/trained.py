@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, TypeVar
 
@@ -82,11 +82,8 @@ class Training(Kind):
             "progress": lambda step, total: report(step, total, 0),
         }
 
-    def items(self, graph: Graph, job: Job) -> int | None:
-        from harness.pipeline.kinds import kind_of
-
-        chains = graph.jobs[job.inputs["chains"]]
-        problems = kind_of(chains.kind).items(graph, chains)
+    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
+        problems = of(job.inputs["chains"])
         return None if problems is None else problems * int(job.params["per_problem"])
 
     def spent(self, figures: Params) -> Spent:

@@ -52,7 +52,7 @@ def test_tasks_as_json():
         (["eval", "--model", "shipped:student", "--tasks", "gsm8k", "--data-dir", "/nowhere"], "no such file"),
         (
             ["eval", "--model", "shipped:student", "--suite", "embedded", "--backend", "carrier-pigeon"],
-            "use hf, vllm, openai, mock",
+            "use hf, mock, openai, vllm",
         ),
         (["run-recipe", "ablation_ful"], "did you mean 'ablation_full'"),
         (["run-recipe", "ablation_full", "--profile", "tinny"], "did you mean 'tiny'"),

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, Selection
-from harness.models.mock import MockCompleter
+from harness.models.backends.mock import MockCompleter
 from harness.models.prompts import is_prefilled, prompt_ids, think_tags
 from harness.models.spec import Prompting
 from harness.problems.registry import select

@@ -11,8 +11,8 @@ from harness.evaluation.evaluate import evaluate
 from harness.evaluation.lm_eval_tasks import load_tasks
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding
-from harness.models.hf import HFCompleter
-from harness.models.mock import MockCompleter
+from harness.models.backends.hf import HFCompleter
+from harness.models.backends.mock import MockCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks

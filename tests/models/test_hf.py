@@ -7,9 +7,9 @@ import asyncio
 import pytest
 
 from harness.errors import ModelError
+from harness.models.backends.hf import HFCompleter
 from harness.models.base import Completer, Completion, Request, complete_in_chunks
 from harness.models.digests import model_digest
-from harness.models.hf import HFCompleter
 from harness.models.loading import load_tokenizer
 from harness.models.prompts import prompt_ids
 from harness.models.shipped import names, resolve

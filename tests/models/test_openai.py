@@ -10,7 +10,7 @@ from http.server import BaseHTTPRequestHandler, ThreadingHTTPServer
 import pytest
 
 from harness.errors import ModelError
-from harness.models import openai
+from harness.models.backends import openai
 from harness.models.base import Request
 
 

@@ -13,7 +13,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ModelError
-from harness.models.vllm import serve
+from harness.models.backends.vllm import serve
 
 SERVER = """
     import os, subprocess, sys
@@ -64,7 +64,7 @@ def test_no_server_is_left_when_its_client_is_ended(tmp_path: Path, how: signal.
     client = f"""
         import time
         from pathlib import Path
-        from harness.models.vllm import serve
+        from harness.models.backends.vllm import serve
         with serve("model", Path({str(log)!r}), {program(tmp_path)!r}):
             print("up", flush=True)
             time.sleep(600)

@@ -2,8 +2,8 @@
 
 from __future__ import annotations
 
+from harness.models.backends.mock import scripted_server
 from harness.models.base import seed_of
-from harness.models.mock import scripted_server
 from harness.problems.embedded import problems
 from harness.search.grammar.load import load
 from harness.search.run.driver import run as drive

@@ -9,7 +9,7 @@ import pytest
 from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding
-from harness.models.hf import HFCompleter
+from harness.models.backends.hf import HFCompleter
 from harness.problems.registry import select
 from harness.results.decodings import compare_decodings
 from harness.results.evaluating import evaluate_and_summarise

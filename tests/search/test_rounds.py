@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.errors import ModelError, SearchIncomplete, SearchMismatch
-from harness.models.mock import MockCompleter
+from harness.models.backends.mock import MockCompleter
 from harness.search.run.driver import run as drive
 from harness.search.run.roles import Role
 from harness.search.run.verify import GraderVerifier

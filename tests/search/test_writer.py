@@ -7,8 +7,8 @@ import json
 
 import pytest
 
+from harness.models.backends.openai import OpenAICompleter
 from harness.models.base import Completion
-from harness.models.openai import OpenAICompleter
 from harness.models.prompts import chain_prompt_ids, prompt_ids
 from harness.search.grammar.load import load
 from harness.search.run.roles import Role

@@ -88,7 +88,7 @@ def test_a_resumed_log_holds_each_step_once_and_goes_on_with_the_running_loss(to
 def test_the_pretraining_stage_leaves_a_model_that_publishing_finds(tokenizer, tmp_path, monkeypatch):
     import json
 
-    from harness.models.hf import HFCompleter
+    from harness.models.backends.hf import HFCompleter
     from harness.pipeline.job import Job
     from harness.pipeline.kinds import kind_of
     from harness.training.tiny.publish import trained

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING
 
@@ -50,7 +51,7 @@ class Chains(Kind):
             )
         return lines
 
-    def items(self, graph: Graph, job: Job) -> int | None:
+    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
         return problem_count(job)
 
 

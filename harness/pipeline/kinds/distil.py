@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -96,11 +97,8 @@ class Distil(Kind):
     def summary(self, figures: Params) -> str:
         return f"{figures['correct_chains']:,} correct chains of {figures['mean_tokens']:g} tokens"
 
-    def items(self, graph: Graph, job: Job) -> int | None:
-        from harness.pipeline.kinds import kind_of
-
-        taught = graph.jobs[job.inputs["taught"]]
-        outputs = kind_of(taught.kind).items(graph, taught)
+    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
+        outputs, taught = of(job.inputs["taught"]), graph.jobs[job.inputs["taught"]]
         return None if outputs is None else outputs // int(taught.params.get("samples", 1))
 
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -88,7 +89,7 @@ class Evaluate(Kind):
     def spent(self, figures: Params) -> Spent:
         return Spent(figures.get("generated_tokens") or 0, sum(row["samples"] for row in figures["rows"].values()))
 
-    def items(self, graph: Graph, job: Job) -> int | None:
+    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
         from harness.problems.registry import select
 
         scale, total = _scale(job), 0

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
@@ -82,7 +83,7 @@ class Search(Kind):
     def spent(self, figures: Params) -> Spent:
         return Spent(sum(figures["tokens"].values()), figures["problems"])
 
-    def items(self, graph: Graph, job: Job) -> int | None:
+    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
         return -(-problem_count(job) // int(job.params["shards"]))
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import asyncio
 from collections import Counter
+from collections.abc import Callable
 from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING, Any
@@ -59,7 +60,7 @@ class Teach(Kind):
     def spent(self, figures: Params) -> Spent:
         return Spent(figures.get("generated_tokens") or 0, figures["outputs"])
 
-    def items(self, graph: Graph, job: Job) -> int | None:
+    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
         if "file" in job.how:
             return int(job.params["problems"]) or None
         return problem_count(job) * int(job.params["samples"])

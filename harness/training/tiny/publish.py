@@ -23,8 +23,8 @@ _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
 def score(path: str, split: str, count: int, temperature: float) -> dict[str, dict[str, float]]:
     """Share right, share without answer and mean tokens per family, one sample a problem."""
     from harness.grading.grade import shared_grader
+    from harness.models.backends.hf import HFCompleter
     from harness.models.base import Request, seed_of
-    from harness.models.hf import HFCompleter
     from harness.models.prompts import prompt_ids
     from harness.problems.embedded import FAMILIES, problems
 

@@ -7,13 +7,20 @@ from __future__ import annotations
 
 import asyncio
 import json
-from collections.abc import AsyncGenerator, Awaitable, Callable
+from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 import orjson
 
 from harness.errors import ModelError
+from harness.models.backends import tokenizer_path
 from harness.models.base import Completion, Request
+from harness.models.digests import model_digest
+from harness.models.loading import context_length, load_tokenizer
+from harness.models.shipped import resolve
+from harness.models.spec import ModelSpec
 from harness.records import Finish
 
 # Why a completion ended, in the words of several servers. Anything else (an abort, none at all) is no completion.
@@ -187,3 +194,28 @@ async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGener
                 raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
         yield post
+
+
+LOCAL_SERVER = "http://127.0.0.1:8000/v1"
+
+
+@contextmanager
+def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[OpenAICompleter, Any]]:
+    """A client of the spec's server; without an address, of one at port 8000 of this machine."""
+    yield client(spec, spec.base_url or LOCAL_SERVER, spec.model)
+
+
+def client(spec: ModelSpec, url: str, name: str) -> tuple[OpenAICompleter, Any]:
+    """A client of the server at ``url`` for the model it calls ``name``, with the tokenizer.
+
+    The weights identify the model where a folder or a name on the hub locates them, else its name; no address does.
+    """
+    path, tokenizer = resolve(spec.model), load_tokenizer(tokenizer_path(spec))
+    is_local = Path(path).is_dir()
+    located = is_local or spec.backend == "vllm"
+    completer = OpenAICompleter(
+        base_url=url, model=name, tokenizer=tokenizer, concurrency=spec.concurrency, timeout=spec.timeout,
+        digest=f"{spec.backend}:{model_digest(path) if located else spec.model}",
+        context=context_length(path) if is_local else 0,
+    )  # fmt: skip
+    return completer, tokenizer

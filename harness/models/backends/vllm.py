@@ -17,9 +17,13 @@ import time
 from collections.abc import Iterator, Sequence
 from contextlib import contextmanager, suppress
 from pathlib import Path
+from typing import Any
 
 from harness.errors import ModelError
 from harness.files import about
+from harness.models.backends.openai import OpenAICompleter, client
+from harness.models.shipped import resolve
+from harness.models.spec import ModelSpec
 
 _NICENESS = 5
 # Linux ends the server with us even when we are killed: PR_SET_PDEATHSIG, set in the process that becomes the server.
@@ -138,3 +142,14 @@ def _reap_group(group: int) -> None:
         os.killpg(group, signal.SIGKILL)
     except ProcessLookupError:
         return
+
+
+@contextmanager
+def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[OpenAICompleter, Any]]:
+    """A client of the spec's vLLM server; without an address, of one that is started here and ends with the context."""
+    path = resolve(spec.model)
+    if spec.base_url:
+        yield client(spec, spec.base_url, path)
+        return
+    with serve(path, folder / "vllm.log", spec.vllm, spec.vllm_arguments) as url:
+        yield client(spec, url, path)

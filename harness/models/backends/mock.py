@@ -7,11 +7,16 @@ import hashlib
 import json
 import re
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
+from harness.models.backends import tokenizer_path
+from harness.models.backends.openai import OpenAICompleter
 from harness.models.base import Completion, Request
-from harness.models.openai import OpenAICompleter
+from harness.models.loading import load_tokenizer
+from harness.models.spec import ModelSpec
 
 
 class MockCompleter:
@@ -128,3 +133,10 @@ def scripted_server(
         base_url="http://mock/v1", model="mock", tokenizer=tokenizer, concurrency=concurrency, retries=retries,
         backoff=0.001, post=post, context=context,
     )  # fmt: skip
+
+
+@contextmanager
+def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[OpenAICompleter, Any]]:
+    """A scripted server, with the faults and the latency of the spec."""
+    tokenizer = load_tokenizer(tokenizer_path(spec))
+    yield scripted_server(tokenizer, spec.concurrency, spec.mock_faults, spec.mock_latency), tokenizer

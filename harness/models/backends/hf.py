@@ -9,12 +9,16 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Sequence
+from collections.abc import Iterator, Sequence
+from contextlib import contextmanager
+from pathlib import Path
 from typing import Any
 
 from harness.models.base import Completion, Request
 from harness.models.digests import model_digest
 from harness.models.loading import context_of, load_model, load_tokenizer
+from harness.models.shipped import resolve
+from harness.models.spec import ModelSpec
 from harness.records import Finish
 
 
@@ -191,3 +195,10 @@ def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.R
     for i, token in zip(hot, chosen[:, 0].tolist(), strict=True):
         greedy[i] = token
     return greedy
+
+
+@contextmanager
+def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[HFCompleter, Any]]:
+    """The model in this process."""
+    model = HFCompleter(resolve(spec.model), batch_size=spec.concurrency)
+    yield model, model.tokenizer
