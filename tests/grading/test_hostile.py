@@ -1,10 +1,8 @@
-"""The hostile corpus through the real workers: nothing runs, nothing crashes, every verdict comes in time."""
+"""The hostile corpus through the real workers: nothing runs, nothing crashes, every verdict comes."""
 
 from __future__ import annotations
 
 import resource
-import statistics
-import time
 from pathlib import Path
 
 import pytest
@@ -27,25 +25,20 @@ def test_no_case_runs_crashes_hangs_or_grows_the_main_process(grader, tmp_path, 
     cases = corpus()
     assert len(cases) >= 300
     before = resource.getrusage(resource.RUSAGE_SELF).ru_maxrss
-    spent, verdicts = [], []
-    for family, gold, text in cases:
-        started = time.monotonic()
-        verdicts.append(grader.grade(family, gold, text))
-        spent.append(time.monotonic() - started)
-    assert max(spent) < 3.0
-    assert statistics.fmean(spent) < 0.25  # 30 ms on a quiet machine (benchmarks/grading.py); this machine may be busy
+    verdicts = [grader.grade(family, gold, text) for family, gold, text in cases]
     assert resource.getrusage(resource.RUSAGE_SELF).ru_maxrss - before < 64 * 1024  # KiB
     assert not list(Path().rglob("*canary*"))
     assert all(v.reason for v in verdicts)
-    # A limit is never told as a wrong answer by the clock: those say so themselves.
-    assert {v.verdict for v in verdicts if "within" in v.reason} == {"grader_timeout"}
+    # Limits of processor time end what is slow, never the clock on the wall; and no answer ends its worker.
+    late = [v for v in verdicts if "processor time" in v.reason]
+    assert {v.verdict for v in late} == {"grader_timeout"}
+    assert len(late) < len(cases) / 20
+    assert not [v.reason for v in verdicts if "twice" in v.reason or "ends its grader" in v.reason]
 
 
 def test_statements_are_found_in_hostile_traces_or_given_up(grader):
     for family, gold, text in corpus()[::5]:
-        started = time.monotonic()
         found = grader.statements(family, gold, text)
-        assert time.monotonic() - started < 3.0
         assert found is None or all(len(statement) == 4 for statement in found)
 
 
