@@ -130,7 +130,7 @@ def over_vllm(command: str, number: int, batch: int, rounds: int = 2) -> dict[st
     totals = [0.0, 0.0, 0.0, 0.0]
     with tempfile.TemporaryDirectory() as place, opened(spec, Path(place)) as (completer, tokenizer):
         recorded = Recorded(completer)
-        role = Role([recorded], tokenizer, concurrency)
+        role = Role([recorded], tokenizer, slots=concurrency)
         search({"generator": role, "critic": role}, 30, concurrency, batch)  # compiles, imports
         for seed in range(1, rounds + 1):
             role.tokens, recorded.asked = 0, []

@@ -63,7 +63,7 @@ def problems(world: World, number: int) -> Iterator[Problem]:
 def cost(number: int, tokenizer: Any, settings: Settings) -> tuple[float, int]:
     """Processor seconds per problem, and bytes written."""
     world = World(PRESETS["mixture"])
-    role = Role([AtOnce(world, tokenizer)], tokenizer, 128)
+    role = Role([AtOnce(world, tokenizer)], tokenizer, slots=128)
     folder = Path(tempfile.mkdtemp())
     try:
         started = time.process_time()

@@ -112,7 +112,7 @@ def drive(
             completer = OpenAICompleter(
                 base_url="http://sim/v1", model=role, tokenizer=tokenizer, concurrency=10**6, post=post(server)
             )
-            roles[role] = Role([completer], tokenizer, slots[role])
+            roles[role] = Role([completer], tokenizer, slots=slots[role])
         search = Search(
             settings=settings, roles=roles, verifier=Timed(), deterministic=deterministic, window=window
         )  # fmt: skip

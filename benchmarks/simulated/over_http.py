@@ -46,7 +46,7 @@ def measure(settings: Settings, number: int, slots: int, window: int, scale: flo
             completer = OpenAICompleter(
                 base_url=f"http://127.0.0.1:{port}/{role}/v1", model=role, tokenizer=tokenizer, concurrency=n
             )
-            roles[role] = Role([completer], tokenizer, n)
+            roles[role] = Role([completer], tokenizer, slots=n)
         with Grader() as grader, tempfile.TemporaryDirectory() as folder:
             grader.grade("number", {"answer": 1}, "1")
             search = Search(settings=settings, roles=roles, verifier=GraderVerifier(grader), window=window)

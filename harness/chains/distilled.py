@@ -17,6 +17,7 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.errors import DataError
+from harness.files import about
 from harness.grading.thinking import split
 from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
 from harness.records import Chain, Finish, Problem
@@ -47,7 +48,7 @@ class Taught(BaseModel):
 def read_outputs(path: Path, family: str) -> Iterator[Output]:
     """The outputs in a teacher's file, row by row; those with an answer are graded as ``family``.
 
-    Raises DataError naming file and row, OSError when the file cannot be read.
+    Raises DataError naming file and row, BadFile when the file cannot be read.
     """
     for where, row in _rows(path):
         prompt, texts, gold = _conversation(row, where)
@@ -66,7 +67,7 @@ def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
         rows: Iterable[Any] = Dataset.from_parquet(str(path))
         yield from ((f"{path}: row {number}", dict(row)) for number, row in enumerate(rows, 1))
         return
-    with path.open("rb") as file:
+    with about(path), path.open("rb") as file:
         for number, line in enumerate(file, 1):
             if line.strip():
                 where = f"{path}:{number}"
@@ -87,10 +88,10 @@ def _conversation(row: dict[str, Any], where: str) -> tuple[str, list[str], dict
     if row.get("generations"):
         texts = row["generations"]
     else:
-        turns = row.get("messages") or row.get("conversations") or []
-        said = [(_get(t, "role", "from"), _get(t, "content", "value")) for t in turns]
-        asked = [text for who, text in said if who in ("user", "human")]
-        texts = [text for who, text in said if who in ("assistant", "gpt")]
+        listed = row.get("messages") or row.get("conversations") or []
+        turns = [(_get(t, "role", "from"), _get(t, "content", "value")) for t in listed]
+        asked = [text for who, text in turns if who in ("user", "human")]
+        texts = [text for who, text in turns if who in ("assistant", "gpt")]
         if len(asked) > 1:
             raise DataError(f"{where}: a conversation of {len(asked)} turns; only single questions are read")
         question = question or (asked[0] if asked else None)

@@ -84,7 +84,7 @@ def decode(how: Trees, asked: Asked) -> None:
     slots = 64 if completer.lockstep else completer.batch_size
     change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
     at_test = AtTest(
-        role=Role([completer], asked.tokenizer, slots), grammar=load(how.grammar).model_copy(update=change),
+        role=Role([completer], asked.tokenizer, slots=slots), grammar=load(how.grammar).model_copy(update=change),
         prompt=prompt, each=finished,
     )  # fmt: skip
     goals = Goals(

@@ -103,7 +103,7 @@ def _roles(models: Mapping[str, tuple[ModelSpec, ...]], logs: Path, stack: ExitS
             stack.enter_context(opened(spec, logs / (f"{name}-{number}" if len(specs) > 1 else name)))
             for number, spec in enumerate(specs)
         ]
-        roles[name] = Role([completer for completer, _ in replicas], replicas[0][1], specs[0].concurrency)
+        roles[name] = Role([completer for completer, _ in replicas], replicas[0][1], slots=specs[0].concurrency)
     return {"critic": roles["generator"]} | roles
 
 

@@ -1,4 +1,4 @@
-"""All that a search is told: when a problem is done, budgets, grammar, policy, and how it is computed."""
+"""Settings of a search: when a problem is done, budgets, grammar, policy, and how it is computed."""
 
 from __future__ import annotations
 

@@ -38,7 +38,7 @@ def served(tokenizer, grader, settings=SETTINGS, faults=0.0, latency=0.0, slots=
         completer.digest = role
         completer.sent = []
         completer._given_post = _recorded(completer, completer._given_post)
-        roles[role] = Role([completer], tokenizer, slots)
+        roles[role] = Role([completer], tokenizer, slots=slots)
     return Search(settings=settings, roles=roles, verifier=GraderVerifier(grader), **more)
 
 

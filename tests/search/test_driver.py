@@ -170,7 +170,7 @@ def test_models_of_two_vocabularies_read_the_same_text(tokenizer, grader, tmp_pa
     other = copy.deepcopy(tokenizer)
     other.add_tokens(["+ 1"])
     search = served(tokenizer, grader)
-    roles = {**search.roles, "critic": Role(search.roles["critic"].replicas, other, 8)}
+    roles = {**search.roles, "critic": Role(search.roles["critic"].replicas, other, slots=8)}
     search = Search(settings=search.settings, roles=roles, verifier=search.verifier)
     search.roles["critic"].replicas[0].tokenizer = other
     run(search, tmp_path)

@@ -8,6 +8,7 @@ from pathlib import Path
 from pydantic import ValidationError
 
 from harness.errors import GrammarError
+from harness.files import read_text
 from harness.search.grammar.defects import defects
 from harness.search.grammar.schema import Grammar
 
@@ -18,15 +19,12 @@ def shipped() -> list[str]:
 
 
 def source(name: str) -> str:
-    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises GrammarError."""
+    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises GrammarError and BadFile."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
             raise GrammarError(f"{name}: no such file")
-        try:
-            return path.read_text(encoding="utf-8")
-        except UnicodeDecodeError as error:
-            raise GrammarError(f"{name}: not UTF-8 ({error})") from None
+        return read_text(path)
     if name not in shipped():
         raise GrammarError(f"no grammar {name!r}; shipped: {', '.join(shipped())}; or give a path ending in .yaml")
     return (resources.files("harness.search.grammar") / "shipped" / f"{name}.yaml").read_text()

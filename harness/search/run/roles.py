@@ -19,7 +19,7 @@ class Role:
     vocabulary.
     """
 
-    def __init__(self, replicas: Sequence[Completer], tokenizer: Any, slots: int = 64, name: str = "") -> None:
+    def __init__(self, replicas: Sequence[Completer], tokenizer: Any, *, slots: int = 64, name: str = "") -> None:
         if not replicas:
             raise ValueError("a role needs at least one replica")
         self.name = name or replicas[0].digest
