@@ -36,7 +36,8 @@ def main() -> None:
     rounds, count = (1, 42) if told.quick else (told.rounds, told.count)
 
     from harness.evaluation.evaluate import evaluate
-    from harness.evaluation.plan import Decoding, EvalPlan
+    from harness.evaluation.plan import EvalPlan
+    from harness.evaluation.spec import Decoding
     from harness.models.base import Request, complete_in_chunks, seed_of
     from harness.models.hf import HFCompleter
     from harness.models.prompts import prompt_ids
@@ -62,7 +63,8 @@ def main() -> None:
     def harness(settings: dict[str, object] = settings) -> float:
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            evaluate(model, model.tokenizer, EvalPlan(tasks, decoding, settings=settings), Path(folder))
+            plan = EvalPlan(tasks=tasks, decoding=decoding, settings=settings)
+            evaluate(model, model.tokenizer, plan, Path(folder))
             return time.perf_counter() - started
 
     harness({**settings, "count": 2})  # libraries are loaded, and the allocator is warm, on both sides
