@@ -45,7 +45,7 @@ def is_prefilled(prompt: str, tags: Tags) -> bool:
 
 def render(tokenizer: Any, messages: list[dict[str, str]], prompting: Prompting, generate: bool = True) -> str:
     """The chat as text. Raises ModelError when the template refuses it."""
-    extra: dict[str, Any] = {} if prompting.thinking == "auto" else {"enable_thinking": prompting.thinking == "on"}
+    extra: dict[str, bool] = {} if prompting.thinking == "auto" else {"enable_thinking": prompting.thinking == "on"}
     try:
         return str(tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False, **extra))
     except Exception as error:
