@@ -36,8 +36,13 @@ def main() -> None:
     rounds, count = (1, 42) if told.quick else (told.rounds, told.count)
 
     from harness.evaluation.evaluate import evaluate
+<<<<<<< HEAD
     from harness.evaluation.plan import Decoding, EvalPlan
     from harness.models.backends.hf import HFCompleter
+=======
+    from harness.evaluation.plan import EvalPlan
+    from harness.evaluation.spec import Decoding
+>>>>>>> w-e
     from harness.models.base import Request, complete_in_chunks, seed_of
     from harness.models.prompts import prompt_ids
     from harness.models.shipped import resolve
@@ -62,7 +67,8 @@ def main() -> None:
     def harness(settings: dict[str, object] = settings) -> float:
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            evaluate(model, model.tokenizer, EvalPlan(tasks, decoding, settings=settings), Path(folder))
+            plan = EvalPlan(tasks=tasks, decoding=decoding, settings=settings)
+            evaluate(model, model.tokenizer, plan, Path(folder))
             return time.perf_counter() - started
 
     harness({**settings, "count": 2})  # libraries are loaded, and the allocator is warm, on both sides
