@@ -36,13 +36,9 @@ def main() -> None:
     rounds, count = (1, 42) if told.quick else (told.rounds, told.count)
 
     from harness.evaluation.evaluate import evaluate
-<<<<<<< HEAD
-    from harness.evaluation.plan import Decoding, EvalPlan
-    from harness.models.backends.hf import HFCompleter
-=======
     from harness.evaluation.plan import EvalPlan
     from harness.evaluation.spec import Decoding
->>>>>>> w-e
+    from harness.models.backends.hf import HFCompleter
     from harness.models.base import Request, complete_in_chunks, seed_of
     from harness.models.prompts import prompt_ids
     from harness.models.shipped import resolve
