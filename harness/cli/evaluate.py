@@ -82,7 +82,7 @@ def evaluate(
         plan = _by_trees(plan, budget or BUDGET, grammar or options.grammar_of(model.model))
     elif budget is not None or grammar is not None:
         raise Usage("--budget and --grammar are of a tree: they need --decode mcts (--samples: more samples a problem)")
-    folder = out or store / "evals" / runs.run_id(runs.identity(model, plan))
+    folder = out or options.results(store).evaluation(runs.run_id(runs.identity(model, plan)))
     # One line of progress, ours, instead of every library's bars. Read when the libraries are first imported.
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")

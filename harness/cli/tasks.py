@@ -41,9 +41,8 @@ def show(
     from harness.evaluation.preflight import problems_of
     from harness.grading.families import kind_of
     from harness.models.loading import load_tokenizer
-    from harness.models.prompts import encode, render, uses_chat
+    from harness.models.prompts import prompt_ids, prompt_text
     from harness.models.shipped import resolve
-    from harness.models.spec import Prompting
     from harness.problems.registry import select
     from harness.view import tasks as view
 
@@ -53,10 +52,7 @@ def show(
     if number >= len(found):
         raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
     problem, tokenizer = found[number], load_tokenizer(resolve(model))
-    chat = uses_chat(tokenizer, Prompting())
-    message = {"role": "user", "content": problem.prompt}
-    text = render(tokenizer, [message], Prompting()) if chat else problem.prompt
-    tokens = len(encode(tokenizer, text, chat))
+    text, tokens = prompt_text(tokenizer, problem.prompt), len(prompt_ids(tokenizer, problem.prompt))
     grader = kind_of(problem.family)
     shown = view.problem(task, len(found), number, problem, prompt=text, tokens=tokens, grader=grader, model=model)
     options.show(shown, as_json=as_json)

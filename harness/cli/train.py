@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Literal
 
 import typer
+from pydantic import JsonValue
 
 from harness.cli.options import Json, complain, show
 from harness.cli.specs import Options, with_specs
@@ -89,7 +90,7 @@ def masks(
     path, rows = _read(model, data, "pairs", 0, "drop")
     chosen = rows.rows[:: max(len(rows.rows) // limit, 1)][:limit]
     lines = gradient_table(path, resolve(reference or model), chosen, beta=objective.beta)
-    show(view.masks(len(chosen), lines), "md" if markdown else "table", as_json)
+    show(view.masks(len(chosen), [vars(line) for line in lines]), "md" if markdown else "table", as_json)
 
 
 def _train(
@@ -97,7 +98,10 @@ def _train(
     reading: Reading, as_json: bool,
 ) -> None:  # fmt: skip
     path, rows = _read(task.model, task.data, kind, training.max_tokens, reading.too_long)
-    about = {"data": f"{task.data} ({kind}, digest {rows.digest})", "left_out": dict(rows.left_out) or "nothing"}
+    about: dict[str, JsonValue] = {
+        "data": f"{task.data} ({kind}, digest {rows.digest})",
+        "left_out": {**rows.left_out} or "nothing",
+    }
     from harness.training.train import train
 
     figures = train(

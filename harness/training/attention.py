@@ -9,6 +9,7 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from harness.training.groups import Batch
 from harness.training.layout import Layout
 
 NAME = "shared_prefix"
@@ -66,7 +67,7 @@ def why_not(model: Any) -> str:
     return ""
 
 
-def batch_logps(model: Any, batch: dict[str, Any]) -> torch.Tensor:
+def batch_logps(model: Any, batch: Batch) -> torch.Tensor:
     """(R, T - 1) log-probabilities of the targets of a collated batch, 0 outside the completions.
 
     ``model`` has TRL's fused head. A batch with a layout passes as its unique positions, else as padded rows.

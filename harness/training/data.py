@@ -66,7 +66,7 @@ def read_rows(
     return out
 
 
-def _raw(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
+def _raw(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
     if file.suffix == ".parquet":
         import pyarrow
         import pyarrow.parquet
@@ -85,7 +85,7 @@ def _raw(file: Path) -> Iterator[tuple[str, dict[str, Any]]]:
                 yield f"{file}:{number}", _row(line, f"{file}:{number}")
 
 
-def _row(line: bytes, where: str) -> dict[str, Any]:
+def _row(line: bytes, where: str) -> dict[str, object]:
     try:
         row = json.loads(line.decode("utf-8"))
         if b"\\ud" in line.lower():  # half of a surrogate pair is JSON, but no text
@@ -98,7 +98,7 @@ def _row(line: bytes, where: str) -> dict[str, Any]:
 
 
 def _ids(
-    row: dict[str, Any], sides: tuple[str, ...], tokenizer: Any, where: str, out: TrainingRows
+    row: dict[str, object], sides: tuple[str, ...], tokenizer: Any, where: str, out: TrainingRows
 ) -> tuple[list[int], list[list[int]]]:
     given: list[Any] = [row.get(f"{side}_ids") for side in ("prompt", *sides)]
     text = _texts(row, sides, where)
@@ -119,7 +119,7 @@ def _are_ids(value: Any, size: int) -> bool:
 Messages = list[dict[str, str]]
 
 
-def _texts(row: dict[str, Any], sides: tuple[str, ...], where: str) -> list[Any] | None:
+def _texts(row: dict[str, object], sides: tuple[str, ...], where: str) -> list[Any] | None:
     """Prompt and sides as strings or lists of messages; a conversation under ``messages`` ends in its completion."""
     if sides == ("completion",) and row.get("messages"):
         messages = _messages(row["messages"], where, "messages")

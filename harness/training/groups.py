@@ -7,52 +7,79 @@ all its chains and pairs. The objective does not see the difference.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
-from typing import Any
+from dataclasses import dataclass
+from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
 from harness.tokens import common_prefix
-from harness.training.layout import plan, unique_positions
+from harness.training.layout import Layout, plan, unique_positions
 from harness.training.spec import LayoutChoice, Objective
+
+if TYPE_CHECKING:
+    from torch import Tensor
 
 Row = tuple[Sequence[int], Sequence[int]]
 PairRow = tuple[Sequence[int], Sequence[int], Sequence[int]]
 
 
-@dataclass(kw_only=True)
-class Group:
-    """``chains`` are completions of ``prompt``, all distinct for pairs; ``pairs`` index (chosen, rejected) chains."""
+class GroupRow(TypedDict):
+    """A group as a row of a data set: completions of ``prompt``, all distinct for pairs, and (chosen, rejected) pairs.
+
+    ``reference`` [chain][token]: the reference's log-probs, once they are known.
+    """
 
     prompt: list[int]
-    chains: list[list[int]] = field(default_factory=list)
-    pairs: list[list[int]] = field(default_factory=list)
-
-    def add(self, chain: Sequence[int]) -> int:
-        """Index of ``chain``, appended if it is new."""
-        ids = list(chain)
-        if ids not in self.chains:
-            self.chains.append(ids)
-        return self.chains.index(ids)
+    chains: list[list[int]]
+    pairs: list[list[int]]
+    reference: NotRequired[list[list[float]]]
 
 
-def sft_groups(rows: Iterable[Row], trees: bool = False) -> list[dict[str, Any]]:
+class Batch(TypedDict):
+    """R rows of at most T tokens, T - 1 targets, P pairs.
+
+    ``input_ids`` and ``attention_mask`` (R, T), ``completion`` (R, T - 1) the targets written by the model, ``pairs``
+    (P, 2) and ``fork`` (P,) for preference data, ``reference`` (R, T - 1) where it is known, ``counts`` (2,) the
+    batch's sequences (or pairs) and SFT targets, ``layout`` where the batch is to pass in the shared layout.
+    """
+
+    input_ids: Tensor
+    attention_mask: Tensor
+    completion: Tensor
+    counts: Tensor
+    pairs: NotRequired[Tensor]
+    fork: NotRequired[Tensor]
+    reference: NotRequired[Tensor]
+    layout: NotRequired[Layout]
+
+
+def _group(prompt: Sequence[int]) -> GroupRow:
+    return {"prompt": list(prompt), "chains": [], "pairs": []}
+
+
+def _index(group: GroupRow, chain: Sequence[int]) -> int:
+    """Index of ``chain`` in its group, appended if it is new."""
+    ids = list(chain)
+    if ids not in group["chains"]:
+        group["chains"].append(ids)
+    return group["chains"].index(ids)
+
+
+def sft_groups(rows: Iterable[Row], trees: bool = False) -> list[GroupRow]:
     """Dataset rows for SFT: one per chain, or with ``trees`` one per prompt (equal chains keep their weight)."""
-    if not trees:
-        return [vars(Group(prompt=list(p), chains=[list(c)])) for p, c in rows]
-    groups: dict[tuple[int, ...], Group] = {}
-    for p, c in rows:
-        groups.setdefault(tuple(p), Group(prompt=list(p))).chains.append(list(c))
-    return [vars(group) for group in groups.values()]
+    groups: dict[Any, GroupRow] = {}
+    for number, (prompt, chain) in enumerate(rows):
+        groups.setdefault(tuple(prompt) if trees else number, _group(prompt))["chains"].append(list(chain))
+    return list(groups.values())
 
 
-def pair_groups(rows: Iterable[PairRow], trees: bool = False) -> list[dict[str, Any]]:
+def pair_groups(rows: Iterable[PairRow], trees: bool = False) -> list[GroupRow]:
     """Dataset rows for preference training: one per pair, or with ``trees`` one per prompt with all its pairs."""
-    groups: dict[Any, Group] = {}
-    for number, (p, chosen, rejected) in enumerate(rows):
-        group = groups.setdefault(tuple(p) if trees else number, Group(prompt=list(p)))
-        group.pairs.append([group.add(chosen), group.add(rejected)])
-    return [vars(group) for group in groups.values()]
+    groups: dict[Any, GroupRow] = {}
+    for number, (prompt, chosen, rejected) in enumerate(rows):
+        group = groups.setdefault(tuple(prompt) if trees else number, _group(prompt))
+        group["pairs"].append([_index(group, chosen), _index(group, rejected)])
+    return list(groups.values())
 
 
 # The shared layout gathers keys and outputs; below this saving in tokens the plain rows are as fast.
@@ -61,22 +88,16 @@ PAYS = 1.3
 
 @dataclass(frozen=True, kw_only=True)
 class Collator:
-    """Groups to a batch of R rows of at most T tokens.
-
-    Keys: ``input_ids`` and ``attention_mask`` (R, T), ``completion`` (R, T - 1) the targets written by the model,
-    ``pairs`` (P, 2) and ``fork`` (P,) for preference data, ``reference`` (R, T - 1) where present, ``counts`` (2,) the
-    batch's sequences (or pairs) and SFT targets, ``layout`` where the batch is to pass in the shared layout.
-    ``choice``: padded rows, the shared-prefix layout, or (auto) whichever is cheaper for this batch.
-    """
+    """Groups to a batch. ``choice``: padded rows, the shared-prefix layout, or (auto) whichever is cheaper for it."""
 
     pad: int
     choice: LayoutChoice = "auto"
     objective: Objective | None = None
 
-    def __call__(self, groups: Sequence[dict[str, Any]]) -> dict[str, Any]:
+    def __call__(self, groups: Sequence[GroupRow]) -> Batch:
         import torch
 
-        rows = [(g["prompt"], chain) for g in groups for chain in g["chains"]]
+        rows: list[Row] = [(g["prompt"], chain) for g in groups for chain in g["chains"]]
         ids = [[*prompt, *chain] for prompt, chain in rows]
         width = max(map(len, ids))
         tokens = np.full((len(ids), width), self.pad)
@@ -89,7 +110,7 @@ class Collator:
         arrays |= self._pairs(groups, rows, completion)
         if groups[0].get("reference"):
             arrays["reference"] = _reference(groups, rows, completion.shape)
-        batch: dict[str, Any] = {name: torch.from_numpy(array) for name, array in arrays.items()}
+        batch: Batch = {name: torch.from_numpy(array) for name, array in arrays.items()}  # type: ignore[assignment]
         if self.choice == "shared" or (self.choice == "auto" and tokens.size >= PAYS * unique_positions(ids)):
             batch["layout"] = plan(ids, [len(prompt) for prompt, _ in rows])
         return batch
@@ -112,7 +133,7 @@ class Collator:
         }
 
 
-def _reference(groups: Sequence[dict[str, Any]], rows: list[Row], shape: tuple[int, ...]) -> np.ndarray:
+def _reference(groups: Sequence[GroupRow], rows: list[Row], shape: tuple[int, ...]) -> np.ndarray:
     out = np.zeros(shape, dtype=np.float32)
     known = [values for group in groups for values in group["reference"]]
     for r, ((prompt, _), values) in enumerate(zip(rows, known, strict=True)):

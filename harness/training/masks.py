@@ -7,6 +7,7 @@ cancels (arXiv 2503.01461 masks it all the same). It does not cancel in a length
 from __future__ import annotations
 
 from collections.abc import Sequence
+from dataclasses import dataclass
 from typing import Any
 
 from harness.training.arguments import padding
@@ -25,13 +26,26 @@ CASES: dict[str, Objective] = {
 }
 
 
-def gradient_table(
-    model: str, reference: str, pairs: Sequence[PairRow], micro_batch: int = 8, beta: float = 0.1
-) -> list[dict[str, Any]]:
-    """For every objective and mask: how far the gradient over all ``pairs`` moves from the unmasked one.
+@dataclass(frozen=True, kw_only=True)
+class GradientChange:
+    """What a mask does to the gradient of an objective.
 
     ``change`` is |g_masked - g| / |g| over all parameters, in float32 and with the forward pass in bfloat16; ``share``
-    is the part of the completions' tokens that is shared. ``reference`` may be the model itself.
+    is the part of the completions' tokens that is shared.
+    """
+
+    objective: str
+    masked: str
+    change: dict[str, float]
+    share: float
+
+
+def gradient_table(
+    model: str, reference: str, pairs: Sequence[PairRow], micro_batch: int = 8, beta: float = 0.1
+) -> list[GradientChange]:
+    """For every objective and mask: how far the gradient over all ``pairs`` moves from the unmasked one.
+
+    ``reference`` may be the model itself.
     """
     import torch
 
@@ -71,7 +85,7 @@ def gradient_table(
             for precision, before in plain.items():
                 after = gradient(objective.model_copy(update={"mask_prefix": mask_prefix}), precision)
                 changes[precision] = float((after - before).norm() / before.norm())
-            out.append({"objective": name, "masked": where, "change": changes, "share": share})
+            out.append(GradientChange(objective=name, masked=where, change=changes, share=share))
     return out
 
 

@@ -11,9 +11,9 @@ import os
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.models.digests import model_digest
+from harness.training.groups import GroupRow
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -24,7 +24,7 @@ class Reference:
     sizes: list[list[int]]
 
     @classmethod
-    def of(cls, folder: Path, model: str, groups: Sequence[dict[str, Any]], numbers: str) -> Reference:
+    def of(cls, folder: Path, model: str, groups: Sequence[GroupRow], numbers: str) -> Reference:
         """``numbers``: what else changes the figures, such as the number format."""
         rows = [[group["prompt"], group["chains"]] for group in groups]
         content = json.dumps([model_digest(model), numbers, rows], separators=(",", ":"))

@@ -8,13 +8,15 @@ import shutil
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from harness.errors import TrainingError
 from harness.training.checkpoints import RECORD, Record, writing
 from harness.training.spec import TrainingFigures
 
 
 def write_model(
-    trainer: Any, base: str, out: Path, identity: str, figures: TrainingFigures, about: dict[str, Any]
+    trainer: Any, base: str, out: Path, identity: str, figures: TrainingFigures, about: dict[str, JsonValue]
 ) -> None:
     """Write the trainer's model to ``out``; adapters are merged into ``base`` and kept in ``out/adapter`` as well.
 
@@ -70,7 +72,7 @@ def _merge(base: str, aside: Path) -> None:
     PeftModel.from_pretrained(model, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
 
 
-def card(base: str, name: str, figures: TrainingFigures, about: dict[str, Any]) -> str:
+def card(base: str, name: str, figures: TrainingFigures, about: dict[str, JsonValue]) -> str:
     """A model card: what it was trained from, on what, under which objective, and how training went."""
     rows = [("base model", f"`{base}`"), *((key.replace("_", " "), _cell(value)) for key, value in about.items())]
     trained = figures.model_dump(exclude_none=True)

@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, JsonValue
 
 from harness.spec import Spec, knob
 
@@ -75,7 +75,7 @@ class TrainingJob(TrainingTask):
     training: TrainingSpec = knob(..., "Dose, and how it is computed.")
     objective: Objective | SftObjective = knob(..., "Preference training, or SFT.")
     reference: Path | None = knob(None, "Where the reference's log-probs are kept; default: beside out.", how=True)
-    about: dict[str, Any] = knob({}, "Goes into the model card.", how=True)
+    about: dict[str, JsonValue] = knob({}, "Goes into the model card.", how=True)
 
 
 class TrainingFigures(BaseModel):

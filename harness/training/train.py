@@ -14,6 +14,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from harness.errors import TrainingError
 from harness.journal import read
 from harness.models.digests import model_digest
@@ -21,7 +23,7 @@ from harness.models.loading import context_length, load_model, load_tokenizer
 from harness.spec import digest
 from harness.training.arguments import layout_for, lora_config, padding, trainer_arguments
 from harness.training.checkpoints import claimed, last_complete
-from harness.training.groups import Collator, PairRow, Row, pair_groups, sft_groups
+from harness.training.groups import Collator, GroupRow, PairRow, Row, pair_groups, sft_groups
 from harness.training.save import write_model
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
 from harness.training.weights import fingerprint, refuse_unchanged
@@ -33,7 +35,7 @@ COLUMNS = {SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_i
 def train(
     *, model: str, rows: Sequence[Row] | Sequence[PairRow], objective: Objective | SftObjective,
     training: TrainingSpec, seed: int, out: Path, progress: Progress = lambda step, total: None,
-    reference: Path | None = None, about: dict[str, Any] | None = None,
+    reference: Path | None = None, about: dict[str, JsonValue] | None = None,
 ) -> TrainingFigures:  # fmt: skip
     """Train ``model`` into the folder ``out``; a training that is already finished there is not run again.
 
@@ -47,7 +49,11 @@ def train(
     arguments = trainer_arguments(training, seed, out, len(groups))
     content = hashlib.sha256(json.dumps(groups, separators=(",", ":")).encode()).hexdigest()
     identity = digest(model_digest(model), content, objective, training, seed)
-    settings = {"objective": objective.model_dump(), "training": training.model_dump(mode="json"), "seed": seed}
+    settings: dict[str, JsonValue] = {
+        "objective": objective.model_dump(),
+        "training": training.model_dump(mode="json"),
+        "seed": seed,
+    }
     with claimed(out, identity) as figures:
         if figures is None:
             trainer = _trainer(model, groups, objective, training, arguments, progress, reference)
@@ -71,7 +77,7 @@ def run(job: TrainingJob, progress: Progress = lambda step, total: None) -> Trai
 
 
 def _trainer(
-    model: str, groups: list[dict[str, Any]], objective: Objective | SftObjective, training: TrainingSpec,
+    model: str, groups: list[GroupRow], objective: Objective | SftObjective, training: TrainingSpec,
     arguments: dict[str, Any], progress: Progress, reference: Path | None,
 ) -> Any:  # fmt: skip
     import torch

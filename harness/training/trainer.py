@@ -19,6 +19,7 @@ from trl import DPOTrainer, SFTTrainer
 from harness.errors import TrainingError
 from harness.training import checkpoints
 from harness.training.attention import batch_logps
+from harness.training.groups import Batch
 from harness.training.objective import Masks, Totals, preference_loss, sft_loss
 from harness.training.reference import Reference
 from harness.training.spec import Normalization, Objective
@@ -190,7 +191,7 @@ def progress_callback(progress: Callable[[int, int], None]) -> TrainerCallback:
     return Report()
 
 
-def pair_masks(inputs: dict[str, Any], rows: Any) -> Masks:
+def pair_masks(inputs: Batch, rows: torch.Tensor) -> Masks:
     """Masks of the pairs' rows, (2P, T - 1), from the batch's completions and forks."""
     completion = inputs["completion"][rows]
     written = completion.cumsum(1)  # 1 at the first completion token

@@ -1,4 +1,4 @@
-"""A search that is interrupted, loses its grader or its disk goes on as if nothing had happened: no verdict is made up."""
+"""A search that is interrupted, or loses its grader or its disk, goes on as if nothing had happened."""
 
 from __future__ import annotations
 
@@ -18,7 +18,7 @@ from harness.search.stats import SearchYield
 from harness.search.store import Store, trees
 from tests.search.scripted import PROBLEMS, SETTINGS, run, served, state_of
 
-LATENCY = "0.1"
+LATENCY = "0.3"
 
 
 def command(out, latency=LATENCY, *more):
@@ -85,6 +85,8 @@ def test_ctrl_c_writes_no_verdict_that_was_not_reached(tmp_path, undisturbed):
         process = start(command(out))
         wait_for_work(process, out, 30)
         time.sleep(0.3 * rng.random())
+        if process.poll() is not None:
+            break
         os.killpg(process.pid, signal.SIGINT)  # as a terminal does
         _, errors = process.communicate(timeout=60)
         stopped += process.returncode == 130
@@ -122,7 +124,7 @@ def test_a_full_disk_ends_a_search_in_one_line_and_it_goes_on(tmp_path, undistur
     assert "journal.jsonl: File too large; make room" in errors
     assert "Traceback" not in errors
     assert "never retrieved" not in errors
-    assert 0 < lines(out)
+    assert lines(out) > 0
     assert finish(out) == undisturbed
 
 

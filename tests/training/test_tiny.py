@@ -8,6 +8,7 @@ import random
 
 import pytest
 
+from harness.journal import read
 from harness.models.digests import model_digest
 from harness.problems.embedded import FAMILIES, problems
 from harness.problems.embedded.worked import Style, chain
@@ -59,7 +60,29 @@ def test_a_killed_run_ends_in_the_same_weights(tokenizer, tmp_path, monkeypatch)
     again = module.pretrain(SMALL, tokenizer, tmp_path / "killed", save_every=2)
     assert again["step"] == whole["step"] == 6
     assert again["tokens"] == whole["tokens"]
+    assert again["loss"] == whole["loss"]
     assert model_digest(str(tmp_path / "killed")) == model_digest(str(tmp_path / "whole"))
+
+
+def test_a_resumed_log_holds_each_step_once_and_goes_on_with_the_running_loss(tokenizer, tmp_path, monkeypatch):
+    spec = dataclasses.replace(SMALL, steps=110, tokens=200)
+    whole = module.pretrain(spec, tokenizer, tmp_path / "whole", save_every=75)
+
+    def cut(*args, first=0, **kwargs):
+        yield from itertools.islice(batches(*args, first=first, **kwargs), 105)
+        raise KeyboardInterrupt
+
+    monkeypatch.setattr(module, "batches", cut)
+    with pytest.raises(KeyboardInterrupt):
+        module.pretrain(spec, tokenizer, tmp_path / "killed", save_every=75)
+    monkeypatch.undo()
+    assert module.pretrain(spec, tokenizer, tmp_path / "killed", save_every=75)["loss"] == whole["loss"]
+
+    def log(name):
+        return [(row["step"], row["loss"]) for row in read(tmp_path / name / "pretrain.jsonl")]
+
+    assert log("killed") == log("whole")
+    assert [step for step, _ in log("whole")] == [50, 100]
 
 
 def test_the_pretraining_stage_leaves_a_model_that_publishing_finds(tokenizer, tmp_path, monkeypatch):

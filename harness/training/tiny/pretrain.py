@@ -12,13 +12,15 @@ import time
 from collections.abc import Callable
 from dataclasses import asdict, dataclass
 from pathlib import Path
-from typing import Any
+from typing import Any, TypedDict
 
+from harness.errors import TrainingError
+from harness.journal import read, write_rows
 from harness.training.tiny.corpus import GENERATOR_MIX, IGNORE, STUDENT_MIX, Mix, batches
 
 
-@dataclass(frozen=True)
-class Spec:
+@dataclass(frozen=True, kw_only=True)
+class TinySpec:
     """One tiny model: architecture, corpus and length of training (``tokens`` are padded tokens per step)."""
 
     name: str
@@ -39,13 +41,35 @@ class Spec:
 
 
 SPECS = {
-    "generator-qwen2": Spec("generator-qwen2", "qwen2", GENERATOR_MIX, 128, 4, 512, 4, 2, steps=4500, seed=1),
-    "generator-llama": Spec("generator-llama", "llama", GENERATOR_MIX, 128, 5, 384, 4, 2, steps=4500, seed=2),
-    "student": Spec("student", "llama", STUDENT_MIX, 96, 3, 384, 3, 3, steps=3000, seed=3),
-}
+    spec.name: spec
+    for spec in (
+        TinySpec(
+            name="generator-qwen2", architecture="qwen2", mix=GENERATOR_MIX, hidden=128, layers=4, intermediate=512,
+            heads=4, kv_heads=2, steps=4500, seed=1,
+        ),
+        TinySpec(
+            name="generator-llama", architecture="llama", mix=GENERATOR_MIX, hidden=128, layers=5, intermediate=384,
+            heads=4, kv_heads=2, steps=4500, seed=2,
+        ),
+        TinySpec(
+            name="student", architecture="llama", mix=STUDENT_MIX, hidden=96, layers=3, intermediate=384, heads=3,
+            kv_heads=3, steps=3000, seed=3,
+        ),
+    )
+}  # fmt: skip
 
 
-def build_model(spec: Spec, tokenizer: Any) -> Any:
+class _Progress(TypedDict):
+    """Where a pretraining stands. ``loss`` is a running mean in nats, ``trained`` counts targets."""
+
+    step: int
+    tokens: int
+    trained: int
+    seconds: float
+    loss: float
+
+
+def build_model(spec: TinySpec, tokenizer: Any) -> Any:
     """A randomly initialised causal LM of the spec's size, weights in float32."""
     import torch
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
@@ -70,7 +94,7 @@ def build_model(spec: Spec, tokenizer: Any) -> Any:
     return LlamaForCausalLM(LlamaConfig(**common))
 
 
-def _optimizers(model: Any, spec: Spec) -> list[Any]:
+def _optimizers(model: Any, spec: TinySpec) -> list[Any]:
     import torch
 
     matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
@@ -82,14 +106,14 @@ def _optimizers(model: Any, spec: Spec) -> list[Any]:
     ]
 
 
-def _scale(step: int, spec: Spec) -> float:
+def _scale(step: int, spec: TinySpec) -> float:
     """Learning-rate factor: linear warm-up, constant, linear decay to zero over the last ``decay`` of the steps."""
     left = (spec.steps - step) / (spec.decay * spec.steps)
     return min((step + 1) / spec.warmup, 1.0, left)
 
 
 def pretrain(
-    spec: Spec, tokenizer: Any, folder: Path,
+    spec: TinySpec, tokenizer: Any, folder: Path,
     report: Callable[[int, int, int], None] = lambda step, total, tokens: None, save_every: int = 500,
 ) -> dict[str, Any]:  # fmt: skip
     """Train ``spec`` into ``folder`` (HF format), going on from its last checkpoint. Returns its figures."""
@@ -98,7 +122,7 @@ def pretrain(
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(spec, tokenizer)
     optimizers = _optimizers(model, spec)
-    state: dict[str, Any] = {"step": 0, "tokens": 0, "trained": 0, "seconds": 0.0}
+    state = _Progress(step=0, tokens=0, trained=0, seconds=0.0, loss=0.0)
     checkpoint = folder / "pretrain.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -108,8 +132,10 @@ def pretrain(
         state = saved["state"]
     model.train()
     stream = batches(tokenizer, spec.mix, spec.seed, spec.tokens, first=state["step"])
-    started, running = time.monotonic() - state["seconds"], 0.0
-    with (folder / "pretrain.jsonl").open("a") as log:
+    started = time.monotonic() - state["seconds"]
+    written = folder / "pretrain.jsonl"
+    write_rows(written, [row for row in read(written) if row["step"] <= state["step"]])
+    with written.open("a") as log:
         for step in range(state["step"], spec.steps):
             documents = next(stream)
             width = max(len(d.input_ids) for d in documents)
@@ -132,16 +158,14 @@ def pretrain(
                 optimizer.step()
                 optimizer.zero_grad(set_to_none=True)
             if not torch.isfinite(loss):
-                raise FloatingPointError(
-                    f"{spec.name}: loss is {loss.item()} at step {step}; lower muon_lr in its spec"
-                )
-            running = loss.item() if step == 0 else 0.98 * running + 0.02 * loss.item()
+                raise TrainingError(f"{spec.name}: loss is {loss.item()} at step {step}; lower muon_lr in its spec")
+            state["loss"] = loss.item() if step == 0 else 0.98 * state["loss"] + 0.02 * loss.item()
             state["step"] = step + 1
             state["tokens"] += sum(len(d.input_ids) for d in documents)
             state["trained"] += int((targets != IGNORE).sum())
             state["seconds"] = time.monotonic() - started
             if (step + 1) % 50 == 0:
-                log.write(json.dumps({**state, "loss": round(running, 4)}) + "\n")
+                log.write(json.dumps({**state, "loss": round(state["loss"], 4)}) + "\n")
                 log.flush()
                 report(state["step"], spec.steps, state["tokens"])
             if (step + 1) % save_every == 0 and step + 1 < spec.steps:
@@ -155,4 +179,4 @@ def pretrain(
     model.save_pretrained(folder)
     tokenizer.save_pretrained(folder)
     checkpoint.unlink(missing_ok=True)
-    return {**state, "steps": spec.steps, "loss": round(running, 4), "spec": asdict(spec)}
+    return {**state, "steps": spec.steps, "loss": round(state["loss"], 4), "spec": asdict(spec)}

@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.training.tiny.pretrain import SPECS, Spec
+from harness.training.tiny.pretrain import SPECS, TinySpec
 
 _FILES = ("config.json", "generation_config.json", "model.safetensors")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -51,7 +51,11 @@ def score(path: str, split: str, count: int, temperature: float) -> dict[str, di
 
 
 def card(
-    spec: Spec, figures: dict[str, Any], scores: dict[str, dict[str, dict[str, float]]], parameters: int, digest: str
+    spec: TinySpec,
+    figures: dict[str, Any],
+    scores: dict[str, dict[str, dict[str, float]]],
+    parameters: int,
+    digest: str,
 ) -> str:
     """The model card in Markdown."""
     styles = "30% good chains, 70% careless ones (30% of those without a thought)" if spec.name == "student" else (
@@ -87,7 +91,7 @@ def trained(folder: Path, name: str) -> Path | None:
     candidates = [folder / name]
     for file in folder.glob("stages/*/done.json"):
         done = json.loads(file.read_text())
-        if done["kind"] == "pretrain" and done["params"]["spec"] == name:
+        if done["params"].get("spec") == name:
             candidates.append(file.parent / "model")
     return next((path for path in candidates if (path / "model.safetensors").exists()), None)
 
