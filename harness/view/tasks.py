@@ -33,7 +33,7 @@ def listing(known: Mapping[str, Task], suites: Mapping[str, Sequence[str]]) -> P
 
 
 def problem(
-    task: Task, count: int, number: int, one: Problem, prompt: str, tokens: int, grader: str, model: str
+    task: Task, count: int, number: int, one: Problem, *, prompt: str, tokens: int, grader: str, model: str
 ) -> Page:
     """Problem ``number`` of ``count``, its prompt as rendered for ``model``."""
     blocks: list[Block] = [
