@@ -6,10 +6,16 @@ import os
 import signal
 import threading
 import time
-from collections.abc import Callable, Iterator
+from collections import deque
+from collections.abc import Callable, Iterable, Iterator
+from concurrent.futures import Future, ThreadPoolExecutor, wait
 from contextlib import contextmanager
+from typing import TypeVar
 
 from harness.errors import INTERRUPTED
+
+_Item = TypeVar("_Item")
+_Result = TypeVar("_Result")
 
 
 def follow_parent(parent: int) -> None:
@@ -77,6 +83,33 @@ def interrupts_deferred() -> Iterator[Callable[[], bool]]:
         signal.signal(signal.SIGINT, before)
         if count and callable(before):
             before(signal.SIGINT, None)
+
+
+def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> list[_Result]:
+    """``work`` of each item, in order. An interrupt ends it with KeyboardInterrupt, after the few items in work."""
+    results: list[_Result] = []
+    waiting: deque[Future[_Result]] = deque()
+    with interrupts_deferred() as interrupted, ThreadPoolExecutor(threads) as pool:
+
+        def take() -> None:
+            while not waiting[0].done() and not interrupted():
+                wait([waiting[0]], timeout=0.1)
+            if not interrupted():
+                results.append(waiting.popleft().result())
+
+        try:
+            for item in items:
+                if interrupted():
+                    break
+                waiting.append(pool.submit(work, item))
+                if len(waiting) > 4 * threads:
+                    take()
+            while waiting and not interrupted():
+                take()
+        finally:
+            for future in waiting:
+                future.cancel()
+    return results
 
 
 def _interruptible() -> bool:

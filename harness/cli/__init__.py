@@ -83,7 +83,9 @@ def main() -> None:
             print("interrupted; the same command goes on from here", file=sys.stderr)
         raise
     except HarnessError as error:
-        print(f"harness: {error}", file=sys.stderr)
+        from harness.cli.options import complain
+
+        complain(str(error))
         sys.exit(error.code)
     except Exception:
         import traceback

@@ -97,13 +97,14 @@ def rescore(
     from harness.cli import options
     from harness.evaluation.plan import nltk_data
     from harness.grading.grade import Grader
+    from harness.processes import interrupts_end_twice
     from harness.results import rescore as rescoring
     from harness.results import runs
     from harness.view import compare as view
 
     kept = runs.load(options.results(store), run)
     settings = {} if data_dir is None else {"data_dir": str(data_dir)}
-    with Grader(2, nltk_data=nltk_data(settings)) as grader:
+    with interrupts_end_twice(), Grader(2, nltk_data=nltk_data(settings)) as grader:
         samples, flipped = rescoring.rescore(kept, grader, _tokenizer(kept.manifest))
     if not dry_run:
         rescoring.keep(kept, samples)

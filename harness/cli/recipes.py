@@ -3,9 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated
 
 import typer
+
+if TYPE_CHECKING:
+    from harness.pipeline.job import Graph
+    from harness.pipeline.recipe import Profile, Recipe
 
 Name = Annotated[str, typer.Argument(help="A shipped recipe ('harness recipes ls') or a YAML file.")]
 ProfileName = Annotated[
@@ -49,11 +53,11 @@ def run_recipe(
     display: Annotated[str, typer.Option(help="full, plain or none; plain where stdout is no terminal.")] = "auto",
 ) -> None:
     """Run a recipe, or go on with it; end in its leaderboard, its claims and a report."""
-    import shlex
     import time
 
     from harness.cli import options
-    from harness.pipeline import outline, runner
+    from harness.pipeline import outline, record, runner
+    from harness.results.store import Store
     from harness.view import recipes as view
     from harness.view.progress import Display
 
@@ -61,35 +65,47 @@ def run_recipe(
     options.one_of("--executor", executor, ("local", "ray"))
     options.one_of("--display", display, Display.MODES)
     plan, scale = _read(name, profile, settings)
-    jobs = _jobs(plan, scale, arms, seeds)
-    jobs = jobs if until is None else jobs.until(until)
+    graph = _graph(plan, scale, arms, seeds)
+    graph = graph if until is None else graph.until(until)
     if dry_run:
-        title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, jobs.seeds))}"
-        options.show(view.dry_run(title, scale.workers, outline.planned_rows(jobs, store)))
+        title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, graph.seeds))}"
+        options.show(view.dry_run(title, scale.workers, outline.planned_rows(graph, store)))
         return
-    with Display(display, len(jobs.jobs), outline.summary) as live:
-        runner.run(jobs, store, scale.workers, live.listen, executor=executor, address=address)
-    wall = time.monotonic() - started
-    options.show(view.stage_times(outline.finished_rows(jobs, store), wall))
-    if jobs.arms:
-        chosen = {"--profile": profile, "--arms": arms, "--seeds": seeds}
-        words = [name, *(w for pair in chosen.items() if pair[1] is not None for w in pair)]
-        words += [w for setting in settings or [] for w in ("--set", setting)]
-        _conclude(plan, scale, jobs, store, wall, shlex.join(["harness", "run-recipe", *map(str, words)]))
-    else:
-        for digest in (digest for digest, job in jobs.jobs.items() if job.stage == until):
-            print(f"{until}: {store / 'stages' / digest}")
+    again = _command(name, settings, profile=profile, arms=arms, seeds=seeds, until=until)
+    kept = Store(store)
+    with (
+        kept.wanting(record.run_id(plan, scale, graph), graph.jobs, again),
+        Display(display, len(graph.jobs), outline.summary) as live,
+    ):
+        runner.run(graph, store, scale.workers, live.listen, executor=executor, address=address)
+        wall = time.monotonic() - started
+        run = record.save(kept, plan, scale, graph, wall, again) if graph.arms else None
+    options.show(view.stage_times(outline.finished_rows(graph, store), wall))
+    if run is not None:
+        _conclude(plan, store, run)
+    for job in graph.jobs.values():
+        if job.stage == until:
+            print(f"{until}: {kept.stage(job.digest)}")
 
 
-def _read(name: str, profile: str | None, settings: list[str] | None) -> Any:
+def _command(name: str, settings: list[str] | None, **chosen: str | None) -> str:
+    """The command line that makes a run again."""
+    import shlex
+
+    words = [word for key, value in chosen.items() if value is not None for word in (f"--{key}", value)]
+    words += [word for setting in settings or [] for word in ("--set", setting)]
+    return shlex.join(["harness", "run-recipe", name, *words])
+
+
+def _read(name: str, profile: str | None, settings: list[str] | None) -> tuple[Recipe, Profile]:
     from harness.pipeline.recipe_files import load_profile, load_recipe, split_settings
 
-    mine, theirs = split_settings(settings or [])
-    plan = load_recipe(name, mine)
-    return plan, load_profile(profile or plan.profile, theirs)
+    of_recipe, of_profile = split_settings(settings or [])
+    plan = load_recipe(name, of_recipe)
+    return plan, load_profile(profile or plan.profile, of_profile)
 
 
-def _jobs(plan: Any, scale: Any, arms: str | None, seeds: str | None) -> Any:
+def _graph(plan: Recipe, scale: Profile, arms: str | None, seeds: str | None) -> Graph:
     from harness.cli import options
     from harness.pipeline.graph import build
 
@@ -98,45 +114,49 @@ def _jobs(plan: Any, scale: Any, arms: str | None, seeds: str | None) -> Any:
         wanted = options.names(arms)
         chosen = [arm for arm in plan.arms if arm in wanted or arm == plan.control]
         chosen += [arm for arm in wanted if arm not in plan.arms]
-    jobs = build(plan, scale, chosen, _seeds(seeds))
-    for model in dict.fromkeys(jobs.left_out.values()):
-        left = [arm for arm, of in jobs.left_out.items() if of == model]
+    graph = build(plan, scale, chosen, _seeds(seeds))
+    for model in dict.fromkeys(graph.left_out.values()):
+        left = [arm for arm, lacks in graph.left_out.items() if lacks == model]
         options.complain(f"profile {scale.name} has no model {model!r}; left out: {', '.join(left)}")
-    return jobs
+    return graph
 
 
 def _seeds(text: str | None) -> list[int] | None:
-    from harness.cli.options import names
     from harness.errors import Usage
+    from harness.pipeline.recipe import MOST_SEEDS, SEEDS
 
     if text is None:
         return None
+    wrong = f"--seeds {text[:40]}: give how many (3), or which, separated by commas and each once (0,4,7)"
+    parts = [part.strip() for part in text.split(",")]
+    if not all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
+        raise Usage(wrong)
+    numbers = [int(part) for part in parts]
+    if len(parts) == 1:
+        if not 1 <= numbers[0] <= MOST_SEEDS:
+            raise Usage(f"{wrong}; {MOST_SEEDS:,} at most")
+        return list(range(numbers[0]))
     try:
-        found = [int(part) for part in names(text)]
+        return SEEDS.validate_python(numbers)
     except ValueError:
-        found = []
-    if not found or min(found) < 0 or len(set(found)) < len(found) or ("," not in text and found[0] < 1):
-        raise Usage(f"--seeds {text}: give how many (3), or which, separated by commas and each once (0,4,7)")
-    return found if "," in text else list(range(found[0]))
+        raise Usage(wrong) from None
 
 
-def _conclude(plan: Any, scale: Any, jobs: Any, store: Path, wall: float, again: str) -> None:
-    """Record the run, show its table and its claims, write its report."""
+def _conclude(plan: Recipe, store: Path, run: Path) -> None:
+    """Show the table of a recorded run and its claims."""
     from harness.cli import options
-    from harness.pipeline import record
     from harness.results import board, claims
     from harness.results.records import RunRecord
     from harness.results.store import read_kept
     from harness.view import board as board_view
     from harness.view import claims as claims_view
 
-    run = record.save(store, plan, scale, jobs, wall, again)
     results = options.results(store)
-    kept = read_kept(run, RunRecord)
-    options.show(board_view.page(board.of_record(kept, results)))
-    found = claims.of_record(kept, results, plan.claims)
-    if found:
-        options.show(claims_view.page(kept.title, plan.claims, found))
+    record = read_kept(run, RunRecord)
+    options.show(board_view.page(board.of_record(record, results)))
+    findings = claims.of_record(record, results, plan.claims)
+    if findings:
+        options.show(claims_view.page(record.title, plan.claims, findings))
     print(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 
@@ -166,7 +186,9 @@ def _file(name: str) -> Path:
 
 def cat(name: Annotated[str, typer.Argument(help="A recipe or profile.")]) -> None:
     """Print the file of a recipe or profile."""
-    print(_file(name).read_text(), end="")
+    from harness.files import read_text
+
+    print(read_text(_file(name)), end="")
 
 
 def cp(
@@ -175,6 +197,7 @@ def cp(
 ) -> None:
     """Copy a recipe or profile, to change it. Nothing is overwritten."""
     from harness.errors import Usage
+    from harness.files import about
 
     source = _file(name)
     target = to / source.name if to.is_dir() else to
@@ -182,7 +205,8 @@ def cp(
         raise Usage(f"{target}: end the name of the copy in .yaml, so that run-recipe takes it for a file")
     if target.exists():
         raise Usage(f"{target}: is there already; move it away or give another name")
-    target.write_text(source.read_text())
+    with about(target):
+        target.write_bytes(source.read_bytes())
     print(target)
 
 
@@ -197,17 +221,17 @@ def validate(
     from harness.pipeline.graph import build
     from harness.pipeline.recipe_files import is_profile, load_profile, load_recipe, split_settings
 
-    mine, theirs = split_settings(settings or [])
+    of_recipe, of_profile = split_settings(settings or [])
     if is_profile(name):
-        if mine or profile:
+        if of_recipe or profile:
             raise Usage(f"{name} is a profile; of options it takes --set profile.KEY=VALUE alone")
-        alone = load_profile(name, theirs)
+        alone = load_profile(name, of_profile)
         lacks = [model for model, spec in alone.models.items() if spec is None]
         print(f"profile {alone.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
         return
-    plan = load_recipe(name, mine)
+    plan = load_recipe(name, of_recipe)
     for scale in [profile] if profile else recipe.profile_names():
-        jobs = build(plan, load_profile(scale, theirs))
+        jobs = build(plan, load_profile(scale, of_profile))
         out = f"; without {', '.join(jobs.left_out)}" if jobs.left_out else ""
         print(f"{plan.name} at {scale}: {len(jobs.jobs)} stages, {len(jobs.arms)} arms{out}")
 

@@ -2,14 +2,18 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import TYPE_CHECKING, Annotated, Any
 
 import typer
 
 from harness.cli.options import DataDir, Json
 from harness.errors import BadResponses, Usage
-from harness.records import Problem
+
+if TYPE_CHECKING:
+    from harness.evaluation.responses import Response
+    from harness.records import Problem, Sample
 
 
 def register(app: typer.Typer) -> None:
@@ -36,57 +40,84 @@ def score(
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
-    """Grade responses generated elsewhere; the same graders, splitter and metrics as 'eval'."""
+    """Grade responses generated elsewhere; the same graders, splitter and metrics as 'eval'.
+
+    Exit 3 when no response at all could be graded.
+    """
     from harness.cli import options
+    from harness.evaluation import responses as reading
     from harness.evaluation import score as scoring
+    from harness.evaluation.foreign_logs import FORMATS, read_responses
     from harness.evaluation.plan import nltk_data
     from harness.grading.families import KINDS
     from harness.grading.grade import Grader
     from harness.journal import write_rows
+    from harness.processes import interrupts_end_twice
     from harness.results.summary import row
     from harness.thoughts import THINK_TAGS
     from harness.view import evaluation as view
 
-    options.one_of("--from", form, scoring.FORMATS)
+    options.one_of("--from", form, FORMATS)
     if (task is None) == (grader is None):
         raise Usage("score needs either --task NAME or --grader KIND")
-    rows = scoring.read_responses(responses, form)
+    rows = read_responses(responses, form)
     if not rows:
         raise BadResponses(f"{responses}: holds no rows")
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
+    problems: list[Problem] = []
     if task is not None:
         problems = _problems(task, settings)
-        found = scoring.match(rows, problems, responses)
-        missing, fewest, most = scoring.coverage(found, problems)
+        matched = reading.match(rows, problems, responses)
     else:
-        found = scoring.own_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
-        missing, fewest, most = 0, 1, 1
-    counter = None
-    if tokenizer is not None:
-        from harness.evaluation.response_metrics import backend_of
-        from harness.models.loading import load_tokenizer
-        from harness.models.shipped import resolve
-
-        counter = backend_of(load_tokenizer(resolve(tokenizer)))
-    how = scoring.Scoring(options.tags(think_tags) or THINK_TAGS, prefilled, metrics, counter)
-    with Grader(workers, nltk_data=nltk_data(settings)) as pool:
-        samples = scoring.score(found, pool, how, 2 * workers)
-    if out is not None:
-        write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(found, samples, strict=True)))
+        matched = reading.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
+    how = scoring.Scoring(
+        tags=options.tags(think_tags) or THINK_TAGS, prefilled=prefilled, metrics=metrics, backend=_counter(tokenizer)
+    )
+    with interrupts_end_twice():
+        with Grader(workers, nltk_data=nltk_data(settings)) as pool:
+            samples = scoring.score(matched, pool, how, 2 * workers)
+        if out is not None:
+            write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(matched, samples, strict=True)))
     figures = row(samples)
-    strangers = sum(response.problem is None for response in found)
-    if strangers:
-        options.complain(
-            f"{strangers} of {len(found)} rows fit no problem of {task}; they count as failed, the first is row "
-            f"{next(r.number for r in found if r.problem is None)}"
+    missing = _complain(matched, samples, problems, task)
+    options.show(view.scored(task or str(grader), figures, samples, out, missing, metrics), as_json=as_json)
+    if figures.failed == 1:
+        options.complain(f"no response could be graded; the first: {samples[0].grade.reason}")
+        raise typer.Exit(3)
+
+
+def _complain(matched: Sequence[Response], samples: Sequence[Sample], problems: Sequence[Problem],
+              task: str | None) -> int:  # fmt: skip
+    """Say on stderr what the figures do not cover; returns how many problems have no response."""
+    from harness.cli.options import complain
+    from harness.evaluation.responses import coverage
+
+    unmatched = [response.number for response in matched if response.problem is None]
+    if unmatched:
+        complain(
+            f"{len(unmatched)} of {len(matched)} rows fit no problem of {task}; they count as failed, the first is "
+            f"row {unmatched[0]}"
         )
+    long = [sample.metrics.analysed for sample in samples if sample.metrics.analysed is not None]
+    if long:
+        complain(f"{len(long)} responses are measured on their first {long[0]:,} characters alone")
+    missing, fewest, most = coverage(matched, problems) if problems else (0, 1, 1)
     if missing:
-        options.complain(
-            f"{missing} of {len(problems)} problems of {task} have no response; the figures leave them out"
-        )
+        complain(f"{missing} of {len(problems)} problems of {task} have no response; the figures leave them out")
     if fewest != most:
-        options.complain(f"problems have from {fewest} to {most} responses each; is one there twice?")
-    options.show(view.scored(task or str(grader), figures, samples, out, missing, how.metrics), as_json=as_json)
+        complain(f"problems have from {fewest} to {most} responses each; is one there twice?")
+    return missing
+
+
+def _counter(tokenizer: str | None) -> Any:
+    """The ``tokenizers`` object to count with; None: words and marks."""
+    if tokenizer is None:
+        return None
+    from harness.evaluation.response_metrics import backend_of
+    from harness.models.loading import load_tokenizer
+    from harness.models.shipped import resolve
+
+    return backend_of(load_tokenizer(resolve(tokenizer)))
 
 
 def _problems(task: str, settings: dict[str, Any]) -> list[Problem]:

@@ -12,6 +12,10 @@ from functools import lru_cache
 from typing import TYPE_CHECKING, Any
 
 from harness.grading.boxes import closed_before_cut, last_expression, marked
+from harness.grading.latex import DEGREES, SPACES
+from harness.grading.latex import MARK_IN_EXPRESSION as MARK
+from harness.grading.latex import UNIT_OF_EXPRESSION as UNIT
+from harness.grading.latex import WORDS_IN_EXPRESSION as WORDS
 from harness.grading.messages import Judgement
 from harness.grading.numbers import NUMBER, TUPLE, value
 
@@ -22,10 +26,6 @@ LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 character
 DEEPEST = 24
 MOST_DIGITS = 60
 
-_WRAP = re.compile(r"\\(?:text|mathrm|textbf|mathbf|textit|mbox|textnormal|operatorname)\s*\{([^{}]*)\}")
-_SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
-_GROUPED = re.compile(r"(?<=\d)(?:(?<!\\)\\[,!;: ]|\{,\}|,\\!\s*|,|\s)(?=\d{3}(?!\d))")
-_DEGREES = re.compile(r"\^?\s?\{?\s?\\circ\s?\}?|\\degree|°")
 # A tower (a power in an exponent), a large exponent, or an exponential of exponentials.
 _POWER = re.compile(
     r"\^\s*\{[^{}]*\^|\^\s*\w\s*\^|\*\*\s*\w+\s*\*\*|(?:\^|\*\*)\s*[{(]?\s*\d{4,}|\)\s*(?:\^|\*\*)\s*\{?\s*\d{3,}"
@@ -38,19 +38,18 @@ _HEAVY = re.compile(
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+|sqrt|frac)")
 MOST_FUNCTIONS = 24
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
-_UNIT_TAIL = re.compile(r"(?<=[\d}])\s*\\(?:text|mathrm|mbox)\s*\{\s*[a-zA-Z .^\d/]*\}(?:\^\{?\d\}?)?\s*$")
 
 
 def canon(text: str) -> str:
     """A spelling in which answers that differ only in typesetting are the same string."""
     out = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().strip("$").replace("−", "-")
     out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
-    out = _UNIT_TAIL.sub("", out)
-    out = out if TUPLE.fullmatch(out) else _GROUPED.sub("", out)
-    out = _SPACES.sub(" ", out)
+    out = UNIT.sub("", out)
+    out = out if TUPLE.fullmatch(out) else MARK.sub("", out)
+    out = SPACES.sub(" ", out)
     out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
     out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)
-    out = _DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
+    out = DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
     return re.sub(r"\s+", " ", out).strip().rstrip(".").strip()
 
 
@@ -64,7 +63,7 @@ def words(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return _WRAP.sub(r"\1", text).strip().strip("().\"' ").lower()
+    return WORDS.sub(r"\1", text).strip().strip("().\"' ").lower()
 
 
 def beyond(text: str) -> str:
@@ -122,7 +121,7 @@ def compare(gold: str, stated: str) -> tuple[Verdict, str]:
         same = _plain(wanted) == _plain(given)
         return ("correct" if same else "wrong"), ("the same words" if same else "other words than the gold answer")
     exact = value(given), value(wanted)
-    if None not in exact and not re.search(r"[A-Za-z]", wanted) and not _VARIABLE.search(_WRAP.sub("", given)):
+    if None not in exact and not re.search(r"[A-Za-z]", wanted) and not _VARIABLE.search(WORDS.sub("", given)):
         same = exact[0] == exact[1]
         return ("correct" if same else "wrong"), ("equal numbers" if same else f"{given[:40]} is not {wanted[:40]}")
     limit = beyond(given)
@@ -159,7 +158,7 @@ def _other_shape(wanted: str, given: str) -> str:
 
 def _base(text: str) -> str:
     """The base that is written at a number, ``_8`` or ``_{8}``; empty if there is none."""
-    found = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", _WRAP.sub(r"\1", text))
+    found = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", WORDS.sub(r"\1", text))
     return found[1] if found else ""
 
 

@@ -7,6 +7,7 @@ import unicodedata
 from fractions import Fraction
 
 from harness.grading.boxes import LONGEST, closed_before_cut, marked
+from harness.grading.latex import DEGREE, GROUPED, UNITS, WORDS
 from harness.grading.messages import Judgement
 
 _PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
@@ -14,13 +15,10 @@ _PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
 _ALONE = r"(?![\d.,]*+[A-Za-z_]++\d|\d|[.,]\d)"
 NUMBER = re.compile(rf"(?<![\w.])(?:{_PLAIN}|[-+−]?\.\d+){_ALONE}", re.ASCII)
 _EXACT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?", re.ASCII)
-_TEXT = re.compile(r"\\(?:text|mathrm|textbf|mathbf|mbox|operatorname)\s*\{([^{}]*)\}")
 _FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
 _MIXED = re.compile(
     r"(?<![\d.,/\\])(\d{1,9}) ?(?:\\[dt]?frac *\{ *(\d{1,9}) *\} *\{ *(\d{1,9}) *\}|(?<= )(\d{1,9})/(\d{1,9})(?![\d/]))"
 )
-_SEPARATOR = r"(?:\\[,;!: ]|\{,\}|,\\! ?|[,\u00a0\u2009\u202f ])"
-_GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_SEPARATOR}\d{{3}})+(?!\d|,\d)")
 _DASHES = str.maketrans(dict.fromkeys("−–‐‑", "-"))
 # What makes a text with one number in it an expression rather than a number with its unit; "/" may stand in both.
 _OPERATION = re.compile(r"[\\^*!_\[\]{}+<>|±]|/(?![A-Za-z\d])|(?<!\d)/(?=\d)|\d ?[xyzn]\b|[\w)] ?- ")
@@ -28,7 +26,7 @@ _OPERATION = re.compile(r"[\\^*!_\[\]{}+<>|±]|/(?![A-Za-z\d])|(?<!\d)/(?=\d)|\d
 _BOUND = re.compile(
     r"\bnot\b|\b(?:at least|at most|(?:less|more|fewer|greater) than) *-?[\d.]|\d or (?:more|fewer|less)\b"
 )
-_UNIT_TAIL = re.compile(r"(?<=[\d}\s,;])(?:\s*/?\s*\\(?:text|mathrm|mbox)\s*\{[^{}]*\}(?:\^\{?\d\}?)?)+\s*$")
+_BLANKS = re.compile(rf"{DEGREE}|\\[,;: ]|~|[*`]")
 TUPLE = re.compile(r"[(\[].*,.*[)\]]")
 MOST_DIGITS = 100
 
@@ -58,13 +56,13 @@ def value(text: str) -> Fraction | None:
 
 def _tidy(text: str) -> str:
     """One spelling of signs, fractions, thousands and spaces; units and currency as plain words or gone."""
-    out = unicodedata.normalize("NFKC", " ".join(_UNIT_TAIL.sub("", text).split())).translate(_DASHES)
-    out = _TEXT.sub(r" \1 ", out.replace("\\$", "").replace("$", ""))
+    out = unicodedata.normalize("NFKC", " ".join(UNITS.sub("", text).split())).translate(_DASHES)
+    out = WORDS.sub(r" \1 ", out.replace("\\$", "").replace("$", ""))
     out = re.sub(r"\b(?:minus|negative) +(?=[\d.(])", "-", out, flags=re.IGNORECASE)
     out = _FRACTION.sub(r"\1/\2", _MIXED.sub(_improper, out))
-    out = _GROUPED.sub(lambda match: re.sub(r"\D", "", match.group()), out)
+    out = GROUPED.sub(lambda match: re.sub(r"\D", "", match.group()), out)
     out = out.replace("\\%", "").replace("%", "").replace("\\!", "")
-    out = re.sub(r"\^?\s?\{?\s?\\circ\s?\}?|°|\\[,;: ]|~|[*`]", " ", out)
+    out = _BLANKS.sub(" ", out)
     return " ".join(out.split())
 
 

@@ -22,6 +22,7 @@ MEMORY = 2 << 30
 CPU_SECONDS = 1.0
 HARD_CPU_SECONDS = 2.0  # the process ends: library code in C does not see the first limit
 
+Message = dict[str, Any]  # a line of JSON (``messages``)
 Registry = dict[str, Any]  # lm-eval's checkers by the name of the instruction
 
 
@@ -71,7 +72,7 @@ def main() -> None:
         out.flush()
 
 
-def _answer(line: str, registry: Registry, clock: _Clock) -> dict[str, Any]:
+def _answer(line: str, registry: Registry, clock: _Clock) -> Message:
     slow = Judgement("grader_timeout", f"no verdict within {CPU_SECONDS:g} s of processor time")
     try:
         request = json.loads(line)
@@ -98,7 +99,7 @@ def _answer(line: str, registry: Registry, clock: _Clock) -> dict[str, Any]:
     return {"judgement": slow} if clock.fired else reply
 
 
-def _load(kind: str, registry: Registry) -> dict[str, Any]:
+def _load(kind: str, registry: Registry) -> Message:
     """Import what the grader of ``kind`` needs and run it once, outside any deadline."""
     if kind == "instructions":
         from harness.grading import instructions
@@ -119,7 +120,7 @@ def _load(kind: str, registry: Registry) -> dict[str, Any]:
     return {"loaded": kind}
 
 
-def _serve(request: dict[str, Any], registry: Registry) -> dict[str, Any]:
+def _serve(request: Message, registry: Registry) -> Message:
     if request["statements"]:
         from harness.grading.statements import statements
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterable, Iterator
 from contextlib import contextmanager
+from pickle import UnpicklingError
 from typing import Any
 
 from harness.errors import ModelError, first_line
@@ -34,14 +35,17 @@ def load_model(path: str, **options: Any) -> Any:
                 path, output_loading_info=True, ignore_mismatched_sizes=True, **options
             )
         except Exception as error:
-            raise ModelError(f"{path}: no causal language model could be loaded ({first_line(error)})") from error
+            pickled = "pickled weights that hold more than tensors; save them as safetensors"
+            why = pickled if isinstance(error, UnpicklingError) else first_line(error)
+            raise ModelError(f"{path}: no causal language model could be loaded ({why})") from error
     reshaped = [f"{name}: {_shape(old)}, not {_shape(new)}" for name, old, new in loading["mismatched_keys"]]
     defects = [
         *_defect("missing", loading["missing_keys"]), *_defect("without a place", loading["unexpected_keys"]),
         *_defect("of another shape", reshaped),
     ]  # fmt: skip
     if defects:
-        raise ModelError(f"{path}: the weights do not fit the configuration: {'; '.join(defects)}")
+        advice = "is a file lost, or config.json changed?"
+        raise ModelError(f"{path}: the weights do not fit config.json: {'; '.join(defects)}; {advice}")
     return model
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+import os
 from pathlib import Path
 
 from harness.errors import ModelError
@@ -18,10 +19,12 @@ def names() -> list[str]:
 
 
 def resolve(name: str) -> str:
-    """``shipped:NAME`` as a path; anything else is a local path or a hub name and is returned as it is.
+    """``shipped:NAME`` as a path; anything else is a local path (``~`` is expanded) or a hub name.
 
     Raises ModelError for a shipped model or a folder that is not there.
     """
+    if name.startswith("~"):
+        name = os.path.expanduser(name)
     if not name.startswith(PREFIX):
         if name.startswith((".", "/", "~")) and not Path(name).is_dir():
             raise ModelError(f"{name}: no such folder; give a model's folder, a name on the hub, or {PREFIX}NAME")

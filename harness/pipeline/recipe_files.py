@@ -2,43 +2,31 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
+import typing
+from collections.abc import Iterable, Iterator, Sequence
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, TypeVar
 
-import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, nearest
-from harness.models.spec import ModelSpec
+from harness.files import read_text
 from harness.pipeline import recipe as schema
 from harness.pipeline.recipe import Profile, Recipe, find
+from harness.pipeline.yaml_text import Key, parse
 from harness.shipped import shipped
 
 _Model = TypeVar("_Model", bound=BaseModel)
-_Key = tuple[str | int, ...]
-# Mappings whose entries are merged with those of what is extended; everything else is replaced.
-_MERGED = ("stages", "pretrain", "search", "distil", "eval", "sft", "preference", "models")
-# The model behind a step of a key's path, for the nearest valid name of an unknown key.
-_PARTS: dict[str, type[BaseModel]] = {
-    "search": schema.SearchStage, "distil": schema.DistilStage, "sft": schema.SftStage,
-    "preference": schema.PreferenceStage, "pretrain": schema.PretrainStage, "objective": schema.ObjectiveSpec,
-    "claims": schema.Claim, "arms": schema.Arm, "models": ModelSpec, "eval": schema.EvalScale,
-    "sources": schema.Source,
-}  # fmt: skip
-_SCALES: dict[str, type[BaseModel]] = {
-    "pretrain": schema.PretrainScale, "search": schema.SearchScale,
-    "distil": schema.DistilScale, "sft": schema.DoseSpec, "preference": schema.DoseSpec,
-}  # fmt: skip
+_LONGEST = 200  # characters of a name
 
 
-@dataclass
+@dataclass(kw_only=True)
 class Source:
     """The mapping of a YAML file, and the place (``file:line``) of each of its keys."""
 
     data: dict[str, Any]
-    places: dict[_Key, str]
+    places: dict[Key, str]
     file: Path
 
     def place(self, key: Sequence[str | int]) -> str:
@@ -57,10 +45,7 @@ def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
     """
     from harness.pipeline.checks import findings
 
-    path = find(name, shipped("recipes"), "recipe")
-    source = _extended(path, shipped("recipes"), "recipe", ())
-    _set(source, settings)
-    recipe = _validated(Recipe, source)
+    recipe, source = _load(Recipe, find(name, shipped("recipes"), "recipe"), shipped("recipes"), settings)
     _raise([f"{source.place(key)}: {text}" for key, text in findings(recipe)])
     return recipe
 
@@ -68,24 +53,13 @@ def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
 def load_profile(name: str, settings: Iterable[str] = ()) -> Profile:
     """A profile by name or path, as load_recipe reads recipes."""
     folder = shipped("recipes") / "profiles"
-    source = _extended(find(name, folder, "profile"), folder, "profile", ())
-    _set(source, settings)
-    return _validated(Profile, source)
+    return _load(Profile, find(name, folder, "profile"), folder, settings)[0]
 
 
 def is_profile(name: str) -> bool:
-    """Whether a name or file is a profile's and not a recipe's: by its name, its keys, or what it extends."""
-    mine, theirs = (set(model.model_fields) for model in (Profile, Recipe))
-    seen: set[str] = set()
-    while name.endswith((".yaml", ".yml")) and name not in seen:
-        seen.add(name)
-        path = find(name, shipped("recipes"), "recipe")
-        data = _parsed(path).data
-        if data.keys() & (mine ^ theirs):
-            return not data.keys() & (theirs - mine)
-        name = str(data.get("extends"))
-        beside = path.parent / f"{name}.yaml"
-        name = str(beside) if beside.exists() else name
+    """Whether a name or file is a profile's and not a recipe's: its file says ``kind: profile``."""
+    if name.endswith((".yaml", ".yml")):
+        return _parsed(find(name, shipped("recipes"), "recipe")).data.get("kind") == "profile"
     return name in schema.profile_names() and name not in schema.recipe_names()
 
 
@@ -100,75 +74,84 @@ def _raise(lines: list[str]) -> None:
         raise RecipeError("\n".join(lines))
 
 
-def _extended(path: Path, folder: Path, kind: str, above: tuple[Path, ...]) -> Source:
+def _load(model: type[_Model], path: Path, folder: Path, settings: Iterable[str]) -> tuple[_Model, Source]:
+    source = _extended(model, path, folder, ())
+    _set(source, settings)
+    return _validated(model, source), source
+
+
+def _extended(model: type[BaseModel], path: Path, folder: Path, above: tuple[Path, ...]) -> Source:
     if path in above:
         raise RecipeError(f"{path}: extends itself, by way of {', '.join(p.name for p in above)}")
-    mine = _parsed(path)
-    parent = mine.data.pop("extends", None)
+    source = _parsed(path)
+    parent = source.data.pop("extends", None)
     if parent is None:
-        return mine
-    beside = path.parent / f"{parent}.yaml"
+        return source
+    if not isinstance(parent, str) or len(parent) > _LONGEST:
+        raise RecipeError(f"{source.place(('extends',))}: extends: give one name or path")
     try:
-        base = beside if beside.exists() else find(str(parent), folder, kind)
+        beside = path.parent / f"{parent}.yaml"
+        base = beside if beside.exists() else find(parent, folder, model.__name__.lower())
     except RecipeError as error:
-        raise RecipeError(f"{mine.place(('extends',))}: {error}") from None
-    under = _extended(base, folder, kind, (*above, path))
-    whole = under.data | mine.data
-    for key in _MERGED:
-        if isinstance(under.data.get(key), dict) and isinstance(mine.data.get(key), dict):
-            whole[key] = under.data[key] | mine.data[key]
-    if isinstance(under.data.get("claims"), dict) and "claims" not in mine.data:  # those about arms still there
-        arms = whole.get("arms") or {}
-        kept = {n: c for n, c in under.data["claims"].items() if {c.get("arm"), c.get("against")} <= {*arms}}
-        whole["claims"] = kept
-    return Source(whole, under.places | mine.places, path)
+        raise RecipeError(f"{source.place(('extends',))}: {error}") from None
+    under = _extended(model, base, folder, (*above, path))
+    whole = under.data | source.data
+    for key in under.data:
+        both = (under.data[key], source.data.get(key))
+        if all(isinstance(side, dict) for side in both) and _is_merged(model, key):
+            whole[key] = both[0] | both[1]
+    claims, arms = under.data.get("claims"), whole.get("arms")
+    if (
+        isinstance(claims, dict) and isinstance(arms, dict) and "claims" not in source.data
+    ):  # those about arms still there
+        whole["claims"] = {
+            n: c for n, c in claims.items() if not isinstance(c, dict) or {c.get("arm"), c.get("against")} <= {*arms}
+        }
+    return Source(data=whole, places=under.places | source.places, file=path)
+
+
+def _is_merged(model: type[BaseModel], key: str) -> bool:
+    """Whether entries are merged with those of what is extended: sections, stages, models. Others are replaced."""
+    if key not in model.model_fields:
+        return False
+    annotation = model.model_fields[key].annotation
+    return key in ("stages", "models") or (isinstance(annotation, type) and issubclass(annotation, BaseModel))
 
 
 def _parsed(path: Path) -> Source:
     try:
-        text = path.read_text()
-        data, node = yaml.safe_load(text), yaml.compose(text, yaml.SafeLoader)
-    except yaml.YAMLError as error:
-        raise RecipeError(f"{path}: not YAML: {' '.join(str(error).split())[:200]}") from None
+        size = path.stat().st_size
+    except OSError as error:
+        raise RecipeError(f"{path}: {error.strerror}") from None
+    data, lines = parse(read_text(path) if size < 10_000_000 else " " * size, str(path))
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, this file is not")
-    places: dict[_Key, str] = {}
-    _note(node, (), path, places)
-    return Source(data, places, path)
-
-
-def _note(node: Any, key: _Key, path: Path, places: dict[_Key, str]) -> None:
-    if isinstance(node, yaml.MappingNode):
-        for name, value in node.value:
-            step = (*key, str(name.value))
-            places[step] = f"{path}:{name.start_mark.line + 1}"
-            _note(value, step, path, places)
-    elif isinstance(node, yaml.SequenceNode):
-        for number, value in enumerate(node.value):
-            places[*key, number] = f"{path}:{value.start_mark.line + 1}"
-            _note(value, (*key, number), path, places)
+    odd = next((key for key in data if not isinstance(key, str)), None)
+    if odd is not None:
+        raise RecipeError(f"{path}: {odd!r} is no key of a recipe")
+    return Source(data=data, places={key: f"{path}:{line}" for key, line in lines.items()}, file=path)
 
 
 def _set(source: Source, settings: Iterable[str]) -> None:
     for setting in settings:
         key, sign, text = setting.partition("=")
-        steps = key.strip().split(".")
+        label, steps = f"--set {setting[:200]}", key.strip().split(".")
         if not sign or not all(steps):
-            raise RecipeError(f"--set {setting}: write key=value, with dots between the steps of a key")
+            raise RecipeError(f"{label}: write key=value, with dots between the steps of a key")
         try:
-            value = yaml.safe_load(text)
-        except yaml.YAMLError:
-            raise RecipeError(f"--set {setting}: {text!r} is no YAML value") from None
+            value = parse(text, label).data
+        except RecipeError:
+            raise RecipeError(f"{label}: {text[:200]!r} is no YAML value") from None
         at = source.data
         for number, step in enumerate(steps[:-1]):
             below = at.get(step)
             if isinstance(below, str) and steps[0] in ("models", "arms") and number == 1:
                 below = {"model": below}  # the long form of a name
             if below is not None and not isinstance(below, dict):
-                raise RecipeError(f"--set {setting}: {'.'.join(steps[: number + 1])} holds no keys")
+                raise RecipeError(f"{label}: {'.'.join(steps[: number + 1])} holds no keys")
             at[step] = at = dict(below or {})
         at[steps[-1]] = value
-        source.places[tuple(steps)] = f"--set {setting}"
+        source.places[tuple(steps)] = label
 
 
 def _validated(model: type[_Model], source: Source) -> _Model:
@@ -178,7 +161,7 @@ def _validated(model: type[_Model], source: Source) -> _Model:
         lines = []
         for entry in error.errors():
             key = _path(source.data, entry["loc"])
-            text = entry["msg"]
+            text = entry["msg"].removeprefix("Value error, ")
             if entry["type"] == "extra_forbidden":
                 text = f"unknown key{nearest(str(key[-1]), _names(model, entry['loc']))}"
             elif entry["type"] == "missing":
@@ -195,7 +178,7 @@ def _validated(model: type[_Model], source: Source) -> _Model:
         raise RecipeError("\n".join(dict.fromkeys(lines))) from None
 
 
-def _path(data: Any, location: Sequence[str | int]) -> _Key:
+def _path(data: Any, location: Sequence[str | int]) -> Key:
     """The key behind pydantic's location, which names the branches of unions, too."""
     out: list[str | int] = []
     for step in location:
@@ -207,9 +190,27 @@ def _path(data: Any, location: Sequence[str | int]) -> _Key:
 
 
 def _names(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand where an unknown one stands."""
-    parts = _PARTS if model is Recipe else _PARTS | _SCALES
-    for step in reversed(location[:-1]):
-        if isinstance(step, str) and step in parts and (len(location) > 1):
-            return list(parts[step].model_fields)
-    return list(model.model_fields)
+    """The keys that may stand where an unknown one stands: location's steps are followed through the fields."""
+    at, keyed = [model], False
+    for step in location[:-1]:
+        if keyed:  # a key that the user chose
+            keyed = False
+            continue
+        fields = [each.model_fields[str(step)].annotation for each in at if step in each.model_fields]
+        if fields:
+            at = [inner for field in fields for inner in _models(field)]
+            keyed = any(typing.get_origin(field) is dict for field in fields)
+        else:  # the branch of a union, by the name of its class or its kind
+            at = [each for each in at if step == each.__name__ or step in _kinds(each)] or at
+    return [name for each in at for name in each.model_fields]
+
+
+def _models(annotation: Any) -> Iterator[type[BaseModel]]:
+    if isinstance(annotation, type) and issubclass(annotation, BaseModel):
+        yield annotation
+    for inner in typing.get_args(annotation):
+        yield from _models(inner)
+
+
+def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
+    return typing.get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()

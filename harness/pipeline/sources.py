@@ -1,37 +1,102 @@
-"""The problems that a recipe searches, and the models it asks, from a job's plain parameters."""
+"""The problems that a recipe searches, and the models it asks."""
 
 from __future__ import annotations
 
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any, NamedTuple
 
-from harness.models.backends import opened
+from harness.errors import RecipeError
 from harness.models.spec import ModelSpec
-from harness.pipeline.graph import Job
 from harness.records import Problem
+from harness.search.spec import SearchSpec
+from harness.spec import Spec, knob
+
+if TYPE_CHECKING:
+    from harness.models.base import Completer
+    from harness.pipeline.job import Job, Params
+    from harness.pipeline.kind import Planner
 
 
-def problems_of(job: Job, shard: int | None = None) -> list[Problem]:
-    """All problems of a job, or every ``shards``-th of them: from files, or of the embedded families' search split.
+class Source(Spec):
+    """Problems to search: a JSONL file, for the grader of ``family``."""
 
-    Raises DataError and OSError for a file that is broken or not there.
+    file: str = knob(..., "A file of problems.", how=True)
+    family: str | None = knob(None, "Whose grader its problems get; default: each row names its own.")
+
+
+class SearchScale(SearchSpec):
+    """Which problems are searched and how; without ``sources``, the search split of the suite's embedded families."""
+
+    problems: int = knob(..., "Of each source.", ge=1)
+    shards: int = knob(2, "Parts that are searched as stages of their own.", ge=1, le=10_000)
+    in_flight: int = knob(3, "Nodes of a tree at once.", ge=1)
+    window: int = knob(256, "Problems at once, with servers; else all of a shard.", how=True, ge=1)
+    sources: list[Source] = knob([], "Files of problems.")
+
+
+class Problems(NamedTuple):
+    """Of a job: parameters that name them, where they lie, and their files."""
+
+    params: Params
+    how: Params
+    files: list[Path]
+
+
+def searched(plan: Planner) -> Problems:
+    """Which problems a plan searches. Raises RecipeError when there are none."""
+    from harness.problems.embedded import FAMILIES
+
+    scale = plan.scale(SearchScale)
+    families = [task.name for task in plan.tasks if task.name in FAMILIES]
+    if not scale.sources and not families:
+        raise RecipeError(
+            f"profile {plan.profile_name}: no problems to search; name files under search.sources, for suite "
+            f"{plan.suite} has none of the embedded families"
+        )
+    params: Params = {
+        "families": [] if scale.sources else families,
+        "problems": scale.problems,
+        "seed": scale.seed,
+        "sources": [source.family for source in scale.sources],
+    }
+    files = [source.file for source in scale.sources]
+    return Problems(params, {"files": files}, [Path(file) for file in files])
+
+
+def problems_of(job: Job) -> list[Problem]:
+    """All problems of a job: from files, or of the embedded families' search split.
+
+    Raises DataError and BadFile for a file that is broken or not there.
     """
     from harness.problems.embedded import problems
     from harness.problems.file import read_problems
-    from harness.search.launch import shard as part
 
     params = job.params
     out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
-    for source in job.how.get("sources", ()):
-        out += read_problems(Path(source["file"]), source["family"], params["problems"])
-    return out if shard is None else list(part(out, shard, params["shards"]))
+    for file, family in zip(job.how["files"], params["sources"], strict=True):
+        out += read_problems(Path(file), family, params["problems"])
+    return out
+
+
+def problem_count(job: Job) -> int:
+    """How many problems a job has at most."""
+    return int(job.params["problems"]) * max(1, len(job.params["families"]) + len(job.params["sources"]))
 
 
 @contextmanager
-def loaded(model: dict[str, Any], folder: Path) -> Iterator[tuple[Any, Any]]:
+def loaded(model: ModelSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
     """The completer of a model (its first server) and its tokenizer."""
+    from harness.models.backends import opened
+
     folder.mkdir(parents=True, exist_ok=True)
-    with opened(ModelSpec.model_validate(model).replicas()[0], folder) as both:
+    with opened(model.replicas()[0], folder) as both:
         yield both
+
+
+def tokenizer_of(model: ModelSpec) -> Any:
+    """The tokenizer of a model."""
+    from harness.models.loading import load_tokenizer
+
+    return load_tokenizer(model.tokenizer or model.model)

@@ -11,27 +11,27 @@ from typing import TYPE_CHECKING, Any
 from pydantic import JsonValue
 
 from harness.chains.select import pairs, sft_chains
-from harness.chains.spec import LengthRule, PairRule, PrefixRule, SftRule
+from harness.chains.spec import PairRule, SftRule
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
 from harness.records import Chain
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
 
 if TYPE_CHECKING:
-    from harness.pipeline.graph import Job
+    from harness.pipeline.job import Job
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
 
 
 def train_sft(
-    *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: LengthRule, per_problem: int,
+    *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: SftRule,
     launch: str = "", about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
 ) -> dict[str, JsonValue]:  # fmt: skip
     """SFT of ``model`` on the correct chains of the file ``chains`` that ``rule`` picks; the stage's figures.
 
     The model stands in ``folder/model``, its rows beside it. Raises ModelError where no chain is left.
     """
-    chosen = sft_chains(read_records(chains, Chain), SftRule(rule=rule, per_problem=per_problem), seed)
+    chosen = sft_chains(read_records(chains, Chain), rule, seed)
     columns = ("prompt_ids", "completion_ids")
     rows = _fitting([(c.prompt_ids, c.token_ids) for c in chosen], training.max_tokens, "correct chains")
     write_rows(folder / "rows.jsonl", (dict(zip(columns, row, strict=True)) for row in rows))
@@ -45,14 +45,14 @@ def train_sft(
 
 def train_preference(
     *, chains: Path, model: str, folder: Path, training: TrainingSpec, objective: Objective, seed: int,
-    chosen: LengthRule, prefix: PrefixRule, per_problem: int, reference: Path | None = None, launch: str = "",
-    about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
+    rule: PairRule, reference: Path | None = None, launch: str = "", about: dict[str, JsonValue] | None = None,
+    progress: Progress = lambda step, total: None,
 ) -> dict[str, JsonValue]:  # fmt: skip
     """Preference training on the pairs of the file ``chains`` that the rules pick; the stage's figures.
 
     ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
     """
-    picked = pairs(read_records(chains, Chain), PairRule(chosen=chosen, prefix=prefix, per_problem=per_problem), seed)
+    picked = pairs(read_records(chains, Chain), rule, seed)
     write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in picked))
     columns = ("prompt_ids", "chosen_ids", "rejected_ids")
     rows = _fitting([(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in picked], training.max_tokens, "pairs")
@@ -115,7 +115,7 @@ def sft(
     params = job.params
     return train_sft(
         chains=inputs["chains"] / "chains.jsonl", model=_model(job, inputs), folder=folder, training=_training(job),
-        seed=params["seed"], rule=params["rule"], per_problem=params["per_problem"],
+        seed=params["seed"], rule=SftRule(**{name: params[name] for name in SftRule.model_fields}),
         launch=job.how.get("launch") or "", about=_about(job), progress=lambda step, total: report(step, total, 0),
     )  # fmt: skip
 
@@ -127,8 +127,9 @@ def preference(
     params = job.params
     return train_preference(
         chains=inputs["chains"] / "chains.jsonl", model=_model(job, inputs), folder=folder, training=_training(job),
-        objective=_objective(job), seed=params["seed"], chosen=params["chosen"], prefix=params["prefix"],
-        per_problem=params["per_problem"], reference=folder.parent.parent / "reference",
+        objective=_objective(job), seed=params["seed"],
+        rule=PairRule(**{name: params[name] for name in PairRule.model_fields}),
+        reference=folder.parent.parent / "reference",
         launch=job.how.get("launch") or "", about=_about(job), progress=lambda step, total: report(step, total, 0),
     )  # fmt: skip
 
@@ -145,9 +146,6 @@ def _training(job: Job) -> TrainingSpec:
 def _objective(job: Job) -> Objective:
     switches = dict(job.params["objective"])
     switches["beta"] = switches["beta"] or job.params["dose"]["beta"]
-    masks = switches.pop("mask_prefix_dpo", False), switches.pop("mask_prefix_sft", False)
-    if any(masks):
-        switches["mask_prefix"] = "both" if all(masks) else "dpo" if masks[0] else "sft"
     return Objective(**switches)
 
 

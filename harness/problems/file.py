@@ -98,7 +98,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
 
     number = 0
     try:
-        with about(path), parquet.ParquetFile(path) as file:
+        with about(path), path.open("rb") as data, parquet.ParquetFile(data) as file:
             for batch in file.iter_batches(batch_size=1000):
                 for row in batch.to_pylist():
                     number += 1

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Callable, Mapping
 from pathlib import Path
 from typing import Any
 
@@ -66,7 +66,7 @@ def dataset(
     return {"test": Dataset.from_list([problem.document() for problem in rows])}
 
 
-def process_results(doc: dict[str, Any], results: list[str]) -> dict[str, float]:
+def process_results(doc: Mapping[str, Any], results: list[str]) -> dict[str, float]:
     """lm-eval's scoring hook: accuracy from our grader, on the text alone."""
     from harness.grading.grade import shared_grader
 

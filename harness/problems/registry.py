@@ -12,6 +12,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import UnknownTask, nearest
+from harness.files import read_text
 from harness.shipped import shipped
 
 SUITES: dict[str, tuple[str, ...]] = {
@@ -26,7 +27,7 @@ SUITES: dict[str, tuple[str, ...]] = {
 PREFIX = "harness_"
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Task:
     """``name`` is what users type, ``lm_eval_name`` what the task file says; lm-eval's own tasks have no ``file``."""
 
@@ -52,23 +53,28 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
     out: dict[str, Task] = {}
     for folder in include_paths(extra):
         for file in sorted(folder.rglob("*.yaml")):
-            entry = _read(file)
-            if "task" in entry:
-                about = (entry.get("metadata") or {}).get("harness") or {}
-                task = Task(
-                    name=str(entry["task"]).removeprefix(PREFIX),
-                    lm_eval_name=str(entry["task"]),
-                    group=file.parent.name,
-                    title=str(about.get("title", "")),
-                    source=str(about.get("source", "")),
-                    items=str(about.get("items", "")),
-                    file=file,
-                )
+            if task := _task(file):
                 out.setdefault(task.name, task)
     return out
 
 
-def _read(file: Path) -> dict[str, Any]:
+def _task(file: Path) -> Task | None:
+    """The task of a file; None for a file that holds none. Raises UnknownTask naming a file that cannot be read."""
+    entry = _read(file)
+    if "task" not in entry:
+        return None
+    metadata = entry.get("metadata") or {}
+    about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
+    if not isinstance(entry["task"], str) or not isinstance(about, dict):
+        raise UnknownTask(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
+    return Task(
+        name=entry["task"].removeprefix(PREFIX), lm_eval_name=entry["task"], group=file.parent.name,
+        title=str(about.get("title", "")), source=str(about.get("source", "")), items=str(about.get("items", "")),
+        file=file,
+    )  # fmt: skip
+
+
+def _read(file: Path) -> dict[Any, Any]:
     import yaml
 
     class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -76,7 +82,7 @@ def _read(file: Path) -> dict[str, Any]:
 
     Loader.add_constructor("!function", lambda loader, node: str(node.value))
     try:
-        data = yaml.load(file.read_text(), Loader=Loader)  # noqa: S506 - a SafeLoader
+        data = yaml.load(read_text(file), Loader=Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
     return data if isinstance(data, dict) else {}
@@ -100,7 +106,9 @@ def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), 
         if name not in known:
             if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
                 raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
-            known[name] = Task(name, name, "lm_eval", "", "lm-eval", "", None)
+            known[name] = Task(
+                name=name, lm_eval_name=name, group="lm_eval", title="", source="lm-eval", items="", file=None
+            )
     return [known[name] for name in wanted]
 
 

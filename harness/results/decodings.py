@@ -10,6 +10,7 @@ from pathlib import Path
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.models.sampling import Plain
 from harness.records import Sample
+from harness.results.records import Gap
 from harness.results.statistics import paired, test_at_n, wilson
 from harness.results.summary import scores_by_item
 

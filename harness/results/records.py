@@ -17,10 +17,10 @@ from pydantic import (
     model_serializer,
 )
 
-from harness.errors import BadFile
+from harness.errors import BadFile, first_line
 from harness.evaluation.spec import Decoding
 from harness.files import reason_of
-from harness.records import Record
+from harness.records import Problem, Record
 
 SCHEMA = 1  # records that have no schema_version are of this one, too
 
@@ -61,15 +61,16 @@ class Summary(Record):
     error_types: dict[str, float] = Field(description="share of samples by type of error")
     auc: float | None = Field(description="area under accuracy against budget; None: the run has no one token limit")
     test_at: dict[str, dict[int, float]] | None = Field(
-        None, description="'pass' and 'test': pass@k and Test@N by k, where all items have the same several samples"
+        default=None,
+        description="'pass' (pass@k) and 'test' (Test@N) by k; items with the same several samples",
     )
-    prompt_strict: float | None = Field(None, description="IFEval's four figures, of tasks with instructions alone")
+    prompt_strict: float | None = Field(default=None, description="IFEval's four figures, of its tasks alone")
     instruction_strict: float | None = None
     prompt_loose: float | None = None
     instruction_loose: float | None = None
-    seeds: int | None = Field(None, description="on a leaderboard: trainings behind these figures")
-    answers: int | None = Field(None, description="on a leaderboard: answers an item, where there are several")
-    solved: float | None = Field(None, description="on a leaderboard: share of items right at least once in them")
+    seeds: int | None = Field(default=None, description="on a leaderboard: trainings behind these figures")
+    answers: int | None = Field(default=None, description="on a leaderboard: answers an item, where there are several")
+    solved: float | None = Field(default=None, description="on a leaderboard: share of items right in any of them")
 
     @model_serializer(mode="wrap")
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
@@ -111,14 +112,14 @@ class Manifest(Record):
     backend: str | None = None
     tokenizer: str | None = None
     tasks: list[str] = []
-    task_files: list[str] = Field([], description="digests of the tasks' files; lm-eval: a task of lm-eval's own")
+    task_files: list[str] = Field(default=[], description="digests; 'lm-eval': a task of lm-eval's own")
     selection: dict[str, Any] = {}
     prompting: dict[str, Any] | None = None
     decoding: Decoding = Decoding()
     settings: dict[str, str] = {}
     think_tags: tuple[str, str] | None = None
-    prompt_ids_hash: str | None = Field(None, description="digest of all prompts: equal digests, equal prompts")
-    grader: dict[str, str] | None = Field(None, description="versions of what graded the samples")
+    prompt_ids_hash: str | None = Field(default=None, description="digest of all prompts: equal digests, equal prompts")
+    grader: dict[str, str] | None = Field(default=None, description="versions of what graded the samples")
     packages: dict[str, str] | None = None
     python: str = ""
     machine: str | None = None
@@ -139,6 +140,13 @@ class AskedProblem(Record):
     family: str
     prompt: str
     gold: str
+
+    def problem(self) -> Problem:
+        """The problem, as graders read it. Raises BadFile."""
+        try:
+            return Problem.of_document(self.model_dump())
+        except ValueError as error:
+            raise BadFile(f"problem {self.id} of {self.task}: {first_line(error)}; run the evaluation again") from None
 
 
 class Metrics(Record):

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import json
-from concurrent.futures import ThreadPoolExecutor
 from typing import Any
 
 from harness.errors import NoRuns
@@ -13,6 +12,7 @@ from harness.grading.grade import Grader
 from harness.grading.thinking import split
 from harness.grading.version import grader_version
 from harness.journal import write_rows, write_whole
+from harness.processes import in_threads
 from harness.records import Record, Sample, Verdict
 from harness.results.runs import Run, keep_manifest
 from harness.results.summary import row
@@ -34,12 +34,15 @@ class Flipped(Record):
 
 
 def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sample], list[Flipped]]:
-    """The run's samples graded again, and those whose verdict changed. Raises NoRuns for a run without its problems.
+    """The run's samples graded again, and those whose verdict changed.
 
     Samples of lm-eval's own tasks keep their verdict: it is lm-eval's. ``tokenizer``: the run's; without it lengths
     and what is measured in them stay as they were.
+
+    Raises NoRuns for a run without its problems, BadFile for one whose problems cannot be read. An interrupt ends it
+    after the few samples that are being graded.
     """
-    problems = {(problem.task, problem.id): problem for problem in run.problems()}
+    problems = {(asked.task, asked.id): asked.problem() for asked in run.problems()}
     if not problems:
         raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
     tags = run.manifest.think_tags or THINK_TAGS
@@ -49,10 +52,9 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
         problem = problems.get((sample.task, sample.problem_id))
         if problem is None:
             return sample
-        gold = json.loads(problem.gold)
-        grade = grader.grade(problem.family, gold, sample.text, sample.finish, sample.prefilled, tags)
+        grade = grader.grade(problem.family, problem.gold, sample.text, sample.finish, sample.prefilled, tags)
         parts = split(sample.text, tags, sample.prefilled)
-        statements = grader.statements(problem.family, gold, stated_text(analysed(parts)))
+        statements = grader.statements(problem.family, problem.gold, stated_text(analysed(parts)))
         measured = of_response(
             parts, grade.verdict, sample.finish, backend=backend, sampled=_without_end(sample.token_ids, tokenizer),
             statements=statements,
@@ -65,11 +67,7 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
         grade = grade.model_copy(update={"seconds": 0.0})
         return sample.model_copy(update={"grade": grade, "metrics": metrics, **counts})
 
-    fresh: list[Sample] = []
-    # A few at a time, so that an interrupt never has to wait for a queue of all samples.
-    with ThreadPoolExecutor(_AT_ONCE) as threads:
-        for start in range(0, len(run.samples), 4 * _AT_ONCE):
-            fresh += threads.map(again, run.samples[start : start + 4 * _AT_ONCE])
+    fresh = in_threads(again, run.samples, _AT_ONCE)
     flips = [
         Flipped(
             task=a.task, problem_id=a.problem_id, index=a.index, before=a.grade.verdict, after=b.grade.verdict,

@@ -31,7 +31,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
     low, high = item_interval(list(scores.values()))
     words = sum(s.metrics.reflection_words for s in samples)
     sizes = {len(item) for item in scores.values()}
-    return Summary(
+    summary = Summary(
         n=len(scores),
         samples=n,
         accuracy=statistics.fmean(statistics.fmean(item) for item in scores.values()),
@@ -61,8 +61,8 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         error_types={t: sum(s.metrics.error_type == t for s in samples) / n for t in ERROR_TYPES},
         auc=budget.auc(samples, cap) if cap else None,
         test_at=test_at_n(list(scores.values())) if len(sizes) == 1 and sizes != {1} else None,
-        **_instruction_figures(samples),
     )
+    return summary.model_copy(update=_instruction_figures(samples))
 
 
 def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:

@@ -64,7 +64,7 @@ def decode(how: Trees, asked: Asked) -> None:
             raise ModelError("tree decoding needs to read answers, so it works on harness's own tasks only")
         if int(doc.get("turn") or 1) > 1:
             raise ModelError("conversations of several turns cannot be decoded by a tree")
-        problems.append(Problem(id=name, family=doc["family"], prompt=doc["prompt"], gold=_gold(doc)))
+        problems.append(Problem.of_document(doc).model_copy(update={"id": name}))
         ids = list(requests[indices[0]].prompt_ids)
         opened = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
         prompts[name] = (ids, opened)
@@ -79,9 +79,12 @@ def decode(how: Trees, asked: Asked) -> None:
         wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
         done([(index, answers[number] if number < len(answers) else empty) for index, number in wanted])
 
+    completer = asked.completer
+    # Batches of a model in this process have always the same size; a server takes what it takes at once.
+    slots = 64 if completer.lockstep else completer.batch_size
     change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
     at_test = AtTest(
-        role=Role([asked.completer], asked.tokenizer), grammar=load(how.grammar).model_copy(update=change),
+        role=Role([completer], asked.tokenizer, slots), grammar=load(how.grammar).model_copy(update=change),
         prompt=prompt, each=finished,
     )  # fmt: skip
     goals = Goals(
@@ -102,12 +105,6 @@ def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:
         ids = ids[:-1] if leaf.spoilt else ids  # what was cut did not end its turn
         out.append(Completion(text.removeprefix(THINK_OPEN) if opened else text, tuple(ids[len(head) :]), finish))
     return out
-
-
-def _gold(doc: dict[str, Any]) -> dict[str, Any]:
-    import json
-
-    return dict(json.loads(doc["gold"])) if isinstance(doc["gold"], str) else dict(doc["gold"])
 
 
 def tokens_of_trees(folder: Path) -> Counter[str]:

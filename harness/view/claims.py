@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 
 from harness.results.claims import VERDICTS, Finding, published
 from harness.results.records import Claim
-from harness.view.page import Column, Line, Page, Style, Table
+from harness.view.page import Column, Line, Page, Row, Style, Table
 from harness.view.text import interval, points
 
 _METRICS = {"accuracy": "accuracy", "no_answer": "no answer", "solved": "solved at least once"}
@@ -26,7 +26,7 @@ def page(title: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> P
 
 def table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = "") -> Table:
     """One row a claim and task."""
-    rows = [
+    rows: list[Row] = [
         [
             _says(claims[f.claim]), f.task, f"{points(f.difference)} {interval(f.low, f.high, True)}",
             f"{100 * f.smallest:.1f}", Line(text=f.verdict, style=_STYLES.get(f.verdict, "")),
@@ -49,7 +49,7 @@ def table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = ""
 
 
 def tally(found: Sequence[Finding]) -> str:
-    count = Counter(finding.verdict for finding in found)
+    count = Counter[str](finding.verdict for finding in found)
     return ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
 
 

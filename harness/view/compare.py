@@ -15,7 +15,7 @@ from harness.results.records import Manifest, RunRecord
 from harness.results.rescore import Flipped
 from harness.results.runs import Run
 from harness.results.store import Store
-from harness.view.page import Block, Column, Line, Page, Style, Table, Text, columns, texts
+from harness.view.page import Block, Column, Line, Page, Row, Style, Table, Text, columns, texts
 from harness.view.text import MISSING, hanging, interval, number, one_line, percent, points
 
 _OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
@@ -76,7 +76,7 @@ def _flips(one: Comparison, most: int) -> list[Text]:
 
 def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
     """One line a test, the verdict last."""
-    rows = [
+    rows: list[Row] = [
         [Line(text=check.outcome, style=_OUTCOMES[check.outcome]), f"{check.task}: {sentence(check)}"]
         for check in verdict.checks
     ]
@@ -128,7 +128,7 @@ def listing(store: Store) -> Page:
         head = f"{row['run']}  {row['date']:<20}  "
         blocks.append(Text(text=hanging(head, row["what"]), verbatim=True))
     if not records:
-        blocks += texts(f"no finished recipes or evaluations in {store.folder}")
+        blocks += texts(f"no finished recipes or evaluations in {store.folder}", wrap=False)
     data = {
         "recipes": [{"folder": str(folder), **record.known()} for folder, record in recipes],
         "runs": [{"folder": str(folder), **kept.known()} for folder, kept in runs],
@@ -164,7 +164,7 @@ def differences(found: Sequence[tuple[str, Any, Any]]) -> Page:
 def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: bool) -> Page:
     """Stages that nobody needs, and for what the others are kept."""
     freed = sum(stage.bytes for stage in unused)
-    lines = [f"{stage.folder.name[:8]}  {stage.bytes / 1e6:>8.1f} MB  {stage.name}" for stage in unused]
+    lines = [f"{stage.digest[:8]}  {stage.bytes / 1e6:>8.1f} MB  {stage.name}" for stage in unused]
     lines += [f"{count} kept: {why}" for why, count in Counter(stage.why for stage in kept).items()]
     done = "deleted" if deleted else "not needed by any recipe ('--delete' deletes them)"
     lines.append(f"{len(unused)} stages, {freed / 1e6:.1f} MB {done}")

@@ -4,10 +4,14 @@ from __future__ import annotations
 
 from pathlib import Path
 
-from harness.chains.export import ExportFigures, Lengths, Sizes
+from harness.chains.export import ExportFigures, Sizes
 from harness.errors import BadFile
 from harness.files import about
 from harness.journal import write_whole
+from harness.view.figure import Histogram, histogram
+from harness.view.page import Block, Page, Section, Table, Text, columns, texts
+from harness.view.render import markdown, picture
+from harness.view.text import percent
 
 _HEAD = """---
 configs:
@@ -28,92 +32,67 @@ def check_place(out: Path) -> None:
 
 
 def write(figures: ExportFigures, out: Path) -> None:
-    """README.md and, with matplotlib, a plot of lengths."""
+    """README.md and, where matplotlib is installed (the extra 'view'), the lengths of its chains as a picture."""
+    from importlib.util import find_spec
+
     write_whole(out / "README.md", card(figures))
-    plot(figures.lengths, out / "lengths.png")
+    if find_spec("matplotlib") is not None:
+        picture.save(lengths(figures), out / "lengths.png")
 
 
 def card(figures: ExportFigures) -> str:
     """README.md of a data set; its header makes ``datasets.load_dataset(FOLDER, "sft")`` work."""
-    sft, pair, search, settings = figures.rules.sft, figures.rules.pair, figures.search, figures.settings
-    lines = [
-        _HEAD + (_PAIRS if figures.pairs.rows else "") + "---",
-        "# Chains of thought from tree search",
-        "",
-        "| configuration | format of TRL | rows | tokens: shortest, median, longest |",
-        "| --- | --- | --- | --- |",
-        f"| sft | prompt-completion | {figures.sft.rows:,} | {_range(figures.sft)} |",
-        f"| pairs | preference | {figures.pairs.rows:,} | {_range(figures.pairs)} (chosen), "
-        f"{_range(figures.rejected)} (rejected) |",
-        "",
-        "## Rules",
-        "",
-        f"- SFT: the {sft.rule} correct chain of a problem, {sft.per_problem} at most.",
-        f"- Pairs: the {pair.chosen} correct chain against the wrong one with the {pair.prefix} common prefix, "
-        f"{pair.per_problem} at most of a problem; `fork` is the length of the prefix in tokens.",
-        f"- Token ids (`*_ids`) are those of `{figures.tokenizer}`; completions begin with the thinking's opening.",
-        "- Lengths are relative to the problem's own tree (arXiv 2503.01461, section 3).",
-        "- Nodes cut by a limit, left open or with a foreign tag are on no chain; equal chains count once.",
-        *[f"- Left out: {number:,} {text}." for text, number in figures.left_out.items()],
-        "",
-        "## Search",
-        "",
-        f"- {search['problems']:,} problems; {100 * search['with_correct']:.1f} % with a correct chain, "
-        f"{100 * search['with_both']:.1f} % with both.",
-        f"- Policy {settings.policy}, grammar {settings.grammar.name}, seed {settings.seed}; "
-        + "; ".join(f"{role}: `{settings.names.get(role)}` ({digest})" for role, digest in settings.models.items())
-        + ".",
-        f"- Generated tokens: {sum(search['tokens'].values()):,}; reflections {search['reflections']:,}, followed "
-        f"{search['reflections_followed']:,}.",
-        "- Texts are those of the models. A chain is called correct because its final answer is; its thoughts were not "
-        "verified.",
-        "",
-        "## Lengths of correct chains, in tokens",
-        "",
+    head = _HEAD + (_PAIRS if figures.pairs.rows else "") + "---\n"
+    names = columns("configuration", "format of TRL", "rows", "tokens: shortest, median, longest", left=2)
+    pairs = f"{_range(figures.pairs)} (chosen), {_range(figures.rejected)} (rejected)"
+    rows = [
+        ["sft", "prompt-completion", f"{figures.sft.rows:,}", _range(figures.sft)],
+        ["pairs", "preference", f"{figures.pairs.rows:,}", pairs],
     ]
-    for family, by_rule in figures.lengths.items():
-        lines += [f"### {family}", "", "```", *histogram(by_rule), "```", ""]
-    lines += ["## Settings", "", "```json", settings.model_dump_json(indent=1), "```", ""]
-    return "\n".join(lines)
+    settings = Text(text=figures.settings.model_dump_json(indent=1), verbatim=True)
+    blocks: list[Block] = [
+        Table(columns=names, rows=rows),
+        Section(title="Rules", blocks=texts(*_rules(figures))),
+        Section(title="Search", blocks=texts(*_search(figures))),
+        Section(title="Lengths of correct chains", blocks=[lengths(figures)]),
+        Section(title="Settings", blocks=[settings]),
+    ]
+    return head + markdown.render(Page(title="Chains of thought from tree search", blocks=blocks))
+
+
+def lengths(figures: ExportFigures) -> Histogram:
+    """By family, tokens of each problem's shortest, medium and longest correct chain (arXiv 2503.01461, Figure 3)."""
+    groups = {f"{family}, {rule}": each for family, rules in figures.lengths.items() for rule, each in rules.items()}
+    return histogram(groups, name="lengths", title="correct chains", x="tokens of a chain", y="problems")
+
+
+def _rules(figures: ExportFigures) -> list[str]:
+    sft, pair = figures.rules.sft, figures.rules.pair
+    return [
+        f"SFT: the {sft.rule} correct chain of a problem, {sft.per_problem} at most.",
+        f"Pairs: the {pair.chosen} correct chain against the wrong one with the {pair.prefix} common prefix, "
+        f"{pair.per_problem} at most of a problem; the column fork is the length of the prefix in tokens.",
+        f"Token ids (columns ending in _ids) are those of {figures.tokenizer}; completions begin with the thinking's "
+        "opening.",
+        "Lengths are relative to the problem's own tree (arXiv 2503.01461, section 3).",
+        "Nodes cut by a limit, left open or with a foreign tag are on no chain; equal chains count once.",
+        *[f"Left out: {count:,} {text}." for text, count in figures.left_out.items()],
+    ]
+
+
+def _search(figures: ExportFigures) -> list[str]:
+    search, settings = figures.search, figures.settings
+    roles = "; ".join(f"{role}: {settings.names.get(role)} ({digest})" for role, digest in settings.models.items())
+    return [
+        f"{search['problems']:,} problems; {percent(search['with_correct'])} % with a correct chain, "
+        f"{percent(search['with_both'])} % with both.",
+        f"Policy {settings.policy}, grammar {settings.grammar.name}, seed {settings.seed}; {roles}.",
+        f"Generated tokens: {sum(search['tokens'].values()):,}; reflections {search['reflections']:,}, followed "
+        f"{search['reflections_followed']:,}.",
+        "Texts are those of the models. A chain is called correct because its final answer is; its thoughts were not "
+        "verified.",
+    ]
 
 
 def _range(each: Sizes) -> str:
     return f"{each.shortest:,}, {each.median:,}, {each.longest:,}"
-
-
-def histogram(by_rule: dict[str, list[int]], bins: int = 12, width: int = 14) -> list[str]:
-    """Bars of three length rules side by side, one line for each bin of equal width."""
-    values = [value for each in by_rule.values() for value in each]
-    low, high = min(values), max(values)
-    step = max(1, -(-(high - low + 1) // bins))
-    edges = list(range(low, high + 1, step))
-    counts = {rule: [sum(edge <= v < edge + step for v in each) for edge in edges] for rule, each in by_rule.items()}
-    top = max(max(each) for each in counts.values())
-    head = f"{'tokens':>11}  " + "".join(f"{rule:<{width + 6}}" for rule in by_rule)
-    lines = [head.rstrip()]
-    for i, edge in enumerate(edges):
-        bars = ("█" * round(width * each[i] / top) + f" {each[i]}" * (each[i] > 0) for each in counts.values())
-        lines.append(f"{edge:>5}-{edge + step - 1:<5}  {''.join(f'{bar:<{width + 6}}' for bar in bars)}".rstrip())
-    return lines
-
-
-def plot(lengths: Lengths, file: Path) -> None:
-    """The histograms as a picture, where matplotlib is installed (the extra 'view'); the card has them as text."""
-    from importlib.util import find_spec
-
-    if find_spec("matplotlib") is None:
-        return
-    from matplotlib.backends.backend_agg import FigureCanvasAgg
-    from matplotlib.figure import Figure
-
-    figure = Figure(figsize=(4.2 * len(lengths), 3.2), layout="constrained")
-    FigureCanvasAgg(figure)
-    for number, (family, rules) in enumerate(lengths.items(), 1):
-        axes = figure.add_subplot(1, len(lengths), number)
-        top = max(max(values) for values in rules.values())
-        for rule, colour in (("shortest", "tab:blue"), ("medium", "tab:green"), ("longest", "tab:red")):
-            axes.hist(rules[rule], bins=30, range=(0, top), alpha=0.35, color=colour, label=rule)
-        axes.set(title=family, xlabel="tokens of a chain", ylabel="problems")
-        axes.legend(frameon=False)
-    with about(file):
-        figure.savefig(str(file), dpi=120)

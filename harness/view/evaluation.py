@@ -34,12 +34,12 @@ def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
         ])  # fmt: skip
     records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
     blocks: list[Block] = [Table(columns=_COLUMNS, rows=shown, notes=_LEGEND, records=records)]
-    for what, shares in (
+    for what, some in (
         ("cut by --max-tokens", {task: f.cut for task, f in rows.items()}),
         ("grader or model call failed", {task: f.failed for task, f in rows.items()}),
     ):
-        some = ", ".join(f"{task} {percent(share)} %" for task, share in shares.items() if share > 0)
-        blocks += texts(f"{what}: {some}") if some else []
+        named = ", ".join(f"{task} {percent(share)} %" for task, share in some.items() if share > 0)
+        blocks += texts(f"{what}: {named}") if named else []
     blocks.append(Text(text=f"{model}: samples and manifest in {folder}", wrap=False))
     return Page(title=f"evaluation of {model}", blocks=blocks, data={"run": folder.name, "rows": records})
 

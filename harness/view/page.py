@@ -29,6 +29,7 @@ class Line:
 
 
 Cell = str | Line | Sequence[Line]  # a text, or one or several lines
+Row = Sequence[Cell]
 
 
 def lines_of(cell: Cell) -> Sequence[Line]:
@@ -59,7 +60,7 @@ class Table:
     """
 
     columns: Sequence[Column]
-    rows: Sequence[Sequence[Cell]]
+    rows: Sequence[Row]
     title: str = ""
     notes: Sequence[str] = ()
     legend: Sequence[str] = ()
@@ -74,9 +75,9 @@ class Table:
         texts = [["; ".join(line.plain() for line in lines_of(cell)) for cell in row] for row in self.rows]
         return [dict(zip(names, row, strict=True)) for row in texts]
 
-    def groups(self) -> list[list[Sequence[Cell]]]:
+    def groups(self) -> list[list[Row]]:
         """Rows that belong together; each row alone where the table is not grouped."""
-        out: list[list[Sequence[Cell]]] = []
+        out: list[list[Row]] = []
         for row in self.rows:
             if self.grouped and out and out[-1][0][0] == row[0]:
                 out[-1].append(row)
@@ -84,7 +85,7 @@ class Table:
                 out.append([row])
         return out
 
-    def sparse(self) -> list[Sequence[Cell]]:
+    def sparse(self) -> list[Row]:
         """The rows, the first cell of a group only once."""
         return [row if not i else ["", *row[1:]] for group in self.groups() for i, row in enumerate(group)]
 

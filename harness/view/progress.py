@@ -34,7 +34,7 @@ class Display:
 
     MODES = ("auto", "full", "plain", "none")
 
-    def __init__(self, mode: str, total: int, summary: Callable[[Any, dict[str, Any]], str]) -> None:
+    def __init__(self, mode: str, total: int, summary: Callable[[Any], str]) -> None:
         from rich.console import Console
         from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
@@ -67,7 +67,7 @@ class Display:
         if self.total and self.finished == self.total and not self.begun and self.mode != "none":
             self.console.print(f"all {self.total} stages were done before; nothing had to be run")
 
-    def listen(self, event: str, job: Stage, payload: dict[str, Any]) -> None:
+    def listen(self, event: str, job: Stage, payload: Any) -> None:
         if self.mode == "none":
             return
         if event == "cached":
@@ -76,16 +76,16 @@ class Display:
             self._start(job)
         elif event == "progress" and self.mode == "full" and job.digest in self._bars:
             seconds = max(time.monotonic() - self._started[job.digest], 1e-3)
-            rate = f"{payload['tokens'] / seconds:,.0f} tok/s" if payload["tokens"] else ""
-            items = f"{payload['done']}/{payload['total']}"
+            rate = f"{payload.tokens / seconds:,.0f} tok/s" if payload.tokens else ""
+            items = f"{payload.done}/{payload.total}"
             bar = self._bars[job.digest]
-            self._progress.update(bar, completed=payload["done"], total=payload["total"], items=items, rate=rate)
+            self._progress.update(bar, completed=payload.done, total=payload.total, items=items, rate=rate)
         elif event == "end":
             self.finished += 1
             if job.digest in self._bars:
                 self._progress.remove_task(self._bars.pop(job.digest))
             place = f"[{self.finished:>2}/{self.total}] {job.name:<22}"
-            line = f"{place} {payload['seconds']:>7.1f} s  {self._summary(job, payload)}"
+            line = f"{place} {payload.seconds:>7.1f} s  {self._summary(payload)}"
             self.console.print(clean(line), soft_wrap=self.mode == "plain")
 
     def _start(self, job: Stage) -> None:

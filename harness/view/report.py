@@ -92,7 +92,7 @@ def _errors(samples: Samples) -> Section:
     """For each arm its samples, and how many of each type of error."""
     rows = []
     for arm, seeds in samples.items():
-        count = Counter(s.metrics.error_type for one in seeds for s in one)
+        count = Counter[str | None](s.metrics.error_type for one in seeds for s in one)
         rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
     names = columns("arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES))
     return Section(title="Failures", blocks=[Table(columns=names, rows=rows)])

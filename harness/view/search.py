@@ -63,7 +63,7 @@ def exported(figures: Figures, out: Path) -> Page:
         for each in [figures[name]]
     ]
     records = [{"file": name, **figures[name]} for name in ("sft", "pairs")]
-    blocks = [
+    blocks: list[Block] = [
         Table(columns=columns("file", "rows", *_SIZES, wrap=0), rows=rows, records=records),
         *texts(*(f"left out: {count:,} {text}" for text, count in figures["left_out"].items())),
         Text(text=f"data card: {out / 'README.md'}", wrap=False),

@@ -114,9 +114,3 @@ def test_a_search_without_correct_chains_is_no_data(tokenizer, tmp_path):
         pass
     with pytest.raises(NothingToExport, match="no problem has a correct chain"):
         exported_by(tmp_path / "empty", tmp_path / "out", tokenizer)
-
-
-def test_histograms_count_every_chain():
-    lines = data_card.histogram({"shortest": [1, 2, 3, 50], "longest": [60, 61, 61, 90]})
-    assert sum(int(word) for line in lines[1:] for word in line[11:].replace("█", " ").split()) == 8
-    assert data_card.histogram({"shortest": [5]})[1].split()[-1] == "1"

@@ -27,9 +27,11 @@ def test_a_profile_is_told_from_a_recipe(tmp_path):
     assert "profile tiny: valid; without student_c" in harness("recipes", "validate", "tiny", code=0).stdout
     harness("recipes", "cp", "tiny", tmp_path / "mine.yaml", code=0)
     assert "profile tiny: valid" in harness("recipes", "validate", tmp_path / "mine.yaml", code=0).stdout
-    (tmp_path / "mine.yaml").write_text("extends: tiny\nworkers: many\n")
-    assert "mine.yaml:2: workers: " in harness("recipes", "validate", tmp_path / "mine.yaml", code=2).stderr
-    (tmp_path / "mine.yaml").write_text("extends: tiny\nseeds: [0, 1, 2]\n")
+    (tmp_path / "mine.yaml").write_text("extends: tiny\nworkers: 3\n")
+    assert "begins with 'kind: profile'" in harness("recipes", "validate", tmp_path / "mine.yaml", code=2).stderr
+    (tmp_path / "mine.yaml").write_text("kind: profile\nextends: tiny\nworkers: many\n")
+    assert "mine.yaml:3: workers: " in harness("recipes", "validate", tmp_path / "mine.yaml", code=2).stderr
+    (tmp_path / "mine.yaml").write_text("kind: profile\nextends: tiny\nseeds: [0, 1, 2]\n")
     assert "profile tiny: valid" in harness("recipes", "validate", tmp_path / "mine.yaml", code=0).stdout
     bad = harness("recipes", "validate", tmp_path / "mine.yaml", "--set", "profile.workers=many", code=2)
     assert "workers" in bad.stderr
@@ -65,7 +67,11 @@ def test_a_dry_run_tells_what_is_left_out_and_what_is_not_known(tmp_path):
 def test_seeds_until_and_arms_choose_stages(tmp_path):
     def stages(*options):
         out = harness("run-recipe", "ablation_full", "--dry-run", "--store", tmp_path, *options, code=0).stdout
-        return [line.split("to run")[0].split(maxsplit=1)[1].strip() for line in out.splitlines() if " to run " in line]
+        return [
+            line.split("to run")[0].split(maxsplit=1)[1].strip()
+            for line in out.splitlines()
+            if " to run" in line and " stages to run" not in line
+        ]
 
     assert len([s for s in stages("--seeds", "3") if s.startswith("train cdpo")]) == 3
     assert [s for s in stages("--seeds", "4,7") if s.startswith("train sft #")] == ["train sft #4", "train sft #7"]
@@ -81,6 +87,16 @@ def test_seeds_until_and_arms_choose_stages(tmp_path):
         (["--seeds", "0"], "--seeds 0: give how many"),
         (["--seeds", "1,1"], "each once"),
         (["--seeds", "many"], "--seeds many"),
+        (["--seeds", "1,,2"], "--seeds 1,,2: give how many"),
+        (["--seeds", "-1,2"], "--seeds -1,2: give how many"),
+        (["--seeds", "99999999999"], "--seeds 99999999999: give how many"),
+        (["--seeds", "9999999999"], "1,000 at most"),
+        (["--seeds", "7" * 5000], "give how many"),
+        (["--set", "seeds=[0,0,0]"], "seed 0 is given twice"),
+        (["--set", "profile.seeds=[1,1]"], "seed 1 is given twice"),
+        (["--set", "seeds=[-1]"], "greater than or equal to 0"),
+        (["--set", "profile.sft.epochs=.inf"], "finite"),
+        (["--set", "x=" + "[" * 2000], "no YAML value"),
         (["--until", "tree"], "did you mean 'trees'"),
         (["--arms", "+cdp"], "did you mean '+cdpo'"),
         (["--executor", "slurm"], "local, ray"),

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import shutil
 from xml.etree import ElementTree
 
 import pytest
@@ -119,6 +120,10 @@ def test_broken_files_are_one_line_and_never_a_regression(store, tmp_path):
         "[]",
         '{"harness_baseline": 1, "tasks": {}}',
         '{"harness_baseline": 1, "tasks": {"letter_count": {"a": 1}}}',
+        '{"harness_baseline": 1, "tasks": {"t": {"a": {"correct": [], "no_answer": [], "tokens": []}}}}',
+        '{"harness_baseline": 1, "tasks": {"t": {"a": {"correct": [NaN], "no_answer": [0], "tokens": [1]}}}}',
+        '{"harness_baseline": 1, "problems": 5, "tasks": {}}',
+        "[" * 100_000,
     ):
         base.write_text(text)
         done = harness("gate", "a", "--baseline", base, "--store", store, code=2)
@@ -128,8 +133,8 @@ def test_broken_files_are_one_line_and_never_a_regression(store, tmp_path):
     folder.mkdir(parents=True)
     (folder / "manifest.json").write_text("{")
     (folder / "samples.jsonl").write_text((store / "evals" / "a" / "samples.jsonl").read_text())
-    assert "broken" in harness("runs", "--store", tmp_path, code=2).stderr
-    assert "broken" in harness("compare", folder, "a", "--store", store, code=2).stderr
+    assert "x/manifest.json: not JSON" in harness("runs", "--store", tmp_path, code=0).stderr
+    assert "x/manifest.json: not JSON" in harness("compare", folder, "a", "--store", store, code=2).stderr
     assert "--vllm-args" in harness("eval", "--model", "m", "--suite", "embedded", "--vllm-args", "'", code=2).stderr
 
 
@@ -168,6 +173,19 @@ def test_evaluations_have_a_leaderboard_of_their_own(store):
     assert "published, not run here" in as_published
     assert {"sft", "76.6", "(1.69)", "79.1", "(1.08)"} <= set(as_published.split()), "columns beneath, not cut"
     assert max(map(len, as_published.splitlines())) <= 80
+
+
+def test_runs_whose_names_begin_alike_stay_apart(store, tmp_path):
+    """Their first twelve letters were a key: the second run took the place of the first, which was the control."""
+    names = [tmp_path / "runs" / f"student_sft_v{i}" for i in (1, 2)]
+    for name, source in zip(names, "ab", strict=True):
+        shutil.copytree(store / "evals" / source, name)
+    rows = json.loads(harness("leaderboard", "--runs", ",".join(map(str, names)), "--json").stdout)["rows"]
+    assert [row["arm"] for row in rows] == ["student_sft_v1", "student_sft_v2"]
+    assert rows[0]["difference"] is None
+    assert rows[1]["difference"]["n"] == 200
+    twice = harness("leaderboard", "--runs", f"a,{store / 'evals' / 'a'}", "--store", store, code=2)
+    assert "given more than once" in twice.stderr
 
 
 def test_runs_are_found_by_the_beginning_of_their_name(store):

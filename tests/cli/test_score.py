@@ -117,7 +117,7 @@ def test_a_task_by_id_prompt_and_number_with_metrics(tmp_path):
 def test_one_scheme_of_ids_for_a_file_and_the_prompt_before_the_id():
     from pathlib import Path
 
-    from harness.evaluation.score import match
+    from harness.evaluation.responses import match
     from harness.records import Problem
 
     problems = [Problem(id=f"t-{n + 2}", native_id=str(n + 2), prompt=f"p{n}", family="f", gold={}) for n in range(5)]

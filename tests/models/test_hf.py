@@ -89,12 +89,61 @@ def test_finish_reasons(completer):
     assert [len(c.token_ids) for c in full] == [0, 2]
 
 
-@pytest.mark.parametrize("stop", ["</sub-task>", " +", "b-ta"])
-def test_stop_strings_end_the_text_wherever_tokens_fall(completer, stop):
-    prompt = requests(completer.tokenizer, 1)[0].prompt_ids
-    free = completer.generate([Request(prompt, 200)])[0].text
-    text = completer.generate([Request(prompt, 200, stop=(stop,))])[0].text
-    assert text == free.split(stop)[0]
+@pytest.fixture
+def speaking(student):
+    """A completer whose model says what it is told to: ``say(text)``."""
+    import torch
+
+    speaker = HFCompleter(student, threads=1)
+    script: list[int] = []
+
+    def scripted(module, given, output):
+        output.logits = torch.zeros_like(output.logits)
+        output.logits[..., script.pop(0)] = 1.0
+        return output
+
+    speaker.model.register_forward_hook(scripted)
+    end = [speaker.tokenizer.eos_token_id]
+    speaker.say = lambda text: script.__setitem__(
+        slice(None), speaker.tokenizer.encode(text, add_special_tokens=False) + end
+    )
+    return speaker
+
+
+@pytest.mark.parametrize(
+    "stop", ["</sub-task>", " +", "b-ta", "Ends here.\n", "\n", "\n\n", " ", "a + ", "\t", "é", "世界", "naïve ", "界"]
+)
+def test_stop_strings_end_generation_wherever_tokens_fall(speaking, stop):
+    said = "12 + a + 5</sub-task> Ends here.\n\nA naïve 世界 café\tand more of it, and more of it, and more of it."
+    speaking.say(said)
+    free = speaking.generate([Request((1, 2), 200)])[0]
+    assert free.text == said
+    speaking.say(said)
+    stopped = speaking.generate([Request((1, 2), 200, stop=(stop,))])[0]
+    assert stopped.text == said.split(stop)[0]
+    assert stopped.finish == "stop"
+    written = speaking.tokenizer.decode(stopped.token_ids)
+    assert len(stopped.token_ids) < len(free.token_ids)
+    assert written.startswith(stopped.text + stop)
+    assert stop not in speaking.tokenizer.decode(stopped.token_ids[:-1])
+
+
+def test_an_interrupted_completer_goes_on(completer):
+    """Ctrl-C in the middle of a batch, others waiting: the next calls are answered, and by the same tokens."""
+    asked = requests(completer.tokenizer, 2, temperature=1.0)
+
+    async def all_of_them():
+        return await asyncio.gather(*(completer.complete(request) for request in asked))
+
+    def interrupt(module, given):
+        raise KeyboardInterrupt
+
+    undisturbed = asyncio.run(all_of_them())
+    hook = completer.model.register_forward_pre_hook(interrupt)
+    with pytest.raises(KeyboardInterrupt):
+        asyncio.run(all_of_them())
+    hook.remove()
+    assert asyncio.run(asyncio.wait_for(all_of_them(), 60)) == undisturbed
 
 
 def test_waiting_requests_share_batches(completer):
@@ -110,6 +159,7 @@ def test_a_resumed_chunk_is_completed_whole():
 
     class Spy:
         digest = "spy"
+        lockstep = True
 
         def __init__(self):
             self.waiting = []

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import RecipeError
+from harness.errors import HarnessError, RecipeError
 from harness.pipeline.graph import build
 from harness.pipeline.recipe_files import load_profile, load_recipe, split_settings
 
@@ -95,3 +95,66 @@ def test_settings_change_one_key_and_nothing_else():
 def test_wrong_settings_are_named(setting, said):
     with pytest.raises(RecipeError, match=said):
         load_recipe("ablation_full", [setting])
+
+
+LAUGHS = "a0: &a0 [x, x, x, x, x, x, x, x, x, x]\n" + "".join(
+    f"a{i}: &a{i} [{', '.join([f'*a{i - 1}'] * 10)}]\n" for i in range(1, 12)
+)
+
+
+@pytest.mark.parametrize(
+    ("text", "said"),
+    [
+        (LAUGHS, "more than 20,000 keys and values"),
+        ("a: &a [*a]\n", "alias [*]a stands inside of what it names"),
+        ("a: *b\n", "alias [*]b stands inside of what it names, or for nothing"),
+        ("a: " + "[" * 2000 + "]" * 2000, "levels deep"),
+        ("a: " + "[" * 900_000, "levels deep"),
+        ("a: " + "{b: " * 2000, "levels deep"),
+        ("about: " + "x" * 10_000_000, "larger than 1,000,000"),
+        ("".join(f"k{i}: 1\n" for i in range(60_000)), "more than 20,000"),
+        ("extends: ablation_full\nname: x\nseeds: [" + "0," * 300_000 + "]", "more than 20,000"),
+        ("extends: ablation_full\nname: x\nseeds: [" + "7" * 5000 + "]", "not YAML"),
+        ("extends: ablation_full\nname: x\narms: 5\n", "arms: Input should be a valid dictionary"),
+        ("extends: ablation_full\nname: x\nclaims: 5\n", "claims: Input should be a valid dictionary"),
+        ("extends: [ablation_full]\nname: x\n", "give one name"),
+        ("extends: " + "a" * 5000, "give one name"),
+        ("name: a\nname: b\n", ":2: name stands here a second time"),
+        ("name: a\nstages:\n  s: {kind: search}\n  s: {kind: search}\n", ":4: stages.s stands here a second time"),
+        ("5: a\n", "5 is no key"),
+        ("when: 2001-99-99\n", "not YAML"),
+        ("a: !!python/object/apply:os.system [true]\n", "not YAML"),
+        ("extends: ablation_full\nname: x\nstages: {t: {kind: pretrain, spec: studnt}}", "did you mean 'student'"),
+        (
+            "extends: masking\nname: x\nstages: {cdpo: {kind: preference, model: sft, chains: trees, "
+            "objective: {mask_prefix_dpo: true}}}",
+            "did you mean 'mask_prefix'",
+        ),
+    ],
+    ids=str.split("laughs itself nothing brackets unclosed maps large keys seeds digits arms claims list long twice "
+                  "stage number date tag spec mask"),
+)  # fmt: skip
+def test_a_file_of_any_content_is_one_line(tmp_path, text, said):
+    with pytest.raises(RecipeError, match=said) as error:
+        load_recipe(written(tmp_path, text))
+    assert len(str(error.value)) < 400
+
+
+def test_a_file_that_is_not_utf_8_is_one_line(tmp_path):
+    (tmp_path / "mine.yaml").write_bytes(b"name: \xff\xfe\n")
+    with pytest.raises(HarnessError, match=r"mine.yaml: not UTF-8"):
+        load_recipe(str(tmp_path / "mine.yaml"))
+
+
+def test_anchors_that_are_small_may_be_used(tmp_path):
+    text = RECIPE.replace("{label_smoothing: 0.1}", "&o {label_smoothing: 0.1}").replace(
+        "arms:", "  other: {kind: preference, model: sft, chains: trees, objective: *o}\narms:"
+    )
+    recipe = load_recipe(written(tmp_path, text))
+    assert recipe.stages["other"].objective == recipe.stages["extra"].objective
+
+
+@pytest.mark.parametrize("seeds", ["[0, 0]", "[-1]", "[]", "[4294967296]", "[true, x]"])
+def test_seeds_are_distinct_and_within_bounds(tmp_path, seeds):
+    with pytest.raises(RecipeError, match=r"mine.yaml:2: seeds"):
+        load_recipe(written(tmp_path, RECIPE.replace("name: mine", f"seeds: {seeds}\nname: mine")))

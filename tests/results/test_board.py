@@ -3,12 +3,15 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
 from harness.journal import write_rows
 from harness.records import Grade, Sample
 from harness.results import board
+from harness.results.records import RunRecord
+from harness.results.store import Store
 from harness.view import board as view
 from harness.view.render import markdown, show
 
@@ -35,12 +38,12 @@ def made():
 def test_seeds_are_averaged_and_the_interval_counts_items():
     table = made()
     cell = table.cells["+dpo", "mini_math"]
-    assert cell.figures["accuracy"] == pytest.approx(28 / 40)
-    assert (cell.figures["n"], cell.figures["seeds"]) == (40, 2)
+    assert cell.summary.accuracy == pytest.approx(28 / 40)
+    assert (cell.summary.n, cell.summary.seeds) == (40, 2)
     assert cell.difference.difference == pytest.approx(8 / 40)
     assert cell.difference.low < 0.2 < cell.difference.high
     assert table.cells["sft", "mini_math"].difference is None
-    low, high = cell.figures["low"], cell.figures["high"]
+    low, high = cell.summary.low, cell.summary.high
     assert high - low > 0.25  # 40 items, not 80 samples
 
 
@@ -70,13 +73,40 @@ def test_other_items_on_one_side_are_an_error():
 
 
 def test_runs_that_are_gone_are_named(tmp_path):
+    store = Store(tmp_path)
     with pytest.raises(board.NoRuns, match="run-recipe"):
-        board.saved(tmp_path)
-    saved = {"recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {"sft": ["aaaa"]}}
-    (tmp_path / "recipes" / "r0").mkdir(parents=True)
-    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(saved | {"manifest": {"date": "2026"}}))
+        board.saved(store)
+    record = {
+        "run": "r0", "recipe": "ablation_full", "profile": "tiny", "control": "sft", "arms": {"sft": ["aaaa"]},
+        "manifest": {"date": "2026"},
+    }  # fmt: skip
+    store.save(RunRecord.model_validate(record))
     with pytest.raises(board.NoRuns, match="are gone"):
-        board.load(tmp_path, board.saved(tmp_path))
-    write_rows(tmp_path / "stages" / "aaaa" / "samples.jsonl", (json.loads(s.model_dump_json()) for s in samples(3)))
-    rows = board.load(tmp_path, board.saved(tmp_path, "ablation_full")).rows()
+        board.of_record(board.saved(store), store)
+    write_rows(store.stage("aaaa") / "samples.jsonl", (json.loads(s.model_dump_json()) for s in samples(3)))
+    rows = board.of_record(board.saved(store, "ablation_full"), store).rows()
     assert [row["task"] for row in rows] == ["mini_math", "mini_blocks", "mini_rules"]
+
+
+def test_a_board_written_to_a_file_is_read_back(tmp_path):
+    file = tmp_path / "board.json"
+    whole = {"title": "t", "control": "sft", "rows": made().rows()}
+    file.write_text(json.dumps(whole))
+    assert board.of_file(file).rows() == made().rows()
+    for broken, why in (
+        ({**whole, "control": "base"}, "no row of base"),
+        ({**whole, "rows": whole["rows"][1:]}, "no row of sft on mini_math"),
+        ({**whole, "rows": [{**whole["rows"][0], "accuracy": "much"}]}, "rows.0.accuracy"),
+        ([whole], "dictionary"),
+    ):
+        file.write_text(json.dumps(broken))
+        with pytest.raises(board.NoRuns, match=why):
+            board.of_file(file)
+
+
+def test_labels_are_short_and_tell_all_runs_apart():
+    ids = [Path("runs/evals/0123456789abcdef"), Path("runs/evals/0123456789abffff")]
+    assert board.labels([ids[0], Path("x/sft_v1")]) == ["0123456789ab", "sft_v1"]
+    assert board.labels(ids) == ["0123456789abc", "0123456789abf"]
+    assert board.labels([Path("s/student_sft_v1"), Path("s/student_sft_v10")]) == ["student_sft_v1", "student_sft_v10"]
+    assert board.labels([Path("a/run"), Path("b/run"), Path("b/other")]) == ["a/run", "b/run", "b/other"]

@@ -8,7 +8,8 @@ from hypothesis import strategies as st
 
 from harness.records import Grade, Sample
 from harness.results import budget
-from harness.results.statistics import cluster_error, holm, item_interval, mcnemar, pass_at_k, test_at_n, wilson
+from harness.results.records import Summary
+from harness.results.statistics import holm, item_interval, mcnemar, pass_at_k, test_at_n, wilson
 from harness.results.summary import row
 
 
@@ -16,7 +17,6 @@ def sample(length, verdict="correct", item="p", index=0, finish="stop"):
     return Sample(
         key="", task="t", problem_id=item, index=index, seed=0, prompt_ids_hash="", text="", token_ids=[1] * length,
         finish=finish, thinking_tokens=length, answer_tokens=0, grade=Grade(verdict=verdict, reason=""),
-        metrics={"reflection_words": 0, "loop_period": 0},
     )  # fmt: skip
 
 
@@ -29,19 +29,19 @@ def test_curve_counts_what_ended_within_the_budget():
     found = budget.curve(
         [sample(10, item="a"), sample(20, "wrong", item="b"), sample(40, "unfinished", "c", 0, "length")]
     )
-    at = {point["budget"]: point for point in found}
-    assert at[10]["accuracy"] == pytest.approx(1 / 3)
-    assert at[20]["answered"] == pytest.approx(2 / 3)
-    assert at[40]["answered"] == pytest.approx(2 / 3)  # the cut one never answered
+    at = {point.budget: point for point in found}
+    assert at[10].accuracy == pytest.approx(1 / 3)
+    assert at[20].answered == pytest.approx(2 / 3)
+    assert at[40].answered == pytest.approx(2 / 3)  # the cut one never answered
     assert budget.saturation(found) == 10
 
 
 def test_cut_lengths_are_censored_not_averaged():
     samples = [sample(10), sample(20), *(sample(30, "unfinished", finish="length") for _ in range(2))]
     found = budget.lengths(samples)
-    assert found["censored"] == 0.5
-    assert found["finished"] == pytest.approx([0.25, 0.5])
-    assert budget.lengths([sample(30, "unfinished", finish="length")])["median"] is None
+    assert found.censored == 0.5
+    assert found.finished == pytest.approx([0.25, 0.5])
+    assert budget.lengths([sample(30, "unfinished", finish="length")]).median is None
 
 
 def test_aes_rewards_saving_and_punishes_loss():
@@ -58,11 +58,11 @@ def test_repeats_count_items_and_give_every_pass_at_k():
         for k, v in enumerate(["correct"] * i + ["wrong"] * (4 - i))
     ]
     found = row(samples, cap=100)
-    assert (found["n"], found["samples"]) == (4, 16)
-    assert found["test_at"]["pass"][1] == pytest.approx(found["accuracy"])
-    assert found["test_at"]["test"][4] == pytest.approx(0.75)
-    assert found["tokens_per_correct"] == pytest.approx(16 * 9 / 6)
-    assert row([sample(5, "wrong")])["tokens_per_correct"] is None  # missing, not zero
+    assert (found.n, found.samples) == (4, 16)
+    assert found.test_at["pass"][1] == pytest.approx(found.accuracy)
+    assert found.test_at["test"][4] == pytest.approx(0.75)
+    assert found.tokens_per_correct == pytest.approx(16 * 9 / 6)
+    assert row([sample(5, "wrong")]).tokens_per_correct is None  # missing, not zero
 
 
 @given(st.integers(1, 20), st.data())
@@ -89,10 +89,15 @@ def test_interval_narrows_only_as_far_as_repeats_tell_more():
     assert mixed[1] - mixed[0] < (single[1] - single[0]) / 2
 
 
-def test_clusters_widen_the_error_and_mcnemar_needs_twelve_to_three():
-    scores = {str(i): [float(i % 10 < 5)] for i in range(100)}
-    alone = cluster_error(scores, {})
-    assert cluster_error(scores, {str(i): str(i % 10) for i in range(100)}) > 2 * alone
+def test_figures_that_a_task_does_not_have_are_left_out_of_its_json():
+    plain, repeated = row([sample(5)]), row([sample(5), sample(5, index=1)])
+    assert "test_at" not in plain.model_dump()
+    assert "prompt_strict" not in plain.model_dump()
+    assert plain.model_dump()["auc"] is None  # every task has one, where the run has a limit
+    assert Summary.model_validate_json(repeated.model_dump_json()) == repeated
+
+
+def test_mcnemar_needs_twelve_to_three():
     assert mcnemar(12, 3) < 0.05 < mcnemar(11, 4)
     assert mcnemar(0, 0) == 1.0
     assert holm([0.01, 0.04]) == pytest.approx([0.02, 0.04])

@@ -9,10 +9,11 @@ import pytest
 
 from harness.errors import RecipeError
 from harness.journal import write_rows
-from harness.pipeline.recipe import Claim, recipe_names
+from harness.pipeline.recipe import recipe_names
 from harness.pipeline.recipe_files import load_recipe
 from harness.records import Grade, Sample
 from harness.results.claims import findings, published
+from harness.results.records import Claim
 from harness.shipped import published_rows
 from tests.commands import here as harness
 
@@ -30,7 +31,7 @@ def run(rate, seed=0, missing=0.0, task="mini_math"):
             Sample(
                 key=f"{task}{i}", task=task, problem_id=f"{task}-{i}", index=0, seed=0, prompt_ids_hash="h", text="",
                 token_ids=[], finish="stop", thinking_tokens=9, answer_tokens=1,
-                grade=Grade(verdict=verdict, reason="r"), metrics={},
+                grade=Grade(verdict=verdict, reason="r"),
             )
         )  # fmt: skip
     return out

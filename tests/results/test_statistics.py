@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.results.statistics import paired, wilson
+from harness.results.statistics import paired, sameness, wilson
 
 
 @given(st.integers(1, 2000), st.floats(0, 1))
@@ -57,3 +57,25 @@ def test_seeds_are_averaged_within_the_item():
 def test_missing_items_are_an_error():
     with pytest.raises(KeyError, match="one side only"):
         paired({"a": [1]}, {"b": [1]})
+
+
+def test_clusters_widen_the_interval():
+    ours, theirs = scores(lambda i: i % 10 < 6, 100), scores(lambda i: i % 10 < 5, 100)
+    alone = paired(ours, theirs)
+    clustered = paired(ours, theirs, {str(i): str(i % 10) for i in range(100)})
+    assert clustered.error > 2 * alone.error
+
+
+@pytest.mark.parametrize(("truth", "most"), [(0.05, 0.056), (0.0, 1.0), (0.12, 1.0)])
+def test_a_difference_of_just_the_margin_is_resolved_in_five_percent_of_runs(truth, most):
+    """Normal estimates around ``truth``, margin 0.05: resolved either way at 5%, and with power away from it."""
+    import numpy as np
+
+    error = 0.012
+    draws = np.random.default_rng(1).normal(truth, error, 4000)
+    resolved = [(abs(d) < 0.05) for d in draws if sameness(d, error, 1e6, 0.05) < 0.05]
+    if truth == 0.05:
+        assert 0.044 < len(resolved) / len(draws) < most
+    else:
+        assert len(resolved) / len(draws) > 0.95
+        assert set(resolved) == {truth < 0.05}

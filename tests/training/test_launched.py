@@ -12,6 +12,7 @@ from pathlib import Path
 
 import pytest
 
+from harness.chains.spec import SftRule
 from harness.journal import write_rows
 from harness.models.shipped import resolve
 from harness.pipeline.training import train_sft
@@ -24,10 +25,11 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 WORKER = """
 import sys
 from pathlib import Path
+from harness.chains.spec import SftRule
 from harness.pipeline.training import train_sft
 from harness.training.spec import TrainingSpec
 folder = Path(sys.argv[1])
-train_sft(chains=folder / "chains.jsonl", model=sys.argv[2], folder=folder, seed=0, rule="longest", per_problem=1,
+train_sft(chains=folder / "chains.jsonl", model=sys.argv[2], folder=folder, seed=0, rule=SftRule(),
           training=TrainingSpec(learning_rate=1e-3, epochs=1000, batch_size=4), launch=sys.executable)
 """
 
@@ -73,7 +75,7 @@ def test_launched_training_gives_the_weights_of_training_here(folder, tmp_path):
         (folder / name).mkdir()
         figures[name] = train_sft(
             chains=folder / "chains.jsonl", model=resolve("shipped:student"), folder=folder / name, training=spec,
-            seed=3, rule="longest", per_problem=1, launch=launch, about={"stage": "unit"},
+            seed=3, rule=SftRule(), launch=launch, about={"stage": "unit"},
         )  # fmt: skip
     assert figures["launched"] == figures["here"]
     assert figures["here"]["mean_tokens"] == 17.5
@@ -93,7 +95,7 @@ def test_a_launcher_that_fails_or_is_not_there_is_one_line(folder):
         with pytest.raises(error, match=text):
             train_sft(
                 chains=folder / "chains.jsonl", model=resolve("shipped:student"), folder=folder,
-                training=TrainingSpec(), seed=0, rule="longest", per_problem=1, launch=launch,
+                training=TrainingSpec(), seed=0, rule=SftRule(), launch=launch,
             )  # fmt: skip
 
 

@@ -89,15 +89,15 @@ def test_the_pretraining_stage_leaves_a_model_that_publishing_finds(tokenizer, t
     import json
 
     from harness.models.hf import HFCompleter
-    from harness.pipeline.graph import Job
-    from harness.pipeline.stages import execute
+    from harness.pipeline.job import Job
+    from harness.pipeline.kinds import kind_of
     from harness.training.tiny.publish import trained
 
     monkeypatch.setitem(module.SPECS, "student", SMALL)
     stage = tmp_path / "stages" / "abc"
     stage.mkdir(parents=True)
-    job = Job("pretrain student", "pretrain", {"spec": "student"}, {}, {}, "abc")
-    figures = execute(job, stage, {}, lambda done, total, tokens: None)
+    job = Job(name="pretrain student", kind="pretrain", digest="abc", params={"spec": "student"})
+    figures = kind_of(job.kind).run(job, stage, {}, lambda done, total, tokens: None)
     assert figures["step"] == 6
     assert trained(tmp_path, "student") is None  # no record yet: an unfinished stage is not published
     (stage / "done.json").write_text(json.dumps({"kind": "pretrain", "params": job.params}))

@@ -11,6 +11,7 @@ import pytest
 from harness.journal import write_rows
 from harness.pipeline.recipe_files import load_recipe
 from harness.records import Grade, Sample
+from harness.results.store import Store
 from harness.view.report import write_report
 
 HOSTILE = "<script>alert(1)</script><img src=//evil.example/x> | `x` \x1b[31m"
@@ -31,7 +32,8 @@ def run(tmp_path):
             for i in range(20)
         ]  # fmt: skip
         write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in samples))
-        write_rows(folder / "problems.jsonl", ({"id": f"p{i}", "prompt": HOSTILE} for i in range(20)))
+        asked = {"task": "mini_math", "prompt": HOSTILE, "gold": "{}", "family": "mini_math"}
+        write_rows(folder / "problems.jsonl", ({"id": f"p{i}", **asked} for i in range(20)))
     recipe = load_recipe("ablation_full").model_dump()
     stage = {"name": "eval a", "kind": "eval", "params": {}, "inputs": {}, "models": {}, "seconds": 2.0, "figures": {}}
     manifest = {
@@ -47,7 +49,7 @@ def run(tmp_path):
     file = tmp_path / "recipes" / "r0" / "run.json"
     file.parent.mkdir(parents=True)
     file.write_text(json.dumps(data))
-    return tmp_path, file
+    return Store(tmp_path), file
 
 
 def test_the_page_asks_for_nothing_outside_and_runs_nothing(run):

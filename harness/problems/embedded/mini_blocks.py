@@ -8,7 +8,8 @@ from __future__ import annotations
 import random
 from collections import deque
 from functools import lru_cache
-from typing import Any
+
+from harness.records import Gold
 
 LEVELS = (1, 2, 3, 4)
 SUITE_LEVELS = {1: 0.25, 2: 0.5, 3: 0.25}
@@ -123,12 +124,12 @@ def actions(step: Move) -> list[str]:
     return [first, second]
 
 
-def content(gold: dict[str, Any]) -> str:
+def content(gold: Gold) -> str:
     stacks = " | ".join(sorted(" ".join(stack) for stack in gold["init"]))
     return stacks + " => " + ", ".join(f"{a} on {b}" for a, b in sorted(gold["goal"]))
 
 
-def draw(rng: random.Random, level: int) -> tuple[str, str, dict[str, Any]]:
+def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
     """A random problem: (content, prompt, gold)."""
     counts, fewest, most = _SIZES[level]
     while True:

@@ -8,6 +8,8 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from harness.records import Gold
+
 LEVELS = (1, 2, 3, 4)
 SUITE_LEVELS = {2: 0.3, 3: 0.4, 4: 0.3}
 SEARCH_LEVELS = {4: 1.0}
@@ -39,7 +41,7 @@ def apply(value: int, op: str, operand: int) -> int:
     raise ValueError(f"unknown operation {op!r}: use +, - or *")
 
 
-def values(gold: dict[str, Any]) -> list[int]:
+def values(gold: Gold) -> list[int]:
     """Running values from the start to the result, one more than there are steps."""
     out = [gold["start"]]
     for op, operand in gold["steps"]:
@@ -47,12 +49,12 @@ def values(gold: dict[str, Any]) -> list[int]:
     return out
 
 
-def content(gold: dict[str, Any]) -> str:
+def content(gold: Gold) -> str:
     """The arithmetic itself; the wording around it is not part of a problem's identity."""
     return " ".join([str(gold["start"]), *(f"{op}{operand}" for op, operand in gold["steps"])])
 
 
-def draw(rng: random.Random, level: int) -> tuple[str, str, dict[str, Any]]:
+def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
     """A random problem: (content, prompt, gold)."""
     fewest, most, largest, ceiling = _SIZES[level]
     value = start = rng.randint(2, ceiling // 2)
@@ -75,7 +77,7 @@ def draw(rng: random.Random, level: int) -> tuple[str, str, dict[str, Any]]:
     return content(gold), _prompt(rng, gold), gold
 
 
-def _prompt(rng: random.Random, gold: dict[str, Any]) -> str:
+def _prompt(rng: random.Random, gold: Gold) -> str:
     if rng.random() < 0.5:
         lines = [f"Start with {gold['start']}."]
         lines += [_COMMANDS[op].format(operand) for op, operand in gold["steps"]]

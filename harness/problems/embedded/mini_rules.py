@@ -11,6 +11,10 @@ from __future__ import annotations
 import random
 from typing import Any
 
+from harness.records import Gold
+
+Spec = dict[str, Any]  # the rules of a problem: its form, words, numbers and what else an answer must do
+
 LEVELS = (1, 2, 3, 4)
 SUITE_LEVELS = {3: 0.5, 4: 0.5}
 SEARCH_LEVELS = {2: 0.3, 3: 0.4, 4: 0.3}
@@ -50,15 +54,15 @@ _SEPARATOR_TEXT = {
 _CASE_TEXT = {"upper": "Use capital letters only.", "lower": "Use small letters only."}
 
 
-def content(gold: dict[str, Any]) -> str:
+def content(gold: Gold) -> str:
     spec = gold["spec"]
     return " ".join(f"{key}={spec[key]}" for key in sorted(spec))
 
 
-def draw(rng: random.Random, level: int) -> tuple[str, str, dict[str, Any]]:
+def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
     """A random problem: (content, prompt, gold)."""
     low, high, choose, given, extras = _SIZES[level]
-    spec: dict[str, Any] = {"form": rng.choice(("repeat", "choose"))}
+    spec: Spec = {"form": rng.choice(("repeat", "choose"))}
     if spec["form"] == "repeat":
         spec |= {"word": rng.choice(WORDS), "times": rng.randint(low, high)}
     else:
@@ -81,7 +85,7 @@ def draw(rng: random.Random, level: int) -> tuple[str, str, dict[str, Any]]:
     return content(gold), _prompt(spec), gold
 
 
-def _prompt(spec: dict[str, Any]) -> str:
+def _prompt(spec: Spec) -> str:
     if spec["form"] == "repeat":
         lines = [f"Write the word {spec['word']} exactly {spec['times']} times."]
     else:
@@ -100,9 +104,9 @@ def _prompt(spec: dict[str, Any]) -> str:
     return " ".join(lines)
 
 
-def _instructions(spec: dict[str, Any]) -> dict[str, Any]:
+def _instructions(spec: Spec) -> Gold:
     """Instruction ids and their arguments, in IFEval's form."""
-    rows: list[tuple[str, dict[str, Any]]] = []
+    rows: list[tuple[str, Gold]] = []
     if spec["form"] == "repeat":
         word, times = spec["word"], spec["times"]
         rows.append(("keywords:frequency", {"keyword": word, "frequency": times, "relation": "at least"}))
@@ -127,13 +131,13 @@ def _instructions(spec: dict[str, Any]) -> dict[str, Any]:
     return {"instruction_id_list": [name for name, _ in rows], "kwargs": [kwargs for _, kwargs in rows]}
 
 
-def _vocabulary(spec: dict[str, Any]) -> list[str]:
+def _vocabulary(spec: Spec) -> list[str]:
     """The only words an answer may hold."""
     words = [spec["word"]] if spec["form"] == "repeat" else [w for w in spec["words"] if w not in spec["forbidden"]]
     return sorted([*words, *(spec[key] for key in ("start", "end") if key in spec)])
 
 
-def write(spec: dict[str, Any], words: list[str]) -> str:
+def write(spec: Spec, words: list[str]) -> str:
     """The answer text for these body words under the rules of ``spec``."""
     parts = [*([spec["start"]] if "start" in spec else []), *words, *([spec["end"]] if "end" in spec else [])]
     text = (SEPARATORS[spec.get("separator", "space")] + " ").join(parts)

@@ -11,10 +11,9 @@ from __future__ import annotations
 import random
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from typing import Any
 
 from harness.problems.embedded import mini_blocks, mini_math, mini_rules
-from harness.records import Problem
+from harness.records import Gold, Problem
 from harness.thoughts import Span
 
 CHECKS = (
@@ -31,7 +30,7 @@ RIGHT, WRONG = "This is correct.", "This is wrong."
 REFLECTIONS = ("Wait, that is wrong. Let me start again.", "Hmm, there is a mistake. Let me try another way.")
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Attempt:
     """A derivation and the answer it leads to. ``finding`` is what an honest check of it says."""
 
@@ -41,7 +40,7 @@ class Attempt:
     right: bool
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Style:
     """Probabilities of a corpus of chains, each from 0 to 1 except ``checks`` (weights of 0, 1, 2, ... checks)."""
 
@@ -96,11 +95,11 @@ def padding(problem: Problem, rng: random.Random, fewest: int = 5) -> list[Span]
 # --- mini_math -------------------------------------------------------------------------------------------------
 
 
-def _math_plan(gold: dict[str, Any]) -> str:
+def _math_plan(gold: Gold) -> str:
     return ", ".join([str(gold["start"]), *(f"{op} {operand}" for op, operand in gold["steps"])])
 
 
-def _math_attempt(gold: dict[str, Any], rng: random.Random, fault: bool, detour: float) -> Attempt:
+def _math_attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -> Attempt:
     where = rng.randrange(len(gold["steps"])) if fault else -1
     value, lines = gold["start"], []
     for index, (op, operand) in enumerate(gold["steps"]):
@@ -111,7 +110,8 @@ def _math_attempt(gold: dict[str, Any], rng: random.Random, fault: bool, detour:
         value = after
     right = value == gold["answer"]
     finding = f"{', '.join(str(exact) for exact in mini_math.values(gold))}. I had {value}."
-    return Attempt(" ".join(lines), f"The answer is \\boxed{{{value}}}.", finding, right)
+    answer = f"The answer is \\boxed{{{value}}}."
+    return Attempt(text=" ".join(lines), answer=answer, finding=finding, right=right)
 
 
 # --- mini_blocks -----------------------------------------------------------------------------------------------
@@ -121,16 +121,16 @@ def _stacks(state: mini_blocks.State) -> str:
     return " | ".join(" ".join(stack) for stack in state)
 
 
-def _blocks_plan(gold: dict[str, Any]) -> str:
+def _blocks_plan(gold: Gold) -> str:
     goals = ", ".join(f"{a} on {b}" for a, b in gold["goal"])
     return f"{_stacks(_initial(gold))}. goal: {goals}."
 
 
-def _initial(gold: dict[str, Any]) -> mini_blocks.State:
+def _initial(gold: Gold) -> mini_blocks.State:
     return tuple(tuple(stack) for stack in gold["init"])
 
 
-def _blocks_attempt(gold: dict[str, Any], rng: random.Random, fault: bool, detour: float) -> Attempt:
+def _blocks_attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -> Attempt:
     state, steps = _initial(gold), []
     if rng.random() < detour:
         steps.append(rng.choice(mini_blocks.moves(state)))
@@ -153,13 +153,14 @@ def _blocks_attempt(gold: dict[str, Any], rng: random.Random, fault: bool, detou
         lines.append(f"{block} from {source} to {target}: {_stacks(state)}.")
     places = mini_blocks.positions(state)
     finding = " ".join(f"{a} on {b} {'yes' if places[a] == b else 'no'}." for a, b in gold["goal"])
-    return Attempt(" ".join(lines) or "done.", "\n".join(plan), finding, mini_blocks.satisfied(state, gold["goal"]))
+    right = mini_blocks.satisfied(state, gold["goal"])
+    return Attempt(text=" ".join(lines) or "done.", answer="\n".join(plan), finding=finding, right=right)
 
 
 # --- mini_rules ------------------------------------------------------------------------------------------------
 
 
-def _rules_plan(gold: dict[str, Any]) -> str:
+def _rules_plan(gold: Gold) -> str:
     spec = gold["spec"]
     if spec["form"] == "repeat":
         parts = [f"{spec['word']} {spec['times']} times."]
@@ -169,7 +170,7 @@ def _rules_plan(gold: dict[str, Any]) -> str:
     return " ".join([*parts, *(["quotes."] if "quotes" in spec else [])])
 
 
-def _rules_attempt(gold: dict[str, Any], rng: random.Random, fault: bool, detour: float) -> Attempt:
+def _rules_attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -> Attempt:
     spec = gold["spec"]
     if spec["form"] == "repeat":
         number = spec["times"] + (rng.choice((-2, -1, 1, 2)) if fault else 0)
@@ -190,20 +191,19 @@ def _rules_attempt(gold: dict[str, Any], rng: random.Random, fault: bool, detour
         for key in ("separator", "case", "start", "end", "quotes"):
             if key in spec and rng.random() < 0.5:
                 del dropped[key]
-    right = not fault
-    return Attempt(f"{text}.", mini_rules.write(dropped, words), finding, right)
+    return Attempt(text=f"{text}.", answer=mini_rules.write(dropped, words), finding=finding, right=not fault)
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class _Writer:
-    plan: Callable[[dict[str, Any]], str]
-    attempt: Callable[[dict[str, Any], random.Random, bool, float], Attempt]
+    plan: Callable[[Gold], str]
+    attempt: Callable[[Gold, random.Random, bool, float], Attempt]
 
 
 _WRITERS = {
-    "mini_math": _Writer(_math_plan, _math_attempt),
-    "mini_blocks": _Writer(_blocks_plan, _blocks_attempt),
-    "mini_rules": _Writer(_rules_plan, _rules_attempt),
+    "mini_math": _Writer(plan=_math_plan, attempt=_math_attempt),
+    "mini_blocks": _Writer(plan=_blocks_plan, attempt=_blocks_attempt),
+    "mini_rules": _Writer(plan=_rules_plan, attempt=_rules_attempt),
 }
 
 

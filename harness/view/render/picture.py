@@ -33,11 +33,12 @@ def _file(name: str) -> str:
 def save(drawing: Histogram | Curves, file: Path) -> Path:
     """Draw a figure into ``file``. Raises ModelError without matplotlib, BadFile where the file cannot be written."""
     try:
+        from matplotlib import rc_context
         from matplotlib.backends.backend_agg import FigureCanvasAgg
         from matplotlib.figure import Figure
     except ImportError:
         raise ModelError("plots as files need matplotlib: pip install 'harness[view]'") from None
-    height = 1.6 * len(drawing.bars) + 1 if isinstance(drawing, Histogram) else 4
+    height = 1.3 * len(drawing.bars) + 1 if isinstance(drawing, Histogram) else 4
     figure = Figure(figsize=(7, height), layout="constrained")
     FigureCanvasAgg(figure)
     if isinstance(drawing, Histogram):
@@ -47,7 +48,8 @@ def save(drawing: Histogram | Curves, file: Path) -> Path:
     stable = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same figure, the same file
     with about(file):
         file.parent.mkdir(parents=True, exist_ok=True)
-        figure.savefig(str(file), dpi=110, metadata=stable.get(file.suffix))
+        with rc_context({"svg.hashsalt": "harness"}):
+            figure.savefig(str(file), dpi=110, metadata=stable.get(file.suffix))
     return file
 
 
@@ -56,14 +58,14 @@ def _bars(figure: Any, drawing: Histogram) -> None:
     width = (drawing.high - drawing.low) / max(len(drawing.bars[0].counts), 1)
     for number, (bars, axes) in enumerate(zip(drawing.bars, all_axes, strict=True)):
         edges = [drawing.low + i * width for i in range(len(bars.counts))]
-        axes.bar(edges, bars.counts, width, align="edge", color=colour(number), label=drawing.kinds[0])
+        axes.bar(edges, bars.counts, width, align="edge", color=colour(number), label=_plain(drawing.kinds[0]))
         if bars.second:
-            axes.bar(edges, bars.second, width, bars.counts, align="edge", color=SECOND, label=drawing.kinds[1])
-        axes.set_title(clean(bars.label), fontsize=9, loc="left", parse_math=False)
-        axes.set_ylabel(clean(drawing.y), parse_math=False)
+            axes.bar(edges, bars.second, width, bars.counts, align="edge", color=SECOND, label=_plain(drawing.kinds[1]))
+        axes.set_title(_plain(bars.label), fontsize=9, loc="left")
+        axes.set_ylabel(_plain(drawing.y))
     if drawing.kinds[0]:
         all_axes[0].legend(frameon=False)
-    all_axes[-1].set_xlabel(clean(f"{drawing.x}, {drawing.title}"), parse_math=False)
+    all_axes[-1].set_xlabel(_plain(f"{drawing.x}, {drawing.title}"))
 
 
 def _curves(figure: Any, drawing: Curves) -> None:
@@ -75,9 +77,12 @@ def _curves(figure: Any, drawing: Curves) -> None:
         if series.second:
             axes.step(series.x, series.second, where="post", color=colour(number), ls=":", lw=1)
     axes.set_ylim(0, 1)
-    axes.set_xlabel(clean(f"{drawing.x}, {drawing.title}"), parse_math=False)
+    axes.set_xlabel(_plain(f"{drawing.x}, {drawing.title}"))
     dotted = f" (dotted: {drawing.second})" if drawing.second else ""
-    axes.set_ylabel(clean(drawing.y + dotted), parse_math=False)
-    legend = axes.legend([clean(s.label) for s in drawing.series], frameon=False, fontsize=8)
-    for text in legend.get_texts():
-        text.set_parse_math(False)
+    axes.set_ylabel(_plain(drawing.y + dotted))
+    axes.legend([_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
+
+
+def _plain(text: str) -> str:
+    """Text that matplotlib takes for no formula."""
+    return clean(text).replace("$", r"\$")

@@ -19,7 +19,7 @@ _STYLES: dict[Style, str] = {
     "mark": "cyan",
 }  # fmt: skip
 _BLOCKS = " ▁▂▃▄▅▆▇█"
-_GAP = 1  # columns between two columns of a table
+_GAP = 2  # characters between two columns of a table
 
 
 def render(page: Page) -> str:
@@ -103,7 +103,7 @@ def _grid(table: Table, rows: Sequence[Sequence[Sequence[Line]]], chosen: Sequen
     from rich.text import Text as Styled
 
     high = any(len(cell) > 1 for row in rows for cell in row)
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=high, padding=(0, _GAP, 0, 0))
+    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=high, padding=(0, _GAP - 1, 0, 0))
     for i in chosen:
         column = table.columns[i]
         header = Styled(clean(column.name))
@@ -157,7 +157,7 @@ def drawn(figure: Histogram | Curves) -> list[str]:
     else:
         lines = [f"{figure.y} {f'(and {figure.second}) ' if figure.second else ''}% within a {figure.x}"]
         rows = [(series.label, _points(series), series.note) for series in figure.series]
-    side = min(16, max((len(label) for label, *_ in rows), default=0))
+    side = min(26, max((len(label) for label, *_ in rows), default=0))
     for label, body, note in rows:
         lines.append(f"  {label[:side]:<{side}} {body}")
         lines += [f"  {'':<{side}} {note}"] if note else []

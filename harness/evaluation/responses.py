@@ -1,0 +1,142 @@
+"""Responses generated elsewhere: reading their files, and which problem each row answers."""
+
+from __future__ import annotations
+
+import json
+from collections import Counter
+from collections.abc import Mapping, Sequence
+from contextlib import suppress
+from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
+
+from harness.errors import BadResponses
+from harness.grading.golds import gold_defect
+from harness.records import Finish, Problem
+
+# A row as it is in a file, with whatever fields its writer gave it.
+Row = Mapping[str, Any]
+
+_NAMES = ("id", "key", "instance_id", "unique_id", "native_id")
+_TEXTS = ("prompt", "question", "problem", "query", "source")
+
+
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """One response: its row from 1, the id that names it, and the problem it answers; None: no problem fits."""
+
+    number: int
+    ident: Any
+    text: str | None
+    finish: Finish
+    problem: Problem | None
+
+
+def match(rows: Sequence[Row], problems: Sequence[Problem], path: Path) -> list[Response]:
+    """Each row with its problem: by the exact prompt or question where it has one, else by id, else by number from 0.
+
+    Raises BadResponses for a row without a response.
+    """
+    by_id = {_short(p.native_id): p for p in problems if p.native_id} | {p.id: p for p in problems}
+    by_text = {_spaceless(p.source or p.prompt): p for p in problems} | {_spaceless(p.prompt): p for p in problems}
+    by_number = {str(i): p for i, p in enumerate(problems)}
+    fields = [{**row, **row["doc"]} if isinstance(row.get("doc"), dict) else dict(row) for row in rows]
+    ids = [[str(one[n]) for n in _NAMES if one.get(n) not in (None, "")] for one in fields]
+
+    def named(names: Sequence[str]) -> Problem | None:
+        return next((by_id[n] for each in names for n in (each, _short(each)) if n in by_id), None)
+
+    # One scheme for the whole file: the data set's own ids if all ids are such, numbers from 0 otherwise.
+    all_named = all(named(names) for names in ids if names)
+    out = []
+    for number, (row, one, names) in enumerate(zip(rows, fields, ids, strict=True), 1):
+        by_name = named(names if all_named else [n for n in names if not n.isdigit()])
+        asked = next((by_text[t] for t in (_spaceless(one.get(n)) for n in _TEXTS) if t and t in by_text), None)
+        # Where several problems have one prompt (a turn that conversations share) the id decides.
+        same = asked is not None and by_name is not None and _spaceless(by_name.prompt) == _spaceless(asked.prompt)
+        problem = by_name if asked is None or (same and all_named) else asked
+        if problem is None:
+            problem = next((by_number[n] for n in [*names, str(row.get("number"))] if n in by_number), None)
+        out.append(_response(row, path, number, problem, _ident(one, number, problem)))
+    return out
+
+
+def with_gold(rows: Sequence[Row], grader: str, path: Path) -> list[Response]:
+    """Rows that carry their gold answer, for the grader named. Raises BadResponses for one without."""
+    out = []
+    for number, row in enumerate(rows, 1):
+        gold = row.get("gold")
+        if grader == "instructions" and gold is None and "instruction_id_list" in row:
+            gold = {key: row.get(key) for key in ("instruction_id_list", "kwargs", "prompt")}
+        if gold is None:
+            raise BadResponses(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
+        if isinstance(gold, str) and gold.lstrip().startswith("{"):  # as tasks hold it, JSON in a string
+            with suppress(ValueError):
+                gold = json.loads(gold)
+        gold = gold if isinstance(gold, dict) else {"answer": str(gold)}
+        if why := gold_defect(grader, gold):
+            raise BadResponses(f"{path}:{number}: {why}")
+        problem = Problem(id=str(number), family=grader, prompt="", gold=gold)
+        out.append(_response(row, path, number, problem, _ident(row, number)))
+    return out
+
+
+def coverage(responses: Sequence[Response], problems: Sequence[Problem]) -> tuple[int, int, int]:
+    """(problems without a response, fewest and most responses of the others)."""
+    count = Counter(response.problem.id for response in responses if response.problem is not None)
+    per = [count[problem.id] for problem in problems]
+    some = [number for number in per if number] or [0]
+    return per.count(0), min(some), max(some)
+
+
+def _response(row: Row, path: Path, number: int, problem: Problem | None, ident: Any) -> Response:
+    text, finish = _text(row, path, number), _finish(row, path, number)
+    return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
+
+
+def _short(name: str) -> str:
+    """A data set's id without what only names its file: 'test/algebra/1.json' is 'algebra/1'."""
+    return name.removeprefix("test/").removesuffix(".json")
+
+
+def _spaceless(text: Any) -> str:
+    return " ".join(text.split()) if isinstance(text, str) else ""
+
+
+def _text(row: Row, path: Path, number: int) -> str | None:
+    for name in ("response", "output", "completion", "generation"):
+        if name in row:
+            value = row[name]
+            if isinstance(value, list) and len(value) == 1:
+                value = value[0]
+            if value is None or isinstance(value, str):
+                return value
+            raise BadResponses(f"{path}:{number}: '{name}' is not a text")
+    raise BadResponses(f"{path}:{number}: no 'response'")
+
+
+def _ident(row: Row, number: int, problem: Problem | None = None) -> Any:
+    """A row's own id as it is written, else its problem's, else its number from 0."""
+    given = next((row[name] for name in _NAMES if row.get(name) not in (None, "")), None)
+    if given is not None:
+        return given
+    return problem.native_id or problem.id if problem else number - 1
+
+
+_FINISHES: dict[str, Finish] = {
+    **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "max_length"), "length"),
+    **dict.fromkeys(("context", "model_length"), "context"),
+    **dict.fromkeys(("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "unknown"), "stop"),
+    **dict.fromkeys(("error", "content_filter", "safety", "abort"), "error"),
+}
+
+
+def _finish(row: Row, path: Path, number: int) -> Finish:
+    """Why a response ended, in whichever server's words; a cut one must not be graded as a whole."""
+    given = next((row[name] for name in ("finish_reason", "finish", "stop_reason") if row.get(name) is not None), "")
+    finish = _FINISHES.get(str(given).lower())
+    if finish is None:
+        raise BadResponses(
+            f"{path}:{number}: finish reason {str(given)[:40]!r} is not known; write stop, length or error"
+        )
+    return finish

@@ -1,0 +1,119 @@
+"""What the result of a job depends on, derived: the code it imports, the packages of those rooms, the files it reads.
+
+Code is followed from the module of a kind along all its imports inside harness, also those inside functions, but not
+those for type checkers alone. So whatever a kind calls counts, and nothing has to be listed by hand.
+"""
+
+from __future__ import annotations
+
+import ast
+import hashlib
+from collections.abc import Iterable, Iterator
+from functools import lru_cache
+from importlib import metadata
+from pathlib import Path
+from typing import TYPE_CHECKING, NamedTuple
+
+from harness.files import about
+from harness.spec import digest
+
+if TYPE_CHECKING:
+    from harness.models.spec import ModelSpec
+
+ROOT = Path(__file__).parent.parent  # the folder of the package
+# They show results and start commands; no result depends on them.
+_NEVER = ("harness.view", "harness.cli")
+
+
+class Code(NamedTuple):
+    """Digest of all source files that may run, and the versions of the packages that their rooms depend on."""
+
+    digest: str
+    packages: dict[str, str]
+
+
+def code_of(module: str, more: Iterable[Path] = ()) -> Code:
+    """The code behind a module of harness, and behind ``more`` source files that it runs."""
+    files = closure(module, more)
+    total = hashlib.sha256()
+    for name in sorted(files):
+        total.update(f"{name}\0".encode() + files[name].read_bytes())
+    names = sorted({package for file in files.values() for package in _parsed(file.read_bytes()).packages})
+    return Code(total.hexdigest()[:16], {name: _version(name) for name in names})
+
+
+def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
+    """Source files by the name of their module: ``module``, all that it imports of harness, and their packages."""
+    files: dict[str, Path] = {}
+    waiting = [module]
+    for source in more:
+        files[f"{source.parent.name}/{source.name}"] = source
+        waiting += _parsed(source.read_bytes()).imports
+    while waiting:
+        name = waiting.pop()
+        if not name or name in files or name.startswith(_NEVER) or (file := _source(name)) is None:
+            continue
+        files[name] = file
+        waiting += [name.rpartition(".")[0], *_parsed(file.read_bytes()).imports]
+    return files
+
+
+class _Source(NamedTuple):
+    imports: tuple[str, ...]
+    packages: tuple[str, ...]
+
+
+@lru_cache(maxsize=1024)
+def _parsed(text: bytes) -> _Source:
+    """What a source file may import of harness, and the packages that its constant PACKAGES names."""
+    tree = ast.parse(text)
+    packages: tuple[str, ...] = ()
+    for node in tree.body:
+        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "PACKAGES" for t in node.targets):
+            packages = tuple(ast.literal_eval(node.value))
+    return _Source(tuple(_imports(tree)), packages)
+
+
+def _imports(node: ast.AST) -> Iterator[str]:
+    if isinstance(node, ast.If) and "TYPE_CHECKING" in ast.unparse(node.test):
+        return
+    if isinstance(node, ast.Import):
+        yield from (alias.name for alias in node.names if alias.name.startswith("harness"))
+    elif isinstance(node, ast.ImportFrom) and (node.module or "").startswith("harness"):
+        yield str(node.module)
+        yield from (f"{node.module}.{alias.name}" for alias in node.names)  # each may be a module
+    for child in ast.iter_child_nodes(node):
+        yield from _imports(child)
+
+
+def _source(module: str) -> Path | None:
+    """The file of a module; None for a name in a module, and for what is not of this package."""
+    steps = module.split(".")[1:]
+    place = ROOT.joinpath(*steps)
+    return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
+
+
+def _version(package: str) -> str:
+    try:
+        return metadata.version(package)
+    except metadata.PackageNotFoundError:
+        return "missing"
+
+
+def file_digest(path: Path) -> str:
+    """Digest of a data file; of its name while it is not there, so that a run can be looked at before."""
+    if not path.is_file():
+        return f"not there yet: {path}"
+    with about(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+
+
+def model_identity(role: str, model: ModelSpec) -> str:
+    """What a result depends on: the weights and what serves them, or the vocabulary alone. No address counts."""
+    from harness.models.digests import model_digest, tokenizer_digest
+
+    if role == "tokenizer":
+        return tokenizer_digest(model.tokenizer or model.model)
+    weights, defaults = model_digest(model.model), type(model)(model=model.model).identity()
+    special = {key: value for key, value in model.identity().items() if value != defaults[key]}
+    return f"{weights} {digest(special)}" if special else weights

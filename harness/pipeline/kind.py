@@ -1,0 +1,128 @@
+"""What a kind of stage is. Each kind is one file of ``pipeline/kinds/``: a file more there is a kind more.
+
+A kind says how its stage looks in a recipe, how it becomes jobs, what a job does, what a job would take, and how its
+result reads in one line.
+"""
+
+from __future__ import annotations
+
+from collections.abc import Mapping, Sequence
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeVar
+
+from harness.spec import Spec
+
+if TYPE_CHECKING:
+    from harness.models.spec import ModelSpec
+    from harness.pipeline.job import Graph, Job, Params, Report
+    from harness.problems.registry import Task
+
+_Scale = TypeVar("_Scale", bound=Spec)
+
+# Bytes of a parameter in memory to sample from it (float32 here, bfloat16 on a GPU), and of a stored token in JSON.
+SAMPLING, TOKEN = 4, 12
+
+
+class Stage(Spec):
+    """A stage of a recipe. A subclass adds its keys, and ``kind: Literal[...]`` with the name of its kind."""
+
+    kind: str
+    # What other stages may take from it: "model"; "chains" to train on; "pairs": chains of both verdicts.
+    yields: ClassVar[tuple[str, ...]] = ()
+    # Keys that name another stage, with what that stage must yield. "model" may also name a model of the profile.
+    needs: ClassVar[Mapping[str, str]] = {}
+
+    @property
+    def starts_from(self) -> str:
+        """The model or stage that training starts from; empty for a stage that needs none."""
+        return str(getattr(self, "model", "")) if "model" in self.needs else ""
+
+    def line(self, plan: Profiled) -> str:
+        """The stage in one line, without its name."""
+        return self.kind
+
+
+class Profiled(Protocol):
+    """Settings of a profile, by the class that a kind declares as its ``scale``."""
+
+    def scale(self, of: type[_Scale]) -> _Scale: ...
+
+
+class Planner(Profiled, Protocol):
+    """What a kind may ask while it turns a stage into jobs."""
+
+    profile_name: str
+    suite: str
+    tasks: list[Task]
+    seeds: tuple[int, ...]
+
+    def model(self, name: str) -> ModelSpec:
+        """A model of the profile. Raises RecipeError when it has none of this name."""
+
+    def trained(self, name: str, seed: int) -> tuple[dict[str, str], dict[str, ModelSpec]]:
+        """(inputs, models) of a job that uses the model of a stage, or of the profile, by its name."""
+
+    def vocabulary(self, name: str) -> ModelSpec:
+        """The model whose tokenizer the model called ``name`` has."""
+
+    def stage(self, name: str, seed: int, vocabulary: ModelSpec | None = None) -> str:
+        """The digest of the job that holds the result of a stage; its chains are in ``vocabulary``."""
+
+    def add(
+        self, kind: str, name: str, *, params: Params, inputs: dict[str, str] | None = None,
+        models: dict[str, ModelSpec] | None = None, how: Params | None = None, reads: Sequence[str | Path] = (),
+        stage: str = "",
+    ) -> str:  # fmt: skip
+        """Add a job, unless it is there; its digest. ``reads``: all that it reads, as files or as text."""
+
+
+class Spent(NamedTuple):
+    """What a finished job took: tokens generated or through the network, for so many problems, rows or answers."""
+
+    tokens: int
+    items: int
+
+
+class Kind:
+    """Base of all kinds. ``stage`` and ``scale``: the schema in a recipe, and in a profile, under the kind's name."""
+
+    name: ClassVar[str]
+    stage: ClassVar[type[Stage] | None] = None
+    scale: ClassVar[type[Spec] | None] = None
+    asks: ClassVar[str] = "model"  # the role of the model that takes the time
+    quick: ClassVar[bool] = False  # needs no estimate
+
+    def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
+        """Add the jobs of a stage of a recipe; the digest of the one that holds its result."""
+        raise NotImplementedError
+
+    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        """Do a job in ``folder``, going on with what an interrupted run left there; its figures."""
+        raise NotImplementedError
+
+    def summary(self, figures: Params) -> str:
+        """The result in one line."""
+        return ""
+
+    def details(self, figures: Params) -> list[str]:
+        """Lines that stand under the table of a run's stages."""
+        return []
+
+    def spent(self, figures: Params) -> Spent:
+        return Spent(0, 0)
+
+    def items(self, graph: Graph, job: Job) -> int | None:
+        """Problems, rows or answers of a job, at most; None: not known."""
+        return None
+
+    def most(self, job: Job) -> int | None:
+        """The bound that a job's budgets set to the tokens of one item."""
+        return None
+
+    def memory(self, job: Job, parameters: int) -> int | None:
+        """Bytes that a model of so many parameters takes here."""
+        return None if self.quick else parameters * SAMPLING
+
+    def disk(self, job: Job, parameters: int | None, tokens: int | None) -> int | None:
+        """Bytes of the result."""
+        return None if tokens is None else tokens * TOKEN

@@ -1,0 +1,57 @@
+"""The chains of a search, from the trees of all its shards, in one vocabulary. No stage of a recipe by itself."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING
+
+from harness.pipeline.kind import Kind
+from harness.pipeline.sources import problem_count, problems_of, tokenizer_of
+
+if TYPE_CHECKING:
+    from harness.pipeline.job import Graph, Job, Params, Report
+
+
+class Chains(Kind):
+    name = "chains"
+    quick = True
+
+    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        from harness.chains.extract import chains_of_search
+        from harness.journal import write_rows
+        from harness.search.stats import SearchYield
+        from harness.search.store import Forest
+
+        problems, total = problems_of(job), SearchYield()
+        forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
+        tokenizer = tokenizer_of(job.models["tokenizer"])
+        found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
+        write_rows(folder / "chains.jsonl", (chain.model_dump() for _, chains in found for chain in chains))
+        write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
+        return total.figures()
+
+    def summary(self, figures: Params) -> str:
+        return f"{figures['correct_chains']:,} correct and {figures['wrong_chains']:,} wrong chains"
+
+    def details(self, figures: Params) -> list[str]:
+        f = figures
+        generator, critic = (f"{f['nodes'][r]:,} nodes, {f['tokens'][r]:,} tokens" for r in ("generator", "critic"))
+        lines = [
+            "",
+            f"search: {f['problems']} problems; {100 * f['with_correct']:.1f} % got a verified correct chain,",
+            f"  {100 * f['with_both']:.1f} % a correct and a wrong one; {f['rollouts']:,} rollouts",
+            f"  backtracking: {f['reflections']:,} reflections by the critic, {f['reflections_followed']:,} followed",
+            f"  generator: {generator}; critic: {critic}",
+        ]
+        for family, each in f["by_family"].items():
+            lines.append(
+                f"  {family}: {each['with_correct']} with a correct chain, {each['with_both']} with both; "
+                f"{each['correct_chains']} and {each['wrong_chains']} chains"
+            )
+        return lines
+
+    def items(self, graph: Graph, job: Job) -> int | None:
+        return problem_count(job)
+
+
+KIND = Chains()

@@ -1,0 +1,34 @@
+"""The score of an arm whose answers to a problem are all drawn from one tree (arXiv 2503.01461, Table 7)."""
+
+from __future__ import annotations
+
+from typing import TYPE_CHECKING
+
+from harness.pipeline.kind import Planner
+from harness.pipeline.kinds.evaluate import Evaluate
+from harness.pipeline.sources import SearchScale
+
+if TYPE_CHECKING:
+    from harness.models.sampling import Sampler
+    from harness.pipeline.job import Job, Params
+
+
+class EvaluateTrees(Evaluate):
+    name = "eval tree"
+    scale = None  # that of plain sampling
+
+    def more(self, plan: Planner) -> Params:
+        return {"tree": plan.scale(SearchScale).grammar}
+
+    def reads(self, plan: Planner) -> list[str]:
+        from harness.search.grammar.load import load
+
+        return [load(plan.scale(SearchScale).grammar).digest_source]
+
+    def sampler(self, job: Job) -> Sampler:
+        from harness.search.decode import Trees
+
+        return Trees(budget=job.params["samples"], grammar=job.params["tree"])
+
+
+KIND = EvaluateTrees()

@@ -1,0 +1,89 @@
+"""Tree search by two models, in shards; its chains are a job of their own for each vocabulary."""
+
+from __future__ import annotations
+
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, Literal
+
+from harness.pipeline.kind import Kind, Planner, Profiled, Spent, Stage
+from harness.pipeline.sources import SearchScale, problem_count, problems_of, searched
+from harness.search.spec import Goals, SearchSpec
+from harness.spec import knob
+
+if TYPE_CHECKING:
+    from harness.models.spec import ModelSpec
+    from harness.pipeline.job import Graph, Job, Params, Report
+
+
+class SearchStage(Stage, Goals):
+    """Tree search by two models for the distinct ``correct`` and ``wrong`` chains wanted of each problem."""
+
+    kind: Literal["search"]
+    yields: ClassVar[tuple[str, ...]] = ("chains", "pairs")
+    generator: str = knob("generator", "The model that thinks and answers.")
+    critic: str = knob("critic", "The model that reflects.")
+    correct: int = knob(6, "Distinct correct chains wanted of a problem.", ge=1)
+
+    def line(self, plan: Profiled) -> str:
+        return f"search by {self.generator} and {self.critic}"
+
+
+class Search(Kind):
+    name = "search"
+    stage = SearchStage
+    scale = SearchScale
+    asks = "generator"
+
+    def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
+        from harness.search.grammar.load import load
+
+        assert isinstance(stage, SearchStage)
+        scale = plan.scale(SearchScale)
+        models = {"generator": plan.model(stage.generator), "critic": plan.model(stage.critic)}
+        problems = searched(plan)
+        goals = Goals(**{field: getattr(stage, field) for field in Goals.model_fields})
+        params = problems.params | scale.identity() | {"goals": goals.identity(), "sources": problems.params["sources"]}
+        how = problems.how | scale.model_dump(include={"window", "deterministic", "graders"})
+        reads: list[str | Path] = [load(scale.grammar).digest_source, *problems.files]
+        shards = {}
+        for i in range(scale.shards):
+            shards[f"shard{i}"] = plan.add(
+                self.name, f"search {i + 1}/{scale.shards}", params={**params, "shard": i}, models=models, how=how,
+                reads=reads, stage=name,
+            )  # fmt: skip
+        return plan.add(
+            "chains", "chains", params=params, inputs=shards, models={"tokenizer": vocabulary or models["generator"]},
+            how=how, reads=reads, stage=name,
+        )  # fmt: skip
+
+    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        from harness.grading.grade import shared_grader
+        from harness.search.launch import Plan, execute, shard
+        from harness.search.stats import SearchYield
+
+        params = job.params
+        problems = list(shard(problems_of(job), params["shard"], params["shards"]))
+        models = {role: model.replicas() for role, model in job.models.items()}
+        fields = {key: value for key, value in (params | job.how).items() if key in SearchSpec.model_fields}
+        spec = SearchSpec.model_validate(fields)
+        if models["generator"][0].backend == "hf":  # all at once, so that batches are full and near in length
+            spec = spec.model_copy(update={"window": max(1, len(problems))})
+        execute(
+            Plan(search=spec, goals=Goals(**params["goals"]), models=models), problems, folder / "tree", logs=folder,
+            grader=shared_grader() if spec.graders == 1 else None,
+            progress=lambda done, tokens: report(done, len(problems), tokens),
+        )  # fmt: skip
+        return SearchYield.of(folder / "tree").figures()
+
+    def summary(self, figures: Params) -> str:
+        tokens = sum(figures["tokens"].values())
+        return f"{figures['problems']} problems, {tokens:,} tokens, {figures['rollouts']:,} rollouts"
+
+    def spent(self, figures: Params) -> Spent:
+        return Spent(sum(figures["tokens"].values()), figures["problems"])
+
+    def items(self, graph: Graph, job: Job) -> int | None:
+        return -(-problem_count(job) // int(job.params["shards"]))
+
+
+KIND = Search()

@@ -1,0 +1,125 @@
+"""Outputs of a teacher, sampled or read from a file, and graded. No stage of a recipe by itself: see distil."""
+
+from __future__ import annotations
+
+import asyncio
+from collections import Counter
+from itertools import islice
+from pathlib import Path
+from typing import TYPE_CHECKING, Any
+
+from harness.pipeline.kind import Kind, Spent
+from harness.pipeline.sources import loaded, problem_count, problems_of
+
+if TYPE_CHECKING:
+    from harness.chains.distilled import Output
+    from harness.models.base import Completion, Request
+    from harness.pipeline.job import Graph, Job, Params, Report
+    from harness.records import Problem
+
+
+class Teach(Kind):
+    """Writes ``taught.jsonl``: every output that passed the filters, with its verdict where there is a gold answer.
+
+    A wrong answer is kept with its verdict; nothing without an answer, cut, doubled or with foreign tags is.
+    """
+
+    name = "teach"
+    asks = "teacher"
+
+    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        from harness.chains.distilled import Taught, filtered, read_outputs
+        from harness.grading.grade import Grader
+        from harness.journal import write_rows
+
+        if "file" in job.how:
+            rows = read_outputs(Path(job.how["file"]), job.params["family"])
+            outputs, tokens = list(islice(rows, job.params["problems"] or None)), 0
+        else:
+            outputs, tokens = _sampled(job, folder, report)
+        kept, left_out = filtered(outputs)
+        taught = []
+        with Grader() as grader:
+            for output in kept:
+                correct, reason = None, "no gold answer to grade by"
+                if output.problem.gold:
+                    grade = grader.grade(output.problem.family, output.problem.gold, output.text, output.finish)
+                    correct, reason = grade.correct, grade.reason
+                taught.append(Taught(problem=output.problem, text=output.text, correct=correct, reason=reason))
+        write_rows(folder / "taught.jsonl", (each.model_dump() for each in taught))
+        verdicts = Counter({True: "correct", False: "wrong", None: "ungraded"}[each.correct] for each in taught)
+        return {
+            "outputs": len(outputs), "left_out": dict(left_out), "verdicts": dict(verdicts), "generated_tokens": tokens,
+        }  # fmt: skip
+
+    def summary(self, figures: Params) -> str:
+        verdicts = ", ".join(f"{n} {verdict}" for verdict, n in figures["verdicts"].items())
+        return f"{figures['outputs']} outputs: {verdicts or 'none fit to train on'}"
+
+    def spent(self, figures: Params) -> Spent:
+        return Spent(figures.get("generated_tokens") or 0, figures["outputs"])
+
+    def items(self, graph: Graph, job: Job) -> int | None:
+        if "file" in job.how:
+            return int(job.params["problems"]) or None
+        return problem_count(job) * int(job.params["samples"])
+
+    def most(self, job: Job) -> int | None:
+        return job.params.get("max_tokens")
+
+
+def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]:
+    """The teacher's outputs to the plain prompts. A killed job goes on from its journal."""
+    from harness.chains.distilled import Output
+    from harness.errors import ModelError
+    from harness.journal import Journal, read
+    from harness.models.base import complete_all, complete_in_chunks
+    from harness.models.prompts import is_prefilled, think_tags
+
+    params, problems = job.params, problems_of(job)
+    with (
+        loaded(job.models["teacher"], folder / "teacher") as (completer, tokenizer),
+        Journal(folder / "outputs.journal.jsonl") as journal,
+    ):
+        opening = think_tags(tokenizer)[0]
+        requests = [_request(problem, tokenizer, params, i) for problem in problems for i in range(params["samples"])]
+        known = {row["index"]: row for row in read(journal.path)}
+        tokens = [sum(row["tokens"] for row in known.values())]
+
+        def done(results: list[tuple[int, Completion]]) -> None:
+            rows: list[Params] = [
+                {"index": i, "text": c.text, "finish": c.finish, "tokens": len(c.token_ids)} for i, c in results
+            ]
+            journal.append(rows)
+            known.update({row["index"]: row for row in rows})
+            tokens[0] += sum(row["tokens"] for row in rows)
+            report(len(known), len(requests), tokens[0])
+
+        if completer.lockstep:
+            asyncio.run(complete_in_chunks(completer, requests, known.__contains__, done))
+        else:
+            missing = [i for i in range(len(requests)) if i not in known]
+            failed = asyncio.run(complete_all(completer, requests, missing, done))
+            if failed:
+                raise ModelError(f"{len(failed)} of {len(requests)} calls of the teacher failed; first: {failed[0]}")
+        prefilled = is_prefilled(tokenizer.decode(requests[0].prompt_ids), think_tags(tokenizer)) if requests else False
+    head = opening if prefilled else ""
+    outputs = [
+        Output(
+            problem=problems[i // params["samples"]], text=head + known[i]["text"], finish=known[i]["finish"],
+        )
+        for i in range(len(requests))
+    ]  # fmt: skip
+    return outputs, tokens[0]
+
+
+def _request(problem: Problem, tokenizer: Any, params: Params, index: int) -> Request:
+    from harness.models.base import Request, seed_of
+    from harness.models.prompts import prompt_ids
+
+    ids = tuple(prompt_ids(tokenizer, problem.prompt))
+    seed = seed_of("teach", params["sampling_seed"], problem.id, index)
+    return Request(ids, params["max_tokens"], params["temperature"], seed=seed)
+
+
+KIND = Teach()
