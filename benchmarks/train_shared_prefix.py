@@ -120,14 +120,14 @@ def _search(problems: int) -> Any:
 
 def model_of(shape: str) -> Any:
     import torch
-    from transformers import AutoModelForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    from transformers import Qwen2Config, Qwen2ForCausalLM
 
+    from harness.models.loading import load_model
     from harness.models.shipped import resolve
     from harness.training.attention import register
 
     if shape == "tiny":
-        path = resolve("shipped:student")
-        return AutoModelForCausalLM.from_pretrained(path, dtype=torch.float32, attn_implementation=register())
+        return load_model(resolve("shipped:student"), dtype=torch.float32, attn_implementation=register())
     torch.manual_seed(0)
     config = Qwen2Config(
         vocab_size=151936, num_key_value_heads=2, max_position_embeddings=32768, tie_word_embeddings=True,
@@ -142,7 +142,7 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from datasets import Dataset, disable_progress_bars
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from harness.models.loading import load_tokenizer, quiet
+    from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
     from harness.training.attention import NAME
     from harness.training.groups import Collator, pair_groups, sft_groups
@@ -150,7 +150,6 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from harness.training.spec import Objective
     from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer
 
-    quiet()
     disable_progress_bars()
     gpu = torch.cuda.is_available()
     model, tokenizer = model_of(shape), load_tokenizer(resolve("shipped:student"))

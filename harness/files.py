@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import errno
+import hashlib
 import json
 from collections.abc import Iterator
 from contextlib import contextmanager
@@ -39,6 +40,12 @@ def read_text(path: Path) -> str:
         return data.decode("utf-8-sig")
     except UnicodeDecodeError as error:
         raise BadFile(f"{path}: not UTF-8 ({error})") from None
+
+
+def file_digest(path: Path, length: int = 16) -> str:
+    """A short digest of a file's content, read piece by piece. Raises BadFile."""
+    with about(path), path.open("rb") as file:
+        return hashlib.file_digest(file, "sha256").hexdigest()[:length]
 
 
 def read_json(path: Path, hint: str = "") -> Any:

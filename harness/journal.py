@@ -129,8 +129,12 @@ class Journal:
         self._file = self.path.open("a", encoding="utf-8")
 
     def close(self) -> None:
-        self._file.close()
-        self._lock.release()
+        """Write what is left and give the lock back. Raises NotWritten."""
+        try:
+            with about(self.path):
+                self._file.close()
+        finally:
+            self._lock.release()
 
     def __enter__(self) -> Journal:
         return self

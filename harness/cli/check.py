@@ -8,22 +8,22 @@ from typing import Annotated, Any
 import typer
 
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
+from harness.cli.specs import Options, with_specs
+from harness.models.spec import Prompting
 
 
 def register(app: typer.Typer) -> None:
-    app.command("check")(check)
+    app.command("check")(with_specs(check))
 
 
 def check(
+    prompting: Annotated[Prompting, Options(panel="Prompting")],
     tasks: Tasks = "",
     suite: Suite = None,
     model: Annotated[
         str | None, typer.Option(help="Check prompts with this model's tokenizer; its weights are not loaded.")
     ] = None,
     max_tokens: Annotated[int, typer.Option(min=1, help="Budget that must fit the context.")] = 512,
-    chat_template: Annotated[bool, typer.Option(help="Use the tokenizer's chat template.")] = True,
-    thinking: Annotated[str, typer.Option(help="auto, on or off.")] = "auto",
-    think_tags: Annotated[str | None, typer.Option(help="OPEN,CLOSE.")] = None,
     limit: Annotated[int | None, typer.Option(min=1, help="Only the first N gold answers of each task.")] = None,
     data_dir: DataDir = None,
     task_path: TaskPath = None,
@@ -38,13 +38,10 @@ def check(
     from harness.evaluation import preflight
     from harness.evaluation.plan import nltk_data
     from harness.grading.grade import Grader
-    from harness.models.spec import Prompting
     from harness.problems.load import is_ours
     from harness.problems.registry import select
     from harness.view.progress import Findings
 
-    options.one_of("--thinking", thinking, ("auto", "on", "off"))
-    options.tags(think_tags)
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
     with Findings(as_json) as findings, Grader(2, nltk_data=nltk_data(settings)) as grader:
@@ -55,7 +52,6 @@ def check(
             findings.take(preflight.gold_answers(task, settings, grader, limit, report, task_path or []))
         if model is not None:
             tokenizer, context = _tokenizer(model)
-            prompting = Prompting(chat=chat_template, thinking=thinking, think_tags=think_tags)  # type: ignore[arg-type]
             ours = [task for task in chosen if is_ours(task)]
             findings.take(preflight.prompts(ours, settings, tokenizer, prompting, max_tokens, context))
     raise typer.Exit(findings.code)

@@ -74,13 +74,15 @@ def evaluate(
         settings={} if data_dir is None else {"data_dir": str(data_dir)},
         task_paths=task_path or [],
     )
+    if len(model.replicas()) > 1:
+        raise Usage("--base-url names several servers: eval asks one server")
     searched = options.one_of("--decode", decode, ("sample", "mcts")) == "mcts"
     if searched:
         _refuse_with_trees(decoding, max_unfinished)
         plan = _by_trees(plan, budget or BUDGET, grammar or options.grammar_of(model.model))
     elif budget is not None or grammar is not None:
         raise Usage("--budget and --grammar are of a tree: they need --decode mcts (--samples: more samples a problem)")
-    folder = out or store / "evals" / runs.run_id(runs.identity(model, plan))
+    folder = out or options.results(store).evaluation(runs.run_id(runs.identity(model, plan)))
     # One line of progress, ours, instead of every library's bars. Read when the libraries are first imported.
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
@@ -144,6 +146,7 @@ def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: 
     from harness.view import evaluation as view
     from harness.view.progress import OneLine
 
+    options.complain("an answer of a tree is capped thought by thought by its grammar, a plain one by its task alone")
     with OneLine(as_json) as progress:
         compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.samples, tokens_of_trees)
     options.show(view.decodings(compared, folder), as_json=as_json)

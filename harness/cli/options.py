@@ -87,9 +87,9 @@ def show(page: Page, form: str = "table", as_json: bool = False) -> None:
 
 def say(line: str) -> None:
     """One line on stdout."""
-    from harness.view.text import clean
+    from harness.view.text import clean, inert
 
-    print(clean(line))
+    print(inert(clean(line)))
 
 
 def print_json(data: Any) -> None:
@@ -99,6 +99,6 @@ def print_json(data: Any) -> None:
 
 
 def complain(message: str, who: str = "harness: ") -> None:
-    from harness.view.text import clean
+    from harness.view.text import clean, inert
 
-    print(clean(who + message, lines=True), file=sys.stderr)
+    print(inert(clean(who + message, lines=True)), file=sys.stderr)

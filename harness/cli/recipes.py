@@ -85,7 +85,7 @@ def run_recipe(
         _conclude(plan, store, run)
     for job in graph.jobs.values():
         if job.stage == until:
-            print(f"{until}: {kept.stage(job.digest)}")
+            options.say(f"{until}: {kept.stage(job.digest)}")
 
 
 def _command(name: str, settings: list[str] | None, **chosen: str | None) -> str:
@@ -157,7 +157,7 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     findings = claims.of_record(record, results, plan.claims)
     if findings:
         options.show(claims_view.page(record.title, plan.claims, findings))
-    print(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
+    options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 
 def ls() -> None:
@@ -216,6 +216,7 @@ def validate(
     settings: Set = None,
 ) -> None:
     """Say everything that is wrong with a recipe, with file and line, or at which profiles it can run."""
+    from harness.cli import options
     from harness.errors import Usage
     from harness.pipeline import recipe
     from harness.pipeline.graph import build
@@ -227,13 +228,13 @@ def validate(
             raise Usage(f"{name} is a profile; of options it takes --set profile.KEY=VALUE alone")
         alone = load_profile(name, of_profile)
         lacks = [model for model, spec in alone.models.items() if spec is None]
-        print(f"profile {alone.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
+        options.say(f"profile {alone.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
         return
     plan = load_recipe(name, of_recipe)
     for scale in [profile] if profile else recipe.profile_names():
         jobs = build(plan, load_profile(scale, of_profile))
         out = f"; without {', '.join(jobs.left_out)}" if jobs.left_out else ""
-        print(f"{plan.name} at {scale}: {len(jobs.jobs)} stages, {len(jobs.arms)} arms{out}")
+        options.say(f"{plan.name} at {scale}: {len(jobs.jobs)} stages, {len(jobs.arms)} arms{out}")
 
 
 def graph(name: Name, profile: ProfileName = None, settings: Set = None) -> None:

@@ -2,21 +2,20 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator
 from pathlib import Path
 from typing import TYPE_CHECKING, Annotated
 
 import typer
 
 from harness.chains.spec import PairRule, SftRule
-from harness.cli.options import DataDir, Form, Json
+from harness.cli.options import Form, Json
 from harness.cli.specs import Options, with_specs
 from harness.errors import SearchIncomplete, Usage
 from harness.models.spec import ModelSpec
-from harness.search.spec import Goals, Limits, SearchSpec
+from harness.problems.source import Problems, Source
+from harness.search.spec import Goals, Limits, SearchSpec, Split
 
 if TYPE_CHECKING:
-    from harness.records import Problem
     from harness.search.launch import Plan
 
 Folder = Annotated[Path, typer.Argument(help="A search's folder (or the folder of its shards).")]
@@ -35,6 +34,8 @@ def run(
     search: Annotated[SearchSpec, Options(skip=("grammar",), panel="Whole run")],
     goals: Annotated[Goals, Options(panel="Per problem")],
     limits: Annotated[Limits, Options(panel="Whole run")],
+    source: Annotated[Source, Options(panel="Problems")],
+    split: Annotated[Split, Options(panel="Whole run")],
     critic: Annotated[
         str | None, typer.Option(help="The second model, for double-checks and reflections; default: the generator.")
     ] = None,
@@ -42,28 +43,6 @@ def run(
     critic_tokenizer: Annotated[str | None, typer.Option(rich_help_panel="Backend")] = None,
     grammar: Annotated[
         str | None, typer.Option(help="A shipped grammar or a YAML file; default: paper, for shipped models embedded.")
-    ] = None,
-    problems: Annotated[
-        Path | None, typer.Option(help="JSONL: 'prompt', 'gold' (and 'id', 'family').", rich_help_panel="Problems")
-    ] = None,
-    family: Annotated[
-        str | None, typer.Option(help="Family or grader of lines without one.", rich_help_panel="Problems")
-    ] = None,
-    tasks: Annotated[
-        str, typer.Option(help="Tasks instead of a file; embedded ones give their search split.",
-                          rich_help_panel="Problems"),
-    ] = "",
-    limit: Annotated[
-        int | None, typer.Option(min=1, help="Problems of each task, or lines.", rich_help_panel="Problems")
-    ] = None,
-    data_dir: DataDir = None,
-    shards: Annotated[int, typer.Option(min=1, help="Split by problem.", rich_help_panel="Whole run")] = 1,
-    shard: Annotated[
-        int | None, typer.Option(min=0, help="Only this shard, from 0.", rich_help_panel="Whole run")
-    ] = None,
-    executor: Annotated[str, typer.Option(help="local or ray.", rich_help_panel="Whole run")] = "local",
-    address: Annotated[
-        str | None, typer.Option(help="Of a Ray cluster; default: start one here.", rich_help_panel="Whole run")
     ] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
@@ -73,9 +52,6 @@ def run(
     from harness.search.grammar.load import load
     from harness.search.launch import Plan
 
-    options.one_of("--executor", executor, ("local", "ray"))
-    if shard is not None and shard >= shards:
-        raise Usage(f"--shard {shard}: with --shards {shards} it is at most {shards - 1}")
     grammar = grammar or options.grammar_of(model.model)
     load(grammar)  # what is wrong with it is reported before any model is loaded
     models = {"generator": model.replicas()}
@@ -85,23 +61,23 @@ def run(
         models["critic"] = model.model_copy(update=other).replicas()
     plan = Plan(
         search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,
-        nltk_data=nltk_data({"data_dir": data_dir} if data_dir else {}),
+        nltk_data=nltk_data({"data_dir": source.data_dir} if source.data_dir else {}),
     )  # fmt: skip
-    asked = _Problems(problems, family, tasks, limit, data_dir)
+    problems = Problems(source, warn=_warn)
     try:
-        if executor == "ray":
+        if split.executor == "ray":
             from harness.search.run.on_ray import run_on_ray
 
-            run_on_ray(plan, list(asked), out, shards, address, options.complain)
+            run_on_ray(plan, list(problems), out, split.shards, split.address, options.complain)
         else:
-            _run_here(plan, asked, out, shards, shard, as_json)
+            _run_here(plan, problems, out, split, as_json)
     except SearchIncomplete:
         stats(out, as_json=as_json)
         raise
     stats(out, as_json=as_json)
 
 
-def _run_here(plan: Plan, problems: _Problems, out: Path, shards: int, shard: int | None, quiet: bool) -> None:
+def _run_here(plan: Plan, problems: Problems, out: Path, split: Split, quiet: bool) -> None:
     """All shards one after the other, or the one that was named."""
     from harness.cli import options
     from harness.search import launch
@@ -110,43 +86,18 @@ def _run_here(plan: Plan, problems: _Problems, out: Path, shards: int, shard: in
 
     with OneLine(quiet) as progress:
         budget = Budget(limits=plan.limits)
-        for number in range(shards) if shard is None else [shard]:
-            folder = out if shards == 1 else launch.shard_folder(out, number, shards)
+        for number in split.numbers:
+            folder = out if split.shards == 1 else launch.shard_folder(out, number, split.shards)
             launch.execute(
-                plan, launch.shard(problems, number, shards), folder, progress=progress.problems,
+                plan, launch.shard(problems, number, split.shards), folder, progress=progress.problems,
                 notice=options.complain, budget=budget,
             )  # fmt: skip
 
 
-class _Problems:
-    """Problems from a file or from tasks, again for each shard. What is wrong with any is found at once."""
+def _warn(task: str) -> None:
+    from harness.cli import options
 
-    def __init__(self, file: Path | None, family: str | None, tasks: str, limit: int | None, data_dir: Path | None):
-        if (file is None) == (not tasks):
-            raise Usage("give either --problems FILE or --tasks NAMES")
-        self.file, self.family, self.tasks, self.limit, self.data_dir = file, family, tasks, limit, data_dir
-        pipe = file is not None and file.exists() and not file.is_file()
-        self.held = list(self._read()) if pipe or file is None else None
-        if not sum(1 for _ in self):
-            raise Usage(f"{file or tasks}: holds no problems")
-
-    def __iter__(self) -> Iterator[Problem]:
-        return self._read() if self.held is None else iter(self.held)
-
-    def _read(self) -> Iterator[Problem]:
-        from harness.cli import options
-        from harness.problems.embedded import FAMILIES
-        from harness.problems.file import read_problems
-        from harness.problems.load import load
-        from harness.problems.registry import select
-
-        if self.file is not None:
-            yield from read_problems(self.file, self.family, self.limit)
-            return
-        for task in select(options.names(self.tasks), None, []):
-            if task.name not in FAMILIES:
-                options.complain(f"{task.name}: these are its test problems; do not train on what you will test on")
-            yield from load(task.name, split="search", count=self.limit, limit=self.limit, data_dir=self.data_dir)
+    options.complain(f"{task}: these are its test problems; do not train on what you will test on")
 
 
 def show(

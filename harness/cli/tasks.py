@@ -20,30 +20,11 @@ def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = N
     """List the registered tasks and suites."""
     if context.invoked_subcommand is not None:
         return
+    from harness.cli import options
     from harness.problems import registry
-    from harness.view.text import hanging
+    from harness.view import tasks as view
 
-    known = registry.tasks(task_path or [])
-    if as_json:
-        from harness.cli.options import print_json
-
-        rows = [
-            {"task": t.name, "group": t.group, "title": t.title, "items": t.items, "source": t.source}
-            for t in known.values()
-        ]
-        print_json({"tasks": rows, "suites": {name: list(names) for name, names in registry.SUITES.items()}})
-        return
-    width = max(len(name) for name in known)
-    group = ""
-    for task in sorted(known.values(), key=lambda task: (task.group != "embedded", task.group)):
-        if task.group != group:
-            group = task.group
-            print(f"{'' if group == 'embedded' else chr(10)}{group}")
-        size = f"{task.items} items" if task.items.isdigit() else task.items.removeprefix("of ")
-        print(f"  {task.name:<{width}}  {task.title}\n  {'':<{width}}  {size}; {task.source}")
-    print()
-    for name, names in registry.SUITES.items():
-        print(hanging(f"suite {name}: ", ", ".join(names)))
+    options.show(view.listing(registry.tasks(task_path or []), registry.SUITES), as_json=as_json)
 
 
 def show(
@@ -55,17 +36,15 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a problem of a task as a model would see it, with its gold answer and grader."""
-    import json
-
-    from harness.cli.options import print_json
+    from harness.cli import options
     from harness.errors import DataError
     from harness.evaluation.preflight import problems_of
     from harness.grading.families import kind_of
     from harness.models.loading import load_tokenizer
-    from harness.models.prompts import encode, render, uses_chat
+    from harness.models.prompts import prompt_ids, prompt_text
     from harness.models.shipped import resolve
-    from harness.models.spec import Prompting
     from harness.problems.registry import select
+    from harness.view import tasks as view
 
     task = select([name], None, task_path or [])[0]
     settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
@@ -73,16 +52,7 @@ def show(
     if number >= len(found):
         raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
     problem, tokenizer = found[number], load_tokenizer(resolve(model))
-    chat = uses_chat(tokenizer, Prompting())
-    message = {"role": "user", "content": problem.prompt}
-    text = render(tokenizer, [message], Prompting()) if chat else problem.prompt
-    tokens = len(encode(tokenizer, text, chat))
-    kind = kind_of(problem.family)
-    if as_json:
-        shown = {"id": problem.id, "prompt": text, "tokens": tokens, "gold": problem.gold, "grader": kind}
-        print_json({"task": task.name, **shown})
-        return
-    print(f"{task.name}: {task.title}; {len(found)} problems; graded as {kind}")
-    print(f"problem {number}, {problem.id}: {tokens} tokens with the template of {model}\n")
-    print(text)
-    print(f"\ngold: {json.dumps(problem.gold, ensure_ascii=False)[:600]}")
+    text, tokens = prompt_text(tokenizer, problem.prompt), len(prompt_ids(tokenizer, problem.prompt))
+    grader = kind_of(problem.family)
+    shown = view.problem(task, len(found), number, problem, prompt=text, tokens=tokens, grader=grader, model=model)
+    options.show(shown, as_json=as_json)

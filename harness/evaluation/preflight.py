@@ -12,12 +12,13 @@ from typing import Any, Literal
 from harness.errors import GraderBroken, NoGrader
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader
+from harness.models.spec import Prompting
 from harness.records import Problem
 
 Status = Literal["ok", "failed", "missing", "note"]
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Finding:
     """One line of a check. ``missing``: could not be looked at, which is no pass."""
 
@@ -33,10 +34,10 @@ def dependencies() -> Iterable[Finding]:
     versions = grader_version()
     absent = [name for name, version in versions.items() if version == "missing"]
     if absent:
-        yield Finding("libraries", "failed", f"not installed: {', '.join(absent)}")
+        yield Finding(what="libraries", status="failed", text=f"not installed: {', '.join(absent)}")
     else:
         named = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "code")
-        yield Finding("libraries", "ok", named)
+        yield Finding(what="libraries", status="ok", text=named)
 
 
 def writable(store: Path) -> Iterable[Finding]:
@@ -46,9 +47,11 @@ def writable(store: Path) -> Iterable[Finding]:
         probe.write_text("writable")
         probe.unlink()
     except OSError as error:
-        yield Finding("output", "failed", f"{store} cannot be written ({error.strerror}); choose another --store")
+        yield Finding(
+            what="output", status="failed", text=f"{store} cannot be written ({error.strerror}); choose another --store"
+        )
     else:
-        yield Finding("output", "ok", f"{store} can be written")
+        yield Finding(what="output", status="ok", text=f"{store} can be written")
 
 
 def gold_answers(
@@ -60,18 +63,18 @@ def gold_answers(
 
     started = time.monotonic()
     try:
-        found = problems_of(task, settings, task_paths)[:limit]
-        kind = kind_of(found[0].family)
+        problems = problems_of(task, settings, task_paths)[:limit]
+        kind = kind_of(problems[0].family)
     except DataError as error:
-        yield Finding(task, "missing", str(error))
+        yield Finding(what=task, status="missing", text=str(error))
         return
     except (KeyError, ValueError, IndexError, NoGrader) as error:
-        yield Finding(task, "failed", f"no problems with id, family, prompt and gold ({error})")
+        yield Finding(what=task, status="failed", text=f"no problems with id, family, prompt and gold ({error})")
         return
     wrong: list[str] = []
     graded = 0
     try:
-        for number, problem in enumerate(found, 1):
+        for number, problem in enumerate(problems, 1):
             text = reference(problem, kind)
             if text is not None:
                 graded += 1
@@ -79,19 +82,19 @@ def gold_answers(
                 good = grade.verdict in ("correct", "wrong") if kind == "instructions" else grade.correct
                 if not good:
                     wrong.append(f"{problem.id}: {grade.verdict}, {grade.reason}")
-            report(number, len(found))
+            report(number, len(problems))
     except GraderBroken as error:
-        yield Finding(task, "failed", str(error))
+        yield Finding(what=task, status="failed", text=str(error))
         return
     seconds = time.monotonic() - started
     what = "checkers ran" if kind == "instructions" else "gold answers correct"
     text = f"{graded - len(wrong)}/{graded} {what} in {seconds:.1f} s"
-    if graded < len(found):
-        text += f"; {len(found) - graded} without a reference"
+    if graded < len(problems):
+        text += f"; {len(problems) - graded} without a reference"
     if wrong:
-        yield Finding(task, "failed", f"{text}; first: {wrong[0]}")
+        yield Finding(what=task, status="failed", text=f"{text}; first: {wrong[0]}")
     else:
-        yield Finding(task, "ok" if graded else "note", text)
+        yield Finding(what=task, status="ok" if graded else "note", text=text)
 
 
 def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] = ()) -> list[Problem]:
@@ -140,30 +143,28 @@ def reference(problem: Problem, kind: str) -> str | None:
 
 
 def prompts(
-    tasks: Iterable[str], settings: dict[str, Any], tokenizer: Any, prompting: Any, max_tokens: int, context: int
+    tasks: Iterable[str], settings: dict[str, Any], tokenizer: Any, prompting: Prompting, max_tokens: int, context: int
 ) -> Iterable[Finding]:
     """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
     from harness.errors import DataError, ModelError
-    from harness.models.prompts import encode, is_prefilled, render, think_tags, uses_chat
+    from harness.models.prompts import encode, is_prefilled, prompt_text, think_tags, uses_chat
     from harness.problems.load import load
 
     chat = uses_chat(tokenizer, prompting)
-    yield Finding("template", "ok", "the tokenizer's chat template" if chat else "none: the bare prompt")
+    yield Finding(
+        what="template", status="ok", text="the tokenizer's chat template" if chat else "none: the bare prompt"
+    )
     tags = think_tags(tokenizer, prompting)
-    system = [{"role": "system", "content": prompting.system}] if prompting.system else []
     for task in tasks:
         try:
             asked = [problem.prompt for problem in load(task, **settings)]
         except DataError:
             continue  # the gold answers say so
         try:
-            texts = [
-                render(tokenizer, [*system, {"role": "user", "content": text}], prompting) if chat else text
-                for text in asked
-            ]
+            texts = [prompt_text(tokenizer, message, prompting) for message in asked]
             ids = [encode(tokenizer, text, chat) for text in texts]
         except ModelError as error:
-            yield Finding(f"{task} prompts", "failed", str(error))
+            yield Finding(what=f"{task} prompts", status="failed", text=str(error))
             continue
         bos = tokenizer.bos_token_id
         starts = "no BOS token in this tokenizer" if bos is None else f"{int(ids[0][:1] == (bos,))} BOS"
@@ -172,8 +173,8 @@ def prompts(
         text = f"{starts}; {' '.join(tags)} {opened}; up to {longest} tokens"
         if longest + max_tokens > context:
             yield Finding(
-                f"{task} prompts", "failed",
-                f"{text}, plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens",
+                what=f"{task} prompts", status="failed",
+                text=f"{text}, plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens",
             )  # fmt: skip
         else:
-            yield Finding(f"{task} prompts", "ok", f"{text} of {context}")
+            yield Finding(what=f"{task} prompts", status="ok", text=f"{text} of {context}")

@@ -4,18 +4,27 @@ from __future__ import annotations
 
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.evaluation.plan import EvalPlan
 from harness.models.spec import ModelSpec
 
 
 @dataclass(frozen=True, kw_only=True)
+class TaskSize:
+    """How much a run asks of one task; None where only lm-eval knows."""
+
+    task: str
+    problems: int | None = None
+    samples: int | None = None
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
 class Preview:
-    """``rows``: task, problems, samples, prompt_tokens (None for tasks whose size only lm-eval knows)."""
+    """``journalled``: how many samples the run's folder holds already."""
 
     folder: Path
-    rows: list[dict[str, Any]]
+    rows: list[TaskSize]
     journalled: int
     first_prompt: str
     think_tags: tuple[str, str]
@@ -24,33 +33,26 @@ class Preview:
 def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
     """Tasks, numbers of samples, prompt tokens, what is sampled already, and the first rendered prompt."""
     from harness.journal import read
+    from harness.models.backends import tokenizer_path
     from harness.models.loading import load_tokenizer
-    from harness.models.prompts import encode, render, think_tags, uses_chat
-    from harness.models.shipped import resolve
+    from harness.models.prompts import encode, prompt_text, think_tags, uses_chat
     from harness.problems.load import is_ours, load
 
-    name = spec.tokenizer or ("shipped:student" if spec.backend == "mock" else spec.model)
-    tokenizer = load_tokenizer(resolve(name))
+    tokenizer = load_tokenizer(tokenizer_path(spec))
     chat = uses_chat(tokenizer, plan.prompting)
-    system = [{"role": "system", "content": plan.prompting.system}] if plan.prompting.system else []
-    rows: list[dict[str, Any]] = []
+    rows: list[TaskSize] = []
     first = ""
     for task in plan.tasks:
         if not is_ours(task.name):
-            rows.append({"task": task.name, "problems": None, "samples": None, "prompt_tokens": None})
+            rows.append(TaskSize(task=task.name))
             continue
-        found = load(task.name, **plan.settings)
-        found = [found[i] for i in plan.selection.numbers([p.names for p in found])]
-        texts = [
-            render(tokenizer, [*system, {"role": "user", "content": p.prompt}], plan.prompting) if chat else p.prompt
-            for p in found
-        ]
+        problems = load(task.name, **plan.settings)
+        chosen = plan.selection.numbers([problem.names for problem in problems])
+        texts = [prompt_text(tokenizer, problems[number].prompt, plan.prompting) for number in chosen]
         first = first or (texts[0] if texts else "")
         tokens = sum(len(encode(tokenizer, text, chat)) for text in texts) * plan.decoding.samples
-        rows.append({
-            "task": task.name, "problems": len(found), "samples": len(found) * plan.decoding.samples,
-            "prompt_tokens": tokens,
-        })  # fmt: skip
+        samples = len(chosen) * plan.decoding.samples
+        rows.append(TaskSize(task=task.name, problems=len(chosen), samples=samples, prompt_tokens=tokens))
     return Preview(
         folder=folder,
         rows=rows,

@@ -45,7 +45,7 @@ def is_prefilled(prompt: str, tags: Tags) -> bool:
 
 def render(tokenizer: Any, messages: list[dict[str, str]], prompting: Prompting, generate: bool = True) -> str:
     """The chat as text. Raises ModelError when the template refuses it."""
-    extra: dict[str, Any] = {} if prompting.thinking == "auto" else {"enable_thinking": prompting.thinking == "on"}
+    extra: dict[str, bool] = {} if prompting.thinking == "auto" else {"enable_thinking": prompting.thinking == "on"}
     try:
         return str(tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False, **extra))
     except Exception as error:
@@ -73,7 +73,12 @@ def chain_prompt_ids(tokenizer: Any, message: str) -> tuple[int, ...]:
 
 def prompt_ids(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> tuple[int, ...]:
     """Token ids that a model continues as the assistant's turn."""
-    chat = uses_chat(tokenizer, prompting)
+    return encode(tokenizer, prompt_text(tokenizer, message, prompting), uses_chat(tokenizer, prompting))
+
+
+def prompt_text(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> str:
+    """What a model is shown for a user's message: rendered by the chat template, if one is used."""
+    if not uses_chat(tokenizer, prompting):
+        return message
     messages = [{"role": "system", "content": prompting.system}] if prompting.system else []
-    text = render(tokenizer, [*messages, {"role": "user", "content": message}], prompting) if chat else message
-    return encode(tokenizer, text, chat)
+    return render(tokenizer, [*messages, {"role": "user", "content": message}], prompting)

@@ -136,7 +136,7 @@ class _Builder:
 
     def _file(self, path: Path) -> str:
         if path not in self._files:
-            self._files[path] = identity.file_digest(path)
+            self._files[path] = identity.data_digest(path)
         return self._files[path]
 
     def _code_of(self, kind: str, more: tuple[Path, ...]) -> identity.Code:

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 from typing import TYPE_CHECKING, NamedTuple
 
-from harness.files import about
+from harness.files import file_digest
 from harness.spec import digest
 
 if TYPE_CHECKING:
@@ -100,12 +100,9 @@ def _version(package: str) -> str:
         return "missing"
 
 
-def file_digest(path: Path) -> str:
+def data_digest(path: Path) -> str:
     """Digest of a data file; of its name while it is not there, so that a run can be looked at before."""
-    if not path.is_file():
-        return f"not there yet: {path}"
-    with about(path), path.open("rb") as file:
-        return hashlib.file_digest(file, "sha256").hexdigest()[:16]
+    return file_digest(path) if path.is_file() else f"not there yet: {path}"
 
 
 def model_identity(role: str, model: ModelSpec) -> str:

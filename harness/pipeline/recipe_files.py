@@ -11,10 +11,10 @@ from typing import Any, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, nearest
-from harness.files import read_text
+from harness.files import about, read_text
 from harness.pipeline import recipe as schema
 from harness.pipeline.recipe import Profile, Recipe, find
-from harness.pipeline.yaml_text import Key, parse
+from harness.pipeline.yaml_text import MOST_BYTES, Key, parse
 from harness.shipped import shipped
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -119,11 +119,10 @@ def _is_merged(model: type[BaseModel], key: str) -> bool:
 
 
 def _parsed(path: Path) -> Source:
-    try:
-        size = path.stat().st_size
-    except OSError as error:
-        raise RecipeError(f"{path}: {error.strerror}") from None
-    data, lines = parse(read_text(path) if size < 10_000_000 else " " * size, str(path))
+    with about(path):
+        if not path.is_file() or path.stat().st_size > MOST_BYTES:
+            raise RecipeError(f"{path}: no file, or larger than {MOST_BYTES:,} bytes; no recipe is")
+    data, lines = parse(read_text(path), str(path))
     if not isinstance(data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, this file is not")
     odd = next((key for key in data if not isinstance(key, str)), None)

@@ -3,19 +3,28 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
-from typing import TYPE_CHECKING, ClassVar
+from pathlib import Path
+from typing import TYPE_CHECKING, ClassVar, TypeVar
 
 from harness.pipeline.kind import SAMPLING, Kind, Planner, Profiled, Spent, Stage
-from harness.spec import knob
+from harness.spec import Spec, knob
 from harness.training.spec import TrainingSpec
 
 if TYPE_CHECKING:
     from harness.models.spec import ModelSpec
-    from harness.pipeline.job import Graph, Job, Params
+    from harness.pipeline.job import Graph, Job, Params, Report
 
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12
 _LORA = 0.2  # of that, with adapters alone
+
+
+_Spec = TypeVar("_Spec", bound=Spec)
+
+
+def fields_of(spec: type[_Spec], params: Params) -> _Spec:
+    """A spec from those of ``params`` that are its fields."""
+    return spec.model_validate({name: params[name] for name in spec.model_fields})
 
 
 class TrainedStage(Stage):
@@ -59,6 +68,19 @@ class Training(Kind):
         how = {key: value for key, value in dose.model_dump(mode="json").items() if key not in params["dose"]}
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
         return plan.add(self.name, label, params=params, inputs=inputs, models=models, how=how, stage=name)
+
+    def given(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        """What every training is given: data, model, dose and seed, how it is launched, what its card says."""
+        return {
+            "chains": inputs["chains"] / "chains.jsonl",
+            "model": str(inputs["model"] / "model") if "model" in inputs else job.path("model"),
+            "folder": folder,
+            "training": fields_of(TrainingSpec, job.params["dose"] | job.how),
+            "seed": job.params["seed"],
+            "launch": job.how["launch"],
+            "about": {"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params},
+            "progress": lambda step, total: report(step, total, 0),
+        }
 
     def items(self, graph: Graph, job: Job) -> int | None:
         from harness.pipeline.kinds import kind_of

@@ -6,7 +6,7 @@ import shlex
 import shutil
 from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import JsonValue
 
@@ -17,15 +17,12 @@ from harness.journal import read_records, write_rows, write_whole
 from harness.records import Chain
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
 
-if TYPE_CHECKING:
-    from harness.pipeline.job import Job
-
 Progress = Callable[[int, int], None]  # (step, steps in all)
 
 
 def train_sft(
-    *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: SftRule,
-    launch: str = "", about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
+    *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: SftRule, launch: str = "",
+    about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
 ) -> dict[str, JsonValue]:  # fmt: skip
     """SFT of ``model`` on the correct chains of the file ``chains`` that ``rule`` picks; the stage's figures.
 
@@ -103,52 +100,3 @@ def _run(job: TrainingJob, launch: str, folder: Path, progress: Progress) -> Tra
     if code or figures is None:
         raise TrainingError(f"launch {launch!r}: the training ended with {code}; its log says why")
     return figures
-
-
-# --- from a recipe's job --------------------------------------------------------------------------------------------
-
-
-def sft(
-    job: Job, folder: Path, inputs: dict[str, Path], report: Callable[[int, int, int], None]
-) -> dict[str, JsonValue]:
-    """SFT as a stage of a recipe."""
-    params = job.params
-    return train_sft(
-        chains=inputs["chains"] / "chains.jsonl", model=_model(job, inputs), folder=folder, training=_training(job),
-        seed=params["seed"], rule=SftRule(**{name: params[name] for name in SftRule.model_fields}),
-        launch=job.how.get("launch") or "", about=_about(job), progress=lambda step, total: report(step, total, 0),
-    )  # fmt: skip
-
-
-def preference(
-    job: Job, folder: Path, inputs: dict[str, Path], report: Callable[[int, int, int], None]
-) -> dict[str, JsonValue]:
-    """Preference training as a stage of a recipe; arms that differ in the objective alone share their reference."""
-    params = job.params
-    return train_preference(
-        chains=inputs["chains"] / "chains.jsonl", model=_model(job, inputs), folder=folder, training=_training(job),
-        objective=_objective(job), seed=params["seed"],
-        rule=PairRule(**{name: params[name] for name in PairRule.model_fields}),
-        reference=folder.parent.parent / "reference",
-        launch=job.how.get("launch") or "", about=_about(job), progress=lambda step, total: report(step, total, 0),
-    )  # fmt: skip
-
-
-def _model(job: Job, inputs: dict[str, Path]) -> str:
-    return str(inputs["model"] / "model") if "model" in inputs else job.path("model")
-
-
-def _training(job: Job) -> TrainingSpec:
-    fields = {**job.params["dose"], **job.how}
-    return TrainingSpec(**{name: value for name, value in fields.items() if name in TrainingSpec.model_fields})
-
-
-def _objective(job: Job) -> Objective:
-    switches = dict(job.params["objective"])
-    switches["beta"] = switches["beta"] or job.params["dose"]["beta"]
-    return Objective(**switches)
-
-
-def _about(job: Job) -> dict[str, JsonValue]:
-    """What a model card says of where the model comes from."""
-    return {"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params}

@@ -37,7 +37,7 @@ def read_problems(path: Path, family: str | None = None, limit: int | None = Non
     for where, row in islice(read_rows(path), limit):
         problem = _problem(row, family, where)
         if problem.id in seen:
-            raise DataError(f"{where}: the id {problem.id!r} stands in an earlier row, too")
+            raise DataError(f"{where}: the id {problem.id!r} stands in an earlier line, too")
         seen.add(problem.id)
         yield problem
 

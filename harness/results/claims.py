@@ -69,17 +69,17 @@ class _Measured:
     seeds: tuple[int, int]
 
 
-def _measure(claim: Claim, ours: list[list[Sample]], theirs: list[list[Sample]]) -> _Measured:
+def _measure(claim: Claim, ours: list[list[Sample]], others: list[list[Sample]]) -> _Measured:
     from scipy.stats import t
 
     scores = {"accuracy": scores_by_item, "no_answer": no_answers, "solved": _solved}[claim.metric]
-    a, b = (scores([sample for one in side for sample in one]) for side in (ours, theirs))
+    a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
     gaps = item_gaps(a, b)
     centre, error, items = adjusted(gaps, clusters_of(ours[0]))
     # Training again gives another model: the arms' means differ between seeds on the same items.
-    spread = sum(_seed_error(scores, side) for side in (ours, theirs))
+    spread = sum(_seed_error(scores, side) for side in (ours, others))
     whole = math.hypot(error, math.sqrt(spread))
-    runs = max(len(ours) - 1, 0) + max(len(theirs) - 1, 0)
+    runs = max(len(ours) - 1, 0) + max(len(others) - 1, 0)
     freedom = float(items)
     if spread:  # Satterthwaite
         freedom = whole**4 / (error**4 / freedom + spread**2 / runs)
@@ -89,7 +89,7 @@ def _measure(claim: Claim, ours: list[list[Sample]], theirs: list[list[Sample]])
         p = float(2 * t.sf(abs(centre) / whole, freedom))
     return _Measured(
         difference=statistics.fmean(gaps.values()), centre=centre, error=whole, freedom=freedom, p=p,
-        seeds=(len(ours), len(theirs)),
+        seeds=(len(ours), len(others)),
     )  # fmt: skip
 
 
@@ -141,6 +141,6 @@ def published(claim: Claim) -> dict[str, float]:
     if not claim.published:
         return {}
     rows = published_rows(claim.published)["rows"]
-    ours, theirs = rows.get(claim.arm, {}), rows.get(claim.against, {})
-    shared = [task for task in ours if claim.metric in ours[task] and claim.metric in theirs.get(task, {})]
-    return {task: round(ours[task][claim.metric] - theirs[task][claim.metric], 2) for task in shared}
+    ours, others = rows.get(claim.arm, {}), rows.get(claim.against, {})
+    shared = [task for task in ours if claim.metric in ours[task] and claim.metric in others.get(task, {})]
+    return {task: round(ours[task][claim.metric] - others[task][claim.metric], 2) for task in shared}

@@ -35,7 +35,7 @@ class Ratio(Record):
 
 
 class Comparison(Record):
-    """Two runs on one task; all differences are ours - theirs."""
+    """Two runs on one task; all differences are ours - others."""
 
     task: str
     accuracy: Gap
@@ -44,7 +44,7 @@ class Comparison(Record):
     aes: float | None = Field(description="accuracy-efficiency score (budget.aes)")
     needed: int | None = Field(description="items at which the observed difference would be seen; None: it is zero")
     same_texts: float = Field(description="share of samples with equal tokens")
-    token_ratio: Ratio | None = Field(description="tokens, ours over theirs, on what both solve; None: nothing")
+    token_ratio: Ratio | None = Field(description="tokens, ours over others, on what both solve; None: nothing")
     first_divergence: float | None = Field(
         description="median token at which the other samples part; None: none does, or the seeds differ"
     )
@@ -65,29 +65,29 @@ def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
     return {name: name.split(":")[0] for name in shared}
 
 
-def compare(ours: Sequence[Sample], theirs: Sequence[Sample], tasks: Sequence[str]) -> list[Comparison]:
+def compare(ours: Sequence[Sample], others: Sequence[Sample], tasks: Sequence[str]) -> list[Comparison]:
     """Compare every task of ``tasks``; p values are Holm-corrected over them. Raises NotComparable on other items."""
     pairs = []
     for task in tasks:
-        a, b = [s for s in ours if s.task == task], [s for s in theirs if s.task == task]
+        a, b = [s for s in ours if s.task == task], [s for s in others if s.task == task]
         if not a or not b:
             raise NotComparable(f"{task}: not in {'both runs' if not a and not b else 'one of the runs'}")
-        scores, others = scores_by_item(a), scores_by_item(b)
-        if set(scores) != set(others):
-            odd = sorted(set(scores) ^ set(others))
+        scores_a, scores_b = scores_by_item(a), scores_by_item(b)
+        if set(scores_a) != set(scores_b):
+            odd = sorted(set(scores_a) ^ set(scores_b))
             raise NotComparable(
                 f"{task}: {len(odd)} items are in one run only, for example {odd[0]}; evaluate both on the same"
             )
-        pairs.append((task, a, b, paired(scores, others, clusters_of(a))))
+        pairs.append((task, a, b, paired(scores_a, scores_b, clusters_of(a))))
     adjusted = holm([gap.p for *_, gap in pairs])
     return [_one(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
 
 
-def _one(task: str, ours: list[Sample], theirs: list[Sample], gap: Gap, p_holm: float) -> Comparison:
+def _one(task: str, ours: list[Sample], others: list[Sample], gap: Gap, p_holm: float) -> Comparison:
     a, b = (
-        {item: statistics.fmean(scores) for item, scores in scores_by_item(side).items()} for side in (ours, theirs)
+        {item: statistics.fmean(scores) for item, scores in scores_by_item(side).items()} for side in (ours, others)
     )
-    reasons = {s.problem_id: s.grade.reason for s in reversed(theirs)}
+    reasons = {s.problem_id: s.grade.reason for s in reversed(others)}
     flips = [
         Flip(
             problem_id=s.problem_id, ours=a[s.problem_id], theirs=b[s.problem_id], reason=s.grade.reason,
@@ -96,15 +96,15 @@ def _one(task: str, ours: list[Sample], theirs: list[Sample], gap: Gap, p_holm: 
         for s in ours
         if s.index == 0 and a[s.problem_id] != b[s.problem_id]
     ]  # fmt: skip
-    matched = _matched(ours, theirs)
+    matched = _matched(ours, others)
     parted = [_divergence(x, y) for x, y in matched]
     apart = [place for place in parted if place is not None]
     same_seeds = all(x.seed == y.seed for x, y in matched)
-    tokens = [statistics.fmean(map(budget.length, side)) for side in (ours, theirs)]
+    tokens = [statistics.fmean(map(budget.length, side)) for side in (ours, others)]
     return Comparison(
         task=task,
         accuracy=gap,
-        no_answer=paired(no_answers(ours), no_answers(theirs), clusters_of(ours)),
+        no_answer=paired(no_answers(ours), no_answers(others), clusters_of(ours)),
         p_holm=p_holm,
         aes=budget.aes((statistics.fmean(a.values()), tokens[0]), (statistics.fmean(b.values()), tokens[1])),
         needed=needed(gap.error, gap.n, gap.difference) if gap.difference else None,
@@ -115,9 +115,9 @@ def _one(task: str, ours: list[Sample], theirs: list[Sample], gap: Gap, p_holm: 
     )
 
 
-def _matched(ours: Sequence[Sample], theirs: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    others = {(s.problem_id, s.index): s for s in theirs}
-    return [(s, others[s.problem_id, s.index]) for s in ours if (s.problem_id, s.index) in others]
+def _matched(ours: Sequence[Sample], others: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
+    known = {(s.problem_id, s.index): s for s in others}
+    return [(s, known[s.problem_id, s.index]) for s in ours if (s.problem_id, s.index) in known]
 
 
 def _divergence(a: Sample, b: Sample) -> int | None:

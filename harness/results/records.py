@@ -80,7 +80,7 @@ class Summary(Record):
 
 
 class Gap(Record):
-    """A paired difference of means over items (ours - theirs) with its two-sided interval.
+    """A paired difference of means over items (ours - others) with its two-sided interval.
 
     ``error``: its standard error. ``smallest``: the smallest true difference that this many items would show at 5% in
     80% of runs. ``better`` and ``worse``: items on which the mean score is higher and lower.

@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from harness.errors import BadFile, NoRuns
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.evaluation.spec import Decoding
-from harness.files import about, read_record, reason_of
+from harness.files import about, file_digest, read_record, reason_of
 from harness.grading.version import grader_version
 from harness.journal import read_records, write_whole
 from harness.models.backends import opened
@@ -65,7 +65,7 @@ def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
         **sampler,
         **backend.identity(),
         "tasks": [task.name for task in plan.tasks],
-        "task_files": [_file_digest(task.file) for task in plan.tasks],
+        "task_files": ["lm-eval" if task.file is None else file_digest(task.file) for task in plan.tasks],
         "selection": plan.selection.identity(),
         "prompting": plan.prompting.identity(),
         "decoding": plan.decoding.identity(),
@@ -137,13 +137,6 @@ def _probe(folder: Path) -> None:
         probe = folder / ".probe"
         probe.write_text("writable")
         probe.unlink()
-
-
-def _file_digest(file: Path | None) -> str:
-    if file is None:
-        return "lm-eval"
-    with about(file):
-        return hashlib.sha256(file.read_bytes()).hexdigest()[:16]
 
 
 def find(store: Store, name: str) -> Path:

@@ -87,7 +87,7 @@ def holm(ps: Sequence[float]) -> list[float]:
 
 def paired(
     ours: Mapping[str, Sequence[float]],
-    theirs: Mapping[str, Sequence[float]],
+    others: Mapping[str, Sequence[float]],
     clusters: Mapping[str, str] | None = None,
     level: float = 0.95,
 ) -> Gap:
@@ -99,12 +99,12 @@ def paired(
     """
     from scipy.stats import norm, t
 
-    gaps, groups = item_gaps(ours, theirs), clusters or {}
+    gaps, groups = item_gaps(ours, others), clusters or {}
     n, difference = len(gaps), sum(gaps.values()) / len(gaps)
     centre, error, freedom = adjusted(gaps, groups)
     half = float(t.ppf(0.5 + level / 2, freedom)) * error
     better, worse = sum(g > 0 for g in gaps.values()), sum(g < 0 for g in gaps.values())
-    binary = not groups and all(len(side[item]) == 1 for side in (ours, theirs) for item in gaps)
+    binary = not groups and all(len(side[item]) == 1 for side in (ours, others) for item in gaps)
     p = mcnemar(better, worse) if binary else float(2 * t.sf(abs(centre) / error, freedom))
     smallest = float(norm.ppf(0.975) + norm.ppf(0.8)) * error
     low, high = max(-1.0, centre - half), min(1.0, centre + half)
@@ -114,12 +114,12 @@ def paired(
     )  # fmt: skip
 
 
-def item_gaps(ours: Mapping[str, Sequence[float]], theirs: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def item_gaps(ours: Mapping[str, Sequence[float]], others: Mapping[str, Sequence[float]]) -> dict[str, float]:
     """Each item's difference of mean scores."""
-    if set(ours) != set(theirs):
-        missing = sorted(set(ours) ^ set(theirs))
+    if set(ours) != set(others):
+        missing = sorted(set(ours) ^ set(others))
         raise KeyError(f"{len(missing)} items are on one side only, for example {missing[0]}")
-    return {item: sum(ours[item]) / len(ours[item]) - sum(theirs[item]) / len(theirs[item]) for item in ours}
+    return {item: sum(ours[item]) / len(ours[item]) - sum(others[item]) / len(others[item]) for item in ours}
 
 
 def adjusted(gaps: Mapping[str, float], clusters: Mapping[str, str], bound: float = 1.0) -> tuple[float, float, int]:

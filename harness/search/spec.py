@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
-from typing import Literal
+from typing import Literal, Self
+
+from pydantic import model_validator
 
 from harness.spec import Spec, knob
 
@@ -44,3 +46,23 @@ class SearchSpec(Spec):
         True, "Results in the order of asking, or as they come (--free).", how=True, option="--deterministic/--free"
     )
     graders: int = knob(1, "Grading processes.", how=True, ge=1)
+
+
+class Split(Spec):
+    """Over how many shards a search goes, and what runs them."""
+
+    shards: int = knob(1, "Split by problem.", how=True, ge=1)
+    shard: int | None = knob(None, "Only this shard, from 0.", how=True, ge=0)
+    executor: Literal["local", "ray"] = knob("local", "What runs the shards.", how=True)
+    address: str | None = knob(None, "Of a Ray cluster; default: start one here.", how=True)
+
+    @model_validator(mode="after")
+    def _one_of_them(self) -> Self:
+        if self.shard is not None and self.shard >= self.shards:
+            raise ValueError(f"--shard {self.shard}: with --shards {self.shards} it is at most {self.shards - 1}")
+        return self
+
+    @property
+    def numbers(self) -> list[int]:
+        """The shards that are searched here."""
+        return list(range(self.shards)) if self.shard is None else [self.shard]

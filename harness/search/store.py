@@ -73,8 +73,8 @@ class Settings(Spec):
 
     def differences(self, other: Settings) -> list[str]:
         """Every setting that two searches do not share, as "name: this one's, now the other's"."""
-        shown = [each.model_dump(mode="json", exclude={"names"}) for each in (self, other)]
-        return _different(*shown)
+        ours, others = (each.model_dump(mode="json", exclude={"names"}) for each in (self, other))
+        return _different(ours, others)
 
 
 class Store:
@@ -358,10 +358,14 @@ def _journal_lines(stored: Stored) -> Iterator[dict[str, Any]]:
         yield {"problem": stored.problem.id, **row}
 
 
-def result(row: NodeRow | Part) -> Result:
+def result(row: NodeRow) -> Result:
     """A row of the journal as the tree takes it."""
-    rest = tuple((part.get("kind", ""), result(part)) for part in row.get("rest", ()))
+    rest = tuple((part.get("kind", ""), _part(part)) for part in row.get("rest", ()))
+    return _part(row, row["generated"], rest)
+
+
+def _part(part: Part, generated: int = 0, rest: tuple[tuple[str, Result], ...] = ()) -> Result:
     return Result(
-        text=row["text"], token_ids=tuple(row["ids"]), finish=row["finish"], verdict=row.get("verdict", ""),
-        reason=row.get("reason", ""), answer=row.get("answer", ""), generated=row.get("generated", 0), rest=rest,
+        text=part["text"], token_ids=tuple(part["ids"]), finish=part["finish"], verdict=part.get("verdict", ""),
+        reason=part.get("reason", ""), answer=part.get("answer", ""), generated=generated, rest=rest,
     )  # fmt: skip

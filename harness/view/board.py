@@ -58,7 +58,7 @@ def _lines(cell: Score) -> list[Line]:
     if gap is not None:
         mark = "*" if gap.low > 0 or gap.high < 0 else ""
         difference = f"Δ {points(gap.difference)} {interval(gap.low, gap.high, True)}{mark}"
-    shares = (("unfinished", f.unfinished), ("empty", f.empty), ("failed", f.failed), ("loops", f.loops))
+    shares = (("unfinished", f.unfinished), ("empty", f.empty), ("failed", f.failed), ("looping", f.loops))
     causes = [(name, name[0], percent(share, 0)) for name, share in shares if share > 0.005]
     tokens, missing = f"{f.median_thinking_tokens:.0f}", percent(f.no_answer, 1 if f.no_answer < 0.1 else 0)
     why = f" ({', '.join(f'{name} {share}' for name, _, share in causes)})" if causes else ""

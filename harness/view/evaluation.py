@@ -83,10 +83,9 @@ def _overthinking(f: Summary) -> list[str]:
 def preview(found: Preview) -> Page:
     """What an evaluation would do: sizes by task, what is sampled already, the first prompt."""
     lines = [
-        f"{row['task']}: size known once lm-eval loads it"
-        if row["problems"] is None
-        else f"{row['task']}: {row['problems']} problems, {row['samples']} samples, "
-        f"{row['prompt_tokens']:,} prompt tokens"
+        f"{row.task}: size known once lm-eval loads it"
+        if row.problems is None
+        else f"{row.task}: {row.problems} problems, {row.samples} samples, {row.prompt_tokens:,} prompt tokens"
         for row in found.rows
     ]
     blocks: list[Block] = [
@@ -95,7 +94,7 @@ def preview(found: Preview) -> Page:
         Text(text=f"think tags {' '.join(found.think_tags)}; first prompt:"),
         Text(text=found.first_prompt, verbatim=True),
     ]
-    data = {"run": found.folder.name, "rows": found.rows, "journalled": found.journalled,
+    data = {"run": found.folder.name, "rows": [asdict(row) for row in found.rows], "journalled": found.journalled,
             "first_prompt": found.first_prompt}  # fmt: skip
     return Page(title="what would be evaluated", blocks=blocks, data=data)
 

@@ -102,10 +102,11 @@ class Text:
 
 @dataclass(frozen=True, kw_only=True)
 class Branch:
-    """A tree: spans of text with their styles, and what hangs beneath. Lines wider than a terminal are cut."""
+    """A tree: spans of text with their styles, and what hangs beneath. ``cut``: a terminal shows one line of it."""
 
     spans: Sequence[tuple[str, Style]]
     children: list[Branch] = field(default_factory=list)
+    cut: bool = False
 
     def add(self, text: str, style: Style = "") -> Branch:
         child = Branch(spans=[(text, style)])

@@ -2,15 +2,22 @@
 
 from __future__ import annotations
 
+import re
 import textwrap
 
 MISSING = "–"
+_COMMAND = re.compile(r"^(\s*[:#])(?=:|#\[)", re.MULTILINE)
 
 
 def clean(text: object, lines: bool = False) -> str:
     """Without control characters and direction marks, each a space; ``lines``: line breaks and tabs stay."""
     kept = "\n\t" if lines else ""
     return "".join(c if c.isprintable() or c in kept else " " for c in str(text))
+
+
+def inert(text: str) -> str:
+    """Lines that a CI runner would take for commands of a workflow ("::error::", "##[...]") get a space inside."""
+    return _COMMAND.sub(r"\1 ", text)
 
 
 def one_line(text: object, longest: int = 200) -> str:

@@ -40,7 +40,7 @@ def _grow(branch: Branch, node: Node, tree: Tree, settings: Settings, text: bool
         spans = _spans(child, tree, settings)
         if child.result is not None and text:
             spans.append(("  " + one_line(child.result.text, _TEXT), "dim"))
-        below = Branch(spans=spans)
+        below = Branch(spans=spans, cut=True)
         branch.children.append(below)
         _grow(below, child, tree, settings, text)
 

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import tracemalloc
 
 import pytest
 
@@ -10,7 +11,8 @@ from harness.chains.export import export_data
 from harness.chains.spec import PairRule, SftRule
 from harness.errors import NothingToExport
 from harness.grading.grade import Grader
-from harness.search.store import Store
+from harness.journal import write_rows
+from harness.search.store import Store, trees
 from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN
 from harness.tokens import common_prefix
 from harness.view import data_card
@@ -114,3 +116,25 @@ def test_a_search_without_correct_chains_is_no_data(tokenizer, tmp_path):
         pass
     with pytest.raises(NothingToExport, match="no problem has a correct chain"):
         exported_by(tmp_path / "empty", tmp_path / "out", tokenizer)
+
+
+def test_an_export_needs_no_more_memory_for_a_larger_search(searched, tokenizer, tmp_path, monkeypatch):
+    monkeypatch.setattr("harness.chains.export.GROUP", 8)
+    entries = [stored.entry() for stored in trees(searched)]
+    peaks = []
+    for copies in (1, 4, 24):
+        folder = tmp_path / f"search{copies}"
+        folder.mkdir()
+        (folder / "search.json").write_bytes((searched / "search.json").read_bytes())
+        copied = [
+            {**entry, "problem": {**entry["problem"], "id": f"{copy}{entry['problem']['id']}"}}
+            for entry in entries
+            for copy in range(copies)
+        ]
+        write_rows(folder / "trees-000000.jsonl", copied)
+        del copied
+        tracemalloc.start()
+        exported_by(folder, tmp_path / f"data{copies}", tokenizer)
+        peaks.append(tracemalloc.get_traced_memory()[1])
+        tracemalloc.stop()
+    assert peaks[2] < 1.5 * peaks[1]  # the first one imports libraries

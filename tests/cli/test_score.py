@@ -204,3 +204,58 @@ def test_bad_input_is_one_line(tmp_path, text, args, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_when_nothing_can_be_graded_the_command_says_so_and_ends_with_3(tmp_path):
+    path = lines(tmp_path / "in.jsonl", [{"id": f"x{n}", "response": "5"} for n in range(3)])
+    done = score("--task", "letter_count", "--responses", path, "--out", tmp_path / "out.jsonl", code=3)
+    assert "3 of 3 rows fit no problem of letter_count" in done.stderr
+    assert "no response could be graded" in done.stderr
+    assert [row["grade"] for row in verdicts(tmp_path / "out.jsonl")] == ["infra_error"] * 3
+
+
+def test_math500_is_matched_by_its_own_unique_ids():
+    from pathlib import Path
+
+    from harness.evaluation.responses import match
+    from harness.records import Problem
+
+    problems = [
+        Problem(id=f"math500-{name}", native_id=name, family="math500", prompt="?", gold={}, source=name)
+        for name in ("precalculus/807", "algebra/1")
+    ]
+    rows = [{"unique_id": "test/algebra/1.json", "response": ""}, {"id": "test/precalculus/807.json", "response": ""}]
+    assert [one.problem for one in match(rows, problems, Path("f"))] == [problems[1], problems[0]]
+
+
+@pytest.mark.parametrize(
+    "samples",
+    [[3], [{"output": []}], [{"output": {"choices": [1]}}], [{"output": {"choices": [{"message": {"content": [1]}}]}}],
+     [{"input": [1]}], {}, 5],
+)  # fmt: skip
+def test_a_broken_inspect_log_is_one_line(tmp_path, samples):
+    path = tmp_path / "log.json"
+    path.write_text(json.dumps({"samples": samples}))
+    done = score("--grader", "number", "--from", "inspect", "--responses", path, code=2)
+    assert "log.json" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_zip_that_unpacks_to_too_much_is_refused(tmp_path):
+    path = tmp_path / "log.eval"
+    with zipfile.ZipFile(path, "w", zipfile.ZIP_DEFLATED) as archive:
+        archive.writestr("samples/1.json", b" " * (65 << 20))
+    done = score("--grader", "number", "--from", "inspect", "--responses", path, code=2)
+    assert "unpacks to too much" in done.stderr
+
+
+def test_a_byte_order_mark_is_passed_over_and_a_pipe_is_read(tmp_path):
+    row = json.dumps({"gold": 5, "response": "5"}) + "\n"
+    path = tmp_path / "in.jsonl"
+    path.write_text(row, encoding="utf-8-sig")
+    score("--grader", "number", "--responses", path)
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "score", "--grader", "number", "--responses", "/dev/stdin", "--json"],
+        input=row, capture_output=True, text=True, timeout=120, check=True,
+    )  # fmt: skip
+    assert json.loads(done.stdout)["accuracy"] == 1

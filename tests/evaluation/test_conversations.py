@@ -41,11 +41,11 @@ def test_a_later_turn_sees_the_earlier_answers_without_their_thinking(tokenizer,
 
     plan = EvalPlan(
         tasks=select(["multi_if_en_turns"], None), decoding=Decoding(max_tokens=64, temperature=0.0),
-        selection=Selection(ids=ids),
+        selection=Selection(ids=",".join(ids)),
         settings={"data_dir": str(shared_data)},
     )  # fmt: skip
     rows = evaluate_and_summarise(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path)
-    assert rows["multi_if_en_turns"]["n"] == 3
+    assert rows["multi_if_en_turns"].n == 3
     assert "answer 1" in seen[1]
     assert "answer 1" in seen[2]
     assert "answer 2" in seen[2]
@@ -74,7 +74,7 @@ def test_lm_evals_own_tasks_are_judged_on_the_visible_answer(tokenizer, tmp_path
     rows = evaluate_and_summarise(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path / "run")
     verdicts = [sample.grade.verdict for sample in load_samples(tmp_path / "run")]
     assert verdicts == ["correct", "unfinished", "wrong", "no_answer"]
-    assert rows["adding"]["accuracy"] == 0.25
+    assert rows["adding"].accuracy == 0.25
     assert json.loads((tmp_path / "run" / "metrics.json").read_text())["lm_eval"]["adding"] == 0.25
 
 

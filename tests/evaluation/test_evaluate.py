@@ -7,13 +7,41 @@ import json
 import pytest
 
 from harness.errors import UnknownTask
+from harness.evaluation.evaluate import evaluate
+from harness.evaluation.lm_eval_tasks import load_tasks
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding
 from harness.models.hf import HFCompleter
+from harness.models.mock import MockCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
 from harness.results.evaluating import evaluate_and_summarise
+from tests.cli.test_cli import harness
+
+TASK = """
+task: {name}
+output_type: generate_until
+custom_dataset: !function local.dataset
+test_split: test
+doc_to_text: "{{{{prompt}}}}"
+doc_to_target: "0"
+process_results: !function local.process_results
+metric_list:
+  - metric: acc
+    aggregation: mean
+    higher_is_better: true
+"""
+LOCAL = """
+import json
+from harness.problems.load import process_results
+from datasets import Dataset
+
+def dataset(**_):
+    gold = json.dumps({"answer": "5"})
+    rows = [{"id": str(n), "family": "number", "prompt": f"{n} + 1 = ?", "gold": gold} for n in range(3)]
+    return {"test": Dataset.from_list(rows)}
+"""
 
 
 @pytest.fixture(scope="module")
@@ -31,10 +59,10 @@ def test_run_resume_and_agreement_with_lm_eval(completer, tmp_path):
     rows = run(completer, tmp_path / "whole")
     samples = load_samples(tmp_path / "whole")
     assert len(samples) == 36
-    assert {task: row["n"] for task, row in rows.items()} == {"mini_math": 12, "mini_blocks": 12, "mini_rules": 12}
+    assert {task: row.n for task, row in rows.items()} == {"mini_math": 12, "mini_blocks": 12, "mini_rules": 12}
     theirs = json.loads((tmp_path / "whole" / "metrics.json").read_text())["lm_eval"]
     for task, row in rows.items():
-        assert theirs[task] == pytest.approx(row["accuracy"])
+        assert theirs[task] == pytest.approx(row.accuracy)
 
     # Killed after 10 samples and a torn line: the rest is sampled, and every verdict and token is the same.
     lines = (tmp_path / "whole" / "generated.jsonl").read_bytes().splitlines(keepends=True)
@@ -73,3 +101,63 @@ def test_registry():
         select([], "embeded")
     with pytest.raises(UnknownTask, match="no tasks named"):
         select([], None)
+
+
+def test_one_prompt_in_two_tasks_is_asked_once_and_both_show_that_sample(tokenizer, tmp_path):
+    """Before, each task sampled anew, showed its own text, and both showed the first one after a resume."""
+    for name in ("first", "second"):
+        (tmp_path / f"{name}.yaml").write_text(TASK.format(name=name))
+    (tmp_path / "local.py").write_text(LOCAL)
+    asked = []
+
+    def reply(prompt):
+        asked.append(prompt)
+        return f"<think>x</think>{len(asked)}"
+
+    decoding = Decoding(max_tokens=20, samples=2)
+    plan = EvalPlan(tasks=select(["first", "second"], None, [tmp_path]), decoding=decoding, task_paths=[tmp_path])
+    completer = MockCompleter(tokenizer, reply)
+    for _ in range(2):  # at once, and from the journal
+        evaluate(completer, tokenizer, plan, tmp_path / "run")
+        samples = load_samples(tmp_path / "run")
+        texts = {task: [(s.problem_id, s.text) for s in samples if s.task == task] for task in ("first", "second")}
+        assert texts["first"] == texts["second"]
+        assert len(asked) == len({text for _, text in texts["first"]}) == 6
+
+
+def test_lm_eval_is_left_as_it_was():
+    from lm_eval import evaluator
+    from lm_eval.api import task
+
+    before = evaluator.get_git_commit_hash, task.tqdm
+    load_tasks(EvalPlan(tasks=select(["mini_math"], None), settings={"split": "dev", "count": 2}))
+    assert (evaluator.get_git_commit_hash, task.tqdm) == before
+
+
+def test_options_that_do_not_go_together_are_refused(tmp_path):
+    common = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--store", str(tmp_path)]
+    for more, message in (
+        (["--budget", "3"], "need --decode mcts"),
+        (["--decode", "mcts", "--samples", "3"], "--samples does not go with --decode mcts"),
+        (["--decode", "mcts", "--max-tokens", "9"], "--max-tokens does not go with"),
+        (["--decode", "mcts", "--max-unfinished", "0.1"], "--max-unfinished does not go with"),
+        (["--ids", "1", "--limit", "1"], "exclude each other"),
+        (["--base-url", "http://a/v1,http://b/v1"], "one server"),
+    ):
+        done = harness(*common, *more, code=2)
+        assert message in done.stderr
+        assert len(done.stderr.strip().splitlines()) == 1
+
+
+def test_fresh_forgets_trees_and_plain_samples_too(tmp_path):
+    run = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--limit", "2"]
+    run += ["--out", str(tmp_path)]
+    harness(*run, "--decode", "mcts", "--budget", "2")
+    kept = tmp_path / "plain-notes"
+    kept.mkdir()
+    assert (tmp_path / "trees").is_dir()
+    assert (tmp_path / "plain" / "samples.jsonl").is_file()
+    harness(*run, "--fresh")
+    assert not (tmp_path / "trees").exists()
+    assert not list(tmp_path.glob("plain*/samples.jsonl"))
+    assert kept.is_dir()

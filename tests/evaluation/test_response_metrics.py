@@ -2,11 +2,23 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.evaluation.response_metrics import LOOP_COPIES, LOOP_TOKENS, of_response, reflection_words, suffix_loop
+from harness.errors import JournalBroken
+from harness.evaluation.plan import load_samples
+from harness.evaluation.response_metrics import (
+    LONGEST,
+    LOOP_COPIES,
+    LOOP_TOKENS,
+    analysed,
+    of_response,
+    reflection_words,
+    suffix_loop,
+)  # fmt: skip
 from harness.grading.thinking import split
 from harness.records import Grade, Sample
 from harness.results.summary import row
@@ -69,17 +81,42 @@ def test_row_adds_up():
             for i, v in enumerate(verdicts)
         ]
     )
-    assert figures["n"] == 15
-    assert figures["accuracy"] == pytest.approx(5 / 15)
-    assert figures["accuracy_answered"] == pytest.approx(5 / 8)
-    assert figures["no_answer"] == pytest.approx(7 / 15)
-    assert figures["unfinished"] + figures["empty"] + figures["failed"] == pytest.approx(figures["no_answer"])
-    assert figures["accuracy"] + figures["wrong"] + figures["no_answer"] == pytest.approx(1)
-    assert figures["median_thinking_tokens"] == 7
-    assert figures["low"] < figures["accuracy"] < figures["high"]
+    assert figures.n == 15
+    assert figures.accuracy == pytest.approx(5 / 15)
+    assert figures.accuracy_answered == pytest.approx(5 / 8)
+    assert figures.no_answer == pytest.approx(7 / 15)
+    assert figures.unfinished + figures.empty + figures.failed == pytest.approx(figures.no_answer)
+    assert figures.accuracy + figures.wrong + figures.no_answer == pytest.approx(1)
+    assert figures.median_thinking_tokens == 7
+    assert figures.low < figures.accuracy < figures.high
 
 
 def test_no_answers_at_all_and_no_samples():
-    assert row([sample("unfinished")])["accuracy_answered"] is None
+    assert row([sample("unfinished")]).accuracy_answered is None
     with pytest.raises(ValueError, match="no samples"):
         row([])
+
+
+def test_a_giant_response_is_measured_on_its_beginning_and_says_so(tokenizer):
+    """50 MB of one answer took minutes and gigabytes; lengths and metrics are of the part that is analysed."""
+    parts = split("<think>" + "Wait, 1 + 1 = 2. " * 3_000_000 + "</think>\\boxed{2}")
+    found = of_response(parts, "correct", "stop")
+    assert found.metrics.analysed == LONGEST == len(analysed(parts).thinking)
+    assert found.metrics.reflection_words == pytest.approx(LONGEST / 17, abs=1)
+    assert found.answer_tokens == 0
+    whole = split("<think>Wait</think>2")
+    assert analysed(whole) is whole
+    assert of_response(whole, "correct", "stop").metrics.analysed is None
+
+
+def test_samples_of_an_older_layout_are_read_or_refused_in_one_line(tmp_path):
+    old = sample().model_dump()
+    del old["metrics"]["analysed"]
+    (tmp_path / "samples.jsonl").write_text(json.dumps(old) + "\n")
+    assert load_samples(tmp_path) == [sample()]
+    (tmp_path / "samples.jsonl").write_text(json.dumps(old | {"metrics": {"wordiness": 3}}) + "\n")
+    with pytest.raises(
+        JournalBroken, match=r"not samples of this version \(metrics.wordiness: .*run the evaluation"
+    ) as e:
+        load_samples(tmp_path)
+    assert "\n" not in str(e.value)

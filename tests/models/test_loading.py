@@ -31,7 +31,7 @@ def spoil(folder: Path, content: bytes) -> None:
 
 def pickled(folder: Path) -> None:
     (folder / "model.safetensors").unlink()
-    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Path("anything")}))
+    (folder / "pytorch_model.bin").write_bytes(pickle.dumps({"weight": Path("anything")}, 2))
 
 
 def lost_shard(folder: Path) -> None:

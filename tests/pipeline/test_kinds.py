@@ -2,13 +2,8 @@
 
 from __future__ import annotations
 
-import re
 import subprocess
 import sys
-from pathlib import Path
-
-import harness
-from harness.pipeline.kinds import all_kinds
 
 TOY = """
 from __future__ import annotations
@@ -114,19 +109,3 @@ def test_a_collection_of_garbage_spares_the_stages_of_a_recipe_that_runs(tmp_pat
     done = subprocess.run([sys.executable, "main.py", *words], cwd=tmp_path, capture_output=True, text=True)
     assert done.returncode == 0, done.stderr
     assert len(list((tmp_path / "runs" / "stages").glob("*/poem.txt"))) == 3
-
-
-def test_no_file_outside_of_the_kinds_compares_with_the_name_of_one():
-    root = Path(harness.__file__).parent
-    names = "|".join(map(re.escape, all_kinds()))
-    compared = re.compile(
-        rf"kind(s|\.name)?\s*(==|!=|(not )?in\b)[^\n]*[\"']({names})[\"']|isinstance\([^)]*\w+Stage\b|\[[^\]]*\.kind\]"
-    )
-    found = [
-        f"{file.relative_to(root)}: {line.strip()}"
-        for file in (root / "pipeline").rglob("*.py")
-        if "kinds" not in file.parts
-        for line in file.read_text().splitlines()
-        if compared.search(line)
-    ]
-    assert not [line for line in found if "rates" not in line and "TrainedStage" not in line]

@@ -146,6 +146,12 @@ def test_a_file_that_is_not_utf_8_is_one_line(tmp_path):
         load_recipe(str(tmp_path / "mine.yaml"))
 
 
+def test_a_device_is_no_recipe(tmp_path):
+    (tmp_path / "mine.yaml").symlink_to("/dev/zero")
+    with pytest.raises(RecipeError, match="no file"):
+        load_recipe(str(tmp_path / "mine.yaml"))
+
+
 def test_anchors_that_are_small_may_be_used(tmp_path):
     text = RECIPE.replace("{label_smoothing: 0.1}", "&o {label_smoothing: 0.1}").replace(
         "arms:", "  other: {kind: preference, model: sft, chains: trees, objective: *o}\narms:"

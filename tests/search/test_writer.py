@@ -24,7 +24,7 @@ def asked(tokenizer):
     """(writer, tree, its first expansion, the request)."""
 
     class Silent:
-        digest = "silent"
+        digest, lockstep = "silent", False
 
     role = Role([Silent()], tokenizer)
     writer, tree = Writer({"generator": role, "critic": role}), Tree(load("embedded"), Goals(), seed=1, policy=mcts)
@@ -78,7 +78,7 @@ def test_a_template_that_opens_the_thinking_does_not_open_it_twice(tokenizer):
 
 def test_no_request_passes_the_context_however_roughly_the_tree_counts(tokenizer):
     class Silent:
-        digest = "silent"
+        digest, lockstep = "silent", False
 
     grammar = load("embedded").model_copy(update={"max_context": 150})
     role, tree = Role([Silent()], tokenizer), Tree(grammar, Goals(), seed=1, policy=mcts, prompt_tokens=3)

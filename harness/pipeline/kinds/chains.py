@@ -22,9 +22,9 @@ class Chains(Kind):
         from harness.search.stats import SearchYield
         from harness.search.store import Forest
 
+        tokenizer = tokenizer_of(job.models["tokenizer"])
         problems, total = problems_of(job), SearchYield()
         forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
-        tokenizer = tokenizer_of(job.models["tokenizer"])
         found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
         write_rows(folder / "chains.jsonl", (chain.model_dump() for _, chains in found for chain in chains))
         write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.chains.spec import LengthRule, PairRule
-from harness.pipeline.trained import TrainedStage, Training, TrainingScale
+from harness.pipeline.trained import TrainedStage, Training, TrainingScale, fields_of
 from harness.spec import knob
 from harness.training.spec import Objective
 
@@ -46,9 +46,14 @@ class Preference(Training):
     scale = PreferenceScale
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.pipeline.training import preference
+        from harness.pipeline.training import train_preference
 
-        return preference(job, folder, inputs, report)
+        switches = job.params["objective"]
+        beta = switches["beta"] or job.params["dose"]["beta"]
+        return train_preference(  # arms that differ in the objective alone share what is computed of their reference
+            rule=fields_of(PairRule, job.params), objective=Objective(**{**switches, "beta": beta}),
+            reference=folder.parent.parent / "reference", **self.given(job, folder, inputs, report),
+        )  # fmt: skip
 
     def summary(self, figures: Params) -> str:
         f = figures

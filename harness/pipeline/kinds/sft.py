@@ -6,7 +6,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING, Literal
 
 from harness.chains.spec import SftRule
-from harness.pipeline.trained import TrainedStage, Training, TrainingScale
+from harness.pipeline.trained import TrainedStage, Training, TrainingScale, fields_of
 
 if TYPE_CHECKING:
     from harness.pipeline.job import Job, Params, Report
@@ -32,9 +32,9 @@ class Sft(Training):
     scale = SftScale
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.pipeline.training import sft
+        from harness.pipeline.training import train_sft
 
-        return sft(job, folder, inputs, report)
+        return train_sft(rule=fields_of(SftRule, job.params), **self.given(job, folder, inputs, report))
 
     def summary(self, figures: Params) -> str:
         f = figures

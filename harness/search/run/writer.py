@@ -85,7 +85,10 @@ class Writer:
         generated = len(completion.token_ids)
         if expansion.whole:
             first, rest = self._cut(tree, expansion, role, completion)
-            whole: NodeRow = {"node": expansion.node, "role": role, "generated": generated, **first}
+            whole: NodeRow = {
+                "node": expansion.node, "role": role, "generated": generated, "text": first["text"],
+                "ids": first["ids"], "finish": first["finish"],
+            }  # fmt: skip
             if rest:
                 whole["rest"] = rest
             return whole

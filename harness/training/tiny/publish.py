@@ -91,7 +91,7 @@ def trained(folder: Path, name: str) -> Path | None:
     candidates = [folder / name]
     for file in folder.glob("stages/*/done.json"):
         done = json.loads(file.read_text())
-        if done["kind"] == "pretrain" and done["params"]["spec"] == name:
+        if done["params"].get("spec") == name:
             candidates.append(file.parent / "model")
     return next((path for path in candidates if (path / "model.safetensors").exists()), None)
 

@@ -11,6 +11,7 @@ from importlib import import_module
 from typing import Protocol, cast
 
 from harness.view.page import Page
+from harness.view.text import inert
 
 
 class Form(Protocol):
@@ -27,4 +28,4 @@ def forms() -> dict[str, Form]:
 
 def show(page: Page, form: str = "table") -> None:
     """Print a page in a form."""
-    sys.stdout.write(forms()[form].render(page).rstrip("\n") + "\n")
+    sys.stdout.write(inert(forms()[form].render(page).rstrip("\n") + "\n"))

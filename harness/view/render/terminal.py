@@ -143,7 +143,7 @@ def _grow(into: Any, branch: Branch) -> None:
 def _label(branch: Branch) -> Any:
     from rich.text import Text as Styled
 
-    out = Styled(no_wrap=True, overflow="ellipsis")
+    out = Styled(no_wrap=branch.cut, overflow="ellipsis" if branch.cut else "fold")
     for part, style in branch.spans:
         out.append(clean(part), _STYLES[style])
     return out
