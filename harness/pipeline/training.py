@@ -8,6 +8,8 @@ from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
+from pydantic import JsonValue
+
 from harness.chains.select import pairs, sft_chains
 from harness.chains.spec import PairRule, SftRule
 from harness.errors import ModelError, TrainingError
@@ -20,8 +22,8 @@ Progress = Callable[[int, int], None]  # (step, steps in all)
 
 def train_sft(
     *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: SftRule, launch: str = "",
-    about: dict[str, Any] | None = None, progress: Progress = lambda step, total: None,
-) -> dict[str, Any]:  # fmt: skip
+    about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
+) -> dict[str, JsonValue]:  # fmt: skip
     """SFT of ``model`` on the correct chains of the file ``chains`` that ``rule`` picks; the stage's figures.
 
     The model stands in ``folder/model``, its rows beside it. Raises ModelError where no chain is left.
@@ -40,9 +42,9 @@ def train_sft(
 
 def train_preference(
     *, chains: Path, model: str, folder: Path, training: TrainingSpec, objective: Objective, seed: int,
-    rule: PairRule, reference: Path | None = None, launch: str = "", about: dict[str, Any] | None = None,
+    rule: PairRule, reference: Path | None = None, launch: str = "", about: dict[str, JsonValue] | None = None,
     progress: Progress = lambda step, total: None,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, JsonValue]:  # fmt: skip
     """Preference training on the pairs of the file ``chains`` that the rules pick; the stage's figures.
 
     ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
