@@ -39,7 +39,7 @@ def code_of(module: str, more: Iterable[Path] = ()) -> Code:
     for name in sorted(files):
         total.update(f"{name}\0".encode() + files[name].read_bytes())
     names = sorted({package for file in files.values() for package in _parsed(file.read_bytes()).packages})
-    return Code(total.hexdigest()[:16], {name: _version(name) for name in names})
+    return Code(total.hexdigest()[:16], {name: version(name) for name in names})
 
 
 def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
@@ -104,11 +104,11 @@ def _source(module: str) -> Path | None:
     return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "missing"
+        return "not installed"
 
 
 def data_digest(path: Path) -> str:

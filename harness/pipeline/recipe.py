@@ -7,13 +7,10 @@ from __future__ import annotations
 
 import functools
 import operator
-from pathlib import Path
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, create_model
 
-from harness.errors import RecipeError, nearest
-from harness.files import about
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
@@ -135,23 +132,3 @@ def recipe_names() -> list[str]:
 
 def profile_names() -> list[str]:
     return sorted(path.stem for path in (shipped("recipes") / "profiles").glob("*.yaml"))
-
-
-def find(name: str, folder: Path, kind: str) -> Path:
-    """The file of a recipe or profile given by name or path."""
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        with about(path):
-            if not path.exists():
-                raise RecipeError(f"{name}: no such file")
-        return path
-    known = sorted(p.stem for p in folder.glob("*.yaml"))
-    if name not in known:
-        if kind == "recipe" and name in profile_names():
-            raise RecipeError(
-                f"{name} is a profile: give a recipe, and --profile {name}; a file that extends a profile begins with "
-                "'kind: profile'"
-            )
-        hint = nearest(name, known)
-        raise RecipeError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}, or give a path ending in .yaml")
-    return folder / f"{name}.yaml"

@@ -5,18 +5,17 @@ from __future__ import annotations
 from collections.abc import Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
+from typing import TYPE_CHECKING, Any
 
 from harness.errors import RecipeError
 from harness.models.spec import ModelSpec
+from harness.pipeline.kind import Job, Params, Planner
 from harness.records import Problem
 from harness.search.spec import SearchSpec
 from harness.spec import Spec, knob
 
 if TYPE_CHECKING:
     from harness.models.base import Completer
-    from harness.pipeline.job import Job, Params
-    from harness.pipeline.kind import Planner
 
 
 class Source(Spec):
@@ -36,16 +35,11 @@ class SearchScale(SearchSpec):
     sources: list[Source] = knob([], "Files of problems.")
 
 
-class Problems(NamedTuple):
-    """Of a job: parameters that name them, where they lie, and their files."""
+def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
+    """Which problems a plan searches: parameters that name them, where they lie (the job's ``how``), and their files.
 
-    params: Params
-    how: Params
-    files: list[Path]
-
-
-def searched(plan: Planner) -> Problems:
-    """Which problems a plan searches. Raises RecipeError when there are none."""
+    Raises RecipeError when there are none.
+    """
     from harness.problems.embedded import FAMILIES
 
     scale = plan.scale(SearchScale)
@@ -62,7 +56,7 @@ def searched(plan: Planner) -> Problems:
         "sources": [source.family for source in scale.sources],
     }
     files = [source.file for source in scale.sources]
-    return Problems(params, {"files": files}, [Path(file) for file in files])
+    return params, {"files": files}, [Path(file) for file in files]
 
 
 def problems_of(job: Job) -> list[Problem]:

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness.pipeline.kind import Kind
+from harness.pipeline.kind import Job, Kind, Params, Report
 from harness.pipeline.sources import problem_count, problems_of, tokenizer_of
-
-if TYPE_CHECKING:
-    from harness.pipeline.job import Graph, Job, Params, Report
 
 
 class Chains(Kind):
@@ -51,7 +47,7 @@ class Chains(Kind):
             )
         return lines
 
-    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
+    def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return problem_count(job)
 
 
