@@ -32,36 +32,31 @@ class Rate(NamedTuple):
     seconds: float
 
 
-Rates = dict[tuple[str, str], Rate]
+Rates = dict[tuple[str, str], Rate]  # by kind and model
 _Either = TypeVar("_Either", Job, StageResult)
 
 
 def summary(result: StageResult) -> str:
     """The result of a stage in one line."""
-    return kind_of(result.kind).summary(result.figures)
+    return kind_of(result.kind).summary(result.figures).partition("\n")[0]
 
 
 def stage_rows(graph: Graph, folder: Path) -> dict[str, StageRow]:
     """Every stage by its digest: finished ones with their results in words, others with what they would take."""
-    store = Store(folder)
-    rates, items, rows = _measured(folder), {}, {}
+    store, items, rows = Store(folder), {}, {}
+    known = json.loads(shipped("rates.json").read_text())
+    rates = {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in known} | rates_of(folder)
     for digest, job in graph.jobs.items():
         items[digest] = kind_of(job.kind).items(job, {role: items[needed] for role, needed in job.inputs.items()})
         result = store.result(digest)
         if result is None:
             rows[digest] = _estimate(graph, job, rates, items[digest])
         else:
+            line, *details = kind_of(job.kind).summary(result.figures).split("\n")
             rows[digest] = StageRow(
-                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=summary(result),
-                details=kind_of(job.kind).details(result.figures),
-            )  # fmt: skip
+                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=details
+            )
     return rows
-
-
-def _measured(store: Path) -> Rates:
-    """Rates by kind and model: shipped ones, with those of the store in their place where it has some."""
-    rows = json.loads(shipped("rates.json").read_text())
-    return {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in rows} | rates_of(store)
 
 
 def rates_of(store: Path) -> Rates:
@@ -79,10 +74,9 @@ def rates_of(store: Path) -> Rates:
 
 def _asked(stage: _Either, others: Mapping[str, _Either]) -> Any:
     """The model that a stage asks or trains, before any training."""
-    asks = kind_of(stage.kind).asks
     while stage.inputs.get("model") in others:
         stage = others[stage.inputs["model"]]
-    return stage.models.get("model") or stage.models.get(asks)
+    return next(iter(stage.models.values()), None)
 
 
 def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None) -> StageRow:
@@ -95,26 +89,26 @@ def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None) -> StageR
         tokens = round(items * rate.per_item)
     elif items is not None and most is not None:
         tokens = items * most
-    served = model is not None and model.backend != "hf"
+    memory, disk = kind.bytes_of(job, size, tokens)
+    if size is not None and model is not None and model.backend != "hf" and not kind.quick:
+        memory = 0  # of its server
     return StageRow(
         digest=job.digest, name=job.name, done=False, quick=kind.quick, tokens=tokens,
         at_most=tokens is not None and rate is None,
         seconds=tokens * rate.seconds if tokens is not None and rate is not None else None,
-        memory=None if size is None else 0 if served and not kind.quick else kind.memory(job, size),
-        disk=kind.disk(job, size, tokens),
+        memory=memory, disk=disk,
     )  # fmt: skip
 
 
 def parameters(path: str) -> int | None:
     """Parameters of a local model by its weights' headers, of a hub model by its name (``...-1.5B-...``)."""
     folder = Path(path)
-    if folder.is_dir():
-        return sum(_in_file(file) for file in folder.glob("*.safetensors")) or None
-    size = re.search(r"(\d+(?:\.\d+)?)[bB](?![a-z])", folder.name)
-    return round(float(size.group(1)) * 1e9) if size else None
-
-
-def _in_file(file: Path) -> int:
-    with file.open("rb") as data:
-        header = json.loads(data.read(int.from_bytes(data.read(8), "little")))
-    return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    if not folder.is_dir():
+        size = re.search(r"(\d+(?:\.\d+)?)[bB](?![a-z])", folder.name)
+        return round(float(size.group(1)) * 1e9) if size else None
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as data:
+            header = json.loads(data.read(int.from_bytes(data.read(8), "little")))
+        total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total or None

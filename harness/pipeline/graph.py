@@ -10,7 +10,6 @@ from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field
 from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 from harness.errors import RecipeError, nearest
 from harness.models.shipped import resolve
@@ -20,9 +19,8 @@ from harness.pipeline.kind import Job, Params
 from harness.pipeline.kinds import evaluate, evaluate_trees, kind_of
 from harness.pipeline.recipe import Profile, Recipe
 from harness.problems.registry import select
-from harness.spec import Spec, digest
+from harness.spec import digest
 
-_Scale = TypeVar("_Scale", bound=Spec)
 # How an arm is decoded, and the kind of job that does it.
 _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.KIND, "mcts": evaluate_trees.KIND}
 
@@ -78,15 +76,12 @@ class _Planner:
     """The Planner of ``pipeline.kind``, of one recipe at one profile. Each file and model is looked at once."""
 
     def __init__(self, recipe: Recipe, profile: Profile, seeds: tuple[int, ...]) -> None:
-        self.recipe, self.profile, self.seeds = recipe, profile, seeds
+        self.recipe, self.profile, self.seeds, self.scale = recipe, profile, seeds, profile.scale
         self.profile_name, self.suite = profile.name, profile.suite or recipe.suite
         self.tasks = select([], self.suite)
         self.jobs: dict[str, Job] = {}
         self._file, self._code = cache(identity.data_digest), cache(identity.code_of)
         self._model = cache(lambda role, text: identity.model_identity(role, ModelSpec.model_validate_json(text)))
-
-    def scale(self, of: type[_Scale]) -> _Scale:
-        return self.profile.scale(of)
 
     def model(self, name: str) -> ModelSpec:
         at = self.profile.name

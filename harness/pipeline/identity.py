@@ -12,13 +12,12 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
+from typing import NamedTuple
 
 from harness.files import file_digest
+from harness.models.digests import model_digest, tokenizer_digest
+from harness.models.spec import ModelSpec
 from harness.spec import digest
-
-if TYPE_CHECKING:
-    from harness.models.spec import ModelSpec
 
 ROOT = Path(__file__).parent.parent  # the folder of the package
 # They show results and start commands; no result depends on them.
@@ -38,7 +37,7 @@ def code_of(module: str, more: Iterable[Path] = ()) -> Code:
     total = hashlib.sha256()
     for name in sorted(files):
         total.update(f"{name}\0".encode() + files[name].read_bytes())
-    names = sorted({package for file in files.values() for package in _parsed(file.read_bytes()).packages})
+    names = sorted({package for file in files.values() for package in _parsed(file.read_bytes())[1]})
     return Code(total.hexdigest()[:16], {name: version(name) for name in names})
 
 
@@ -52,7 +51,7 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
     waiting = [module]
     for source in more:
         files[f"{source.parent.name}/{source.name}"] = source
-        waiting += _parsed(source.read_bytes()).imports
+        waiting += _parsed(source.read_bytes())[0]
     while waiting:
         name = waiting.pop()
         file = None if not name or name in asked or name.startswith(_NEVER) else _source(name)
@@ -63,26 +62,21 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
             waiting += [f"{name}.{each.stem}" for each in file.parent.glob("*.py") if each != file]
         while file is not None and name not in files:  # Python runs the packages around a module with it
             files[name] = file
-            waiting += _parsed(file.read_bytes()).imports
+            waiting += _parsed(file.read_bytes())[0]
             name = name.rpartition(".")[0]
             file = _source(name) if name else None
     return files
 
 
-class _Source(NamedTuple):
-    imports: tuple[str, ...]
-    packages: tuple[str, ...]
-
-
 @lru_cache(maxsize=1024)
-def _parsed(text: bytes) -> _Source:
+def _parsed(text: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What a source file may import of harness, and the packages that its constant PACKAGES names."""
     tree = ast.parse(text)
     packages: tuple[str, ...] = ()
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "PACKAGES" for t in node.targets):
             packages = tuple(ast.literal_eval(node.value))
-    return _Source(tuple(_imports(tree)), packages)
+    return tuple(_imports(tree)), packages
 
 
 def _imports(node: ast.AST) -> Iterator[str]:
@@ -99,8 +93,7 @@ def _imports(node: ast.AST) -> Iterator[str]:
 
 def _source(module: str) -> Path | None:
     """The file of a module; None for a name in a module, and for what is not of this package."""
-    steps = module.split(".")[1:]
-    place = ROOT.joinpath(*steps)
+    place = ROOT.joinpath(*module.split(".")[1:])
     return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
 
 
@@ -118,8 +111,6 @@ def data_digest(path: Path) -> str:
 
 def model_identity(role: str, model: ModelSpec) -> str:
     """What a result depends on: the weights and what serves them, or the vocabulary alone. No address counts."""
-    from harness.models.digests import model_digest, tokenizer_digest
-
     if role == "tokenizer":
         return tokenizer_digest(model.tokenizer or model.model)
     weights, defaults = model_digest(model.model), type(model)(model=model.model).identity()

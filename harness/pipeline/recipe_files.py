@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
@@ -12,28 +11,12 @@ from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, nearest
 from harness.files import about, read_text
-from harness.pipeline.checks import findings
-from harness.pipeline.recipe import Profile, Recipe, profile_names, recipe_names
-from harness.pipeline.yaml_text import MOST_BYTES, Key, parse
+from harness.pipeline.recipe import Profile, Recipe, findings, profile_names, recipe_names
+from harness.pipeline.yaml_text import MOST_BYTES, Key, Source, parse
 from harness.shipped import shipped
 
 _Model = TypeVar("_Model", Recipe, Profile)
 _LONGEST = 200  # characters of a name
-
-
-@dataclass(kw_only=True)
-class Source:
-    """The mapping of a YAML file, and the place (``file:line``) of each of its keys."""
-
-    data: dict[str, Any]
-    places: dict[Key, str]
-    file: Path
-
-    def place(self, *key: str | int) -> str:
-        """Where a key stands, or the nearest of the keys that hold it."""
-        while key and key not in self.places:
-            key = key[:-1]
-        return self.places.get(key, str(self.file))
 
 
 def find(name: str, kind: Literal["recipe", "profile"]) -> Path:
@@ -116,20 +99,20 @@ def _extended(model: type[_Model], path: Path, above: tuple[Path, ...]) -> Sourc
         whole["claims"] = {
             n: c for n, c in claims.items() if not isinstance(c, dict) or {c.get("arm"), c.get("against")} <= {*arms}
         }
-    return Source(data=whole, places=under.places | source.places, file=path)
+    return Source(name=source.name, data=whole, places=under.places | source.places)
 
 
 def _parsed(path: Path) -> Source:
     with about(path):
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
             raise RecipeError(f"{path}: no file, or larger than {MOST_BYTES:,} bytes; no recipe is")
-    data, lines = parse(read_text(path), str(path))
-    if not isinstance(data, dict):
+    source = parse(read_text(path), str(path))
+    if not isinstance(source.data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, this file is not")
-    for key in data:
+    for key in source.data:
         if not isinstance(key, str):
             raise RecipeError(f"{path}: {key!r} is no key of a recipe")
-    return Source(data=data, places={key: f"{path}:{line}" for key, line in lines.items()}, file=path)
+    return source
 
 
 def _set(source: Source, setting: str) -> None:

@@ -14,7 +14,7 @@ from typing import Any, ClassVar
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.spec import ModelSpec
-from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Spent, Stage, part_of
+from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
 from harness.records import Chain
 from harness.spec import knob
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
@@ -84,17 +84,17 @@ class Training(Kind):
         problems = inputs["chains"]
         return None if problems is None else problems * int(job.params["per_problem"])
 
-    def spent(self, figures: Params) -> Spent:
-        return Spent(figures.get("tokens_in_rows", 0), figures.get("rows") or figures.get("pairs") or 0)
+    def spent(self, figures: Params) -> tuple[int, int]:
+        return figures.get("tokens_in_rows", 0), figures.get("rows") or figures.get("pairs") or 0
 
     def most(self, job: Job) -> int | None:
         return round(job.params["dose"]["max_tokens"] * job.params["dose"]["epochs"]) or None
 
-    def memory(self, job: Job, parameters: int) -> int | None:
-        return round(parameters * _TRAINING * (_LORA if job.params["dose"]["lora"] else 1))
-
-    def disk(self, job: Job, parameters: int | None, tokens: int | None) -> int | None:
-        return super().disk(job, None, tokens) if parameters is None else parameters * (SAMPLING + _MOMENTS)
+    def bytes_of(self, job: Job, parameters: int | None, tokens: int | None) -> tuple[int | None, int | None]:
+        if parameters is None:
+            return super().bytes_of(job, parameters, tokens)
+        share = _LORA if job.params["dose"]["lora"] else 1
+        return round(parameters * _TRAINING * share), parameters * (SAMPLING + _MOMENTS)
 
 
 def chains_of(inputs: dict[str, Path]) -> Iterator[Chain]:

@@ -28,12 +28,10 @@ class Chains(Kind):
         return total.figures()
 
     def summary(self, figures: Params) -> str:
-        return f"{figures['correct_chains']:,} correct and {figures['wrong_chains']:,} wrong chains"
-
-    def details(self, figures: Params) -> list[str]:
         f = figures
         generator, critic = (f"{f['nodes'][r]:,} nodes, {f['tokens'][r]:,} tokens" for r in ("generator", "critic"))
         lines = [
+            f"{f['correct_chains']:,} correct and {f['wrong_chains']:,} wrong chains",
             "",
             f"search: {f['problems']} problems; {100 * f['with_correct']:.1f} % got a verified correct chain,",
             f"  {100 * f['with_both']:.1f} % a correct and a wrong one; {f['rollouts']:,} rollouts",
@@ -45,7 +43,7 @@ class Chains(Kind):
                 f"  {family}: {each['with_correct']} with a correct chain, {each['with_both']} with both; "
                 f"{each['correct_chains']} and {each['wrong_chains']} chains"
             )
-        return lines
+        return "\n".join(lines)
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return problem_count(job)

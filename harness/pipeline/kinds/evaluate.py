@@ -9,7 +9,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.evaluation.spec import Decoding, Selection
 from harness.models.spec import ModelSpec, Serving
-from harness.pipeline.kind import Job, Kind, Params, Planner, Report, Spent, part_of
+from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
 from harness.pipeline.sources import loaded
 from harness.spec import Spec, knob
 
@@ -83,8 +83,8 @@ class Evaluate(Kind):
     def summary(self, figures: Params) -> str:
         return ", ".join(f"{100 * row['accuracy']:.1f}" for row in figures["rows"].values()) + " % right"
 
-    def spent(self, figures: Params) -> Spent:
-        return Spent(figures.get("generated_tokens") or 0, sum(row["samples"] for row in figures["rows"].values()))
+    def spent(self, figures: Params) -> tuple[int, int]:
+        return figures.get("generated_tokens") or 0, sum(row["samples"] for row in figures["rows"].values())
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         from harness.problems.registry import select

@@ -7,7 +7,7 @@ from pathlib import Path
 from typing import ClassVar, Literal
 
 from harness.models.spec import ModelSpec
-from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Spent, Stage, part_of
+from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
 from harness.pipeline.sources import SearchScale, problem_count, problems_of, searched
 from harness.search.spec import Goals, SearchSpec
 from harness.spec import knob
@@ -30,7 +30,6 @@ class Search(Kind):
     name = "search"
     stage = SearchStage
     scale = SearchScale
-    asks = "generator"
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         from harness.search.grammar.load import load
@@ -76,8 +75,8 @@ class Search(Kind):
         tokens = sum(figures["tokens"].values())
         return f"{figures['problems']} problems, {tokens:,} tokens, {figures['rollouts']:,} rollouts"
 
-    def spent(self, figures: Params) -> Spent:
-        return Spent(sum(figures["tokens"].values()), figures["problems"])
+    def spent(self, figures: Params) -> tuple[int, int]:
+        return sum(figures["tokens"].values()), figures["problems"]
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return -(-problem_count(job) // int(job.params["shards"]))

@@ -9,7 +9,7 @@ from itertools import islice
 from pathlib import Path
 from typing import TYPE_CHECKING
 
-from harness.pipeline.kind import Job, Kind, Params, Report, Spent
+from harness.pipeline.kind import Job, Kind, Params, Report
 from harness.pipeline.sources import loaded, problem_count, problems_of
 
 if TYPE_CHECKING:
@@ -24,7 +24,6 @@ class Teach(Kind):
     """
 
     name = "teach"
-    asks = "teacher"
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.chains.distilled import Taught, filtered, read_outputs
@@ -55,8 +54,8 @@ class Teach(Kind):
         verdicts = ", ".join(f"{n} {verdict}" for verdict, n in figures["verdicts"].items())
         return f"{figures['outputs']} outputs: {verdicts or 'none fit to train on'}"
 
-    def spent(self, figures: Params) -> Spent:
-        return Spent(figures.get("generated_tokens") or 0, figures["outputs"])
+    def spent(self, figures: Params) -> tuple[int, int]:
+        return figures.get("generated_tokens") or 0, figures["outputs"]
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         if "file" in job.how:
