@@ -69,7 +69,7 @@ def run_recipe(
     graph = graph if until is None else graph.until(until)
     if dry_run:
         title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, graph.seeds))}"
-        options.show(view.dry_run(title, scale.workers, [*estimate.stage_rows(graph, store).values()]))
+        options.show(view.dry_run(title, scale.workers, estimate.stage_rows(graph, store)))
         return
     again = _command(name, settings, profile=profile, arms=arms, seeds=seeds, until=until)
     kept = Store(store)
@@ -80,7 +80,7 @@ def run_recipe(
         runner.run(graph, store, scale.workers, live.listen, executor=executor, address=address)
         wall = time.monotonic() - started
         run = record.save(kept, plan, scale, graph, wall, again) if graph.arms else None
-    options.show(view.stage_times([*estimate.stage_rows(graph, store).values()], wall))
+    options.show(view.stage_times(estimate.stage_rows(graph, store), wall))
     if run is not None:
         _conclude(plan, store, run)
     for job in graph.jobs.values():

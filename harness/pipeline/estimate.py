@@ -41,21 +41,23 @@ def summary(result: StageResult) -> str:
     return kind_of(result.kind).summary(result.figures).partition("\n")[0]
 
 
-def stage_rows(graph: Graph, folder: Path) -> dict[str, StageRow]:
-    """Every stage by its digest: finished ones with their results in words, others with what they would take."""
-    store, items, rows = Store(folder), {}, {}
+def stage_rows(graph: Graph, folder: Path) -> list[StageRow]:
+    """Every stage: finished ones with their results in words, others with what they would take."""
+    store = Store(folder)
+    rows: list[StageRow] = []
+    items: dict[str, int | None] = {}
     known = json.loads(shipped("rates.json").read_text())
     rates = {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in known} | rates_of(folder)
     for digest, job in graph.jobs.items():
         items[digest] = kind_of(job.kind).items(job, {role: items[needed] for role, needed in job.inputs.items()})
         result = store.result(digest)
         if result is None:
-            rows[digest] = _estimate(graph, job, rates, items[digest])
+            rows.append(_estimate(graph, job, rates, items[digest]))
         else:
             line, *details = kind_of(job.kind).summary(result.figures).split("\n")
-            rows[digest] = StageRow(
-                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=details
-            )
+            rows.append(StageRow(
+                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=details,
+            ))  # fmt: skip
     return rows
 
 

@@ -114,12 +114,12 @@ class _Planner:
         inputs, models = inputs or {}, models or {}
         data = [self._file(each) if isinstance(each, Path) else each for each in reads]
         sources = tuple(each for each in reads if isinstance(each, Path) and each.suffix == ".py")
-        code = self._code(type(kind_of(kind)).__module__, sources)
+        code, packages = self._code(type(kind_of(kind)).__module__, sources)
         depends: Params = {
             "models": {role: self._model(role, model.model_dump_json()) for role, model in models.items()},
             "data": digest(data),
-            "code": code.digest,
-            "packages": code.packages,
+            "code": code,
+            "packages": packages,
         }
         key = digest(kind, params, inputs, depends)
         job = Job(

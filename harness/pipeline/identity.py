@@ -12,7 +12,6 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import NamedTuple
 
 from harness.files import file_digest
 from harness.models.digests import model_digest, tokenizer_digest
@@ -24,21 +23,17 @@ ROOT = Path(__file__).parent.parent  # the folder of the package
 _NEVER = ("harness.view", "harness.cli")
 
 
-class Code(NamedTuple):
-    """Digest of all source files that may run, and the versions of the packages that their rooms depend on."""
+def code_of(module: str, more: Iterable[Path] = ()) -> tuple[str, dict[str, str]]:
+    """The code behind a module of harness, and behind ``more`` source files that it runs.
 
-    digest: str
-    packages: dict[str, str]
-
-
-def code_of(module: str, more: Iterable[Path] = ()) -> Code:
-    """The code behind a module of harness, and behind ``more`` source files that it runs."""
+    Digest of all source files that may run, and the versions of the packages that their rooms depend on.
+    """
     files = closure(module, more)
     total = hashlib.sha256()
     for name in sorted(files):
         total.update(f"{name}\0".encode() + files[name].read_bytes())
     names = sorted({package for file in files.values() for package in _parsed(file.read_bytes())[1]})
-    return Code(total.hexdigest()[:16], {name: version(name) for name in names})
+    return total.hexdigest()[:16], {name: version(name) for name in names}
 
 
 def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:

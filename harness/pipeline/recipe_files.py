@@ -15,7 +15,7 @@ from harness.pipeline.recipe import Profile, Recipe, findings, profile_names, re
 from harness.pipeline.yaml_text import MOST_BYTES, Key, Source, parse
 from harness.shipped import shipped
 
-_Model = TypeVar("_Model", Recipe, Profile)
+_Model = TypeVar("_Model", bound=BaseModel)
 _LONGEST = 200  # characters of a name
 
 
@@ -60,7 +60,7 @@ def load_profile(name: str, settings: Iterable[str] = ()) -> Profile:
 def is_profile(name: str) -> bool:
     """Whether a name or file is a profile's and not a recipe's: its file says ``kind: profile``."""
     if name.endswith((".yaml", ".yml")):
-        return _parsed(find(name, "recipe")).data.get("kind") == "profile"
+        return bool(_parsed(find(name, "recipe")).data.get("kind") == "profile")
     return name in profile_names() and name not in recipe_names()
 
 

@@ -27,7 +27,6 @@ from harness.results.store import Store
 # What becomes of a job: it had a result before, it begins, it goes on (Progress), it ends.
 Event = Literal["cached", "start", "progress", "end"]
 Listener = Callable[[Event, Job, StageResult | Progress | None], None]
-Submit = Callable[[Job], "Future[StageResult]"]
 
 _GRACE = 3.0  # seconds between asking a worker to end and ending it
 _RETRIES = 3  # of a job whose worker dies on a cluster
@@ -89,7 +88,9 @@ class _Events:
                     self._listen("progress", self._jobs[digest], progress)
 
 
-def _schedule(submit: Submit, todo: dict[str, Job], workers: int, store: Store, events: _Events) -> None:
+def _schedule(
+    submit: Callable[[Job], Future[StageResult]], todo: dict[str, Job], workers: int, store: Store, events: _Events
+) -> None:
     running: dict[Future[StageResult], Job] = {}
     failure: StageFailed | None = None
     while todo or running:

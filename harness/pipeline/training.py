@@ -7,9 +7,9 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any, ClassVar
+from typing import ClassVar
 
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
@@ -22,6 +22,7 @@ from harness.training.spec import Objective, SftObjective, TrainingFigures, Trai
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12
 _LORA = 0.2  # of that, with adapters alone
+Row = dict[str, list[int]]  # token ids: the prompt's, then those of each side
 
 
 class TrainedStage(Stage):
@@ -42,9 +43,7 @@ class TrainingScale(TrainingSpec):
     """The dose of a kind of training, and how it is computed."""
 
     learning_rate: float = knob(..., "Peak, after the warm-up.", gt=0)
-    launch: str = knob(
-        "", "Starts the training in several processes: 'accelerate launch --num_processes 8'.", how=True
-    )  # fmt: skip
+    launch: str = knob("", "Starts it in several processes: 'accelerate launch --num_processes 8'.", how=True)
 
 
 class Training(Kind):
@@ -63,7 +62,7 @@ class Training(Kind):
         return plan.add(self.name, label, params=params, inputs=inputs, models=models, how=how, stage=name)
 
     def train(
-        self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: Iterable[Mapping[str, Any]],
+        self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: Sequence[Row],
         objective: Objective | SftObjective, reference: Path | None = None,
     ) -> Params:  # fmt: skip
         """Train the model of a job on rows of token ids: into ``folder/model``, the rows beside it; its figures.
@@ -102,12 +101,12 @@ def chains_of(inputs: dict[str, Path]) -> Iterator[Chain]:
     return read_records(inputs["chains"] / "chains.jsonl", Chain)
 
 
-def fitting(job: Job, rows: list[dict[str, Any]], what: str) -> list[dict[str, Any]]:
+def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
     """Rows of which the prompt and each side have at most the dose's tokens. Raises ModelError when none is left."""
     longest = job.params["dose"]["max_tokens"]
     kept = []
     for row in rows:
-        prompt, *sides = map(len, row.values())
+        prompt, *sides = (len(ids) for ids in row.values())
         if not longest or prompt + max(sides) <= longest:
             kept.append(row)
     if not kept:

@@ -45,15 +45,14 @@ def test_a_finished_stage_gives_the_rate_of_its_kind_and_model(tmp_path):
     assert (rates["sft", "student"].per_item, rates["sft", "student"].seconds) == (200, 0.01)
     assert (rates["eval", "student"].per_item, rates["eval", "student"].seconds) == (100, 0.005)
     graph = build(load_recipe("ablation_full"), load_profile("tiny"), ["base"])
-    [(digest, _job)] = graph.jobs.items()
-    found = stage_rows(graph, tmp_path)[digest]
+    [found] = stage_rows(graph, tmp_path)
     assert (found.tokens, found.at_most) == (900 * 100, False)
     assert found.seconds == pytest.approx(450)
 
 
 def test_without_a_rate_the_token_limit_is_the_bound_and_no_time_is_told(tmp_path):
     graph = build(load_recipe("ablation_full"), load_profile("paper"), ["base"])
-    [found] = stage_rows(graph, tmp_path).values()
+    [found] = stage_rows(graph, tmp_path)
     assert found.at_most
     assert found.tokens % 16384 == 0
     assert found.seconds is None

@@ -6,7 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 
 from harness.pipeline.kind import Job, Kind, Params, Report
-from harness.pipeline.sources import problem_count, problems_of, tokenizer_of
+from harness.pipeline.sources import problem_count, problems_of
 
 
 class Chains(Kind):
@@ -16,10 +16,12 @@ class Chains(Kind):
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.chains.extract import chains_of_search
         from harness.journal import write_rows
+        from harness.models.loading import load_tokenizer
         from harness.search.stats import SearchYield
         from harness.search.store import Forest
 
-        tokenizer = tokenizer_of(job.models["tokenizer"])
+        vocabulary = job.models["tokenizer"]
+        tokenizer = load_tokenizer(vocabulary.tokenizer or vocabulary.model)
         problems, total = problems_of(job), SearchYield()
         forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
         found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)

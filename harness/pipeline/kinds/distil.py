@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.errors import RecipeError
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage
-from harness.pipeline.sources import searched, tokenizer_of
+from harness.pipeline.sources import searched
 from harness.spec import Spec, knob
 
 if TYPE_CHECKING:
@@ -78,8 +78,10 @@ class Distil(Kind):
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.chains.distilled import Output, Taught, chains_of_outputs, filtered
         from harness.journal import read_records, write_rows
+        from harness.models.loading import load_tokenizer
 
-        tokenizer = tokenizer_of(job.models["tokenizer"])
+        vocabulary = job.models["tokenizer"]
+        tokenizer = load_tokenizer(vocabulary.tokenizer or vocabulary.model)
         taught = list(read_records(inputs["taught"] / "taught.jsonl", Taught))
         if job.params["padding"]:
             rng = random.Random(f"padding/{job.params['seed']}")

@@ -10,7 +10,6 @@ from typing import TYPE_CHECKING, ClassVar, Literal
 from harness.evaluation.spec import Decoding, Selection
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
-from harness.pipeline.sources import loaded
 from harness.spec import Spec, knob
 
 if TYPE_CHECKING:
@@ -60,6 +59,7 @@ class Evaluate(Kind):
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.evaluation.plan import EvalPlan
+        from harness.models.backends import opened
         from harness.problems.registry import select
         from harness.results.evaluating import evaluate_and_summarise
 
@@ -74,7 +74,7 @@ class Evaluate(Kind):
             settings={key: value for key in ("split", "count", "data_dir") if (value := getattr(scale, key))},
             sampler=self.sampler(job),
         )
-        with loaded(model, folder) as (completer, tokenizer):
+        with opened(model.replicas()[0], folder) as (completer, tokenizer):
             summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
             tokens = completer.generated_tokens
         rows = {task: summary.model_dump() for task, summary in summaries.items()}

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
@@ -10,7 +9,7 @@ from pathlib import Path
 from typing import TYPE_CHECKING
 
 from harness.pipeline.kind import Job, Kind, Params, Report
-from harness.pipeline.sources import loaded, problem_count, problems_of
+from harness.pipeline.sources import problem_count, problems_of
 
 if TYPE_CHECKING:
     from harness.chains.distilled import Output
@@ -64,16 +63,19 @@ class Teach(Kind):
 
 
 def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]:
-    """The teacher's outputs to the plain prompts. A killed job goes on from its journal."""
+    """The teacher's outputs to the plain prompts, and their tokens. A killed job goes on from its journal."""
     from harness.chains.distilled import Output
-    from harness.errors import ModelError
     from harness.journal import Journal, read
-    from harness.models.base import Request, complete_all, complete_in_chunks, seed_of
+    from harness.models.backends import opened
+    from harness.models.base import Request, seed_of
     from harness.models.prompts import is_prefilled, prompt_ids, think_tags
+    from harness.models.sampling import Asked, Plain
 
     params, problems = job.params, problems_of(job)
+    logs = folder / "teacher"
+    logs.mkdir(exist_ok=True)
     with (
-        loaded(job.models["teacher"], folder / "teacher") as (completer, tokenizer),
+        opened(job.models["teacher"].replicas()[0], logs) as (completer, tokenizer),
         Journal(folder / "outputs.journal.jsonl") as journal,
     ):
         tags = think_tags(tokenizer)
@@ -89,21 +91,17 @@ def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]
 
         def done(results: list[tuple[int, Completion]]) -> None:
             nonlocal tokens
-            rows: list[Params] = [
-                {"index": i, "text": c.text, "finish": c.finish, "tokens": len(c.token_ids)} for i, c in results
-            ]
-            journal.append(rows)
-            known.update({row["index"]: row for row in rows})
-            tokens += sum(row["tokens"] for row in rows)
+            for i, c in results:
+                known[i] = {"index": i, "text": c.text, "finish": c.finish, "tokens": len(c.token_ids)}
+                tokens += len(c.token_ids)
+            journal.append([known[i] for i, _ in results])
             report(len(known), len(requests), tokens)
 
-        if completer.lockstep:
-            asyncio.run(complete_in_chunks(completer, requests, known.__contains__, done))
-        else:
-            missing = [i for i in range(len(requests)) if i not in known]
-            failed = asyncio.run(complete_all(completer, requests, missing, done))
-            if failed:
-                raise ModelError(f"{len(failed)} of {len(requests)} calls of the teacher failed; first: {failed[0]}")
+        missing = [i for i in range(len(requests)) if i not in known]
+        Plain()(Asked(
+            completer=completer, tokenizer=tokenizer, tags=tags, seed=params["sampling_seed"], folder=folder,
+            requests=requests, documents=problems, places=(), missing=missing, done=done,
+        ))  # fmt: skip
         prefilled = bool(requests) and is_prefilled(tokenizer.decode(requests[0].prompt_ids), tags)
     head = tags[0] if prefilled else ""
     outputs = [
