@@ -1,9 +1,9 @@
-"""The figures of one row of a table: one model on one task, every sample counted."""
+"""The figures of one model on one task, every sample counted; and samples by item, as all tests take them."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
 from harness.evaluation.response_metrics import METRICS
 from harness.records import Sample
@@ -58,12 +58,32 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
     )
 
 
-def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    """Each item's scores in the order of its samples."""
+def of_task(samples: Sequence[Sample], task: str) -> list[Sample]:
+    return [sample for sample in samples if sample.task == task]
+
+
+def by_item(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[str, list[float]]:
+    """A value of each item's samples, in the order of their numbers."""
     out: dict[str, list[float]] = {}
     for sample in sorted(samples, key=lambda s: s.index):
-        out.setdefault(sample.problem_id, []).append(float(sample.grade.correct))
+        out.setdefault(sample.problem_id, []).append(float(value(sample)))
     return out
+
+
+def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where right, else 0."""
+    return by_item(samples, lambda s: s.grade.correct)
+
+
+def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where without an answer, else 0."""
+    return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
+
+
+def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
+    """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
+    shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]
+    return {name: name.split(":")[0] for name in shared}
 
 
 def _measured(samples: Sequence[Sample]) -> dict[str, float | None]:
