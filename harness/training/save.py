@@ -40,7 +40,12 @@ def write_model(
                 "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
             )
         with writing(out.name, Path(trainer.args.output_dir)):
-            _beside(trainer, base, aside, lora, card(base, out.name, figures, about))
+            if lora:
+                _merge(base, aside)
+            trainer.processing_class.save_pretrained(aside)
+            log = trainer.state.log_history
+            (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+            (aside / "README.md").write_text(_card(base, out.name, figures, about))
             record = Record(identity=identity, figures=figures)
             (aside / RECORD).write_text(record.model_dump_json(indent=1, exclude_none=True) + "\n")
         for name in ("training_args.bin", "adapter/training_args.bin"):  # a pickle: no one should have to load it
@@ -50,16 +55,6 @@ def write_model(
         os.replace(aside, out)
         shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-
-
-def _beside(trainer: Any, base: str, aside: Path, lora: bool, text: str) -> None:
-    """What stands beside the weights; adapters become whole weights first."""
-    if lora:
-        _merge(base, aside)
-    trainer.processing_class.save_pretrained(aside)
-    log = trainer.state.log_history
-    (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
-    (aside / "README.md").write_text(text)
 
 
 def _merge(base: str, aside: Path) -> None:
@@ -72,12 +67,12 @@ def _merge(base: str, aside: Path) -> None:
     PeftModel.from_pretrained(model, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
 
 
-def card(base: str, name: str, figures: TrainingFigures, about: dict[str, JsonValue]) -> str:
+def _card(base: str, name: str, figures: TrainingFigures, about: dict[str, JsonValue]) -> str:
     """A model card: what it was trained from, on what, under which objective, and how training went."""
-    rows = [("base model", f"`{base}`"), *((key.replace("_", " "), _cell(value)) for key, value in about.items())]
-    trained = figures.model_dump(exclude_none=True)
-    rows += [(key.replace("_", " "), _cell(value)) for key, value in trained.items()]
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    rows = {"base model": f"`{base}`"}
+    for key, value in (about | figures.model_dump(exclude_none=True)).items():
+        rows[key.replace("_", " ")] = _cell(value)
+    table = "\n".join(f"| {key} | {value} |" for key, value in rows.items())
     head = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [harness]\n---\n"
     return f"{head}\n# {name}\n\n| | |\n| --- | --- |\n{table}\n\nEvery logged step is in `training.jsonl`.\n"
 

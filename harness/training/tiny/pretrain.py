@@ -14,6 +14,8 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
+from pydantic import JsonValue
+
 from harness.errors import TrainingError
 from harness.journal import read, write_rows
 from harness.training.tiny.corpus import GENERATOR_MIX, IGNORE, STUDENT_MIX, Mix, batches
@@ -75,31 +77,22 @@ def build_model(spec: TinySpec, tokenizer: Any) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(spec.seed)
-    common: dict[str, Any] = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": spec.hidden,
-        "intermediate_size": spec.intermediate,
-        "num_hidden_layers": spec.layers,
-        "num_attention_heads": spec.heads,
-        "num_key_value_heads": spec.kv_heads,
-        "max_position_embeddings": 2048,
-        "tie_word_embeddings": True,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        "dtype": "float32",
-    }
-    if spec.architecture == "qwen2":
-        return Qwen2ForCausalLM(Qwen2Config(**common))
-    return LlamaForCausalLM(LlamaConfig(**common))
+    qwen = spec.architecture == "qwen2"
+    config = (Qwen2Config if qwen else LlamaConfig)(
+        vocab_size=len(tokenizer), hidden_size=spec.hidden, intermediate_size=spec.intermediate,
+        num_hidden_layers=spec.layers, num_attention_heads=spec.heads, num_key_value_heads=spec.kv_heads,
+        max_position_embeddings=2048, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, dtype="float32",
+    )  # fmt: skip
+    return (Qwen2ForCausalLM if qwen else LlamaForCausalLM)(config)
 
 
 def _optimizers(model: Any, spec: TinySpec) -> list[Any]:
     import torch
 
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
+    matrices, rest = [], []
+    for name, p in model.named_parameters():
+        (matrices if p.ndim == 2 and "embed" not in name and "lm_head" not in name else rest).append(p)
     return [
         torch.optim.Muon(matrices, lr=spec.muon_lr, adjust_lr_fn="match_rms_adamw", weight_decay=0.01),
         torch.optim.AdamW(rest, lr=spec.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
@@ -115,7 +108,7 @@ def _scale(step: int, spec: TinySpec) -> float:
 def pretrain(
     spec: TinySpec, tokenizer: Any, folder: Path,
     report: Callable[[int, int, int], None] = lambda step, total, tokens: None, save_every: int = 500,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, JsonValue]:  # fmt: skip
     """Train ``spec`` into ``folder`` (HF format), going on from its last checkpoint. Returns its figures."""
     import torch
 

@@ -28,22 +28,11 @@ CHAT_TEMPLATE = (
 
 # Wording that the suite repeats in every problem of a family: one token each keeps prompts short on a CPU.
 PHRASES = (
-    mini_blocks.INTRO,
-    mini_blocks.QUESTION,
-    " " + mini_math.FORMAT,
-    "As initial conditions I have that,",
-    ".\nMy goal is to have that",
-    " the hand is empty",
-    " is on top of",
-    " is on the table",
-    " is clear",
-    " from on top of",
-    " on top of",
-    "pick up",
-    "put down",
-    "\\boxed{",
+    mini_blocks.INTRO, mini_blocks.QUESTION, " " + mini_math.FORMAT, "As initial conditions I have that,",
+    ".\nMy goal is to have that", " the hand is empty", " is on top of", " is on the table", " is clear",
+    " from on top of", " on top of", "pick up", "put down", "\\boxed{",
     *(f" the {color} block" for color in mini_blocks.COLORS),
-)
+)  # fmt: skip
 _WORDS = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
 
 
