@@ -154,12 +154,10 @@ def last_complete(folder: Path) -> Path | None:
     state names the step of the folder.
     """
     shutil.rmtree(folder / _ASIDE, ignore_errors=True)
-    whole = []
-    for step, path in _numbered(folder):
-        if _complete(path, step):
-            whole.append((step, path))
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+    numbered = _numbered(folder)
+    whole = [(step, path) for step, path in numbered if _complete(path, step)]
+    for _, path in set(numbered) - set(whole):
+        shutil.rmtree(path, ignore_errors=True)
     return max(whole)[1] if whole else None
 
 

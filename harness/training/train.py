@@ -40,9 +40,7 @@ def run(job: TrainingJob, progress: Progress = lambda step, total: None) -> Trai
     return train(job, rows, progress)
 
 
-def train(
-    job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda step, total: None
-) -> TrainingFigures:  # fmt: skip
+def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda step, total: None) -> TrainingFigures:
     """Train a model into the folder ``job.out``; a training that is already finished there is not run again.
 
     ``rows`` of token ids: (prompt, completion) for SFT, (prompt, chosen, rejected) under a preference objective, whose
@@ -61,9 +59,7 @@ def train(
             trainer = _trainer(job, groups, arguments, progress)
             fit(trainer)
             figures = _figures(trainer, rows)
-            settings = job.model_dump(mode="json")
-            about = {name: settings[name] for name in ("objective", "training", "seed")} | job.about
-            write_model(trainer, job.model, job.out, identity, figures, about)
+            write_model(trainer, job, identity, figures)
     return figures
 
 

@@ -96,8 +96,7 @@ class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
 
     def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
         value = sft_loss(logps, inputs["completion"], self.normalization, totals)
-        lengths = inputs["completion"].sum() / totals.sequences
-        return value, {"sft": value}, {"completion_tokens": lengths}
+        return value, {"sft": value}, {"completion_tokens": inputs["completion"].sum() / totals.sequences}
 
 
 class PreferenceTrainer(_ChainTrainer, DPOTrainer):
@@ -138,8 +137,7 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
             inputs = self._prepare_inputs(self.data_collator(groups))
             with torch.no_grad(), self.accelerator.autocast():
                 logps = batch_logps(self.model, inputs).float().cpu()
-            written = inputs["completion"].cpu()
-            chains = iter([row[mask].tolist() for row, mask in zip(logps, written, strict=True)])
+            chains = (row[mask].tolist() for row, mask in zip(logps, inputs["completion"].cpu(), strict=True))
             numbered += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
         self.model.train(was_training)
         self.model.to(device)
@@ -150,11 +148,11 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         masks = pair_masks(inputs, rows)
         value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
         graph = {name: parts.pop(name) for name in ("preference", "sft") if name in parts}
-        half = len(rows) // 2
         sizes = masks.completion.sum(1)
+        chosen, rejected = sizes.chunk(2)
         parts |= {
-            "tokens/chosen": sizes[:half].sum() / totals.sequences,
-            "tokens/rejected": sizes[half:].sum() / totals.sequences,
+            "tokens/chosen": chosen.sum() / totals.sequences,
+            "tokens/rejected": rejected.sum() / totals.sequences,
             "shared_share": (masks.shared.sum(1) / sizes).sum() / (2 * totals.sequences),
         }
         return value, graph, parts
@@ -207,6 +205,5 @@ def _trained(model: Any) -> Iterator[Any]:
 def pair_masks(inputs: Batch, rows: torch.Tensor) -> Masks:
     """Masks of the pairs' rows, (2P, T - 1), from the batch's completions and forks."""
     completion = inputs["completion"][rows]
-    written = completion.cumsum(1)  # 1 at the first completion token
-    shared = completion & (written <= inputs["fork"].repeat(2)[:, None])
-    return Masks(completion=completion, shared=shared)
+    number = completion.cumsum(1)  # 1 at the first completion token
+    return Masks(completion=completion, shared=completion & (number <= inputs["fork"].repeat(2)[:, None]))

@@ -99,12 +99,6 @@ def _optimizers(model: Any, spec: TinySpec) -> list[Any]:
     ]
 
 
-def _scale(step: int, spec: TinySpec) -> float:
-    """Learning-rate factor: linear warm-up, constant, linear decay to zero over the last ``decay`` of the steps."""
-    left = (spec.steps - step) / (spec.decay * spec.steps)
-    return min((step + 1) / spec.warmup, 1.0, left)
-
-
 def pretrain(
     spec: TinySpec, tokenizer: Any, folder: Path,
     report: Callable[[int, int, int], None] = lambda step, total, tokens: None, save_every: int = 500,
@@ -135,9 +129,11 @@ def pretrain(
             pad = tokenizer.pad_token_id
             ids = torch.tensor([d.input_ids + [pad] * (width - len(d.input_ids)) for d in documents])
             labels = torch.tensor([d.labels + [IGNORE] * (width - len(d.labels)) for d in documents])
+            # Linear warm-up, constant, linear decay to zero over the last ``decay`` of the steps.
+            scale = min((step + 1) / spec.warmup, 1.0, (spec.steps - step) / (spec.decay * spec.steps))
             for optimizer, rate in zip(optimizers, (spec.muon_lr, spec.adam_lr), strict=True):
                 for group in optimizer.param_groups:
-                    group["lr"] = rate * _scale(step, spec)
+                    group["lr"] = rate * scale
             # Right padding under a causal mask reaches no real token, so no attention mask is needed.
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = model(input_ids=ids).logits
