@@ -63,7 +63,7 @@ def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda ste
     return figures
 
 
-def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
+def _arguments(job: TrainingJob, rows: int) -> dict[str, object]:
     """Keyword arguments of SFTConfig and DPOConfig; their defaults are for GPUs, so all is set here.
 
     Raises TrainingError where a batch cannot be split as asked.
@@ -110,7 +110,7 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
     }
 
 
-def _trainer(job: TrainingJob, groups: list[GroupRow], arguments: dict[str, Any], progress: Progress) -> Any:
+def _trainer(job: TrainingJob, groups: list[GroupRow], arguments: dict[str, object], progress: Progress) -> Any:
     import torch
     from datasets import Dataset
     from peft import LoraConfig
@@ -142,7 +142,7 @@ def _trainer(job: TrainingJob, groups: list[GroupRow], arguments: dict[str, Any]
             **common,
         )  # fmt: skip
     else:
-        folder = job.reference or Path(arguments["output_dir"]) / "reference"
+        folder = job.reference or Path(str(arguments["output_dir"])) / "reference"
         trainer = PreferenceTrainer(
             objective=job.objective,
             reference=reference_file(folder, job.model, groups, f"bf16={arguments['bf16']}"),
@@ -164,12 +164,11 @@ def _figures(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
     history = [row for row in trainer.state.log_history if "loss" in row]
     last = history[-1] if history else {}
     through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
-    if len(rows[0]) > 2:
-        counts = {"pairs": len(rows)}
-    else:
-        counts = {"rows": len(rows), "completion_tokens": sum(len(completion) for _, completion in rows)}
+    sft = len(rows[0]) == 2
     return TrainingFigures(
-        **counts,
+        rows=len(rows) if sft else None,
+        completion_tokens=sum(len(row[1]) for row in rows) if sft else None,
+        pairs=None if sft else len(rows),
         steps=trainer.state.global_step,
         # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
         loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,

@@ -14,8 +14,6 @@ from dataclasses import asdict, dataclass
 from pathlib import Path
 from typing import Any, TypedDict
 
-from pydantic import JsonValue
-
 from harness.errors import TrainingError
 from harness.journal import read, write_rows
 from harness.training.tiny.corpus import GENERATOR_MIX, IGNORE, STUDENT_MIX, Mix, batches
@@ -90,7 +88,8 @@ def build_model(spec: TinySpec, tokenizer: Any) -> Any:
 def _optimizers(model: Any, spec: TinySpec) -> list[Any]:
     import torch
 
-    matrices, rest = [], []
+    matrices: list[Any] = []
+    rest: list[Any] = []
     for name, p in model.named_parameters():
         (matrices if p.ndim == 2 and "embed" not in name and "lm_head" not in name else rest).append(p)
     return [
@@ -102,7 +101,7 @@ def _optimizers(model: Any, spec: TinySpec) -> list[Any]:
 def pretrain(
     spec: TinySpec, tokenizer: Any, folder: Path,
     report: Callable[[int, int, int], None] = lambda step, total, tokens: None, save_every: int = 500,
-) -> dict[str, JsonValue]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """Train ``spec`` into ``folder`` (HF format), going on from its last checkpoint. Returns its figures."""
     import torch
 
