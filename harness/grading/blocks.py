@@ -5,9 +5,9 @@ The fast path of plan grading. ``pddl.check`` must agree with it on every plan (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
+from collections.abc import Iterable, Mapping, Sequence
 from itertools import pairwise
+from typing import NamedTuple
 
 Atom = tuple[str, ...]
 Action = tuple[str, ...]
@@ -34,21 +34,20 @@ MYSTERY = {
     "pick-up": "attack", "put-down": "succumb", "stack": "overcome", "unstack": "feast", "clear": "province",
     "ontable": "planet", "handempty": "harmony", "holding": "pain", "on": "craves",
 }  # fmt: skip
-_PLAIN = {name: name for name in MYSTERY}
-VOCABULARIES: dict[str, dict[str, str]] = {"blocksworld": _PLAIN, "mystery_blocksworld": MYSTERY}
+VOCABULARIES = {"blocksworld": {name: name for name in MYSTERY}, "mystery_blocksworld": MYSTERY}
+
+_LACKS = {
+    "clear": "{} is not clear", "ontable": "{} is not on the table", "holding": "the hand does not hold {}",
+    "on": "{} is not on {}", "handempty": "the hand holds {}",
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """``step``: the failing step counted from 1, 0 if every action was legal. ``missed``: goals not reached."""
 
     step: int
     reason: str
     missed: tuple[Atom, ...] = ()
-
-    @property
-    def valid(self) -> bool:
-        return not self.step and not self.missed
 
 
 def simulate(objects: Iterable[str], init: Iterable[Atom], goal: Sequence[Atom], plan: Sequence[Action]) -> Outcome:
@@ -65,7 +64,8 @@ def simulate(objects: Iterable[str], init: Iterable[Atom], goal: Sequence[Atom],
             return Outcome(step, f"there is no block {unknown[0]!r}")
         for atom in _bound(needs, blocks):
             if atom not in state:
-                return Outcome(step, _missing(atom, state))
+                held = next((a[1] for a in state if a[0] == "holding"), "something")
+                return Outcome(step, _LACKS[atom[0]].format(*(atom[1:] or [held])))
         state -= set(_bound(deletes, blocks))
         state |= set(_bound(adds, blocks))
     return Outcome(0, "", tuple(atom for atom in goal if atom not in state))
@@ -73,20 +73,6 @@ def simulate(objects: Iterable[str], init: Iterable[Atom], goal: Sequence[Atom],
 
 def _bound(atoms: Iterable[Atom], blocks: Sequence[str]) -> list[Atom]:
     return [(name, *(blocks[int(place)] for place in places)) for name, *places in atoms]
-
-
-def _missing(atom: Atom, state: set[Atom]) -> str:
-    name, *blocks = atom
-    if name == "handempty":
-        held = next((a[1] for a in state if a[0] == "holding"), "something")
-        return f"the hand holds {held}"
-    text = {
-        "clear": "{} is not clear",
-        "ontable": "{} is not on the table",
-        "holding": "the hand does not hold {}",
-        "on": "{} is not on {}",
-    }
-    return text[name].format(*blocks)
 
 
 def from_stacks(stacks: Sequence[Sequence[str]]) -> tuple[list[str], list[Atom]]:
@@ -103,7 +89,7 @@ def domain_pddl(vocabulary: str = "blocksworld") -> str:
     names = VOCABULARIES[vocabulary]
 
     def text(atom: Atom) -> str:
-        return f"({' '.join([names[atom[0]], *(f'?b{place}' for place in atom[1:])])})"
+        return _pddl((atom[0], *(f"?b{place}" for place in atom[1:])), names)
 
     predicates = [("clear", "0"), ("ontable", "0"), ("handempty",), ("holding", "0"), ("on", "0", "1")]
     lines = [
@@ -120,12 +106,12 @@ def domain_pddl(vocabulary: str = "blocksworld") -> str:
 
 def problem_pddl(objects: Iterable[str], init: Iterable[Atom], goal: Iterable[Atom], vocabulary: str) -> str:
     """A problem of the domain in PDDL; atoms in plain Blocksworld names."""
-    names = VOCABULARIES[vocabulary]
-
-    def text(atom: Atom) -> str:
-        return f"({' '.join([names[atom[0]], *atom[1:]])})"
-
+    facts, goals = (" ".join(_pddl(atom, VOCABULARIES[vocabulary]) for atom in atoms) for atoms in (init, goal))
     return (
         f"(define (problem blocks) (:domain {vocabulary}) (:objects {' '.join(objects)})\n"
-        f" (:init {' '.join(map(text, init))})\n (:goal (and {' '.join(map(text, goal))})))\n"
+        f" (:init {facts})\n (:goal (and {goals})))\n"
     )
+
+
+def _pddl(atom: Atom, names: Mapping[str, str]) -> str:
+    return f"({' '.join([names[atom[0]], *atom[1:]])})"

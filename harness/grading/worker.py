@@ -12,18 +12,19 @@ import signal
 import sys
 from typing import TYPE_CHECKING, Any
 
+from harness.grading import blocks, expressions, instructions, numbers, pddl, plans
 from harness.grading.messages import Judgement
+from harness.grading.statements import statements
 from harness.processes import follow_parent
 
 if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold, Verdict
+    from harness.records import Gold
 
 MEMORY = 2 << 30
 CPU_SECONDS = 1.0
 HARD_CPU_SECONDS = 2.0  # the process ends: library code in C does not see the first limit
 
 Message = dict[str, Any]  # a line of JSON (``messages``)
-Registry = dict[str, Any]  # lm-eval's checkers by the name of the instruction
 
 
 class TooSlow(BaseException):
@@ -63,24 +64,23 @@ def main() -> None:
         print(f"no memory cap on this platform: {error}", file=sys.stderr)
     logging.disable(logging.WARNING)
     out, sys.stdout = sys.stdout, sys.stderr
-    registry: Registry = {}
     clock = _Clock()
     out.write('{"loaded": "first"}\n')
     out.flush()
     for line in sys.stdin:
-        out.write(json.dumps(_answer(line, registry, clock)) + "\n")
+        out.write(json.dumps(_answer(line, clock)) + "\n")
         out.flush()
 
 
-def _answer(line: str, registry: Registry, clock: _Clock) -> Message:
+def _answer(line: str, clock: _Clock) -> Message:
     slow = Judgement("grader_timeout", f"no verdict within {CPU_SECONDS:g} s of processor time")
     try:
         request = json.loads(line)
         if "load" in request:
-            return _load(request["load"], registry)
+            return _load(request["load"])
         try:
             clock.start()
-            reply = _serve(request, registry)
+            reply = _serve(request)
         finally:
             clock.stop()
     except TooSlow:
@@ -90,62 +90,42 @@ def _answer(line: str, registry: Registry, clock: _Clock) -> Message:
         return {"judgement": Judgement("grader_timeout", f"more than {MEMORY >> 30} GiB of memory")}
     except RecursionError:
         return {"judgement": Judgement("grader_timeout", "nested too deep for the parser")}
+    except instructions.TooLong as error:
+        return {"judgement": Judgement("grader_timeout", str(error))}
     except Exception as error:
-        kind = type(error).__name__
-        name = "" if kind in ("TooLong", "CheckerFailed") else f"{kind}: "
-        verdict: Verdict = "grader_timeout" if kind == "TooLong" else "infra_error"
-        return {"judgement": Judgement(verdict, f"{name}{str(error)[:200]}")}
+        name = "" if isinstance(error, instructions.CheckerFailed) else f"{type(error).__name__}: "
+        return {"judgement": Judgement("infra_error", f"{name}{str(error)[:200]}")}
     # A library may have swallowed the signal and answered as if the work had failed.
     return {"judgement": slow} if clock.fired else reply
 
 
-def _load(kind: str, registry: Registry) -> Message:
+def _load(kind: str) -> Message:
     """Import what the grader of ``kind`` needs and run it once, outside any deadline."""
     if kind == "instructions":
-        from harness.grading import instructions
-
-        registry.update(instructions.load())
+        instructions.load()
     elif kind == "math":
-        from harness.grading import expressions
-
         expressions.compare("\\frac{\\pi}{2}", "\\pi/2")
     elif kind == "pddl":
-        from harness.grading import blocks, pddl
-
-        gold = {
-            "domain": blocks.domain_pddl(),
-            "problem": blocks.problem_pddl(["a"], [("ontable", "a")], [("ontable", "a")], "blocksworld"),
-        }
-        pddl.simulate(gold, [("pick-up", "a")])
+        problem = blocks.problem_pddl(["a"], [("ontable", "a")], [("ontable", "a")], "blocksworld")
+        pddl.simulate({"domain": blocks.domain_pddl(), "problem": problem}, [("pick-up", "a")])
     return {"loaded": kind}
 
 
-def _serve(request: Message, registry: Registry) -> Message:
+def _serve(request: Message) -> Message:
     if request["statements"]:
-        from harness.grading.statements import statements
-
-        kind = "plan" if request["kind"] == "pddl" else request["kind"]
-        return {"statements": statements(kind, request["gold"], request["answer"])}
-    return {"judgement": _judge(request["kind"], request["gold"], request["answer"], request["cut"], registry)}
+        return {"statements": statements(request["kind"], request["gold"], request["answer"])}
+    return {"judgement": _judge(request["kind"], request["gold"], request["answer"], request["cut"])}
 
 
-def _judge(kind: str, gold: Gold, answer: str, cut: bool, registry: Registry) -> Judgement:
+def _judge(kind: str, gold: Gold, answer: str, cut: bool) -> Judgement:
     if kind == "number":
-        from harness.grading import numbers
-
         return numbers.check(str(gold["answer"]), answer, cut)
     if kind == "math":
-        from harness.grading import expressions
-
         return expressions.check(str(gold["answer"]), answer, cut)
     if kind in ("plan", "pddl"):
-        from harness.grading import plans
-
         return plans.check(gold, answer, cut)
     if kind == "instructions":
-        from harness.grading import instructions
-
-        return instructions.check(gold, answer, registry)
+        return instructions.check(gold, answer)
     raise ValueError(f"unknown grader {kind!r}: use number, math, plan or instructions")
 
 
