@@ -5,7 +5,7 @@ The fast path of plan grading. ``pddl.check`` must agree with it on every plan (
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from itertools import pairwise
 from typing import NamedTuple
 
@@ -13,7 +13,7 @@ Atom = tuple[str, ...]
 Action = tuple[str, ...]
 
 # action: (parameters, preconditions, added, deleted); "0" and "1" stand for the action's first and second object.
-_ACTIONS: dict[str, tuple[int, tuple[Atom, ...], tuple[Atom, ...], tuple[Atom, ...]]] = {
+ACTIONS: dict[str, tuple[int, tuple[Atom, ...], tuple[Atom, ...], tuple[Atom, ...]]] = {
     "pick-up": (
         1, (("handempty",), ("clear", "0"), ("ontable", "0")), (("holding", "0"),),
         (("clear", "0"), ("ontable", "0"), ("handempty",)),
@@ -54,9 +54,9 @@ def simulate(objects: Iterable[str], init: Iterable[Atom], goal: Sequence[Atom],
     """Run a plan of plain Blocksworld action names from ``init`` (closed world)."""
     known, state = set(objects), set(init)
     for step, (name, *blocks) in enumerate(plan, 1):
-        if name not in _ACTIONS:
+        if name not in ACTIONS:
             return Outcome(step, f"there is no action {name!r}")
-        arity, needs, adds, deletes = _ACTIONS[name]
+        arity, needs, adds, deletes = ACTIONS[name]
         if len(blocks) != arity:
             return Outcome(step, f"{name} takes {arity} block(s), got {len(blocks)}")
         unknown = [block for block in blocks if block not in known]
@@ -82,36 +82,3 @@ def from_stacks(stacks: Sequence[Sequence[str]]) -> tuple[list[str], list[Atom]]
         facts += [("ontable", stack[0]), ("clear", stack[-1])]
         facts += [("on", upper, lower) for lower, upper in pairwise(stack)]
     return [block for stack in stacks for block in stack], facts
-
-
-def domain_pddl(vocabulary: str = "blocksworld") -> str:
-    """The domain in PDDL, for planning tools."""
-    names = VOCABULARIES[vocabulary]
-
-    def text(atom: Atom) -> str:
-        return _pddl((atom[0], *(f"?b{place}" for place in atom[1:])), names)
-
-    predicates = [("clear", "0"), ("ontable", "0"), ("handempty",), ("holding", "0"), ("on", "0", "1")]
-    lines = [
-        f"(define (domain {vocabulary}) (:requirements :strips)",
-        f" (:predicates {' '.join(map(text, predicates))})",
-    ]
-    for name, (arity, needs, adds, deletes) in _ACTIONS.items():
-        effects = [*map(text, adds), *(f"(not {text(atom)})" for atom in deletes)]
-        lines.append(f" (:action {names[name]} :parameters ({' '.join(f'?b{i}' for i in range(arity))})")
-        lines.append(f"  :precondition (and {' '.join(map(text, needs))})")
-        lines.append(f"  :effect (and {' '.join(effects)}))")
-    return "\n".join(lines) + ")\n"
-
-
-def problem_pddl(objects: Iterable[str], init: Iterable[Atom], goal: Iterable[Atom], vocabulary: str) -> str:
-    """A problem of the domain in PDDL; atoms in plain Blocksworld names."""
-    facts, goals = (" ".join(_pddl(atom, VOCABULARIES[vocabulary]) for atom in atoms) for atoms in (init, goal))
-    return (
-        f"(define (problem blocks) (:domain {vocabulary}) (:objects {' '.join(objects)})\n"
-        f" (:init {facts})\n (:goal (and {goals})))\n"
-    )
-
-
-def _pddl(atom: Atom, names: Mapping[str, str]) -> str:
-    return f"({' '.join([names[atom[0]], *atom[1:]])})"

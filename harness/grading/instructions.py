@@ -74,7 +74,7 @@ def check(gold: Gold, answer: str) -> Judgement:
         raise TooLong(f"not checked: longer than {LONGEST:,} characters")
     checkers = [(name, _checker(name, given, gold)) for name, given in zip(names, arguments, strict=True)]
     strict = [_follows(name, checker, [answer]) for name, checker in checkers]
-    views = _loose_views(answer)[1:]
+    views = _loose_views(answer)
     loose = [done or _follows(*each, views) for each, done in zip(checkers, strict, strict=True)]
     details = {"strict": strict, "loose": loose}
     rule = "loose" if gold.get("rule") == "loose" else "strict"
@@ -85,10 +85,10 @@ def check(gold: Gold, answer: str) -> Judgement:
 
 
 def _loose_views(answer: str) -> list[str]:
-    """IFEval's eight views: as it is, without first or last line or both, each with and without asterisks."""
+    """IFEval's views beside the answer: without first or last line or both, each with and without asterisks."""
     lines = answer.split("\n")
     cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
-    return [answer, answer.replace("*", ""), *cut, *(view.replace("*", "") for view in cut)]
+    return [answer.replace("*", ""), *cut, *(view.replace("*", "") for view in cut)]
 
 
 def _follows(name: str, follows: Follows, views: Sequence[str]) -> bool:
@@ -141,16 +141,16 @@ def _local(name: str, arguments: dict[str, Any], language: str) -> Follows | Non
         return _is_chinese
     if language not in _ENDS:
         return None
-    if name == "length_constraints:number_words":  # a CJK character is a word, as is a run of other word characters
-        return lambda text: _relation(
-            len(re.findall(rf"[{_CJK}]|[^\W{_CJK}]+", text)), arguments["num_words"], arguments["relation"]
-        )
-    if name == "length_constraints:number_sentences":
-        return lambda text: _relation(
-            sum(bool(part.strip()) for part in re.split(_ENDS[language], text)),
-            arguments["num_sentences"],
-            arguments["relation"],
-        )
+    counts: dict[str, tuple[str, Callable[[str], int]]] = {
+        # A CJK character is a word, as is a run of other word characters.
+        "length_constraints:number_words": ("num_words", lambda text: len(re.findall(rf"[{_CJK}]|[^\W{_CJK}]+", text))),
+        "length_constraints:number_sentences": (
+            "num_sentences", lambda text: sum(bool(part.strip()) for part in re.split(_ENDS[language], text)),
+        ),
+    }  # fmt: skip
+    if name in counts:
+        bound, count = counts[name]
+        return lambda text: _relation(count(text), arguments[bound], arguments["relation"])
     if name == "punctuation:no_comma":
         return lambda text: not re.search("[,，、]", text)
     return None

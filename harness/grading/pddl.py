@@ -12,6 +12,11 @@ if TYPE_CHECKING:  # pydantic is slow to import, and workers need none of it
     from harness.records import Gold
 
 LONGEST = 200_000
+# A domain to load the libraries with.
+SMALLEST = {
+    "domain": "(define (domain d) (:predicates (p)) (:action a :parameters () :precondition (p) :effect (not (p))))",
+    "problem": "(define (problem q) (:domain d) (:init (p)) (:goal (p)))",
+}
 
 
 class BadProblem(ValueError):

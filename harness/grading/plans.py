@@ -57,22 +57,25 @@ _FACTS = {
 }  # fmt: skip
 
 
-def _action_words(vocabulary: str) -> list[str]:
-    """The four action names of a Blocksworld vocabulary."""
-    return [blocks.VOCABULARIES[vocabulary][name] for name in ("pick-up", "put-down", "stack", "unstack")]
+def _language(gold: Gold) -> tuple[Collection[str], str, Collection[str]]:
+    """(actions, whose wording beside PDDL, facts) of the domain of ``gold``."""
+    if "domain" in gold:
+        actions, facts = pddl.names(gold)
+        return actions, "", facts
+    vocabulary = str(gold.get("vocabulary", "blocksworld"))
+    names = blocks.VOCABULARIES[vocabulary]
+    return [names[name] for name in blocks.ACTIONS], vocabulary, _FACTS
 
 
-def read_plan(
-    text: str, actions: Collection[str] | None = None, wording: str = "blocksworld", facts: Collection[str] = _FACTS
-) -> list[Action]:
-    """The plan that a text ends up stating, invented actions among its lines included.
+def read_plan(text: str, gold: Gold | None = None) -> list[Action]:
+    """The plan that a text ends up stating, invented actions among its lines included; without ``gold`` of Blocksworld.
 
     Only what stands between ``[PLAN]`` and ``[PLAN END]`` where the text has them, and nothing past an invented
     ``[STATEMENT]``. Of a plan stated twice (a list that starts again at 1, a summary under a heading) the last counts.
     Lines that begin with an action (after a number, a bullet, "Action:") are the plan; other mentions count only in a
     text without such lines.
     """
-    known = _action_words(wording) if actions is None else actions
+    known, wording, facts = _language(gold or {})
     lines = [_EMPHASIS.sub("", line[:LONGEST_LINE]) for line in _plan_part(text[:LONGEST].lower()).splitlines()]
     plan = _last_plan(lines, known, wording, facts)
     return plan or [action for line in lines for _, _, action in _actions(line, known, wording)][:MOST_ACTIONS]
@@ -167,10 +170,8 @@ def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
 
 def holds_action(line: str, gold: Gold) -> bool:
     """Whether a line states an action of the domain of ``gold``."""
-    if "domain" in gold:
-        return bool(_actions(line[:LONGEST_LINE].lower(), pddl.names(gold)[0], ""))
-    vocabulary = str(gold.get("vocabulary", "blocksworld"))
-    return bool(_actions(line[:LONGEST_LINE].lower(), _action_words(vocabulary), vocabulary))
+    known, wording, _ = _language(gold)
+    return bool(_actions(line[:LONGEST_LINE].lower(), known, wording))
 
 
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
@@ -185,22 +186,16 @@ def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     ``details``: valid, failing_step (from 1; 0 if all steps were legal), steps, plan; with ``optimal`` in the gold also
     optimal and length_ratio.
     """
-    if "domain" in gold:
-        actions, facts = pddl.names(gold)
-        plan = read_plan(answer, actions, wording="", facts=facts)
-        judgement = _judgement(gold, plan, pddl.simulate(gold, plan) if plan else None)
-    else:
-        judgement = _check_blocks(gold, answer)
+    plan = read_plan(answer, gold)
+    simulate = pddl.simulate if "domain" in gold else _simulate
+    judgement = _judgement(gold, plan, simulate(gold, plan) if plan else None)
     if cut and judgement.verdict == "wrong" and "[plan end]" not in answer.lower():
         return judgement._replace(verdict="no_answer", reason=f"the plan was cut off ({judgement.reason})")
     return judgement
 
 
-def _check_blocks(gold: Gold, answer: str) -> Judgement:
-    vocabulary = str(gold.get("vocabulary", "blocksworld"))
-    plan = read_plan(answer, wording=vocabulary)
-    if not plan:
-        return _judgement(gold, plan, None)
+def _simulate(gold: Gold, plan: list[Action]) -> blocks.Outcome:
+    """Run a plan of Blocksworld, in the words of its vocabulary."""
     goals: list[blocks.Atom]
     if "facts" in gold:
         objects = list(gold["objects"])
@@ -209,13 +204,13 @@ def _check_blocks(gold: Gold, answer: str) -> Judgement:
         objects, facts = blocks.from_stacks(gold["init"])
         goals = [("ontable", a) if b == "table" else ("on", a, b) for a, b in gold["goal"]]
     aliases = gold.get("aliases", {})
-    plain = {word: name for name, word in blocks.VOCABULARIES[vocabulary].items()}
+    plain = {word: name for name, word in blocks.VOCABULARIES[gold.get("vocabulary", "blocksworld")].items()}
     # Upper case names no action: in another vocabulary an invented step may be called like a plain one.
     steps = [
         (plain.get(name, name.upper()), *(b if b in objects else aliases.get(b, b) for b in args))
         for name, *args in plan
     ]
-    return _judgement(gold, plan, blocks.simulate(objects, facts, goals, steps))
+    return blocks.simulate(objects, facts, goals, steps)
 
 
 def _judgement(gold: Gold, plan: list[Action], outcome: blocks.Outcome | None) -> Judgement:

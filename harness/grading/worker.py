@@ -8,17 +8,15 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.grading import blocks, expressions, instructions, numbers, pddl, plans
+from harness.grading import expressions, instructions, numbers, pddl, plans
 from harness.grading.messages import Judgement
 from harness.grading.statements import statements
 from harness.processes import follow_parent
-
-if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold
 
 MEMORY = 2 << 30
 CPU_SECONDS = 1.0
@@ -42,9 +40,9 @@ class _Clock:
         self.fired = True
         raise TooSlow
 
-    def start(self, seconds: float = CPU_SECONDS) -> None:
+    def start(self) -> None:
         self.fired = False
-        signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 0.1)
         signal.setitimer(signal.ITIMER_VIRTUAL, HARD_CPU_SECONDS)  # its signal has no handler: it ends the process
 
     def stop(self) -> None:
@@ -56,11 +54,9 @@ def main() -> None:
     if len(sys.argv) > 1:
         follow_parent(int(sys.argv[1]))
     try:
-        import resource
-
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"no memory cap on this platform: {error}", file=sys.stderr)
     logging.disable(logging.WARNING)
     out, sys.stdout = sys.stdout, sys.stderr
@@ -106,27 +102,23 @@ def _load(kind: str) -> Message:
     elif kind == "math":
         expressions.compare("\\frac{\\pi}{2}", "\\pi/2")
     elif kind == "pddl":
-        problem = blocks.problem_pddl(["a"], [("ontable", "a")], [("ontable", "a")], "blocksworld")
-        pddl.simulate({"domain": blocks.domain_pddl(), "problem": problem}, [("pick-up", "a")])
+        pddl.simulate(pddl.SMALLEST, [("a",)])
     return {"loaded": kind}
 
 
 def _serve(request: Message) -> Message:
     if request["statements"]:
         return {"statements": statements(request["kind"], request["gold"], request["answer"])}
-    return {"judgement": _judge(request["kind"], request["gold"], request["answer"], request["cut"])}
-
-
-def _judge(kind: str, gold: Gold, answer: str, cut: bool) -> Judgement:
+    kind, gold, answer, cut = (request[name] for name in ("kind", "gold", "answer", "cut"))
     if kind == "number":
-        return numbers.check(str(gold["answer"]), answer, cut)
-    if kind == "math":
-        return expressions.check(str(gold["answer"]), answer, cut)
-    if kind in ("plan", "pddl"):
-        return plans.check(gold, answer, cut)
-    if kind == "instructions":
-        return instructions.check(gold, answer)
-    raise ValueError(f"unknown grader {kind!r}: use number, math, plan or instructions")
+        judgement = numbers.check(str(gold["answer"]), answer, cut)
+    elif kind == "math":
+        judgement = expressions.check(str(gold["answer"]), answer, cut)
+    elif kind in ("plan", "pddl"):
+        judgement = plans.check(gold, answer, cut)
+    else:
+        judgement = instructions.check(gold, answer)
+    return {"judgement": judgement}
 
 
 if __name__ == "__main__":
