@@ -122,7 +122,7 @@ def analysed(parts: Parts) -> Parts:
     if len(parts.thinking) + len(parts.answer) <= LONGEST:
         return parts
     thinking = parts.thinking[:LONGEST]
-    return replace(parts, thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
+    return parts._replace(thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
 
 
 def of_response(

@@ -11,7 +11,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BadResponses
-from harness.grading.golds import gold_defect
+from harness.grading.families import gold_defect
 from harness.records import Finish, Problem
 
 # A row as it is in a file, with whatever fields its writer gave it.

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.errors import DataError, NoGrader
-from harness.grading.golds import gold_defect
+from harness.grading.families import gold_defect
 
 
 def check_documents(task: str, documents: Sequence[Mapping[str, Any]]) -> None:
