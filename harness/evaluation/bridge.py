@@ -15,7 +15,7 @@ from typing import Any
 from lm_eval.api.model import LM
 
 from harness.errors import ModelError
-from harness.evaluation.plan import EvalPlan, Progress
+from harness.evaluation.plan import Document, EvalPlan, Progress
 from harness.grading.thinking import split
 from harness.journal import Journal, read_records
 from harness.models.base import Completer, Completion, Request, seed_of
@@ -30,7 +30,7 @@ class Generated:
 
     key: str
     place: Place
-    document: dict[str, Any]
+    document: Document
     prompt_hash: str
     seed: int
     completion: Completion
@@ -44,9 +44,11 @@ class HarnessLM(LM):
     ``visible``: lm-eval's names of tasks that score the visible answer; others get the whole text, as sampled.
     """
 
+    each: Callable[[Generated], None]
+
     def __init__(
         self, *, completer: Completer, tokenizer: Any, plan: EvalPlan, journal: Path, visible: set[str],
-        progress: Progress, each: Callable[[Generated], None],
+        progress: Progress,
     ) -> None:  # fmt: skip
         super().__init__()
         self.completer = completer
@@ -57,7 +59,6 @@ class HarnessLM(LM):
         self.journal = journal
         self.visible = visible
         self.progress = progress
-        self.each = each
         self.generated: dict[Place, Generated] = {}
 
     @property
@@ -182,11 +183,10 @@ class HarnessLM(LM):
             answer = answer.split(stop)[0] if stop else answer
         return answer
 
-    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Any:
         raise NotImplementedError("harness scores generated text; this task asks for log-likelihoods")
 
-    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-        raise NotImplementedError("harness scores generated text; this task asks for log-likelihoods")
+    loglikelihood_rolling = loglikelihood
 
 
 def _turn(document: Any) -> int:

@@ -1,4 +1,4 @@
-"""Responses generated elsewhere: reading their files, and which problem each row answers."""
+"""Responses generated elsewhere: which problem each row of a file answers, verdicts and metrics."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BadResponses
+from harness.evaluation.response_metrics import analysed, of_response, stated_text
 from harness.grading.golds import gold_defect
-from harness.records import Finish, Problem
+from harness.grading.grade import Grader
+from harness.grading.messages import Statement
+from harness.grading.thinking import split
+from harness.processes import in_threads
+from harness.records import Finish, Grade, Problem, Sample
+from harness.thoughts import THINK_TAGS, Tags
 
 # A row as it is in a file, with whatever fields its writer gave it.
 Row = Mapping[str, Any]
@@ -140,3 +146,49 @@ def _finish(row: Row, path: Path, number: int) -> Finish:
             f"{path}:{number}: finish reason {str(given)[:40]!r} is not known; write stop, length or error"
         )
     return finish
+
+
+def score(
+    responses: Sequence[Response], grader: Grader, threads: int = 4, *, tags: Tags = THINK_TAGS,
+    prefilled: bool = False, metrics: bool = False, backend: Any = None,
+) -> list[Sample]:  # fmt: skip
+    """Verdict and metrics of every response, in order. A response without a problem gets ``infra_error``.
+
+    ``prefilled``: prompts opened the think block. ``metrics``: look for statements. ``backend``: a ``tokenizers``
+    object to count with; None: words and marks. An interrupt ends it after the few responses that are being graded.
+    """
+
+    def one(response: Response) -> Sample:
+        text, problem = response.text or "", response.problem
+        parts = split(text, tags, prefilled)
+        statements: list[Statement] | None = []
+        if problem is None:
+            reason = "no problem of the task has this id or prompt"
+            grade = Grade(verdict="infra_error", reason=reason, think_state=parts.state)
+        else:
+            grade = grader.grade(problem.family, problem.gold, text, response.finish, prefilled, tags)
+            if response.text is None and grade.verdict == "no_answer":
+                grade = grade.model_copy(update={"reason": "the response is null"})
+            if metrics:
+                statements = grader.statements(problem.family, problem.gold, stated_text(analysed(parts)))
+        measured = of_response(parts, grade.verdict, response.finish, backend=backend, statements=statements)
+        return Sample(
+            key="", task="score", problem_id=str(response.ident), index=response.number, seed=0, prompt_ids_hash="",
+            text=text, token_ids=[], finish=response.finish, thinking_tokens=measured.thinking_tokens,
+            answer_tokens=measured.answer_tokens, grade=grade, prefilled=prefilled, metrics=measured.metrics,
+        )  # fmt: skip
+
+    return in_threads(one, responses, threads)
+
+
+def output_row(response: Response, sample: Sample, metrics: bool) -> dict[str, Any]:
+    """The output file's row: id, grade, answer, reason, think_state, seconds; strict and loose, or the plan."""
+    grade = sample.grade
+    out = {
+        "id": response.ident, "grade": grade.verdict, "answer": grade.answer, "reason": grade.reason,
+        "think_state": grade.think_state, "seconds": grade.seconds, **grade.details,
+    }  # fmt: skip
+    if metrics:
+        counts = {"thinking_tokens": sample.thinking_tokens, "answer_tokens": sample.answer_tokens}
+        out["metrics"] = counts | sample.metrics.model_dump()
+    return out

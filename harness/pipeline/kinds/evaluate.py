@@ -7,7 +7,7 @@ from collections.abc import Callable
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.evaluation.spec import Decoding, Selection
+from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Kind, Planner, Spent
 from harness.pipeline.sources import loaded
@@ -67,14 +67,13 @@ class Evaluate(Kind):
         from harness.results.evaluating import evaluate_and_summarise
 
         scale = _scale(job)
-        settings: Params = {"split": scale.split, "count": scale.count}
-        if scale.data_dir:
-            settings["data_dir"] = scale.data_dir
         plan = EvalPlan(
             tasks=select([], job.params["suite"]),
             decoding=Decoding(**_part(scale, Decoding)),
             selection=Selection(**_part(scale, Selection)),
-            settings=settings,
+            data=ProblemData(
+                data_dir=Path(scale.data_dir) if scale.data_dir else None, split=scale.split, count=scale.count
+            ),
             sampler=self.sampler(job),
         )
         with loaded(_model(job, inputs, scale), folder) as (completer, tokenizer):
