@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import contextlib
 import time
 from collections.abc import Iterator, Mapping
 from concurrent.futures import Future
@@ -32,22 +31,21 @@ class Evaluated:
 
 def evaluate(
     completer: Completer, tokenizer: Any, plan: EvalPlan, folder: Path,
-    progress: Progress = lambda done, total, tokens: None, measurer: Measurer | None = None,
+    progress: Progress = lambda done, total, tokens: None,
 ) -> Evaluated:  # fmt: skip
     """Run ``plan`` and write ``problems.jsonl`` and ``samples.jsonl`` into ``folder``.
 
     A killed run goes on from its journal, ``generated.jsonl``. Raises SamplesMissing when model calls failed for good,
-    GraderBroken when grading is impossible. ``measurer``: one that outlives this run, for callers with many.
+    GraderBroken when grading is impossible.
     """
     started = time.monotonic()
     tasks = load_tasks(plan)
     names = {task.lm_eval_name: task.name for task in plan.tasks}
-    with contextlib.ExitStack() as stack:
-        measurer = measurer or stack.enter_context(Measurer(tokenizer, plan.data.nltk_data))
-        lm = HarnessLM(
-            completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl", progress=progress,
-            visible={name for name, task in tasks.items() if not all(map(has_grader, task.eval_docs))},
-        )  # fmt: skip
+    lm = HarnessLM(
+        completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl", progress=progress,
+        visible={name for name, task in tasks.items() if not all(map(has_grader, task.eval_docs))},
+    )  # fmt: skip
+    with Measurer(tokenizer, lm.tags, plan.data.nltk_data) as measurer:
         samples, scores = _run(lm, tasks, plan, measurer)
     samples = [sample.model_copy(update={"task": names[sample.task]}) for sample in samples]
     write_rows(folder / "problems.jsonl", _problems(lm.generated, names))
@@ -67,7 +65,7 @@ def _run(
 
     def submit(generated: Generated) -> None:
         if has_grader(generated.document):
-            work[generated.place] = measurer.submit(generated, lm.tags)
+            work[generated.place] = measurer.submit(generated)
 
     def scored(document: Document, results: list[str]) -> dict[str, float]:
         """lm-eval's scoring hook: the verdict on this text (its own hook would grade it again)."""
@@ -94,7 +92,7 @@ def _run(
         of_task = sorted(place for place in lm.generated if place.task == name)
         for place in of_task:
             if place not in work:
-                work[place] = measurer.submit(lm.generated[place], lm.tags, _verdict(entries[place.document]))
+                work[place] = measurer.submit(lm.generated[place], _verdict(entries[place.document]))
         places += of_task
     return [measurer.sample(work[place]) for place in places], dict(map(_score, results["results"].items()))
 

@@ -61,9 +61,8 @@ def _lm_eval(path: Path, rows: list[tuple[int, Row]]) -> list[Row]:
                 raise TypeError
             out += [{"number": document, "doc": row["doc"], "response": text} for text in texts]
         except (KeyError, IndexError, TypeError):
-            raise BadResponses(
-                f"{path}:{number}: not a row of lm-eval's sample log (no doc, doc_id or resps)"
-            ) from None
+            why = "not a row of lm-eval's sample log (no doc, doc_id or resps)"
+            raise BadResponses(f"{path}:{number}: {why}") from None
     return out
 
 

@@ -61,9 +61,8 @@ def load_tasks(plan: EvalPlan) -> dict[str, ConfigurableTask]:
             if graded_here and not is_ours(name.removeprefix("harness_")):
                 check_documents(name, documents[name])
             if task.OUTPUT_TYPE != "generate_until":
-                raise DataError(
-                    f"{name}: scores log-likelihoods ({task.OUTPUT_TYPE}); harness evaluates generated text"
-                )
+                why = f"scores log-likelihoods ({task.OUTPUT_TYPE}); harness evaluates generated text"
+                raise DataError(f"{name}: {why}")
             task.set_config("repeats", plan.decoding.samples)
     return tasks
 
@@ -95,10 +94,8 @@ def chosen(tasks: Mapping[str, ConfigurableTask], selection: Selection) -> dict[
 def _with_earlier_turns(documents: Sequence[Document], picked: list[int]) -> list[int]:
     """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
     last: dict[str, int] = {}
-    for i in picked:
-        if "conversation" in documents[i]:
-            name = documents[i]["conversation"]
-            last[name] = max(last.get(name, 0), int(documents[i]["turn"]))
+    for document in (documents[i] for i in picked if "conversation" in documents[i]):
+        last[document["conversation"]] = max(last.get(document["conversation"], 0), int(document["turn"]))
     if not last:
         return picked
     earlier = {i for i, doc in enumerate(documents) if int(doc["turn"]) < last.get(doc["conversation"], 0)}

@@ -2,12 +2,14 @@
 
 from __future__ import annotations
 
+import multiprocessing
 import os
 import signal
 import threading
 from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
+from contextlib import AbstractContextManager
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
@@ -26,23 +28,21 @@ _Result = TypeVar("_Result")
 _BROKEN = "the process that grades died (out of memory?); nothing is lost: run the same command again"
 
 
-class Measurer:
-    """One process that grades and measures. A context manager; ``families`` are loaded while the model generates.
+class Measurer(AbstractContextManager["Measurer"]):
+    """One process that grades and measures. A context manager.
 
-    The process leaves interrupts to this one, and ends with it or with ``close``, whichever way that comes about.
+    The process leaves interrupts to this one, and ends with the context or with this process, however it ends.
     """
 
-    def __init__(self, tokenizer: Any, nltk_data: Path | None = None, workers: int = 1) -> None:
-        import multiprocessing
-
+    def __init__(self, tokenizer: Any, tags: Tags, nltk_data: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
         backend = backend_of(tokenizer)
         text = None if backend is None else backend.to_str()
-        self._end = tokenizer.eos_token_id
-        # The process ends when this end of the pipe is closed: by ``close``, or because we are gone.
+        self._reading = {"tags": tags, "end": tokenizer.eos_token_id}
+        # The process ends when this end of the pipe is closed: by us, or because we are gone.
         read_end, self._lifeline = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
-            1, mp_context=context, initializer=_start, initargs=(os.getpid(), read_end, text, nltk_data, workers)
+            1, mp_context=context, initializer=_start, initargs=(os.getpid(), read_end, text, nltk_data)
         )
 
     def load(self, families: list[str]) -> None:
@@ -54,14 +54,14 @@ class Measurer:
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def submit(self, generated: Generated, tags: Tags, foreign: Grade | None = None) -> Future[Sample]:
+    def submit(self, generated: Generated, foreign: Grade | None = None) -> Future[Sample]:
         """Start grading and measuring. ``foreign``: lm-eval's verdict, for a task of its own. Raises GraderBroken."""
-        return self._submit(_measure, generated, tags, self._end, foreign)
+        return self._submit(_measure, generated, foreign, **self._reading)
 
-    def _submit(self, function: Callable[..., _Result], *arguments: object) -> Future[_Result]:
+    def _submit(self, function: Callable[..., _Result], *arguments: object, **named: object) -> Future[_Result]:
         try:
             with interrupts_deferred():
-                return self._pool.submit(function, *arguments)
+                return self._pool.submit(function, *arguments, **named)
         except BrokenProcessPool:
             raise GraderBroken(_BROKEN) from None
 
@@ -73,16 +73,10 @@ class Measurer:
         except BrokenProcessPool:
             raise GraderBroken(_BROKEN) from None
 
-    def close(self) -> None:
+    def __exit__(self, *exc: object) -> None:
         with interrupts_deferred():
             self._lifeline.close()
             self._pool.shutdown(cancel_futures=True)
-
-    def __enter__(self) -> Measurer:
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self.close()
 
 
 # --- in the measuring process ----------------------------------------------------------------------------------------
@@ -92,7 +86,7 @@ _grader: Grader
 _tokenizer: Any = None
 
 
-def _start(parent: int, lifeline: Connection, tokenizer: str | None, nltk_data: Path | None, workers: int) -> None:
+def _start(parent: int, lifeline: Connection, tokenizer: str | None, nltk_data: Path | None) -> None:
     global _grader, _tokenizer
     follow_parent(parent)
     threading.Thread(target=_end_with, args=(lifeline,), daemon=True).start()
@@ -101,7 +95,7 @@ def _start(parent: int, lifeline: Connection, tokenizer: str | None, nltk_data: 
         from tokenizers import Tokenizer
 
         _tokenizer = Tokenizer.from_str(tokenizer)
-    _grader = Grader(workers, nltk_data=nltk_data)
+    _grader = Grader(1, nltk_data=nltk_data)
 
 
 def _end_with(lifeline: Connection) -> None:
@@ -113,7 +107,7 @@ def _load(families: list[str]) -> None:
     _grader.load(families)
 
 
-def _measure(generated: Generated, tags: Tags, end: int | None, foreign: Grade | None) -> Sample:
+def _measure(generated: Generated, foreign: Grade | None, *, tags: Tags, end: int | None) -> Sample:
     """The sample with verdict and metrics. ``end``: the token that ends a turn."""
     completion, place, prefilled = generated.completion, generated.place, generated.prefilled
     parts = split(completion.text, tags, prefilled)

@@ -42,6 +42,5 @@ def load_samples(folder: Path) -> list[Sample]:
     try:
         return [Sample.model_validate(entry) for entry in read_whole(file)]
     except ValidationError as error:
-        raise JournalBroken(
-            f"{file}: not samples of this version ({reason_of(error)}); run the evaluation again"
-        ) from None
+        why = f"not samples of this version ({reason_of(error)}); run the evaluation again"
+        raise JournalBroken(f"{file}: {why}") from None

@@ -77,10 +77,9 @@ def gold_answers(
     graded = 0
     try:
         for number, problem in enumerate(problems, 1):
-            text = reference(problem, kind)
-            if text is not None:
+            if (answer := reference(problem, kind)) is not None:
                 graded += 1
-                grade = grader.grade(problem.family, problem.gold, text)
+                grade = grader.grade(problem.family, problem.gold, answer)
                 if grade.verdict not in right:
                     wrong.append(f"{problem.id}: {grade.verdict}, {grade.reason}")
             report(number, len(problems))
@@ -134,11 +133,9 @@ def prompts(
     tasks: Iterable[str], data: ProblemData, tokenizer: Any, prompting: Prompting, max_tokens: int, context: int
 ) -> Iterable[Finding]:
     """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
-    chat = uses_chat(tokenizer, prompting)
-    yield Finding(
-        what="template", status="ok", text="the tokenizer's chat template" if chat else "none: the bare prompt"
-    )
-    tags = think_tags(tokenizer, prompting)
+    chat, tags = uses_chat(tokenizer, prompting), think_tags(tokenizer, prompting)
+    template = "the tokenizer's chat template" if chat else "none: the bare prompt"
+    yield Finding(what="template", status="ok", text=template)
     for task in tasks:
         try:
             asked = [problem.prompt for problem in load(task, **data.given())]
@@ -156,10 +153,8 @@ def prompts(
         longest = max(map(len, ids))
         text = f"{starts}; {' '.join(tags)} {opened}; up to {longest} tokens"
         if longest + max_tokens > context:
-            yield Finding(
-                what=f"{task} prompts", status="failed",
-                text=f"{text}, plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens",
-            )  # fmt: skip
+            text += f", plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens"
+            yield Finding(what=f"{task} prompts", status="failed", text=text)
         else:
             yield Finding(what=f"{task} prompts", status="ok", text=f"{text} of {context}")
 
@@ -202,9 +197,9 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
         chosen = plan.selection.numbers([problem.names for problem in problems])
         texts = [prompt_text(tokenizer, problems[number].prompt, plan.prompting) for number in chosen]
         first = first or (texts[0] if texts else "")
-        tokens = sum(len(encode(tokenizer, text, chat)) for text in texts) * plan.decoding.samples
-        samples = len(chosen) * plan.decoding.samples
-        rows.append(TaskSize(task=task.name, problems=len(chosen), samples=samples, prompt_tokens=tokens))
+        tokens, each = sum(len(encode(tokenizer, text, chat)) for text in texts), plan.decoding.samples
+        size = {"problems": len(chosen), "samples": len(chosen) * each, "prompt_tokens": tokens * each}
+        rows.append(TaskSize(task=task.name, **size))
     journalled = sum(1 for _ in read(folder / "generated.jsonl"))
     tags = think_tags(tokenizer, plan.prompting)
     return Preview(folder=folder, rows=rows, journalled=journalled, first_prompt=first, think_tags=tags)

@@ -95,11 +95,6 @@ def coverage(responses: Sequence[Response], problems: Sequence[Problem]) -> tupl
     return per.count(0), min(some), max(some)
 
 
-def _response(row: Row, path: Path, number: int, problem: Problem | None, ident: Any) -> Response:
-    text, finish = _text(row, path, number), _finish(row, path, number)
-    return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
-
-
 def _short(name: str) -> str:
     """A data set's id without what only names its file: 'test/algebra/1.json' is 'algebra/1'."""
     return name.removeprefix("test/").removesuffix(".json")
@@ -109,24 +104,10 @@ def _spaceless(text: Any) -> str:
     return " ".join(text.split()) if isinstance(text, str) else ""
 
 
-def _text(row: Row, path: Path, number: int) -> str | None:
-    for name in ("response", "output", "completion", "generation"):
-        if name in row:
-            value = row[name]
-            if isinstance(value, list) and len(value) == 1:
-                value = value[0]
-            if value is None or isinstance(value, str):
-                return value
-            raise BadResponses(f"{path}:{number}: '{name}' is not a text")
-    raise BadResponses(f"{path}:{number}: no 'response'")
-
-
 def _ident(row: Row, number: int, problem: Problem | None = None) -> Any:
     """A row's own id as it is written, else its problem's, else its number from 0."""
-    given = next((row[name] for name in _NAMES if row.get(name) not in (None, "")), None)
-    if given is not None:
-        return given
-    return problem.native_id or problem.id if problem else number - 1
+    default = problem.native_id or problem.id if problem else number - 1
+    return next((row[name] for name in _NAMES if row.get(name) not in (None, "")), default)
 
 
 _FINISHES: dict[str, Finish] = {
@@ -137,15 +118,20 @@ _FINISHES: dict[str, Finish] = {
 }
 
 
-def _finish(row: Row, path: Path, number: int) -> Finish:
-    """Why a response ended, in whichever server's words; a cut one must not be graded as a whole."""
+def _response(row: Row, path: Path, number: int, problem: Problem | None, ident: Any) -> Response:
+    name = next((name for name in ("response", "output", "completion", "generation") if name in row), None)
+    if name is None:
+        raise BadResponses(f"{path}:{number}: no 'response'")
+    text = row[name][0] if isinstance(row[name], list) and len(row[name]) == 1 else row[name]
+    if not (text is None or isinstance(text, str)):
+        raise BadResponses(f"{path}:{number}: '{name}' is not a text")
+    # Why it ended, in whichever server's words; a cut one must not be graded as a whole.
     given = next((row[name] for name in ("finish_reason", "finish", "stop_reason") if row.get(name) is not None), "")
     finish = _FINISHES.get(str(given).lower())
     if finish is None:
-        raise BadResponses(
-            f"{path}:{number}: finish reason {str(given)[:40]!r} is not known; write stop, length or error"
-        )
-    return finish
+        why = f"finish reason {str(given)[:40]!r} is not known; write stop, length or error"
+        raise BadResponses(f"{path}:{number}: {why}")
+    return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
 
 
 def score(
@@ -163,8 +149,8 @@ def score(
         parts = split(text, tags, prefilled)
         statements: list[Statement] | None = []
         if problem is None:
-            reason = "no problem of the task has this id or prompt"
-            grade = Grade(verdict="infra_error", reason=reason, think_state=parts.state)
+            why = "no problem of the task has this id or prompt"
+            grade = Grade(verdict="infra_error", reason=why, think_state=parts.state)
         else:
             grade = grader.grade(problem.family, problem.gold, text, response.finish, prefilled, tags)
             if response.text is None and grade.verdict == "no_answer":
