@@ -62,7 +62,7 @@ def dpo(
 def job(file: Annotated[Path, typer.Argument(help="A training as JSON, as a recipe with 'launch' writes it.")]) -> None:
     """Train as a file says; the figures stand in training.json of the model's folder."""
     from harness.files import read_record
-    from harness.programs import follow_launcher
+    from harness.processes import follow_launcher
 
     follow_launcher()
     work = read_record(file, TrainingJob)

@@ -20,7 +20,7 @@ from harness.evaluation.response_metrics import analysed, backend_of, of_respons
 from harness.grading.grade import Grader
 from harness.grading.messages import Statement
 from harness.grading.thinking import Parts, split
-from harness.processes import follow_parent, interrupts_deferred
+from harness.processes import follow_parent, interrupts_end_twice
 from harness.records import Finish, Grade, Problem, Sample
 from harness.thoughts import Tags
 
@@ -60,7 +60,7 @@ class Measurer(AbstractContextManager["Measurer"]):
 
     def _submit(self, function: Callable[..., _Result], *arguments: object, **named: object) -> Future[_Result]:
         try:
-            with interrupts_deferred():
+            with interrupts_end_twice(deferred=True):
                 return self._pool.submit(function, *arguments, **named)
         except BrokenProcessPool:
             raise GraderBroken(_BROKEN) from None
@@ -74,7 +74,7 @@ class Measurer(AbstractContextManager["Measurer"]):
             raise GraderBroken(_BROKEN) from None
 
     def __exit__(self, *exc: object) -> None:
-        with interrupts_deferred():
+        with interrupts_end_twice(deferred=True):
             self._lifeline.close()
             self._pool.shutdown(cancel_futures=True)
 
