@@ -59,7 +59,7 @@ class Run:
 
 def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
     """All that names a run, as JSON data: model, tasks, problems, prompting, decoding."""
-    settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
+    settings = {key: str(value) for key, value in plan.data.given().items() if key != "data_dir"}
     sampler = {"sampler": plan.sampler.identity} if plan.sampler.identity else {}
     return {
         **sampler,
