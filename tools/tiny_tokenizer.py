@@ -17,7 +17,7 @@ import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.problems.embedded import FAMILIES, draw, mini_blocks, mini_math, worked
+from harness.problems.embedded import FAMILIES, LEVELS, draw, mini_blocks, mini_math, worked
 from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN, render
 
 PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -41,13 +41,13 @@ _WORDS = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
 
 def _texts() -> Iterator[str]:
     rng = random.Random(0)
-    for family, module in FAMILIES.items():
-        for level in module.LEVELS:
+    for family in FAMILIES:
+        for level in LEVELS:
             for _ in range(400):
                 problem = draw(family, rng, level, "pretrain")
                 yield problem.prompt
                 yield render(worked.chain(problem, rng, worked.GENERATOR))
-    yield from worked.vocabulary_texts()
+    yield from worked.PHRASES
     yield "0 1 2 3 4 5 6 7 8 9"
 
 
