@@ -13,7 +13,7 @@ from harness.models.backends.mock import MockCompleter
 from harness.models.prompts import is_prefilled, prompt_ids, think_tags
 from harness.models.spec import Prompting
 from harness.problems.registry import select
-from harness.results.evaluating import evaluate_and_summarise
+from harness.results.runs import evaluate_and_summarise
 
 FOREIGN = """task: adding
 custom_dataset: !function local.rows

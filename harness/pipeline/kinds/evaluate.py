@@ -64,7 +64,7 @@ class Evaluate(Kind):
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.evaluation.plan import EvalPlan
         from harness.problems.registry import select
-        from harness.results.evaluating import evaluate_and_summarise
+        from harness.results.runs import evaluate_and_summarise
 
         scale = _scale(job)
         settings: Params = {"split": scale.split, "count": scale.count}
