@@ -61,7 +61,7 @@ class Evaluate(Kind):
         from harness.evaluation.plan import EvalPlan
         from harness.models.backends import opened
         from harness.problems.registry import select
-        from harness.results.evaluating import evaluate_and_summarise
+        from harness.results.runs import evaluate_and_summarise
 
         scale = part_of(EvalScale, job.params | job.how)
         model = ModelSpec(model=str(inputs["model"] / "model")) if "model" in inputs else job.models["model"]
