@@ -14,7 +14,7 @@ from harness.search.grammar.load import load
 from harness.search.run.roles import Role
 from harness.search.run.writer import Writer
 from harness.search.spec import Goals
-from harness.search.store import result
+from harness.search.rows import result
 from harness.search.tree.core import Tree
 from harness.search.tree.policies import mcts
 
