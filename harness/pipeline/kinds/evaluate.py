@@ -7,7 +7,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
-from harness.evaluation.spec import Decoding, Selection
+from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
 from harness.spec import Spec, knob
@@ -60,7 +60,7 @@ class Evaluate(Kind):
         from harness.evaluation.plan import EvalPlan
         from harness.models.backends import opened
         from harness.problems.registry import select
-        from harness.results.evaluating import evaluate_and_summarise
+        from harness.results.runs import evaluate_and_summarise
 
         scale = part_of(EvalScale, job.params | job.how)
         model = ModelSpec(model=str(inputs["model"] / "model")) if "model" in inputs else job.models["model"]
@@ -70,7 +70,9 @@ class Evaluate(Kind):
             tasks=select([], job.params["suite"]),
             decoding=part_of(Decoding, vars(scale)),
             selection=part_of(Selection, vars(scale)),
-            settings={key: value for key in ("split", "count", "data_dir") if (value := getattr(scale, key))},
+            data=ProblemData(
+                data_dir=Path(scale.data_dir) if scale.data_dir else None, split=scale.split, count=scale.count
+            ),
             sampler=self.sampler(job),
         )
         with opened(model.replicas()[0], folder) as (completer, tokenizer):
