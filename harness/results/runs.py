@@ -22,14 +22,13 @@ from harness.files import about, file_digest, read_record, reason_of
 from harness.grading.version import grader_version
 from harness.journal import read_records, write_whole
 from harness.models.backends import opened
-from harness.models.base import Completer
 from harness.models.prompts import think_tags
 from harness.models.spec import ModelSpec
 from harness.records import Sample
-from harness.results.records import SCHEMA, AskedProblem, Manifest, Metrics, StageResult, Summary
+from harness.results.records import SCHEMA, AskedProblem, Manifest, StageResult, Summary
 from harness.results.statistics import of_task
 from harness.results.store import Store, read_kept
-from harness.results.summary import row
+from harness.results.summary import evaluate_and_summarise
 
 if TYPE_CHECKING:
     pass
@@ -107,20 +106,6 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
         )
     keep_manifest(folder, manifest)
     return rows
-
-
-def evaluate_and_summarise(
-    completer: Completer, tokenizer: Any, plan: EvalPlan, folder: Path,
-    progress: Progress = lambda done, total, tokens: None,
-) -> dict[str, Summary]:  # fmt: skip
-    """Run ``plan`` as ``evaluate`` does, write ``metrics.json`` beside its samples; returns figures by task."""
-    from harness.evaluation.evaluate import evaluate
-
-    done = evaluate(completer, tokenizer, plan, folder, progress)
-    figures = {task.name: row(of_task(done.samples, task.name), plan.decoding.max_tokens) for task in plan.tasks}
-    metrics = Metrics(rows=figures, lm_eval=done.lm_eval, decoding=plan.decoding, seconds=done.seconds)
-    write_whole(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=1) + "\n")
-    return figures
 
 
 def keep_manifest(folder: Path, manifest: Manifest) -> None:

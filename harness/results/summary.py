@@ -2,17 +2,37 @@
 
 from __future__ import annotations
 
+import json
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
+from harness.evaluation.plan import EvalPlan, Progress
 from harness.evaluation.response_metrics import METRICS
+from harness.journal import write_whole
+from harness.models.base import Completer
 from harness.records import Sample
 from harness.results import budget
-from harness.results.records import Summary
-from harness.results.statistics import item_interval, scores_by_item, test_at_n
+from harness.results.records import Metrics, Summary
+from harness.results.statistics import item_interval, of_task, scores_by_item, test_at_n
 
 _VERDICTS = ("correct", "wrong", "no_answer", "unfinished", "grader_timeout", "infra_error")
 ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
+
+
+def evaluate_and_summarise(
+    completer: Completer, tokenizer: Any, plan: EvalPlan, folder: Path,
+    progress: Progress = lambda done, total, tokens: None,
+) -> dict[str, Summary]:  # fmt: skip
+    """Run ``plan`` as ``evaluate`` does, write ``metrics.json`` beside its samples; returns figures by task."""
+    from harness.evaluation.evaluate import evaluate
+
+    done = evaluate(completer, tokenizer, plan, folder, progress)
+    figures = {task.name: row(of_task(done.samples, task.name), plan.decoding.max_tokens) for task in plan.tasks}
+    metrics = Metrics(rows=figures, lm_eval=done.lm_eval, decoding=plan.decoding, seconds=done.seconds)
+    write_whole(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=1) + "\n")
+    return figures
 
 
 def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:

@@ -60,7 +60,7 @@ class Evaluate(Kind):
         from harness.evaluation.plan import EvalPlan
         from harness.models.backends import opened
         from harness.problems.registry import select
-        from harness.results.runs import evaluate_and_summarise
+        from harness.results.summary import evaluate_and_summarise
 
         scale = part_of(EvalScale, job.params | job.how)
         model = ModelSpec(model=str(inputs["model"] / "model")) if "model" in inputs else job.models["model"]
@@ -70,9 +70,7 @@ class Evaluate(Kind):
             tasks=select([], job.params["suite"]),
             decoding=part_of(Decoding, vars(scale)),
             selection=part_of(Selection, vars(scale)),
-            data=ProblemData(
-                data_dir=Path(scale.data_dir) if scale.data_dir else None, split=scale.split, count=scale.count
-            ),
+            data=part_of(ProblemData, vars(scale) | {"data_dir": scale.data_dir or None}),
             sampler=self.sampler(job),
         )
         with opened(model.replicas()[0], folder) as (completer, tokenizer):
