@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import (
-    AwareDatetime,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    TypeAdapter,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.errors import BadFile, first_line
 from harness.evaluation.spec import Decoding
 from harness.files import reason_of
 from harness.records import Problem, Record
 
+Data = dict[str, Any]  # JSON whose form is another room's
 SCHEMA = 1  # records that have no schema_version are of this one, too
+
+
+def _absent(description: str = "") -> Any:
+    """A figure that not every task has: left out of its JSON, not null."""
+    return Field(default=None, description=description, exclude_if=lambda value: value is None)
 
 
 class Summary(Record):
@@ -64,23 +62,16 @@ class Summary(Record):
     abandoned: float | None
     error_types: dict[str, float] = Field(description="share of samples by type of error")
     auc: float | None = Field(description="area under accuracy against budget; None: the run has no one token limit")
-    test_at: dict[str, dict[int, float]] | None = Field(
-        default=None,
-        description="'pass' (pass@k) and 'test' (Test@N) by k; items with the same several samples",
+    test_at: dict[str, dict[int, float]] | None = _absent(
+        "'pass' (pass@k) and 'test' (Test@N) by k; items with the same several samples"
     )
-    prompt_strict: float | None = Field(default=None, description="IFEval's four figures, of its tasks alone")
-    instruction_strict: float | None = None
-    prompt_loose: float | None = None
-    instruction_loose: float | None = None
-    seeds: int | None = Field(default=None, description="on a leaderboard: trainings behind these figures")
-    answers: int | None = Field(default=None, description="on a leaderboard: answers an item, where there are several")
-    solved: float | None = Field(default=None, description="on a leaderboard: share of items right in any of them")
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Figures that a task does not have (those with a default) are left out, not null."""
-        fields = type(self).model_fields
-        return {k: v for k, v in handler(self).items() if v is not None or k not in fields or fields[k].is_required()}
+    prompt_strict: float | None = _absent("IFEval's four figures, of its tasks alone")
+    instruction_strict: float | None = _absent()
+    prompt_loose: float | None = _absent()
+    instruction_loose: float | None = _absent()
+    seeds: int | None = _absent("on a leaderboard: trainings behind these figures")
+    answers: int | None = _absent("on a leaderboard: answers an item, where there are several")
+    solved: float | None = _absent("on a leaderboard: share of items right in any of them")
 
 
 class Gap(Record):
@@ -117,8 +108,8 @@ class Manifest(Record):
     tokenizer: str | None = None
     tasks: list[str] = []
     task_files: list[str] = Field(default=[], description="digests; 'lm-eval': a task of lm-eval's own")
-    selection: dict[str, Any] = {}
-    prompting: dict[str, Any] | None = None
+    selection: Data = {}
+    prompting: Data | None = None
     decoding: Decoding = Decoding()
     settings: dict[str, str] = {}
     think_tags: tuple[str, str] | None = None
@@ -129,7 +120,7 @@ class Manifest(Record):
     machine: str | None = None
     date: str = ""
 
-    def known(self) -> dict[str, Any]:
+    def known(self) -> Data:
         """The fields that were set, as JSON data."""
         return self.model_dump(mode="json", exclude_unset=True)
 
@@ -170,10 +161,10 @@ class Stage(Record):
 
     name: str = ""
     kind: str = ""
-    params: dict[str, Any] = {}
+    params: Data = {}
     inputs: dict[str, str] = {}
     models: dict[str, str] = {}
-    figures: dict[str, Any] = {}
+    figures: Data = {}
 
 
 class StageResult(Stage):
@@ -185,7 +176,7 @@ class StageResult(Stage):
 class StageRecord(Stage):
     """A stage in the record of a recipe. ``depends``: what its digest covers beside parameters and inputs."""
 
-    depends: dict[str, Any] = {}
+    depends: Data = {}
     seconds: float | None = None
 
 
@@ -209,8 +200,8 @@ class RecipeManifest(Record):
     hardware: Hardware = Hardware()
     seconds: float = 0.0
     command: str = ""
-    recipe: dict[str, Any] = {}
-    profile: dict[str, Any] = {}
+    recipe: Data = {}
+    profile: Data = {}
     stages: dict[str, StageRecord] = {}
 
 
@@ -245,7 +236,7 @@ class RunRecord(Record):
     left_out: dict[str, str] = {}
     manifest: RecipeManifest
 
-    def known(self) -> dict[str, Any]:
+    def known(self) -> Data:
         """The fields that were set, as JSON data."""
         return self.model_dump(mode="json", exclude_unset=True)
 
