@@ -77,8 +77,8 @@ class Summary(Record):
 class Gap(Record):
     """A paired difference of means over items (ours - others) with its two-sided interval.
 
-    ``error``: its standard error. ``smallest``: the smallest true difference that this many items would show at 5% in
-    80% of runs. ``better`` and ``worse``: items on which the mean score is higher and lower.
+    ``error``: its standard error. ``smallest``: the smallest true difference that would show at 5% in 80% of runs.
+    ``better`` and ``worse``: items on which the mean score is higher and lower.
     """
 
     difference: float
@@ -92,7 +92,17 @@ class Gap(Record):
     p: float
 
 
-class Manifest(Record):
+class Kept(Record):
+    """A file of a store, with the version of its form."""
+
+    schema_version: int = SCHEMA
+
+    def known(self) -> Data:
+        """The fields that were set, as JSON data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Manifest(Kept):
     """``manifest.json`` of an evaluation: what was evaluated, and on what. Of a recipe's stage, only what is known.
 
     None and empty: not known. Keys of other versions are kept.
@@ -100,7 +110,6 @@ class Manifest(Record):
 
     model_config = ConfigDict(extra="allow")
 
-    schema_version: int = SCHEMA
     run: str = ""
     model: str = ""
     model_digest: str | None = None
@@ -119,10 +128,6 @@ class Manifest(Record):
     python: str = ""
     machine: str | None = None
     date: str = ""
-
-    def known(self) -> Data:
-        """The fields that were set, as JSON data."""
-        return self.model_dump(mode="json", exclude_unset=True)
 
 
 class AskedProblem(Record):
@@ -221,13 +226,12 @@ class Claim(Record):
     published: str = ""
 
 
-class RunRecord(Record):
+class RunRecord(Kept):
     """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed.
 
     ``left_out``: arms that were not run, each with the model that the profile lacks.
     """
 
-    schema_version: int = SCHEMA
     run: str = ""
     recipe: str
     profile: str
@@ -235,10 +239,6 @@ class RunRecord(Record):
     arms: dict[str, list[str]]
     left_out: dict[str, str] = {}
     manifest: RecipeManifest
-
-    def known(self) -> Data:
-        """The fields that were set, as JSON data."""
-        return self.model_dump(mode="json", exclude_unset=True)
 
     @property
     def title(self) -> str:
@@ -254,10 +254,9 @@ class RunRecord(Record):
             raise BadFile(f"run {self.run}: its claims are of another version ({reason_of(error)})") from None
 
 
-class Wanted(Record):
+class Wanted(Kept):
     """``wanted.json`` of a recipe that began: the stages it will be made from, and who began it when."""
 
-    schema_version: int = SCHEMA
     digests: list[str]
     command: str = ""
     host: str = ""
