@@ -32,7 +32,7 @@ from harness.results.store import Store, read_kept
 from harness.results.summary import row
 
 if TYPE_CHECKING:
-    from harness.evaluation.measuring import Measurer
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -69,7 +69,7 @@ def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
         "selection": plan.selection.identity(),
         "prompting": plan.prompting.identity(),
         "decoding": plan.decoding.identity(),
-        "settings": {key: str(value) for key, value in plan.settings.items() if key != "data_dir"},
+        "settings": {key: str(value) for key, value in plan.data.given().items() if key != "data_dir"},
     }
 
 
@@ -111,12 +111,12 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
 
 def evaluate_and_summarise(
     completer: Completer, tokenizer: Any, plan: EvalPlan, folder: Path,
-    progress: Progress = lambda done, total, tokens: None, measurer: Measurer | None = None,
+    progress: Progress = lambda done, total, tokens: None,
 ) -> dict[str, Summary]:  # fmt: skip
     """Run ``plan`` as ``evaluate`` does, write ``metrics.json`` beside its samples; returns figures by task."""
     from harness.evaluation.evaluate import evaluate
 
-    done = evaluate(completer, tokenizer, plan, folder, progress, measurer)
+    done = evaluate(completer, tokenizer, plan, folder, progress)
     figures = {task.name: row(of_task(done.samples, task.name), plan.decoding.max_tokens) for task in plan.tasks}
     metrics = Metrics(rows=figures, lm_eval=done.lm_eval, decoding=plan.decoding, seconds=done.seconds)
     write_whole(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=1) + "\n")
