@@ -14,8 +14,7 @@ from typing import Any
 from harness.errors import DataError, NoGrader
 from harness.files import about
 from harness.grading.boxes import last_box
-from harness.grading.families import FAMILIES, kind_of
-from harness.grading.golds import gold_defect
+from harness.grading.families import FAMILIES, gold_defect, kind_of
 from harness.records import Gold, Problem
 
 Row = Mapping[str, Any]
@@ -65,7 +64,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
             if not text.strip():
                 continue
             if not isinstance(row, dict):
-                raise DataError(f"{where}: not an object with a prompt and a gold answer")
+                raise DataError(f"{where}: not an object")
             yield where, row
 
 
