@@ -17,6 +17,7 @@ from harness.grading.messages import Judgement
 if TYPE_CHECKING:  # pydantic is slow to import
     from harness.records import Gold
 
+Arguments = dict[str, Any]  # of an instruction, by name
 Follows = Callable[[str], bool]  # whether a text follows an instruction
 
 LONGEST = 200_000
@@ -98,7 +99,7 @@ def _follows(name: str, follows: Follows, views: Sequence[str]) -> bool:
         raise CheckerFailed(f"{name}: {type(error).__name__}: {str(error)[:120]}") from error
 
 
-def _checker(name: str, arguments: dict[str, Any], gold: Gold) -> Follows:
+def _checker(name: str, arguments: Arguments, gold: Gold) -> Follows:
     given = {key: value for key, value in arguments.items() if value is not None}
     if name in _OWN:
         return partial(_OWN[name], **given)
@@ -136,7 +137,7 @@ _CJK = r"\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
 _ENDS = {"zh": r"[。！？!?]+|\.(?=\s|$)", "ja": r"[。！？!?]+|\.(?=\s|$)", "hi": r"[।॥!?]+|\.(?=\s|$)"}
 
 
-def _local(name: str, arguments: dict[str, Any], language: str) -> Follows | None:
+def _local(name: str, arguments: Arguments, language: str) -> Follows | None:
     if name == "language:response_language" and arguments.get("language") == "zh":
         return _is_chinese
     if language not in _ENDS:
