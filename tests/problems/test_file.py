@@ -10,8 +10,7 @@ import pytest
 from commands import here
 
 from harness.errors import BadFile, DataError
-from harness.problems.documents import check_documents
-from harness.problems.file import read_problems
+from harness.problems.file import check_documents, read_problems
 
 
 def rows(path, *entries):
