@@ -178,6 +178,6 @@ def _written(world: World, tree: Tree, problem: Problem, asked: Any) -> dict[str
 
 
 def _told(row: dict[str, Any]) -> Any:
-    from harness.search.store import result
+    from harness.search.rows import result
 
     return result(row)

@@ -111,16 +111,11 @@ def export_data(
     figures = total.figures()
     left_out |= Counter({f"nodes never on a chain: {why}": n for why, n in figures["discarded"].items()})
     return ExportFigures(
-        sft=Sizes.of(rows),
-        pairs=Sizes.of(chosen),
-        rejected=Sizes.of(rejected),
+        sft=Sizes.of(rows), pairs=Sizes.of(chosen), rejected=Sizes.of(rejected),
         left_out={text: number for text, number in left_out.items() if number},
-        rules=ExportRules(sft=sft, pair=pair, max_tokens=max_tokens, seed=seed),
-        tokenizer=tokenizer_name,
-        search=figures,
-        settings=forest.settings,
-        lengths=dict(sorted(lengths.items())),
-    )
+        rules=ExportRules(sft=sft, pair=pair, max_tokens=max_tokens, seed=seed), tokenizer=tokenizer_name,
+        search=figures, settings=forest.settings, lengths=dict(sorted(lengths.items())),
+    )  # fmt: skip
 
 
 def _measure(chains: Iterable[Chain], lengths: Lengths) -> None:

@@ -75,18 +75,13 @@ class Picker:
                 continue
             partner = _partner(chain, far, rule.prefix, self._pairs)
             left.remove(partner)
-            out.append(
-                Pair(
-                    problem_id=chain.problem_id,
-                    family=chain.family,
-                    prompt_ids=chain.prompt_ids,
-                    chosen_ids=chain.token_ids,
-                    rejected_ids=partner.token_ids,
-                    fork=common_prefix(chain.token_ids, partner.token_ids),
-                    chosen_node=chain.node,
-                    rejected_node=partner.node,
-                )
-            )
+            pair = Pair(
+                problem_id=chain.problem_id, family=chain.family, prompt_ids=chain.prompt_ids,
+                chosen_ids=chain.token_ids, rejected_ids=partner.token_ids,
+                fork=common_prefix(chain.token_ids, partner.token_ids), chosen_node=chain.node,
+                rejected_node=partner.node,
+            )  # fmt: skip
+            out.append(pair)
         return out
 
 
@@ -114,7 +109,5 @@ def distance(a: Sequence[int], b: Sequence[int], wanted: float = 1.0) -> float:
 def _partner(chain: Chain, wrong: Sequence[Chain], rule: PrefixRule, rng: random.Random) -> Chain:
     if rule == "random":
         return rng.choice(wrong)
-    shared = [common_prefix(chain.token_ids, other.token_ids) for other in wrong]
-    if rule == "shortest":
-        return wrong[shared.index(min(shared))]
-    return wrong[shared.index(max(shared))]
+    best = min if rule == "shortest" else max  # the first of several
+    return best(wrong, key=lambda other: common_prefix(chain.token_ids, other.token_ids))

@@ -104,10 +104,8 @@ def _train(
     }
     from harness.training.train import train
 
-    figures = train(
-        model=path, rows=rows.rows, objective=objective, training=training, seed=task.seed, out=task.out,
-        progress=_progress(), about=about,
-    )  # fmt: skip
+    job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
+    figures = train(job, rows.rows, _progress())
     if _main():
         _report(figures, task.out, as_json)
 

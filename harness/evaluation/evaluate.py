@@ -35,7 +35,7 @@ def evaluate(
 ) -> Evaluated:  # fmt: skip
     """Run ``plan`` and write ``problems.jsonl`` and ``samples.jsonl`` into ``folder``.
 
-    A killed run goes on from its journal, ``generated.jsonl``. Raises SamplesMissing when model calls failed for good,
+    A killed run goes on from its journal, ``generated.jsonl``. Raises Incomplete when model calls failed for good,
     GraderBroken when grading is impossible.
     """
     started = time.monotonic()

@@ -10,7 +10,7 @@ from typing import TYPE_CHECKING
 from harness.errors import DataError
 from harness.evaluation.plan import Document, EvalPlan
 from harness.evaluation.spec import Selection
-from harness.problems.documents import check_documents
+from harness.problems.file import check_documents
 from harness.problems.load import is_ours, process_results
 from harness.problems.registry import include_paths
 

@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
@@ -122,7 +122,7 @@ def analysed(parts: Parts) -> Parts:
     if len(parts.thinking) + len(parts.answer) <= LONGEST:
         return parts
     thinking = parts.thinking[:LONGEST]
-    return replace(parts, thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
+    return parts._replace(thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
 
 
 def of_response(

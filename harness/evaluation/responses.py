@@ -12,7 +12,7 @@ from typing import Any
 
 from harness.errors import BadResponses
 from harness.evaluation.response_metrics import analysed, of_response, stated_text
-from harness.grading.golds import gold_defect
+from harness.grading.families import gold_defect
 from harness.grading.grade import Grader
 from harness.grading.messages import Statement
 from harness.grading.thinking import split

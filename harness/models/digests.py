@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from harness.files import about
@@ -31,10 +32,7 @@ def model_digest(path: str) -> str:
 
 
 def tokenizer_digest(path: str) -> str:
-    """Digest of a local tokenizer's vocabulary and chat template; of name and commit for a hub model.
-
-    Raises BadFile for a file that cannot be read.
-    """
+    """The same of a local tokenizer's vocabulary and chat template alone. Raises BadFile."""
     folder = Path(path)
     if not folder.is_dir():
         return _hub_digest(path)
@@ -65,21 +63,13 @@ def _without_versions(content: bytes) -> bytes:
 
 
 def _hub_digest(name: str) -> str:
-    """Of the name and the commit that the local cache holds; of the name alone while nothing is cached."""
-    commit = _cached_commit(name)
-    return hashlib.sha256(f"{name}@{commit}".encode() if commit else name.encode()).hexdigest()[:16]
-
-
-def _cached_commit(name: str) -> str:
-    """The commit of a hub model in the local cache, whose snapshots are named by commit. No network is used."""
+    """Of the name and the commit that the local cache holds; of the name alone while nothing is cached. No network."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    for file in ("config.json", "tokenizer_config.json"):
-        try:
-            found = try_to_load_from_cache(name, file)
-        except HFValidationError:  # no name of the hub
-            return ""
-        if isinstance(found, str):
-            return Path(found).parent.name
-    return ""
+    cached: list[object] = []
+    with suppress(HFValidationError):  # no name of the hub
+        cached = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
+    # The cache's snapshots are named by commit.
+    commit = next((Path(path).parent.name for path in cached if isinstance(path, str)), "")
+    return hashlib.sha256(f"{name}@{commit}".encode() if commit else name.encode()).hexdigest()[:16]

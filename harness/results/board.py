@@ -15,9 +15,9 @@ from harness.files import read_json, reason_of
 from harness.records import Record, Sample
 from harness.results.records import Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
-from harness.results.statistics import paired, wilson
+from harness.results.statistics import paired, scores_by_item, wilson
 from harness.results.store import Store
-from harness.results.summary import row, scores_by_item
+from harness.results.summary import row
 
 Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 

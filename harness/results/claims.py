@@ -17,9 +17,17 @@ from pydantic import Field
 from harness.records import Record, Sample
 from harness.results.board import samples_of
 from harness.results.records import Claim, RunRecord
-from harness.results.statistics import adjusted, holm, item_gaps, sameness
+from harness.results.statistics import (
+    adjusted,
+    clusters_of,
+    holm,
+    item_gaps,
+    no_answers,
+    of_task,
+    sameness,
+    scores_by_item,
+)
 from harness.results.store import Store
-from harness.results.summary import clusters_of, no_answers, of_task, scores_by_item
 from harness.shipped import published_rows
 
 VERDICTS = ("reproduced", "contradicted", "undecided")

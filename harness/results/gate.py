@@ -22,8 +22,16 @@ from harness.files import read_record
 from harness.records import Record, Sample
 from harness.results import budget
 from harness.results.records import AskedProblem, Manifest
-from harness.results.statistics import adjusted, holm, item_gaps
-from harness.results.summary import by_item, clusters_of, no_answers, of_task, scores_by_item
+from harness.results.statistics import (
+    adjusted,
+    by_item,
+    clusters_of,
+    holm,
+    item_gaps,
+    no_answers,
+    of_task,
+    scores_by_item,
+)
 
 LEVEL, PASS_LEVEL = 0.05, 0.025
 Outcome = Literal["pass", "regression", "inconclusive"]

@@ -1,4 +1,4 @@
-"""Intervals and tests. Items are the unit everywhere: repeats and seeds of one item are averaged within it first.
+"""Samples by item, intervals and tests. Items are the unit: repeats and seeds of one item are averaged within it first.
 
 Formulas and sources are in docs/statistics.md; scipy and statsmodels do the work where they have it.
 """
@@ -9,9 +9,39 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from harness.records import Sample
 from harness.results.records import Gap
 
+Scores = Mapping[str, Sequence[float]]  # of each item, the scores of its samples
 _Item = TypeVar("_Item")
+
+
+def of_task(samples: Sequence[Sample], task: str) -> list[Sample]:
+    return [sample for sample in samples if sample.task == task]
+
+
+def by_item(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[str, list[float]]:
+    """A value of each item's samples, in the order of their numbers."""
+    out: dict[str, list[float]] = {}
+    for sample in sorted(samples, key=lambda s: s.index):
+        out.setdefault(sample.problem_id, []).append(float(value(sample)))
+    return out
+
+
+def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where right, else 0."""
+    return by_item(samples, lambda s: s.grade.correct)
+
+
+def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where without an answer, else 0."""
+    return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
+
+
+def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
+    """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
+    shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]
+    return {name: name.split(":")[0] for name in shared}
 
 
 def wilson(successes: float, n: int, level: float = 0.95) -> tuple[float, float]:
@@ -23,10 +53,9 @@ def wilson(successes: float, n: int, level: float = 0.95) -> tuple[float, float]
 
 
 def item_interval(items: Sequence[Sequence[float]], level: float = 0.95) -> tuple[float, float]:
-    """Interval of a mean score over items: Wilson for one sample an item.
+    """Wilson interval of a mean score over items, with repeats at the effective number of trials, p(1-p) / Var(mean).
 
-    With repeats it is Wilson at the effective number of 0/1 trials, p(1-p) / Var(mean), never fewer than the items and
-    never more than the samples: it is right at 0 and 1 and narrows only as far as the repeats agree to.
+    That is never fewer than the items and never more than the samples: right at 0 and 1, no narrower than repeats tell.
     """
     means = [sum(item) / len(item) for item in items]
     n, p = len(means), sum(means) / len(means)
@@ -43,9 +72,7 @@ def pass_at_k(drawn: int, right: int, k: int) -> float:
     """Unbiased pass@k of one item, 1 - C(n-c, k) / C(n, k) (arXiv 2107.03374). ValueError for k above ``drawn``."""
     if not 1 <= k <= drawn:
         raise ValueError(f"pass@{k} needs at least {k} samples an item; {drawn} were drawn")
-    if drawn - right < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / j for j in range(drawn - right + 1, drawn + 1))
+    return 1.0 - math.prod(1.0 - k / j for j in range(drawn - right + 1, drawn + 1)) if drawn - right >= k else 1.0
 
 
 def test_at_n(items: Sequence[Sequence[float]]) -> dict[str, dict[int, float]]:
@@ -72,10 +99,7 @@ def mcnemar(better: int, worse: int) -> float:
     from scipy.stats import binom
 
     n, least = better + worse, min(better, worse)
-    if n == 0:
-        return 1.0
-    p = 2 * float(binom.cdf(least, n, 0.5)) - float(binom.pmf(least, n, 0.5))
-    return min(1.0, p)
+    return min(1.0, 2 * float(binom.cdf(least, n, 0.5)) - float(binom.pmf(least, n, 0.5))) if n else 1.0
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -85,12 +109,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(ps, method="holm")[1]] if ps else []
 
 
-def paired(
-    ours: Mapping[str, Sequence[float]],
-    others: Mapping[str, Sequence[float]],
-    clusters: Mapping[str, str] | None = None,
-    level: float = 0.95,
-) -> Gap:
+def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = None, level: float = 0.95) -> Gap:
     """Paired difference over the same items. A missing item is a KeyError, never a skipped one.
 
     The interval is Student's t over item (or cluster) differences with one item more on either side, which for 0/1
@@ -114,11 +133,10 @@ def paired(
     )  # fmt: skip
 
 
-def item_gaps(ours: Mapping[str, Sequence[float]], others: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def item_gaps(ours: Scores, others: Scores) -> dict[str, float]:
     """Each item's difference of mean scores."""
-    if set(ours) != set(others):
-        missing = sorted(set(ours) ^ set(others))
-        raise KeyError(f"{len(missing)} items are on one side only, for example {missing[0]}")
+    if odd := sorted(set(ours) ^ set(others)):
+        raise KeyError(f"{len(odd)} items are on one side only, for example {odd[0]}")
     return {item: sum(ours[item]) / len(ours[item]) - sum(others[item]) / len(others[item]) for item in ours}
 
 
@@ -134,11 +152,10 @@ def adjusted(gaps: Mapping[str, float], clusters: Mapping[str, str], bound: floa
 
 
 def sameness(centre: float, error: float, freedom: float, margin: float) -> float:
-    """Two-sided p value of "the true difference is just ``margin``, either way", against both sides of that.
+    """Two-sided p value of "the true difference is just ``margin``, either way".
 
-    Small where the difference is shown to be smaller (two one-sided tests, both of which must hold) or larger than the
-    margin. Each side gets half of the level, as in any two-sided test: a true difference of just the margin is resolved
-    in 5% of runs.
+    Small where it is shown to be smaller (two one-sided tests, both of which must hold) or larger. Each side gets half
+    of the level: a true difference of just the margin is resolved in 5% of runs.
     """
     from scipy.stats import t
 

@@ -12,7 +12,7 @@ from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.prompts import is_prefilled, prompt_ids, think_tags
 from harness.models.spec import Prompting
 from harness.problems.registry import select
-from harness.results.evaluating import evaluate_and_summarise
+from harness.results.runs import evaluate_and_summarise
 from tests.replies import MockCompleter
 
 FOREIGN = """task: adding

@@ -15,7 +15,7 @@ from harness.models.backends.hf import HFCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
-from harness.results.evaluating import evaluate_and_summarise
+from harness.results.runs import evaluate_and_summarise
 from tests.cli.test_cli import harness
 from tests.replies import MockCompleter
 

@@ -12,7 +12,7 @@ from harness.evaluation.spec import Decoding, ProblemData
 from harness.models.backends.hf import HFCompleter
 from harness.problems.registry import select
 from harness.results.decodings import compare_decodings
-from harness.results.evaluating import evaluate_and_summarise
+from harness.results.runs import evaluate_and_summarise
 from harness.search.decode import Trees, tokens_of_trees
 from harness.search.store import trees
 from tests.cli.test_cli import harness

@@ -27,12 +27,12 @@ class HFCompleter:
 
     lockstep = True  # which rows share a batch changes rounding, and so what is sampled
 
-    def __init__(self, path: str, batch_size: int = 64, device: str | None = None, threads: int | None = None) -> None:
+    def __init__(self, path: str, batch_size: int = 64, threads: int | None = None) -> None:
         import torch
 
         if threads:
             torch.set_num_threads(threads)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
         self.model = load_model(path, dtype=dtype).to(self.device).eval()
         self.tokenizer = load_tokenizer(path)
@@ -79,9 +79,8 @@ class HFCompleter:
         """Complete a batch; the result is a function of the batch alone."""
         import torch
 
-        rows = [_Row(index, request, self.context) for index, request in enumerate(requests)]
-        live = [row for row in rows if row.room > 0]
-        if live:
+        rows = [_Row(request, self.context) for request in requests]
+        if live := [row for row in rows if row.room > 0]:
             with torch.inference_mode():
                 self._decode(live)
         self.generated_tokens += sum(len(row.ids) for row in rows)
@@ -134,8 +133,7 @@ class HFCompleter:
 class _Row:
     """One request in a batch: what it has sampled and why it ended."""
 
-    def __init__(self, index: int, request: Request, context: int) -> None:
-        self.index = index
+    def __init__(self, request: Request, context: int) -> None:
         self.request = request
         self.room = request.room(context)
         self.cut_by = request.cut_by(context)

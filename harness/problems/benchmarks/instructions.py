@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from functools import partial
 
 from harness.errors import DataError
-from harness.problems.benchmarks.files import Row, counted, from_hub, read_rows, read_text
+from harness.problems.benchmarks.files import Row, counted, from_hub, read
 from harness.records import Gold, Problem
 
 LANGUAGES = {
@@ -22,9 +20,7 @@ CONVERSATIONS = {"en": 909, "zh": 454, "it": 493, "es": 516, "hi": 542, "pt": 52
 
 def ifeval(data_dir: str | None) -> list[Problem]:
     """541 English prompts with 834 instructions of 25 kinds; a prompt counts when all of them are followed (strict)."""
-    rows = (
-        from_hub("google/IFEval", None, "train") if data_dir is None else read_rows(data_dir, "ifeval/input_data.jsonl")
-    )
+    rows = read(data_dir, "ifeval/input_data.jsonl") if data_dir else from_hub("google/IFEval", None, "train")
     problems = []
     for row in rows:
         gold = {
@@ -41,18 +37,15 @@ def _problem(task: str, family: str, ident: str, prompt: str, gold: Gold) -> Pro
     return Problem(id=f"{task}-{ident}", family=family, prompt=prompt, gold=gold, native_id=ident)
 
 
-def _conversations(data_dir: str | None, languages: tuple[str, ...]) -> list[Row]:
+def _conversations(task: str, data_dir: str | None, languages: tuple[str, ...]) -> list[Row]:
     """Rows of the published form: ``turn_N_prompt``, ``turn_N_instruction_id_list``, ``turn_N_kwargs``, in JSON."""
+    names = [name.lower() for name, code in LANGUAGES.items() if code in languages]
     if data_dir is None:
         rows = from_hub("facebook/Multi-IF", None, "train")
-    elif languages == ("en",):
-        rows = list(csv.DictReader(io.StringIO(read_text(data_dir, "multi_if/english.csv"))))
     else:
-        rows = []
-        for language in languages:
-            name = next(name for name, code in LANGUAGES.items() if code == language).lower()
-            rows += list(csv.DictReader(io.StringIO(read_text(data_dir, f"multi_if/{name}.csv"))))
-    return [row for row in rows if LANGUAGES.get(row["language"]) in languages]
+        rows = [row for name in names for row in read(data_dir, f"multi_if/{name}.csv")]
+    rows = [row for row in rows if LANGUAGES.get(row["language"]) in languages]
+    return counted(task, rows, sum(CONVERSATIONS[language] for language in languages))
 
 
 def _turn(row: Row, turn: int) -> tuple[str, list[str], list[Row]] | None:
@@ -78,9 +71,8 @@ def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> 
     The paper's counts (474 English, 260 Chinese, 1760 other) follow no published rule; 474 is what is left of the 484
     distinct English first turns without the kind ``detectable_format:multiple_sections``, which is the rule used here.
     """
-    rows = _whole(task, _conversations(data_dir, languages), languages)
     problems: dict[str, Problem] = {}
-    for row in rows:
+    for row in _conversations(task, data_dir, languages):
         turn = _turn(row, 1)
         if turn is None or "detectable_format:multiple_sections" in turn[1]:
             continue
@@ -96,7 +88,7 @@ def all_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> li
     ``conversation`` and ``turn`` let the model be given its own earlier answers, without their thinking.
     """
     problems = []
-    for row in _whole(task, _conversations(data_dir, languages), languages):
+    for row in _conversations(task, data_dir, languages):
         for number in (1, 2, 3):
             turn = _turn(row, number)
             if turn is None:
@@ -105,10 +97,6 @@ def all_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> li
             one = _problem(task, "multi_if", f"{row['key']}#{number}", prompt, _gold(row, prompt, names, kwargs))
             problems.append(one.model_copy(update={"conversation": str(row["key"]), "turn": number}))
     return problems
-
-
-def _whole(task: str, rows: list[Row], languages: tuple[str, ...]) -> list[Row]:
-    return counted(task, rows, sum(CONVERSATIONS[language] for language in languages))
 
 
 _OTHER = ("it", "es", "hi", "pt", "fr", "ru")

@@ -2,19 +2,47 @@
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import cast, get_args
+from typing import Protocol, cast, get_args
 
+from harness.grading.grade import Grader
 from harness.records import Finish, Grade, Problem
 from harness.search.rows import NodeRow, Part
 from harness.search.run.budget import Budget
 from harness.search.run.roles import Role
-from harness.search.run.verify import Verifier
 from harness.search.run.writer import Writer
 from harness.search.spec import Limits
 from harness.search.store import Settings, Store
 from harness.search.tree.core import Tree
+
+
+class Verifier(Protocol):
+    """Anything that judges a response. The benchmark's simulated world has its own."""
+
+    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        """The verdict on a response, or what prevented one (GraderBroken)."""
+
+
+class GraderVerifier:
+    """``grader`` behind threads that wait for its worker processes; ``workers`` verdicts at once.
+
+    ``blind``: only what is read as the answer, without its verdict, for search at test time.
+    """
+
+    def __init__(self, grader: Grader, workers: int = 4, blind: bool = False) -> None:
+        self.grader = grader
+        self.blind = blind
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="verify")
+
+    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        arguments = (problem.family, problem.gold, response, finish)
+        grade = await asyncio.get_running_loop().run_in_executor(self._threads, self.grader.grade, *arguments)
+        if self.blind:
+            return Grade(verdict="no_answer", reason="not looked at", answer=" ".join(grade.answer.lower().split()))
+        return grade
 
 
 @dataclass(kw_only=True)
@@ -76,14 +104,13 @@ class InFlight:
 
 def ending(tree: Tree) -> str:
     """Why a tree with nothing to ask and nothing in flight is done."""
-    goals = tree.goals
     if tree.enough:
         return "goals"
     if tree.hopeless:
         return "hopeless"
     if tree.root.closed:
         return "exhausted"
-    return "requests" if goals.requests and tree.requests >= goals.requests else "budget"
+    return "requests" if tree.goals.requests and tree.requests >= tree.goals.requests else "budget"
 
 
 def last_finish(row: NodeRow) -> Finish:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Container
 from dataclasses import dataclass, field
 from typing import NamedTuple
 
@@ -45,15 +46,12 @@ class Result:
 
 
 class Share(NamedTuple):
-    """A node's part of the statistics, without its children's."""
+    """A node's part of the statistics, without its children's; ``ended``: rollouts."""
 
     visits: int = 0
     value: float = 0.0
     pending: int = 0
-    ended: int = 0  # rollouts
-
-
-NOTHING = Share()
+    ended: int = 0
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +74,7 @@ class Node:
     context: int = 0  # tokens up to and with this node
     normal: str = ""  # the normalised text
     key: bytes = b""  # digest of the normalised texts up to and with this node
-    share: Share = NOTHING
+    share: Share = Share()
 
     @property
     def discarded(self) -> str:
@@ -106,16 +104,22 @@ class Choice(NamedTuple):
     on: str = ""
 
 
-ID_PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")
+_PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")
 
 
-def decoded(text: str) -> str:
-    """The path that an id holds in parentheses, where + stands for /; inner parentheses stay as they are."""
-    depth, out = 0, []
-    for char in text:
+def parsed(name: str, kinds: Container[str]) -> tuple[str, str, str]:
+    """(id of the parent, kind, id of the wrong answer that it replies to) of an id. Raises KeyError for no id."""
+    for part in name.split("/"):
+        match = _PART.fullmatch(part)
+        if match is None or match["kind"] not in kinds:
+            raise KeyError(part)
+    head, on = name.rpartition("/")[0], match["on"] or ""  # of the last part
+    depth, path = 0, []
+    for char in on:  # + stands for /; inner parentheses stay as they are
         depth += (char == "(") - (char == ")")
-        out.append("/" if char == "+" and depth == 0 else char)
-    return "".join(out)
+        path.append("/" if char == "+" and depth == 0 else char)
+    on = "".join(path)
+    return head, match["kind"], f"{head}/{on}" if head and on else on
 
 
 def order_of(node: Node) -> tuple[bool, int, str]:
@@ -131,7 +135,7 @@ def normal(text: str) -> str:
 
 def alike(a: str, b: str, ratio: float) -> bool:
     """Whether two texts differ in so little that they say the same: by edit ratio, with the same numbers in order."""
-    if ratio >= 1:
+    if ratio >= 1 or a == b:
         return a == b
     from rapidfuzz.fuzz import ratio as edit_ratio
 

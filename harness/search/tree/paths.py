@@ -29,21 +29,23 @@ def writer_of(tree: Tree, node: Node) -> str:
 def chain_ids(leaf: Node, grammar: Grammar, tokenizer: Any) -> list[int]:
     """Token ids of the chain to ``leaf``: the opening of the thinking, every node in its tags, the end of the turn."""
 
-    def ids_of(text: str) -> list[int]:
-        return list(tokenizer.encode(text, add_special_tokens=False))
-
-    ids = ids_of(THINK_OPEN)
+    ids = _encoded(THINK_OPEN, tokenizer)
     for step in leaf.path:
         kind = step.kind or ""
-        ids += [*ids_of(grammar.opening(kind)), *content_ids(step, tokenizer)]
-        ids += ids_of(grammar.closing(kind) or tokenizer.eos_token)
+        ids += _encoded(grammar.opening(kind), tokenizer)
+        ids += _content(step, tokenizer)
+        ids += _encoded(grammar.closing(kind) or tokenizer.eos_token, tokenizer)
     return ids
 
 
-def content_ids(node: Node, tokenizer: Any) -> list[int]:
+def _content(node: Node, tokenizer: Any) -> list[int]:
     """Token ids of a node's text: as sampled where this tokenizer reads them so, else the text encoded."""
     assert node.result is not None
     ids = list(node.result.token_ids)
     if ids and max(ids) < len(tokenizer) and tokenizer.decode(ids) == node.result.text:
         return ids
-    return list(tokenizer.encode(node.result.text, add_special_tokens=False))
+    return _encoded(node.result.text, tokenizer)
+
+
+def _encoded(text: str, tokenizer: Any) -> list[int]:
+    return list(tokenizer.encode(text, add_special_tokens=False))
