@@ -8,7 +8,7 @@ import pytest
 
 from harness.errors import ModelError, SearchIncomplete, SearchMismatch
 from harness.models.backends.mock import MockCompleter
-from harness.search.run.driver import run as drive
+from harness.search.launch import run as drive
 from harness.search.run.roles import Role
 from harness.search.run.work import GraderVerifier, Search
 from harness.search.spec import Limits
