@@ -28,10 +28,7 @@ class Request:
     stop: tuple[str, ...] = ()
 
     def room(self, context: int) -> int:
-        """Tokens that may be generated in a context of so many tokens (0: unknown); none or less: the prompt fills it.
-
-        Every completer asks here, so that all of them shorten a request in the same way.
-        """
+        """Tokens that may be generated in a context of so many (0: unknown); none or less: the prompt fills it."""
         return min(self.max_tokens, context - len(self.prompt_ids)) if context else self.max_tokens
 
     def cut_by(self, context: int) -> Finish:
@@ -128,8 +125,8 @@ async def complete_all(
             completion = await completer.complete(requests[index])
         except ModelError as error:
             failed.append(str(error))
-        else:
-            done([(index, completion)])
+            return
+        done([(index, completion)])
 
     await asyncio.gather(*(one(index) for index in dict.fromkeys(missing)))
     return failed

@@ -20,7 +20,7 @@ _VERSIONS = ("transformers_version", "_name_or_path", "is_local", "local_files_o
 
 
 def model_digest(path: str) -> str:
-    """Digest of the weights, configuration and tokenizer of a local model; of name and commit for a hub model.
+    """Digest of a local model's weights, configuration and tokenizer; of name and commit for a hub model.
 
     Raises BadFile for a file that cannot be read.
     """
@@ -53,13 +53,11 @@ def _digest_of(files: Iterable[Path], without_versions: set[str]) -> str:
 
 
 def _without_versions(content: bytes) -> bytes:
-    try:
+    with suppress(ValueError, RecursionError):  # loading it will say what is wrong
         data = json.loads(content)
-    except (ValueError, RecursionError):  # loading it will say what is wrong
-        return content
-    if not isinstance(data, dict):
-        return content
-    return json.dumps({k: v for k, v in data.items() if k not in _VERSIONS}, sort_keys=True).encode()
+        if isinstance(data, dict):
+            return json.dumps({k: v for k, v in data.items() if k not in _VERSIONS}, sort_keys=True).encode()
+    return content
 
 
 def _hub_digest(name: str) -> str:

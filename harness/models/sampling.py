@@ -55,7 +55,6 @@ class Sampler(Protocol):
 
     def __call__(self, asked: Asked) -> None:
         """Hand a completion of every missing request to ``asked.done``. Raises Incomplete when calls failed."""
-        ...
 
 
 @dataclass(frozen=True, kw_only=True)

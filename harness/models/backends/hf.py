@@ -1,8 +1,8 @@
 """In-process completion of any ``AutoModelForCausalLM``: batches whatever is waiting, one seed per request.
 
-A batch is generated together, left-padded, on a key-value cache that drops finished rows. Every row samples from
-its own seed by inverting the distribution function, so a row's tokens do not depend on its neighbours beyond rounding.
-Weights stay in float32 on CPU: reduced precision changes one greedy answer in eight at this size.
+Every row of a left-padded batch samples from its own seed by inverting the distribution function, so its tokens do not
+depend on its neighbours beyond rounding. Weights stay in float32 on CPU: reduced precision changes one greedy answer in
+eight at this size.
 """
 
 from __future__ import annotations
@@ -40,8 +40,6 @@ class HFCompleter:
         self.batch_size = batch_size
         self.context = context_of(self.model.config)
         self.generated_tokens = 0
-        self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
-        self._busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
         eos = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self._eos = set(eos if isinstance(eos, list) else [eos])
@@ -49,7 +47,8 @@ class HFCompleter:
     async def complete(self, request: Request) -> Completion:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # nobody waits any more for what an interrupted loop left
-            self._loop, self._waiting, self._busy = loop, [], False
+            self._loop, self._busy = loop, False
+            self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
         future: asyncio.Future[Completion] = loop.create_future()
         self._waiting.append((request, future))
         if not self._busy:

@@ -48,21 +48,18 @@ def _conversations(task: str, data_dir: str | None, languages: tuple[str, ...]) 
     return counted(task, rows, sum(CONVERSATIONS[language] for language in languages))
 
 
-def _turn(row: Row, turn: int) -> tuple[str, list[str], list[Row]] | None:
-    prompt = row.get(f"turn_{turn}_prompt")
+def _turn(task: str, row: Row, number: int, ident: str) -> Problem | None:
+    prompt = row.get(f"turn_{number}_prompt")
     if not prompt or prompt == "None":
         return None
     try:
-        names = json.loads(row[f"turn_{turn}_instruction_id_list"])
-        kwargs = [json.loads(text) for text in json.loads(row[f"turn_{turn}_kwargs"])]
-        return json.loads(prompt)["content"], names, kwargs
+        names = json.loads(row[f"turn_{number}_instruction_id_list"])
+        kwargs = [json.loads(text) for text in json.loads(row[f"turn_{number}_kwargs"])]
+        prompt = json.loads(prompt)["content"]
     except (KeyError, ValueError) as error:
-        raise DataError(f"multi_if {row.get('key')}: turn {turn} is not in the published form ({error})") from error
-
-
-def _gold(row: Row, prompt: str, names: list[str], kwargs: list[Row]) -> Gold:
-    language = LANGUAGES[row["language"]]
-    return {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt, "rule": "loose", "language": language}
+        raise DataError(f"multi_if {row.get('key')}: turn {number} is not in the published form ({error})") from error
+    gold = {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt, "rule": "loose"}
+    return _problem(task, "multi_if", ident, prompt, gold | {"language": LANGUAGES[row["language"]]})
 
 
 def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> list[Problem]:
@@ -73,12 +70,9 @@ def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> 
     """
     problems: dict[str, Problem] = {}
     for row in _conversations(task, data_dir, languages):
-        turn = _turn(row, 1)
-        if turn is None or "detectable_format:multiple_sections" in turn[1]:
-            continue
-        prompt, names, kwargs = turn
-        gold = _gold(row, prompt, names, kwargs)
-        problems.setdefault(prompt, _problem(task, "multi_if", str(row["key"]), prompt, gold))
+        one = _turn(task, row, 1, str(row["key"]))
+        if one is not None and "detectable_format:multiple_sections" not in one.gold["instruction_id_list"]:
+            problems.setdefault(one.prompt, one)
     return list(problems.values())
 
 
@@ -90,12 +84,8 @@ def all_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> li
     problems = []
     for row in _conversations(task, data_dir, languages):
         for number in (1, 2, 3):
-            turn = _turn(row, number)
-            if turn is None:
-                continue
-            prompt, names, kwargs = turn
-            one = _problem(task, "multi_if", f"{row['key']}#{number}", prompt, _gold(row, prompt, names, kwargs))
-            problems.append(one.model_copy(update={"conversation": str(row["key"]), "turn": number}))
+            if one := _turn(task, row, number, f"{row['key']}#{number}"):
+                problems.append(one.model_copy(update={"conversation": str(row["key"]), "turn": number}))
     return problems
 
 
