@@ -118,7 +118,7 @@ def of_runs(store: Store, names: Sequence[str]) -> Board:
         raise NoRuns(f"no task in all of {', '.join(names)}")
     for task in shared:
         items = [{s.problem_id for s in run.of(task)} for run in runs]
-        if odd := set.union(*items) - set.intersection(*items):
+        if odd := items[0].union(*items) - items[0].intersection(*items):
             raise NoRuns(f"{task}: {len(odd)} items are not in all runs, for example {min(odd)}; evaluate the same")
     arms = dict(zip(labels(folders), runs, strict=True))
     samples = {arm: [[s for s in run.samples if s.task in shared]] for arm, run in arms.items()}

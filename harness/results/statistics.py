@@ -12,6 +12,7 @@ from typing import TypeVar
 from harness.records import Sample
 from harness.results.records import Gap
 
+LEVEL = 0.95  # of all intervals
 Scores = Mapping[str, Sequence[float]]  # of each item, the scores of its samples
 _Item = TypeVar("_Item")
 
@@ -48,7 +49,7 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
     """Wilson score interval of a rate, 95% (statsmodels)."""
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(successes, n, alpha=0.05, method="wilson")
+    low, high = proportion_confint(successes, n, alpha=1 - LEVEL, method="wilson")
     return float(low), float(high)
 
 
@@ -121,7 +122,7 @@ def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = No
     gaps, groups = item_gaps(ours, others), clusters or {}
     n, difference = len(gaps), sum(gaps.values()) / len(gaps)
     centre, error, freedom = adjusted(gaps, groups)
-    half = float(t.ppf(0.975, freedom)) * error
+    half = float(t.ppf(0.5 + LEVEL / 2, freedom)) * error
     better, worse = sum(g > 0 for g in gaps.values()), sum(g < 0 for g in gaps.values())
     binary = not groups and all(len(side[item]) == 1 for side in (ours, others) for item in gaps)
     p = mcnemar(better, worse) if binary else float(2 * t.sf(abs(centre) / error, freedom))
@@ -178,5 +179,5 @@ def bootstrap(items: Sequence[_Item], statistic: Callable[[list[_Item]], float],
     random = np.random.default_rng(0)
     picks = [random.integers(0, len(items), len(items)) for _ in range(draws)]
     values = np.array([statistic([items[i] for i in pick]) for pick in picks], dtype=float)
-    low, high = np.nanquantile(values, [0.025, 0.975])
+    low, high = np.nanquantile(values, [(1 - LEVEL) / 2, (1 + LEVEL) / 2])
     return float(low), float(high)
