@@ -93,7 +93,7 @@ def _search(problems: int) -> Any:
     from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
     from harness.search.grammar.load import load
-    from harness.search.run.driver import run as run_search
+    from harness.search.launch import run as run_search
     from harness.search.run.roles import Role
     from harness.search.run.work import GraderVerifier, Search
     from harness.search.spec import Goals

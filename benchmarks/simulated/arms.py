@@ -16,8 +16,8 @@ from benchmarks.simulated.server import Meter, SimServer, Times, idle_share, ope
 from benchmarks.simulated.world import World
 from harness.models.backends.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
+from harness.search.launch import run_async
 from harness.search.rows import NodeRow
-from harness.search.run.driver import run_async
 from harness.search.run.roles import Role
 from harness.search.run.work import Search
 from harness.search.spec import Goals

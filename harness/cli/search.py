@@ -81,7 +81,7 @@ def _run_here(plan: Plan, problems: Problems, out: Path, split: Split, quiet: bo
     """All shards one after the other, or the one that was named."""
     from harness.cli import options
     from harness.search import launch
-    from harness.search.run.budget import Budget
+    from harness.search.run.work import Budget
     from harness.view.progress import OneLine
 
     with OneLine(quiet) as progress:
@@ -167,8 +167,7 @@ def validate(
 ) -> None:
     """Say everything that is wrong with a grammar, or draw its transition graph."""
     from harness.cli import options
-    from harness.search.grammar.defects import defects
-    from harness.search.grammar.load import load, parse, shipped, source
+    from harness.search.grammar.load import defects, load, parse, shipped, source
     from harness.view import trees
 
     if not grammar:

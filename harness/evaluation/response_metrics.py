@@ -140,12 +140,13 @@ def of_response(
         parts=looked_at, verdict=verdict, finish=finish, tokens=tokens, statements=statements or (),
         ids=tokens.ids if sampled is None else sampled,
     )  # fmt: skip
+    cut = None if looked_at is parts else LONGEST
     values = {name: metric.value(response) for name, metric in METRICS.items()}
     joint = len(looked_at.thinking) + 1  # where the line break between thinking and answer ends
     return Measured(
         thinking_tokens=response.thinking_tokens,
         answer_tokens=len(tokens.ends) - bisect_right(tokens.ends, joint),
-        metrics=ResponseMetrics(unit=tokens.unit, analysed=None if looked_at is parts else LONGEST, **values),
+        metrics=ResponseMetrics.model_validate(values | {"unit": tokens.unit, "analysed": cut}),
     )
 
 

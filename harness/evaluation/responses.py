@@ -77,7 +77,7 @@ def with_gold(rows: Sequence[Row], grader: str, path: Path) -> list[Response]:
         if gold is None:
             raise BadResponses(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
         if isinstance(gold, str) and gold.lstrip().startswith("{"):  # as tasks hold it, JSON in a string
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 gold = json.loads(gold)
         gold = gold if isinstance(gold, dict) else {"answer": str(gold)}
         if why := gold_defect(grader, gold):

@@ -8,7 +8,9 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from harness.grading.boxes import closed_before_cut, last_expression, marked
@@ -72,13 +74,10 @@ def beyond(text: str) -> str:
         return "a power of a power, or a large exponent"
     if heavy := _HEAVY.search(text):
         return f"an unevaluated {heavy.group()[:20]!r}"
-    digits = max((len(m) for m in re.findall(r"\d+", text)), default=0)
+    digits = max(map(len, re.findall(r"\d+", text)), default=0)
     if digits > MOST_DIGITS:
         return f"a number of {digits} digits"
-    depth = deepest = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        deepest = max(deepest, depth)
+    deepest = max(_depths(text), default=0)
     if deepest > DEEPEST:
         return f"nested {deepest} deep"
     if len(_FUNCTION.findall(text)) > MOST_FUNCTIONS:
@@ -151,13 +150,14 @@ def _base(text: str) -> str:
     return found[1] if found else ""
 
 
-def _commas(text: str) -> int:
-    """Commas outside all brackets; those inside an outermost pair count as well."""
-    depth = count = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        count += char == "," and depth <= 1
-    return count
+def _commas(text: str) -> bool:
+    """Whether there is a comma outside all brackets, or inside an outermost pair."""
+    return any(char == "," and depth <= 1 for char, depth in zip(text, _depths(text), strict=True))
+
+
+def _depths(text: str) -> Iterator[int]:
+    """How many brackets are open after each character."""
+    return accumulate((char in "([{") - (char in ")]}") for char in text)
 
 
 def _equal(wanted: str, given: str) -> bool:

@@ -17,6 +17,7 @@ from harness.grading.messages import Judgement
 if TYPE_CHECKING:  # pydantic is slow to import
     from harness.records import Gold
 
+Arguments = dict[str, Any]  # of an instruction, by name
 Follows = Callable[[str], bool]  # whether a text follows an instruction
 
 LONGEST = 200_000
@@ -29,7 +30,7 @@ class CheckerFailed(RuntimeError):
 
 
 class TooLong(RuntimeError):
-    """Text past the size limit: neither followed nor broken."""
+    """A text past the limit: neither followed nor broken."""
 
 
 @cache
@@ -38,13 +39,12 @@ def load() -> dict[str, Any]:
     # Importing the module downloads sentence-splitter data on rank 0; grading never touches the network.
     os.environ["LOCAL_RANK"] = "1"
     import langdetect
+    from lm_eval.tasks.ifeval import instructions_util
     from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
 
     langdetect.DetectorFactory.seed = 0
     langdetect.detect("The language profiles are loaded here, before any thread needs them.")
     if has_sentences():
-        from lm_eval.tasks.ifeval import instructions_util
-
         instructions_util.count_sentences("One. Two.")
     return dict(INSTRUCTION_DICT)
 
@@ -54,10 +54,9 @@ def has_sentences() -> bool:
     import nltk
 
     try:
-        nltk.data.find("tokenizers/punkt_tab")
+        return bool(nltk.data.find("tokenizers/punkt_tab"))
     except LookupError:
         return False
-    return True
 
 
 def check(gold: Gold, answer: str) -> Judgement:
@@ -98,14 +97,13 @@ def _follows(name: str, follows: Follows, views: Sequence[str]) -> bool:
         raise CheckerFailed(f"{name}: {type(error).__name__}: {str(error)[:120]}") from error
 
 
-def _checker(name: str, arguments: dict[str, Any], gold: Gold) -> Follows:
+def _checker(name: str, arguments: Arguments, gold: Gold) -> Follows:
     given = {key: value for key, value in arguments.items() if value is not None}
     if name in _OWN:
         return partial(_OWN[name], **given)
     if name == "keywords:letter_frequency" and not re.fullmatch("[a-zA-Z]", str(given.get("letter", ""))):
         return partial(_character_frequency, **given)
-    local = _local(name, given, str(gold.get("language", "en")))
-    if local is not None:
+    if local := _local(name, given, str(gold.get("language", "en"))):
         return local
     registry = load()
     if name not in registry:
@@ -130,17 +128,18 @@ def _character_frequency(text: str, letter: str, let_frequency: int, let_relatio
     return _relation(text.lower().count(letter.lower()), let_frequency, let_relation)
 
 
-# --- languages whose words and sentences IFEval's English checkers do not see ----------------------------------------
-
+# Of languages whose words and sentences IFEval's English checkers do not see.
 _CJK = r"\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
 _ENDS = {"zh": r"[。！？!?]+|\.(?=\s|$)", "ja": r"[。！？!?]+|\.(?=\s|$)", "hi": r"[।॥!?]+|\.(?=\s|$)"}
 
 
-def _local(name: str, arguments: dict[str, Any], language: str) -> Follows | None:
+def _local(name: str, arguments: Arguments, language: str) -> Follows | None:
     if name == "language:response_language" and arguments.get("language") == "zh":
         return _is_chinese
     if language not in _ENDS:
         return None
+    if name == "punctuation:no_comma":
+        return lambda text: not re.search("[,，、]", text)
     counts: dict[str, tuple[str, Callable[[str], int]]] = {
         # A CJK character is a word, as is a run of other word characters.
         "length_constraints:number_words": ("num_words", lambda text: len(re.findall(rf"[{_CJK}]|[^\W{_CJK}]+", text))),
@@ -148,12 +147,10 @@ def _local(name: str, arguments: dict[str, Any], language: str) -> Follows | Non
             "num_sentences", lambda text: sum(bool(part.strip()) for part in re.split(_ENDS[language], text)),
         ),
     }  # fmt: skip
-    if name in counts:
-        bound, count = counts[name]
-        return lambda text: _relation(count(text), arguments[bound], arguments["relation"])
-    if name == "punctuation:no_comma":
-        return lambda text: not re.search("[,，、]", text)
-    return None
+    if name not in counts:
+        return None
+    bound, count = counts[name]
+    return lambda text: _relation(count(text), arguments[bound], arguments["relation"])
 
 
 def _is_chinese(text: str) -> bool:
@@ -167,9 +164,6 @@ def _is_chinese(text: str) -> bool:
 
 def _relation(count: int, bound: int, relation: str) -> bool:
     return count < bound if relation == "less than" else count >= bound
-
-
-# --- the kinds of mini_rules that IFEval lacks -----------------------------------------------------------------------
 
 
 def _words(text: str) -> list[str]:
@@ -187,6 +181,7 @@ def _separator(text: str, mark: str) -> bool:
     return bool(gaps) and all(gap.strip() == mark for gap in gaps)
 
 
+# The kinds of mini_rules that IFEval lacks.
 _OWN: dict[str, Callable[..., bool]] = {
     "mini_rules:choose": _choose,
     "mini_rules:words_only": lambda text, words: set(_words(text)) <= set(words),

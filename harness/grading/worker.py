@@ -96,7 +96,7 @@ def _answer(line: str, clock: _Clock) -> Message:
 
 
 def _load(kind: str) -> Message:
-    """Import what the grader of ``kind`` needs and run it once, outside any deadline."""
+    """Import what the grader of ``kind`` needs, outside any deadline."""
     if kind == "instructions":
         instructions.load()
     elif kind == "math":

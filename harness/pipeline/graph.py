@@ -1,7 +1,7 @@
 """From a recipe and a profile to a graph of jobs, each named by the digest of all that its result depends on.
 
-A digest covers resolved parameters, the digests of inputs, and what ``identity`` derives: code, packages, files that
-are read. Same digest: the stored result is used. Two recipes that share a stage share its result.
+It covers parameters, the digests of inputs, and what ``identity`` derives: code, packages, files that are read. Same
+digest: the stored result is used, also that of another recipe.
 """
 
 from __future__ import annotations
@@ -115,12 +115,8 @@ class _Planner:
         data = [self._file(each) if isinstance(each, Path) else each for each in reads]
         sources = tuple(each for each in reads if isinstance(each, Path) and each.suffix == ".py")
         code, packages = self._code(type(kind_of(kind)).__module__, sources)
-        depends: Params = {
-            "models": {role: self._model(role, model.model_dump_json()) for role, model in models.items()},
-            "data": digest(data),
-            "code": code,
-            "packages": packages,
-        }
+        identities = {role: self._model(role, model.model_dump_json()) for role, model in models.items()}
+        depends: Params = {"models": identities, "data": digest(data), "code": code, "packages": packages}
         key = digest(kind, params, inputs, depends)
         job = Job(
             name=name, kind=kind, digest=key, params=params, inputs=inputs, models=models, how=how or {}, stage=stage,

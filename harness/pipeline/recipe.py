@@ -1,7 +1,4 @@
-"""Recipes and profiles: what an ablation consists of, and at which scale it runs. Unknown keys are errors.
-
-Stages of a recipe and sections of a profile are those of the kinds in ``pipeline/kinds/``.
-"""
+"""Recipes and profiles: what an ablation consists of, and at which scale it runs; their parts are the kinds'."""
 
 from __future__ import annotations
 

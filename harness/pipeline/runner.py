@@ -1,8 +1,4 @@
-"""Runs a graph of jobs, several at once, each in a worker process; each result is kept under its digest.
-
-Killed anywhere, the same command goes on: finished jobs are reused, the others continue from their journals and
-checkpoints.
-"""
+"""Runs a graph of jobs, several at once, each in a worker process. Killed anywhere, the same command goes on."""
 
 from __future__ import annotations
 

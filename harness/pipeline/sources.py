@@ -43,11 +43,9 @@ def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
             f"{plan.suite} has none of the embedded families"
         )
     params: Params = {
-        "families": [] if scale.sources else families,
-        "problems": scale.problems,
-        "seed": scale.seed,
+        "families": [] if scale.sources else families, "problems": scale.problems, "seed": scale.seed,
         "sources": [source.family for source in scale.sources],
-    }
+    }  # fmt: skip
     files = [source.file for source in scale.sources]
     return params, {"files": files}, [Path(file) for file in files]
 

@@ -1,7 +1,4 @@
-"""What the kinds of stages that train have in common: chains in, a checkpoint out.
-
-They train in this process, or in the several that a launcher starts.
-"""
+"""What the kinds of stages that train have in common: chains in, a checkpoint out."""
 
 from __future__ import annotations
 

@@ -1,8 +1,4 @@
-"""One job in a process of its own: its lock, its log, its clock, and its result under its final name.
-
-A job works in ``<digest>.work`` and is renamed to ``<digest>`` when it is whole, so a folder under its final name is a
-finished result.
-"""
+"""One job in a process of its own: its lock, its log, its clock, and its result under its final name when whole."""
 
 from __future__ import annotations
 
@@ -31,9 +27,7 @@ class Progress(NamedTuple):
     tokens: int
 
 
-# Where progress goes: to the process that started this worker, else nowhere. A queue reaches a pool's process by its
-# initializer alone.
-_channel: Any = None
+_channel: Any = None  # where progress goes; a queue reaches the processes of a pool by their initializer alone
 
 
 def start(messages: Any, parent: int) -> None:

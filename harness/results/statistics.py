@@ -44,15 +44,15 @@ def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
     return {name: name.split(":")[0] for name in shared}
 
 
-def wilson(successes: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a rate (statsmodels)."""
+def wilson(successes: float, n: float) -> tuple[float, float]:
+    """Wilson score interval of a rate, 95% (statsmodels)."""
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
+    low, high = proportion_confint(successes, n, alpha=0.05, method="wilson")
     return float(low), float(high)
 
 
-def item_interval(items: Sequence[Sequence[float]], level: float = 0.95) -> tuple[float, float]:
+def item_interval(items: Sequence[Sequence[float]]) -> tuple[float, float]:
     """Wilson interval of a mean score over items, with repeats at the effective number of trials, p(1-p) / Var(mean).
 
     That is never fewer than the items and never more than the samples: right at 0 and 1, no narrower than repeats tell.
@@ -64,7 +64,7 @@ def item_interval(items: Sequence[Sequence[float]], level: float = 0.95) -> tupl
         trials = sum(len(item) for item in items)
         effective = p * (1 - p) / variance if variance > 0 else trials if 0 < p < 1 else n
         effective = min(max(effective, n), trials)
-        return wilson(p * effective, effective)  # type: ignore[arg-type]
+        return wilson(p * effective, effective)
     return wilson(p * n, n)
 
 
@@ -109,7 +109,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(ps, method="holm")[1]] if ps else []
 
 
-def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = None, level: float = 0.95) -> Gap:
+def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = None) -> Gap:
     """Paired difference over the same items. A missing item is a KeyError, never a skipped one.
 
     The interval is Student's t over item (or cluster) differences with one item more on either side, which for 0/1
@@ -121,7 +121,7 @@ def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = No
     gaps, groups = item_gaps(ours, others), clusters or {}
     n, difference = len(gaps), sum(gaps.values()) / len(gaps)
     centre, error, freedom = adjusted(gaps, groups)
-    half = float(t.ppf(0.5 + level / 2, freedom)) * error
+    half = float(t.ppf(0.975, freedom)) * error
     better, worse = sum(g > 0 for g in gaps.values()), sum(g < 0 for g in gaps.values())
     binary = not groups and all(len(side[item]) == 1 for side in (ours, others) for item in gaps)
     p = mcnemar(better, worse) if binary else float(2 * t.sf(abs(centre) / error, freedom))
@@ -171,15 +171,12 @@ def needed(error: float, n: int, effect: float) -> int:
     return math.ceil(n * (float(norm.ppf(0.975) + norm.ppf(0.8)) * error / abs(effect)) ** 2) if effect else 0
 
 
-def bootstrap(
-    items: Sequence[_Item], statistic: Callable[[list[_Item]], float], draws: int = 10_000, level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:  # fmt: skip
-    """Percentile interval of ``statistic(items)`` for ratios and other figures without a closed form (fixed seed)."""
+def bootstrap(items: Sequence[_Item], statistic: Callable[[list[_Item]], float], draws: int) -> tuple[float, float]:
+    """95% percentile interval of ``statistic(items)``, for figures without a closed form (fixed seed)."""
     import numpy as np
 
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     picks = [random.integers(0, len(items), len(items)) for _ in range(draws)]
     values = np.array([statistic([items[i] for i in pick]) for pick in picks], dtype=float)
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)

@@ -22,7 +22,7 @@ from harness.search.run.roles import Role
 from harness.search.spec import Goals, SearchSpec
 from harness.search.store import trees
 from harness.search.tree.core import Tree
-from harness.search.tree.paths import chain_ids, render, spans_of
+from harness.search.tree.nodes import chain_ids, render, spans_of
 from harness.thoughts import THINK_OPEN, THINK_TAGS
 
 

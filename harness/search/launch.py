@@ -5,6 +5,7 @@ A plan can be sent to another process, so shards on other machines run exactly w
 
 from __future__ import annotations
 
+import asyncio
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
@@ -12,17 +13,18 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from harness.errors import SearchMismatch
+from harness.errors import ModelError, SearchMismatch
 from harness.grading.grade import Grader
 from harness.models.backends import opened
 from harness.models.spec import ModelSpec
 from harness.records import Problem
 from harness.search.grammar.load import load
 from harness.search.grammar.schema import Grammar
-from harness.search.run.budget import Budget
-from harness.search.run.driver import run
+from harness.search.run import order
+from harness.search.run.flow import Flow
 from harness.search.run.roles import Role
-from harness.search.run.work import GraderVerifier, Search
+from harness.search.run.rounds import search_in_rounds
+from harness.search.run.work import Budget, GraderVerifier, Search
 from harness.search.spec import Goals, Limits, SearchSpec
 from harness.search.store import Settings, Store, folded
 from harness.search.tree.core import Tree
@@ -100,6 +102,27 @@ def execute(
                 if stored.why and stored.problem.id in wanted:
                     at_test.each(stored.problem, tree)
         run(search, problems, store)
+
+
+def run(search: Search, problems: Iterable[Problem], store: Store) -> None:
+    """Search every problem that the store has not finished. Raises SearchIncomplete when some stay unfinished."""
+    asyncio.run(run_async(search, problems, store))
+
+
+async def run_async(search: Search, problems: Iterable[Problem], store: Store) -> None:
+    """``run`` within an event loop. Servers run freely, a model in this process works in rounds."""
+    budget = search.budget or Budget(limits=search.limits)
+    budget.freed = asyncio.Event()  # belongs to this event loop
+    problems = (store.checked(problem) for problem in problems)
+    if any(role.lockstep for role in search.roles.values()):
+        if search.limits.problem_seconds:
+            raise ModelError("seconds of one problem can be limited with a server only, not with a model in here")
+        order.enter(store, "rounds")
+        await search_in_rounds(search, problems, store, budget)
+    else:
+        order.enter(store, "asked" if search.deterministic else "arrived")
+        await Flow(search, store, budget).run(p for p in problems if p.id not in store.finished)
+    store.compact()
 
 
 def _role(specs: Sequence[ModelSpec], logs: Path, stack: ExitStack) -> Role:

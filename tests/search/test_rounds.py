@@ -7,7 +7,7 @@ import json
 import pytest
 
 from harness.errors import ModelError, SearchIncomplete, SearchMismatch
-from harness.search.run.driver import run as drive
+from harness.search.launch import run as drive
 from harness.search.run.roles import Role
 from harness.search.run.work import GraderVerifier, Search
 from harness.search.spec import Limits

@@ -36,8 +36,7 @@ class Evaluate(Kind):
     ) -> str:
         """Add the evaluation of a model; the digest of its job."""
         scale = plan.scale(EvalScale)
-        if samples is not None:
-            scale = scale.model_copy(update={"samples": samples})
+        scale = scale.model_copy(update={"samples": samples or scale.samples})
         more, read = self.more(plan)
         params = {"suite": plan.suite, **scale.identity(), **more}
         tasks = [task.file for task in plan.tasks if task.file is not None]

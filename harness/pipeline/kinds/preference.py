@@ -22,8 +22,6 @@ class ArmObjective(Objective):
 
 
 class PreferenceStage(TrainedStage, PairRule):
-    """DPO in any of its variants, on pairs of a search."""
-
     kind: Literal["preference"]
     needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "pairs"}
     length: ClassVar[str] = "chosen"

@@ -15,8 +15,6 @@ from harness.spec import Spec, knob
 
 
 class PretrainStage(Stage):
-    """A tiny model from scratch, by the name of its spec."""
-
     kind: Literal["pretrain"]
     yields: ClassVar[tuple[str, ...]] = ("model",)
     spec: str = knob(..., "The name of the tiny model.")

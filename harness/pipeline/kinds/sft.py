@@ -13,8 +13,6 @@ from harness.training.spec import SftObjective
 
 
 class SftStage(TrainedStage, SftRule):
-    """SFT on the correct chains of a search or of a teacher."""
-
     kind: Literal["sft"]
     length: ClassVar[str] = "rule"
 

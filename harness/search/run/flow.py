@@ -13,8 +13,7 @@ from collections.abc import Iterator
 from harness.errors import GraderBroken, ModelError, SearchIncomplete
 from harness.records import Problem
 from harness.search.rows import NodeRow, result
-from harness.search.run.budget import Budget
-from harness.search.run.work import InFlight, Search, ending, judge, last_finish
+from harness.search.run.work import Budget, InFlight, Search, ending, judge, last_finish
 from harness.search.store import Store
 from harness.search.tree.nodes import Expansion
 

@@ -17,8 +17,7 @@ from harness.models.base import Completion, Request, complete_in_chunks
 from harness.records import Problem
 from harness.search.rows import NodeRow, result
 from harness.search.run import order
-from harness.search.run.budget import Budget
-from harness.search.run.work import InFlight, Search, judge, last_finish
+from harness.search.run.work import Budget, InFlight, Search, judge, last_finish
 from harness.search.store import Store, trees
 from harness.search.tree.nodes import Expansion
 

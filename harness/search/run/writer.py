@@ -18,8 +18,7 @@ from harness.search.grammar.schema import Grammar
 from harness.search.rows import NodeRow, Part
 from harness.search.run.roles import Role
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Expansion, Node
-from harness.search.tree.paths import render, writer_of
+from harness.search.tree.nodes import Expansion, Node, render
 from harness.thoughts import THINK_OPEN, THINK_TAGS
 from harness.tokens import special_tokens
 
@@ -68,7 +67,7 @@ class Writer:
         assert node.result is not None
         assert node.kind is not None
         content: Sequence[int] = node.result.token_ids
-        if not content or self._vocabularies.get(writer_of(tree, node)) != self._vocabularies[role]:
+        if not content or self._vocabularies.get(tree.writer(node)) != self._vocabularies[role]:
             content = self._plain(role, node.result.text)
         return [*self._ids(role, tree.grammar.opening(node.kind)), *content, *self._end(tree, node.kind, role)]
 

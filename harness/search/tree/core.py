@@ -266,6 +266,10 @@ class Tree:
             parent.slots.remove(kind)
         return node
 
+    def writer(self, node: Node) -> str:
+        """The role that wrote a node."""
+        return "generator" if self.whole and not node.on else self.grammar.kinds[node.kind or ""].role
+
     def allowed(self, node: Node) -> set[str]:
         """The kinds that may follow a node here: by the table, its caps, the context, and the depth left to answer."""
         path = node.path

@@ -1,11 +1,14 @@
-"""What trees are made of: expansions, results, nodes, and how ids and texts are read."""
+"""What trees are made of: expansions, results, nodes; how ids and texts are read, and paths as text or tokens."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Container
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from harness.search.grammar.schema import Grammar
+from harness.thoughts import THINK_OPEN
 
 # What the two tags around a text take at most, in tokens; counted towards the context.
 TAG_TOKENS = 12
@@ -54,6 +57,9 @@ class Share(NamedTuple):
     ended: int = 0
 
 
+_NOTHING = Share()
+
+
 @dataclass(slots=True, eq=False)
 class Node:
     """``visits`` and ``value`` sum up finished rollouts below and here, ``pending`` those begun and not finished."""
@@ -74,7 +80,7 @@ class Node:
     context: int = 0  # tokens up to and with this node
     normal: str = ""  # the normalised text
     key: bytes = b""  # digest of the normalised texts up to and with this node
-    share: Share = Share()
+    share: Share = _NOTHING
 
     @property
     def discarded(self) -> str:
@@ -142,3 +148,38 @@ def alike(a: str, b: str, ratio: float) -> bool:
     if edit_ratio(a, b, score_cutoff=100 * ratio) < 100 * ratio:
         return False
     return re.findall(r"\d+", a) == re.findall(r"\d+", b)
+
+
+def spans_of(leaf: Node) -> list[tuple[str, str]]:
+    """(kind, text) of every node on the way to ``leaf``."""
+    return [(node.kind or "", node.result.text) for node in leaf.path if node.result]
+
+
+def render(grammar: Grammar, spans: Sequence[tuple[str, str]]) -> str:
+    """The text of a chain of (kind, text)."""
+    return THINK_OPEN + "".join(grammar.opening(kind) + text + grammar.closing(kind) for kind, text in spans)
+
+
+def chain_ids(leaf: Node, grammar: Grammar, tokenizer: Any) -> list[int]:
+    """Token ids of the chain to ``leaf``: the opening of the thinking, every node in its tags, the end of the turn."""
+
+    ids = _encoded(THINK_OPEN, tokenizer)
+    for step in leaf.path:
+        kind = step.kind or ""
+        ids += _encoded(grammar.opening(kind), tokenizer)
+        ids += _content(step, tokenizer)
+        ids += _encoded(grammar.closing(kind) or tokenizer.eos_token, tokenizer)
+    return ids
+
+
+def _content(node: Node, tokenizer: Any) -> list[int]:
+    """Token ids of a node's text: as sampled where this tokenizer reads them so, else the text encoded."""
+    assert node.result is not None
+    ids = list(node.result.token_ids)
+    if ids and max(ids) < len(tokenizer) and tokenizer.decode(ids) == node.result.text:
+        return ids
+    return _encoded(node.result.text, tokenizer)
+
+
+def _encoded(text: str, tokenizer: Any) -> list[int]:
+    return list(tokenizer.encode(text, add_special_tokens=False))
