@@ -25,7 +25,7 @@ def think_tags(tokenizer: Any, prompting: Prompting = DEFAULT) -> Tags:
     if prompting.tags is not None:
         return prompting.tags
     template = str(getattr(tokenizer, "chat_template", None) or "")
-    added = getattr(tokenizer, "get_added_vocab", dict)()
+    added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
     known = (tags for tags in KNOWN_TAGS if tags[0] in template or tags[1] in template or tags[1] in added)
     return next(known, THINK_TAGS)
 
