@@ -36,24 +36,23 @@ def check(
     """
     from harness.cli import options
     from harness.evaluation import preflight
-    from harness.evaluation.plan import nltk_data
+    from harness.evaluation.spec import ProblemData
     from harness.grading.grade import Grader
     from harness.problems.load import is_ours
     from harness.problems.registry import select
     from harness.view.progress import Findings
 
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
-    settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
-    with Findings(as_json) as findings, Grader(2, nltk_data=nltk_data(settings)) as grader:
-        findings.take(preflight.dependencies())
-        findings.take(preflight.writable(store))
+    data = ProblemData(data_dir=data_dir)
+    with Findings(as_json) as findings, Grader(2, nltk_data=data.nltk_data) as grader:
+        findings.take([preflight.dependencies(), preflight.writable(store)])
         for task in chosen:
             report = findings.report(task)
-            findings.take(preflight.gold_answers(task, settings, grader, limit, report, task_path or []))
+            findings.take([preflight.gold_answers(task, data, grader, limit, report, task_path or [])])
         if model is not None:
             tokenizer, context = _tokenizer(model)
             ours = [task for task in chosen if is_ours(task)]
-            findings.take(preflight.prompts(ours, settings, tokenizer, prompting, max_tokens, context))
+            findings.take(preflight.prompts(ours, data, tokenizer, prompting, max_tokens, context))
     raise typer.Exit(findings.code)
 
 

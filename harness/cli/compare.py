@@ -95,7 +95,7 @@ def rescore(
 ) -> None:
     """Grade a stored run again with today's graders and list the verdicts that flip."""
     from harness.cli import options
-    from harness.evaluation.plan import nltk_data
+    from harness.evaluation.spec import ProblemData
     from harness.grading.grade import Grader
     from harness.processes import interrupts_end_twice
     from harness.results import rescore as rescoring
@@ -103,8 +103,7 @@ def rescore(
     from harness.view import compare as view
 
     kept = runs.load(options.results(store), run)
-    settings = {} if data_dir is None else {"data_dir": str(data_dir)}
-    with interrupts_end_twice(), Grader(2, nltk_data=nltk_data(settings)) as grader:
+    with interrupts_end_twice(), Grader(2, nltk_data=ProblemData(data_dir=data_dir).nltk_data) as grader:
         samples, flipped = rescoring.rescore(kept, grader, _tokenizer(kept.manifest))
     if not dry_run:
         rescoring.keep(kept, samples)

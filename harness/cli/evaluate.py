@@ -13,7 +13,7 @@ import typer
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options, with_specs
 from harness.errors import Usage
-from harness.evaluation.spec import Decoding, Selection
+from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.spec import ModelSpec, Prompting
 
 if TYPE_CHECKING:
@@ -71,7 +71,7 @@ def evaluate(
         decoding=decoding,
         prompting=prompting,
         selection=selection,
-        settings={} if data_dir is None else {"data_dir": str(data_dir)},
+        data=ProblemData(data_dir=data_dir),
         task_paths=task_path or [],
     )
     if len(model.replicas()) > 1:
@@ -87,7 +87,7 @@ def evaluate(
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if dry_run:
-        from harness.evaluation.preview import preview
+        from harness.evaluation.preflight import preview
 
         options.show(view.preview(preview(model, plan, folder)), as_json=as_json)
         return

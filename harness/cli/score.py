@@ -13,6 +13,7 @@ from harness.errors import BadResponses, Usage
 
 if TYPE_CHECKING:
     from harness.evaluation.responses import Response
+    from harness.evaluation.spec import ProblemData
     from harness.records import Problem, Sample
 
 
@@ -45,10 +46,9 @@ def score(
     Exit 3 when no response at all could be graded.
     """
     from harness.cli import options
-    from harness.evaluation import responses as reading
-    from harness.evaluation import score as scoring
+    from harness.evaluation import responses as scoring
     from harness.evaluation.foreign_logs import FORMATS, read_responses
-    from harness.evaluation.plan import nltk_data
+    from harness.evaluation.spec import ProblemData
     from harness.grading.families import KINDS
     from harness.grading.grade import Grader
     from harness.journal import write_rows
@@ -63,19 +63,19 @@ def score(
     rows = read_responses(responses, form)
     if not rows:
         raise BadResponses(f"{responses}: holds no rows")
-    settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
+    data = ProblemData(data_dir=data_dir)
     problems: list[Problem] = []
     if task is not None:
-        problems = _problems(task, settings)
-        matched = reading.match(rows, problems, responses)
+        problems = _problems(task, data)
+        matched = scoring.match(rows, problems, responses)
     else:
-        matched = reading.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
-    how = scoring.Scoring(
-        tags=options.tags(think_tags) or THINK_TAGS, prefilled=prefilled, metrics=metrics, backend=_counter(tokenizer)
-    )
+        matched = scoring.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
+    backend, tags = _counter(tokenizer), options.tags(think_tags) or THINK_TAGS
     with interrupts_end_twice():
-        with Grader(workers, nltk_data=nltk_data(settings)) as pool:
-            samples = scoring.score(matched, pool, how, 2 * workers)
+        with Grader(workers, nltk_data=data.nltk_data) as pool:
+            samples = scoring.score(
+                matched, pool, 2 * workers, tags=tags, prefilled=prefilled, metrics=metrics, backend=backend
+            )
         if out is not None:
             write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(matched, samples, strict=True)))
     figures = row(samples)
@@ -120,7 +120,7 @@ def _counter(tokenizer: str | None) -> Any:
     return backend_of(load_tokenizer(resolve(tokenizer)))
 
 
-def _problems(task: str, settings: dict[str, Any]) -> list[Problem]:
+def _problems(task: str, data: ProblemData) -> list[Problem]:
     from harness.errors import UnknownTask, nearest
     from harness.problems.load import is_ours, load
     from harness.problems.registry import tasks
@@ -129,4 +129,4 @@ def _problems(task: str, settings: dict[str, Any]) -> list[Problem]:
     if not is_ours(name):
         raise UnknownTask(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
     # The embedded families are endless: their rows are the suite's, with as many problems as a run may have had.
-    return load(name, **settings)
+    return load(name, **data.given())

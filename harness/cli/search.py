@@ -48,7 +48,7 @@ def run(
 ) -> None:  # fmt: skip
     """Search trees of thoughts. The same command goes on with an interrupted search and asks for nothing twice."""
     from harness.cli import options
-    from harness.evaluation.plan import nltk_data
+    from harness.evaluation.spec import ProblemData
     from harness.search.grammar.load import load
     from harness.search.launch import Plan
 
@@ -61,7 +61,7 @@ def run(
         models["critic"] = model.model_copy(update=other).replicas()
     plan = Plan(
         search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,
-        nltk_data=nltk_data({"data_dir": source.data_dir} if source.data_dir else {}),
+        nltk_data=ProblemData(data_dir=source.data_dir or None).nltk_data,
     )  # fmt: skip
     problems = Problems(source, warn=_warn)
     try:

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
@@ -39,6 +39,7 @@ def show(
     from harness.cli import options
     from harness.errors import DataError
     from harness.evaluation.preflight import problems_of
+    from harness.evaluation.spec import ProblemData
     from harness.grading.families import kind_of
     from harness.models.loading import load_tokenizer
     from harness.models.prompts import prompt_ids, prompt_text
@@ -47,8 +48,7 @@ def show(
     from harness.view import tasks as view
 
     task = select([name], None, task_path or [])[0]
-    settings: dict[str, Any] = {} if data_dir is None else {"data_dir": str(data_dir)}
-    found = problems_of(task.name, settings, task_path or [])
+    found = problems_of(task.name, ProblemData(data_dir=data_dir), task_path or [])
     if number >= len(found):
         raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
     problem, tokenizer = found[number], load_tokenizer(resolve(model))

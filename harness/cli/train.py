@@ -62,7 +62,7 @@ def dpo(
 def job(file: Annotated[Path, typer.Argument(help="A training as JSON, as a recipe with 'launch' writes it.")]) -> None:
     """Train as a file says; the figures stand in training.json of the model's folder."""
     from harness.files import read_record
-    from harness.programs import follow_launcher
+    from harness.processes import follow_launcher
 
     follow_launcher()
     work = read_record(file, TrainingJob)
@@ -104,10 +104,8 @@ def _train(
     }
     from harness.training.train import train
 
-    figures = train(
-        model=path, rows=rows.rows, objective=objective, training=training, seed=task.seed, out=task.out,
-        progress=_progress(), about=about,
-    )  # fmt: skip
+    job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
+    figures = train(job, rows.rows, _progress())
     if _main():
         _report(figures, task.out, as_json)
 

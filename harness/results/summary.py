@@ -1,14 +1,17 @@
-"""The figures of one row of a table: one model on one task, every sample counted."""
+"""The figures of one model on one task, every sample counted."""
 
 from __future__ import annotations
 
 import statistics
+from collections import Counter
 from collections.abc import Sequence
 
+from harness.evaluation.response_metrics import METRICS
 from harness.records import Sample
-from harness.results.records import Summary
+from harness.results import budget
+from harness.results.records import Data, Summary
+from harness.results.statistics import item_interval, scores_by_item, test_at_n
 
-_VERDICTS = ("correct", "wrong", "no_answer", "unfinished", "grader_timeout", "infra_error")
 ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
 
 
@@ -18,20 +21,17 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
     ``cap``: the token limit of the run, for the area under the budget curve. The interval of accuracy comes from the
     spread between items.
     """
-    from harness.results import budget
-    from harness.results.statistics import item_interval, test_at_n
-
-    n = len(samples)
-    if n == 0:
+    if not samples:
         raise ValueError("no samples: a row without items has no figures")
-    count = {verdict: sum(s.grade.verdict == verdict for s in samples) for verdict in _VERDICTS}
+    n = len(samples)
+    count = Counter(s.grade.verdict for s in samples)
     answered = count["correct"] + count["wrong"]
     thinking = [s.thinking_tokens for s in samples]
     scores = scores_by_item(samples)
     low, high = item_interval(list(scores.values()))
     words = sum(s.metrics.reflection_words for s in samples)
     sizes = {len(item) for item in scores.values()}
-    summary = Summary(
+    return Summary(
         n=len(scores),
         samples=n,
         accuracy=statistics.fmean(statistics.fmean(item) for item in scores.values()),
@@ -44,54 +44,35 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         failed=(count["grader_timeout"] + count["infra_error"]) / n,
         wrong=count["wrong"] / n,
         cut=sum(map(budget.cut, samples)) / n,
-        loops=sum(s.metrics.loop_period > 0 for s in samples) / n,
-        ngram_loops=_mean(samples, "ngram_loop"),
         median_thinking_tokens=statistics.median(thinking),
         mean_thinking_tokens=statistics.fmean(thinking),
         median_answer_tokens=statistics.median(s.answer_tokens for s in samples),
         reflection_per_1000=1000 * words / sum(thinking) if sum(thinking) else 0.0,
         tokens_per_correct=sum(map(budget.length, samples)) / count["correct"] if count["correct"] else None,
-        seq_rep_4=_mean(samples, "seq_rep_4"),
-        first_correct=_median(samples, "first_correct"),
-        efficiency=_mean(samples, "efficiency"),
-        underthinking=_mean(samples, "underthinking"),
-        redundant=_mean(samples, "redundant"),
-        oscillations=_mean(samples, "oscillations"),
-        abandoned=_mean(samples, "abandoned"),
         error_types={t: sum(s.metrics.error_type == t for s in samples) / n for t in ERROR_TYPES},
         auc=budget.auc(samples, cap) if cap else None,
         test_at=test_at_n(list(scores.values())) if len(sizes) == 1 and sizes != {1} else None,
+        **_measured(samples),
+        **_instruction_figures(samples),
     )
-    return summary.model_copy(update=_instruction_figures(samples))
 
 
-def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    """Each item's scores in the order of its samples."""
-    out: dict[str, list[float]] = {}
-    for sample in sorted(samples, key=lambda s: s.index):
-        out.setdefault(sample.problem_id, []).append(float(sample.grade.correct))
+def _measured(samples: Sequence[Sample]) -> Data:
+    """What the metrics of responses sum up to; None where one is known of no sample."""
+    out: Data = {}
+    for name, metric in METRICS.items():
+        known = [v for s in samples if isinstance(v := getattr(s.metrics, name, None), int | float)]
+        if metric.summary == "share":
+            out[metric.figure or name] = sum(map(bool, known)) / len(samples)
+        elif metric.summary:
+            of = statistics.fmean if metric.summary == "mean" else statistics.median
+            out[metric.figure or name] = float(of(known)) if known else None
     return out
 
 
-def _values(samples: Sequence[Sample], name: str) -> list[float]:
-    values = [getattr(s.metrics, name) for s in samples]
-    return [float(value) for value in values if value is not None]
-
-
-def _mean(samples: Sequence[Sample], name: str) -> float | None:
-    """Mean, of yes or no the share, over the samples for which it is known; None where it is for none."""
-    values = _values(samples, name)
-    return statistics.fmean(values) if values else None
-
-
-def _median(samples: Sequence[Sample], name: str) -> float | None:
-    values = _values(samples, name)
-    return statistics.median(values) if values else None
-
-
-def _instruction_figures(samples: Sequence[Sample]) -> dict[str, float]:
+def _instruction_figures(samples: Sequence[Sample]) -> Data:
     """IFEval's four figures where samples carry verdicts by instruction; an unanswered sample follows none."""
-    out: dict[str, float] = {}
+    out: Data = {}
     for rule in ("strict", "loose") if any("strict" in s.grade.details for s in samples) else ():
         lists = [s.grade.details.get(rule) or [False] for s in samples]
         flat = [ok for one in lists for ok in one]
