@@ -91,7 +91,7 @@ def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> ins
     names = [f"--{options.prefix}{each.removeprefix('--')}" for each in _names(kind, name)]
     default = options.defaults.get(name, _EMPTY if info.is_required() else info.get_default(call_default_factory=True))
     shown, default = _shown(info.annotation, default)
-    if shown is bool and len(names) == 1:
+    if shown is bool and len(names) == 1 and "/" not in names[0]:
         names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"] if default else names
     choices = _choices(info.annotation)
     # The default stands in the text: in a column of its own line, help of many options fills screens.

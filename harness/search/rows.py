@@ -45,7 +45,7 @@ class Stored:
     rows: list[NodeRow] = field(default_factory=list)
     why: str = ""
 
-    def line(self) -> dict[str, Any]:
+    def entry(self) -> dict[str, Any]:
         """The line of a segment."""
         record = self.problem.model_dump()
         return {"problem": record, "tokens": self.prompt_tokens, "why": self.why, "rows": self.rows}

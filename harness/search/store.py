@@ -189,7 +189,7 @@ class Store:
             return
         files = _segment_files(self.folder)
         number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 0
-        write_rows(self.folder / f"trees-{number:06d}.jsonl", (stored.line() for stored in done))
+        write_rows(self.folder / f"trees-{number:06d}.jsonl", (stored.entry() for stored in done))
         self._archived |= {stored.problem.id for stored in done}
         self._journal.rewrite(row for stored in journalled if not stored.why for row in _journal_lines(stored))
         self._kept = self._journal.size

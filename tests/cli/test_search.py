@@ -44,6 +44,11 @@ def test_the_same_command_goes_on_and_says_the_same(searched, problems):
     assert json.loads(first.stdout)["problems"] == 3
 
 
+def test_free_takes_results_as_they_come(problems, tmp_path):
+    harness(*RUN, "--free", "--problems", str(problems), "--family", "number", "--out", str(tmp_path / "out"))
+    assert json.loads((tmp_path / "out" / "order.json").read_text()) == {"order": "arrived"}
+
+
 def test_show_lists_and_draws(searched):
     listed = harness("search", "show", str(searched)).stdout
     assert listed.splitlines()[0].split() == ["problem", "ended", "by", "correct", "wrong", "rollouts", "tokens"]

@@ -45,10 +45,9 @@ def lines(out):
 
 def wait_for_work(process, out, more):
     """Until the process wrote ``more`` lines, or ended."""
-    before, deadline = lines(out) if out.exists() else 0, time.monotonic() + 120
-    while process.poll() is None and time.monotonic() < deadline:
-        if out.exists() and lines(out) >= before + more:
-            return
+    before, deadline = lines(out) if out.exists() else 0, time.monotonic() + 300
+    while process.poll() is None and not (out.exists() and lines(out) >= before + more):
+        assert time.monotonic() < deadline, "the search does not get to work"
         time.sleep(0.01)
 
 
@@ -80,19 +79,17 @@ def undisturbed(tmp_path_factory):
 
 @pytest.mark.slow
 def test_ctrl_c_writes_no_verdict_that_was_not_reached(tmp_path, undisturbed):
-    out, rng, stopped = tmp_path / "out", random.Random(0), 0
-    for _ in range(6):
-        process = start(command(out))
+    out, rng = tmp_path / "out", random.Random(0)
+    for _ in range(4):
+        process = start(command(out, "1"))  # so slow that a busy machine, too, interrupts it long before its end
         wait_for_work(process, out, 30)
-        time.sleep(0.3 * rng.random())
-        if process.poll() is not None:
-            break
-        os.killpg(process.pid, signal.SIGINT)  # as a terminal does
-        _, errors = process.communicate(timeout=60)
-        stopped += process.returncode == 130
+        time.sleep(rng.random())
+        if process.poll() is None:
+            os.killpg(process.pid, signal.SIGINT)  # as a terminal does
+        _, errors = process.communicate(timeout=120)
+        assert process.returncode == 130, errors
         assert "Traceback" not in errors
         no_made_up_verdict(out)
-    assert stopped > 2
     assert finish(out) == undisturbed
     no_made_up_verdict(out)
 

@@ -151,7 +151,7 @@ class Grammar(_Strict):
 
     @cached_property
     def tags(self) -> tuple[str, ...]:
-        """Every opening and closing tag of a thought."""
+        """All opening and closing tags of thoughts."""
         return tuple(t for kind in self.kinds if kind != "answer" for t in (self.opening(kind), self.closing(kind)))
 
     def opening(self, kind: str) -> str:

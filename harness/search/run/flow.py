@@ -25,9 +25,7 @@ class Flow:
     """One invocation: up to ``window`` problems at once, each with a few expansions in flight."""
 
     def __init__(self, search: Search, store: Store, budget: Budget) -> None:
-        self.search = search
-        self.store = store
-        self.budget = budget
+        self.search, self.store, self.budget = search, store, budget
         self.most = 0  # tokens that a call of these trees may take
         self.failed: dict[str, str] = {}
         self.unfinished = 0

@@ -1,9 +1,7 @@
-"""Shards of a search on a Ray cluster: each a restartable task with a folder of its own.
+"""Shards of a search on a Ray cluster: each a restartable task with a folder of its own, that all workers must see.
 
-A problem belongs to one shard by its place among the problems, and a shard's journal has one writer by its lock, so two
-workers never own one problem. A task whose worker dies is started again by Ray, wherever there is room, and goes on
-from its journal; all workers must see the output folder. The merged result is the union of the shards' folders, which
-every reader takes.
+A problem belongs to one shard by its place among the problems, and a shard's journal has one writer by its lock. A task
+whose worker dies is started again by Ray, wherever there is room, and goes on from its journal.
 """
 
 from __future__ import annotations
@@ -29,9 +27,8 @@ def run_on_ray(
 ) -> None:  # fmt: skip
     """Run every shard of a search on the cluster at ``address``, or on one started here.
 
-    The plan's budgets of requests and tokens are split evenly; its seconds begin now. Raises ModelError when ray is
-    missing or the cluster is not there, SearchMismatch for a folder with other shards, Incomplete when shards failed
-    for good.
+    The plan's budgets of requests and tokens are split evenly; its seconds begin now. Raises ModelError without ray or
+    cluster, SearchMismatch for a folder with other shards, Incomplete when shards failed for good.
     """
     until = time.time() + plan.limits.seconds if plan.limits.seconds else 0.0
     ray = connected(address)
@@ -39,7 +36,7 @@ def run_on_ray(
     task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[OSError])(work)
     everything = ray.put(list(problems))
     shard_folder(out, 0, shards)
-    plans = [replace(plan, limits=share(plan.limits, number, shards)) for number in range(shards)]
+    plans = [replace(plan, limits=share(plan.limits, n, shards)) for n in range(shards)]
     running = {task.remote(part, everything, str(out), n, shards, until): n for n, part in enumerate(plans)}
     failed: dict[int, str] = {}
     while running:
@@ -80,13 +77,10 @@ def share(limits: Limits, number: int, shards: int) -> Limits:
     return limits.model_copy(update=parts)
 
 
-def work(
-    plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int, until: float = 0.0
-) -> list[str]:  # fmt: skip
-    """One shard, in a worker of the cluster; returns what was repaired. ``until``: Unix time at which it stops."""
+def work(plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int, until: float) -> list[str]:
+    """One shard, in a worker of the cluster; returns what was repaired. ``until``: Unix time of its end, 0: none."""
     if until:
-        left = plan.limits.model_copy(update={"seconds": max(1e-3, until - time.time())})
-        plan = replace(plan, limits=left)
+        plan = replace(plan, limits=plan.limits.model_copy(update={"seconds": max(1e-3, until - time.time())}))
     folder, notices = shard_folder(Path(out), number, shards), list[str]()
     folder.mkdir(parents=True, exist_ok=True)
     (folder / "worker").write_text(f"{os.uname().nodename} {os.getpid()}\n")

@@ -17,12 +17,9 @@ class Role:
 
     def __init__(self, replicas: Sequence[Completer], tokenizer: Any, *, slots: int = 64) -> None:
         self.name = replicas[0].digest
-        self.tokenizer = tokenizer
-        self.replicas = list(replicas)
-        self.slots = slots
+        self.tokenizer, self.replicas, self.slots = tokenizer, list(replicas), slots
         self.lockstep = any(replica.lockstep for replica in replicas)
-        self.requests = 0
-        self.tokens = 0
+        self.requests = self.tokens = 0
         self._slots = [_Slots(slots) for _ in replicas]
 
     async def complete(self, request: Request, problem: str, depth: int = 0) -> Completion:

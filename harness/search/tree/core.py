@@ -46,28 +46,19 @@ class Tree:
         self, grammar: Grammar, goals: Goals, *, seed: int, policy: Policy, prompt_tokens: int = 0,
         reward: Reward = "verdict", whole: bool = False,
     ) -> None:  # fmt: skip
-        self.grammar = grammar.draw(seed)
-        self.goals = goals
-        self.seed = seed
-        self.policy = policy
-        self.reward = reward
-        self.whole = whole
+        self.grammar, self.goals, self.seed = grammar.draw(seed), goals, seed
+        self.policy, self.reward, self.whole = policy, reward, whole
         self.root = Node("", None, None, context=prompt_tokens)
         self.nodes: dict[str, Node] = {"": self.root}
         self.asked: dict[str, int] = {}  # in flight, with the tokens each may take
         self.frontier: dict[str, Node] = {}  # told, and to be continued
         self.waiting: dict[str, Choice] = {}  # reflections to write, by the wrong answer
-        self.requests = 0
-        self.generated = 0
-        self.ended = 0
-        self.reflected = 0
+        self.requests = self.generated = self.ended = self.reflected = 0
         # By verdict: the first answer of each distinct chain.
         self.found: dict[str, dict[bytes, str]] = {"correct": {}, "wrong": {}}
         self._answers: list[Node] = []
         self._early: dict[str, list[tuple[str, Result]]] = {}
         self._open(self.root)
-
-    # --- ask -------------------------------------------------------------------------------------------------
 
     @property
     def enough(self) -> bool:
@@ -145,8 +136,6 @@ class Tree:
         for tag in (*self.grammar.tags, THINK_OPEN, THINK_CLOSE):
             answer = answer.replace(tag, " ")
         return " ".join(answer.split())[:200]
-
-    # --- tell ------------------------------------------------------------------------------------------------
 
     def tell(self, name: str, result: Result) -> None:
         """Apply the result of a node. A node told twice keeps its first result; a child may be told before its parent.
@@ -250,8 +239,6 @@ class Tree:
             target = target.parent
         return target if back and target is not None and target.kind is not None else None
 
-    # --- what follows from it -----------------------------------------------------------------------------------
-
     def _grow(self, parent: Node, name: str, kind: str, on: str) -> Node:
         node = Node(name, kind, parent, on)
         parent.children.append(node)
@@ -336,8 +323,6 @@ class Tree:
                 return
             node.closed = closed
             node = node.parent
-
-    # --- what was found ----------------------------------------------------------------------------------------
 
     @property
     def correct(self) -> list[Node]:

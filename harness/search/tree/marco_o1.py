@@ -46,9 +46,7 @@ class OriginalTree(Tree):
         self.random = random.Random(seed_of(seed, "original"))
         self.visited: dict[str, int] = {}
         self.sums: dict[str, float] = {}
-        self.counted = 0.0
-        self.rollout = 0
-        self.over = False
+        self.counted, self.rollout, self.over = 0.0, 0, False
         self._batches: list[_Batch] = []
         self._at = self.root
         self._expanded: set[str] = set()

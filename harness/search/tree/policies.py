@@ -45,12 +45,7 @@ def decoding(tree: Tree) -> Choice | None:
     return _continuation(tree) or _new(tree, _uct) or (None if tree.root.pending else _new(tree, _fresh))
 
 
-POLICIES: dict[str, Policy] = {
-    "mcts": mcts,
-    "chain_first": chain_first,
-    "rejection": rejection,
-    "decoding": decoding,
-}
+POLICIES: dict[str, Policy] = {policy.__name__: policy for policy in (mcts, chain_first, rejection, decoding)}
 
 
 def _reflection(tree: Tree) -> Choice | None:
@@ -69,9 +64,8 @@ def _continuation(tree: Tree) -> Choice | None:
 
 
 def _new(tree: Tree, where: Callable[[Tree], tuple[Node, str] | None]) -> Choice | None:
-    if tree.rollouts >= tree.goals.rollouts or _served(tree):
-        return None
-    found = where(tree)
+    full = tree.rollouts >= tree.goals.rollouts or _served(tree)
+    found = None if full else where(tree)
     return Choice(*found) if found else None
 
 
@@ -80,12 +74,8 @@ def _served(tree: Tree) -> bool:
     ended, pending = tree.ended, tree.root.pending
     if not pending:
         return False
-    for verdict, wanted in (("correct", tree.goals.correct), ("wrong", tree.goals.wrong)):
-        found = len(tree.found[verdict])
-        missing = wanted - found
-        if missing > 0 and pending * (found + 1) / (ended + 2) < missing:
-            return False
-    return True
+    wanted = ((len(tree.found["correct"]), tree.goals.correct), (len(tree.found["wrong"]), tree.goals.wrong))
+    return all(n >= goal or pending * (n + 1) / (ended + 2) >= goal - n for n, goal in wanted)
 
 
 def _uct(tree: Tree) -> tuple[Node, str] | None:
