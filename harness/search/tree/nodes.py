@@ -115,17 +115,17 @@ _PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")
 
 def parsed(name: str, kinds: Container[str]) -> tuple[str, str, str]:
     """(id of the parent, kind, id of the wrong answer that it replies to) of an id. Raises KeyError for no id."""
-    for part in name.split("/"):
-        match = _PART.fullmatch(part)
-        if match is None or match["kind"] not in kinds:
-            raise KeyError(part)
-    head, on = name.rpartition("/")[0], match["on"] or ""  # of the last part
+    matches = [_PART.fullmatch(part) for part in name.split("/")]
+    last = matches[-1]
+    if last is None or any(match is None or match["kind"] not in kinds for match in matches):
+        raise KeyError(name)
+    head, on = name.rpartition("/")[0], last["on"] or ""
     depth, path = 0, []
     for char in on:  # + stands for /; inner parentheses stay as they are
         depth += (char == "(") - (char == ")")
         path.append("/" if char == "+" and depth == 0 else char)
     on = "".join(path)
-    return head, match["kind"], f"{head}/{on}" if head and on else on
+    return head, last["kind"], f"{head}/{on}" if head and on else on
 
 
 def order_of(node: Node) -> tuple[bool, int, str]:
