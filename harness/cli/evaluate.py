@@ -6,18 +6,26 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.cli import options
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options, with_specs
 from harness.errors import Usage
+from harness.evaluation.plan import EvalPlan
+from harness.evaluation.preview import preview
 from harness.evaluation.spec import Decoding, Selection
 from harness.models.spec import ModelSpec, Prompting
-
-if TYPE_CHECKING:
-    from harness.evaluation.plan import EvalPlan
+from harness.problems.registry import select
+from harness.processes import interrupts_end_twice
+from harness.results import runs
+from harness.results.decodings import compare_decodings
+from harness.search.decode import Trees, tokens_of_trees
+from harness.search.grammar.load import load
+from harness.view import evaluation as view
+from harness.view.progress import OneLine
 
 BUDGET = 8  # answers of a tree, where none is named
 
@@ -59,19 +67,12 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
-    from harness.cli import options
-    from harness.evaluation.plan import EvalPlan
-    from harness.problems.registry import select
-    from harness.processes import interrupts_end_twice
-    from harness.results import runs
-    from harness.view import evaluation as view
-
     plan = EvalPlan(
         tasks=select(options.names(tasks), suite, task_path or [], foreign=True),
         decoding=decoding,
         prompting=prompting,
         selection=selection,
-        settings={} if data_dir is None else {"data_dir": str(data_dir)},
+        settings=options.data(data_dir),
         task_paths=task_path or [],
     )
     if len(model.replicas()) > 1:
@@ -87,8 +88,6 @@ def evaluate(
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if dry_run:
-        from harness.evaluation.preview import preview
-
         options.show(view.preview(preview(model, plan, folder)), as_json=as_json)
         return
     if fresh:
@@ -102,11 +101,6 @@ def evaluate(
 
 def _sample(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool, max_unfinished: float | None) -> None:
     """Evaluate by independent samples, print the table, and exit with 1 where too many are unfinished."""
-    from harness.cli import options
-    from harness.results import runs
-    from harness.view import evaluation as view
-    from harness.view.progress import OneLine
-
     with OneLine(as_json) as progress:
         rows = runs.execute(model, plan, folder, progress.samples)
     options.show(view.page(model.model, folder, rows), as_json=as_json)
@@ -129,8 +123,6 @@ def _refuse_with_trees(decoding: Decoding, max_unfinished: float | None) -> None
 
 
 def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
-    from harness.search.decode import Trees
-    from harness.search.grammar.load import load
 
     load(grammar)  # a mistake in it ends the command before the model loads
     decoding = plan.decoding.model_copy(update={"samples": budget})
@@ -139,13 +131,6 @@ def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
 
 def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:
     """Evaluate by tree search and by plain sampling, and print Test@N of both."""
-    from harness.cli import options
-    from harness.results import runs
-    from harness.results.decodings import compare_decodings
-    from harness.search.decode import tokens_of_trees
-    from harness.view import evaluation as view
-    from harness.view.progress import OneLine
-
     options.complain("an answer of a tree is capped thought by thought by its grammar, a plain one by its task alone")
     with OneLine(as_json) as progress:
         compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.samples, tokens_of_trees)

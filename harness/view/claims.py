@@ -19,55 +19,36 @@ _COLUMNS = (
 
 
 def page(title: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> Page:
-    shown = f"claims, as tested by {title}"
-    data = [finding.model_dump() | _about(claims[finding.claim]) for finding in found]
-    return Page(title=shown, blocks=[table(claims, found, shown)], data=data)
+    shown = table(claims, found, f"claims, as tested by {title}")
+    return Page(title=shown.title, blocks=[shown], data=shown.records)
 
 
 def table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = "") -> Table:
     """One row a claim and task."""
-    rows: list[Row] = [
-        [
-            _says(claims[f.claim]), f.task, f"{points(f.difference)} {interval(f.low, f.high, True)}",
-            f"{100 * f.smallest:.1f}", Line(text=f.verdict, style=_STYLES.get(f.verdict, "")),
-        ]
-        for f in found
-    ]  # fmt: skip
+    rows: list[Row] = []
+    records: list[dict[str, object]] = []
+    seeds: dict[str, int] = {}  # trainings of every arm that a claim is about
+    known: dict[str, str] = {}  # published differences by claim
+    for f in found:
+        c = claims[f.claim]
+        first = not records or records[-1]["claim"] != f.claim
+        rows.append([
+            f"{c.says} ({c.arm} - {c.against}, {_METRICS[c.metric]})" if first else "", f.task,
+            f"{points(f.difference)} {interval(f.low, f.high, True)}", f"{100 * f.smallest:.1f}",
+            Line(text=f.verdict, style=_STYLES.get(f.verdict, "")),
+        ])  # fmt: skip
+        about = {name: getattr(c, name) for name in ("says", "arm", "against", "metric", "expect")}
+        records.append({**f.model_dump(), **about, "published": published(c)})
+        seeds |= dict(zip((c.arm, c.against), f.seeds, strict=True))
+        if by_task := published(c):
+            values = ", ".join(f"{task} {value:+.1f}" for task, value in by_task.items())
+            known[f.claim] = f"published, {c.arm} - {c.against}: {values}"
+    count = Counter[str](f.verdict for f in found)
+    tally = ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
     notes = [
-        f"{tally(found)} of {len(found)} tests; Holm-corrected at 5%",
+        f"{tally} of {len(found)} tests; Holm-corrected at 5%",
         "seen from: the smallest difference that this run would show, in 80% of runs",
     ]
-    once = [arm for arm, seeds in _seeds(claims, found).items() if seeds == 1]
-    if once:
+    if once := [arm for arm, number in seeds.items() if number == 1]:
         notes.append(f"one run each, so no spread between trainings is counted: {', '.join(once)}")
-    for name in dict.fromkeys(finding.claim for finding in found):
-        if rows_of := published(claims[name]):
-            values = ", ".join(f"{task} {value:+.1f}" for task, value in rows_of.items())
-            notes.append(f"published, {claims[name].arm} - {claims[name].against}: {values}")
-    records = [finding.model_dump() | _about(claims[finding.claim]) for finding in found]
-    return Table(title=title, columns=_COLUMNS, rows=rows, notes=notes, grouped=True, records=records)
-
-
-def tally(found: Sequence[Finding]) -> str:
-    count = Counter[str](finding.verdict for finding in found)
-    return ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
-
-
-def _about(claim: Claim) -> dict[str, object]:
-    return {
-        "says": claim.says, "arm": claim.arm, "against": claim.against, "metric": claim.metric, "expect": claim.expect,
-        "published": published(claim),
-    }  # fmt: skip
-
-
-def _says(claim: Claim) -> str:
-    return f"{claim.says} ({claim.arm} - {claim.against}, {_METRICS[claim.metric]})"
-
-
-def _seeds(claims: Mapping[str, Claim], found: Sequence[Finding]) -> dict[str, int]:
-    """Training seeds of every arm that a claim is about."""
-    out: dict[str, int] = {}
-    for finding in found:
-        claim = claims[finding.claim]
-        out |= dict(zip((claim.arm, claim.against), finding.seeds, strict=True))
-    return out
+    return Table(title=title, columns=_COLUMNS, rows=rows, notes=[*notes, *known.values()], records=records)

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
-from statistics import median
 
 # Colours that people who see colours differently can tell apart (Okabe and Ito), for light and dark pages.
 COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a800")
@@ -45,25 +44,9 @@ class Histogram:
 def binned(values: Iterable[float], low: float, high: float, bins: int) -> list[int]:
     """How many values fall into each of ``bins`` equal parts of low to high; the last takes its upper end, too."""
     counts = [0] * bins
-    width = (high - low) or 1
     for value in values:
-        counts[min(bins - 1, max(0, int((value - low) * bins / width)))] += 1
+        counts[min(bins - 1, max(0, int((value - low) * bins / ((high - low) or 1))))] += 1
     return counts
-
-
-def histogram(
-    groups: Mapping[str, Sequence[float]], *, name: str, title: str, x: str, y: str, bins: int = 40
-) -> Histogram:
-    """Groups of values from 0 to the largest of them all."""
-    high = max((value for values in groups.values() for value in values), default=1) or 1
-    bars = [
-        Bars(label=label, counts=binned(values, 0, high, bins), note=_note(values)) for label, values in groups.items()
-    ]
-    return Histogram(name=name, title=title, x=x, y=y, low=0, high=high, bars=bars)
-
-
-def _note(values: Sequence[float]) -> str:
-    return f"{len(values):,} from {min(values):g} to {max(values):g}, median {median(values):g}" if values else "none"
 
 
 @dataclass(frozen=True, kw_only=True)

@@ -33,7 +33,7 @@ hostile = st.one_of(st.lists(st.sampled_from(PIECES), max_size=4).map(" ".join),
 
 def page_of(one: str, other: str) -> Page:
     table = Table(
-        columns=columns(one, "b", "c"), title=other, notes=[one], legend=[other], grouped=True,
+        columns=columns(one, "b", "c"), title=other, notes=[one], legend=[other],
         rows=[[one, [Line(text=other, strong=one, short=one), Line(text=one)], "0.5"], [one, other, one]],
     )  # fmt: skip
     counts = Histogram(
