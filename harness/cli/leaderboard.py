@@ -15,7 +15,6 @@ from harness.pipeline.recipe_files import load_recipe
 from harness.results import board
 from harness.results import claims as judged
 from harness.view import board as view
-from harness.view import claims as claims_view
 
 Markdown = Annotated[bool, typer.Option("--markdown", hidden=True)]
 _YAML = (".yaml", ".yml")
@@ -70,4 +69,4 @@ def claims(
     if not made:
         raise Usage(f"recipe {record.recipe} makes no claims")
     found = judged.of_record(record, results, made)
-    options.show(claims_view.page(record.title, made, found), "md" if markdown else form, as_json)
+    options.show(view.claims_page(record.title, made, found), "md" if markdown else form, as_json)

@@ -22,7 +22,6 @@ from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
 from harness.shipped import shipped
 from harness.view import board as board_view
-from harness.view import claims as claims_view
 from harness.view import recipes as view
 from harness.view.progress import Display
 from harness.view.text import hanging
@@ -142,7 +141,7 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     options.show(board_view.page(board.of_record(record, results)))
     findings = claims.of_record(record, results, plan.claims)
     if findings:
-        options.show(claims_view.page(record.title, plan.claims, findings))
+        options.show(board_view.claims_page(record.title, plan.claims, findings))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 

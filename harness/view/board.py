@@ -1,13 +1,17 @@
-"""The leaderboard: arms by rows, tasks by columns; and laid out as the paper's Table 5 with its published rows."""
+"""The leaderboard, also laid out as the paper's Table 5 with its published rows; and verdicts on a paper's claims."""
 
 from __future__ import annotations
 
+from collections import Counter
+from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.results.board import Board
 from harness.results.board import Cell as Score
+from harness.results.claims import VERDICTS, Finding, published
+from harness.results.records import Claim
 from harness.shipped import published_rows
-from harness.view.page import Line, Page, Table, columns
+from harness.view.page import Column, Line, Page, Row, Style, Table, columns
 from harness.view.text import interval, percent, points
 
 LAYOUTS = ("full", "paper")
@@ -20,6 +24,12 @@ _LEGEND = (
     "tokens",
 )
 _LEGEND_AT_N = "@N: solved at least once in N answers, %"
+_METRICS = {"accuracy": "accuracy", "no_answer": "no answer", "solved": "solved at least once"}
+_STYLES: dict[str, Style] = {"reproduced": "good", "contradicted": "bad"}
+_CLAIM_COLUMNS = (
+    Column(name="claim", align="left", wrap=True), Column(name="task", align="left"), Column(name="points [95%]"),
+    Column(name="seen from"), Column(name="verdict", align="left"),
+)  # fmt: skip
 
 
 def page(board: Board, layout: str = "full") -> Page:
@@ -105,3 +115,39 @@ def _published() -> Table:
     ]
     names = columns("arm", *(_SHORT.get(task, task) for task in tasks), left=len(tasks) + 1)
     return Table(title="published, not run here", columns=names, rows=rows, notes=[found["source"], found["note"]])
+
+
+def claims_page(title: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> Page:
+    shown = claims_table(claims, found, f"claims, as tested by {title}")
+    return Page(title=shown.title, blocks=[shown], data=shown.records)
+
+
+def claims_table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = "") -> Table:
+    """One row a claim and task."""
+    rows: list[Row] = []
+    records: list[dict[str, object]] = []
+    seeds: dict[str, int] = {}  # trainings of every arm that a claim is about
+    known: dict[str, str] = {}  # published differences by claim
+    for f in found:
+        c = claims[f.claim]
+        first = not records or records[-1]["claim"] != f.claim
+        rows.append([
+            f"{c.says} ({c.arm} - {c.against}, {_METRICS[c.metric]})" if first else "", f.task,
+            f"{points(f.difference)} {interval(f.low, f.high, True)}", f"{100 * f.smallest:.1f}",
+            Line(text=f.verdict, style=_STYLES.get(f.verdict, "")),
+        ])  # fmt: skip
+        about = {name: getattr(c, name) for name in ("says", "arm", "against", "metric", "expect")}
+        records.append({**f.model_dump(), **about, "published": published(c)})
+        seeds |= dict(zip((c.arm, c.against), f.seeds, strict=True))
+        if by_task := published(c):
+            values = ", ".join(f"{task} {value:+.1f}" for task, value in by_task.items())
+            known[f.claim] = f"published, {c.arm} - {c.against}: {values}"
+    count = Counter[str](f.verdict for f in found)
+    tally = ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
+    notes = [
+        f"{tally} of {len(found)} tests; Holm-corrected at 5%",
+        "seen from: the smallest difference that this run would show, in 80% of runs",
+    ]
+    if once := [arm for arm, number in seeds.items() if number == 1]:
+        notes.append(f"one run each, so no spread between trainings is counted: {', '.join(once)}")
+    return Table(title=title, columns=_CLAIM_COLUMNS, rows=rows, notes=[*notes, *known.values()], records=records)

@@ -9,8 +9,7 @@ from typing import Any
 from harness.records import Sample
 from harness.results import budget
 from harness.results.runs import Run
-from harness.view.figure import Bars, Curves, Histogram, Series, binned
-from harness.view.page import Block, Page, Section
+from harness.view.page import Bars, Block, Curves, Histogram, Page, Section, Series, binned
 
 _BINS = 48
 

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-from importlib.util import find_spec
 from pathlib import Path
 from statistics import median
 
@@ -10,8 +9,7 @@ from harness.chains.export import ExportFigures, Sizes
 from harness.errors import BadFile
 from harness.files import about
 from harness.journal import write_whole
-from harness.view.figure import Bars, Histogram, binned
-from harness.view.page import Block, Page, Section, Table, Text, columns, texts
+from harness.view.page import Bars, Block, Histogram, Page, Section, Table, Text, binned, columns, texts
 from harness.view.render import markdown, picture
 from harness.view.text import percent
 
@@ -34,10 +32,9 @@ def check_place(out: Path) -> None:
 
 
 def write(figures: ExportFigures, out: Path) -> None:
-    """README.md and, where matplotlib is installed (the extra 'view'), the lengths of its chains as a picture."""
+    """README.md, and the lengths of its chains as a picture."""
     write_whole(out / "README.md", card(figures))
-    if find_spec("matplotlib") is not None:
-        picture.save(lengths(figures), out / "lengths.png")
+    picture.save(lengths(figures), out / "lengths.png")
 
 
 def card(figures: ExportFigures) -> str:

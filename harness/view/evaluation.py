@@ -56,7 +56,8 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
     if f.prompt_strict is not None:
         lines.append(
             f"  prompt strict {percent(f.prompt_strict, 2)} %, prompt loose {percent(f.prompt_loose, 2)} %, "
-            f"instruction strict {percent(f.instruction_strict, 2)} %, instruction loose {percent(f.instruction_loose, 2)} %"
+            f"instruction strict {percent(f.instruction_strict, 2)} %, "
+            f"instruction loose {percent(f.instruction_loose, 2)} %"
         )
     lines.append(
         f"  median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} "

@@ -16,7 +16,7 @@ from harness.results.claims import findings
 from harness.results.records import AskedProblem, Claim, RunRecord, StageRecord
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, charts, claims
+from harness.view import board, charts
 from harness.view.page import Block, Page, Section, Table, Text, columns, texts
 from harness.view.render import html, markdown
 from harness.view.text import ends
@@ -80,7 +80,7 @@ def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -
             "Paired over items, the spread between trainings in the error. Published differences are of the paper's "
             "models and tasks."
         )
-        out.append(Section(title="Claims", blocks=[claims.table(claimed, found), *texts(tested, style="dim")]))
+        out.append(Section(title="Claims", blocks=[board.claims_table(claimed, found), *texts(tested, style="dim")]))
     return out
 
 

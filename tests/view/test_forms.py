@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from harness.results import board as boards
 from harness.view import board, render
-from harness.view.figure import Bars, Curves, Histogram, Series, binned
-from harness.view.page import Branch, Line, Page, Section, Table, Text, columns
+from harness.view.page import Bars, Branch, Curves, Histogram, Line, Page, Section, Series, Table, Text, binned, columns
 from harness.view.render import csv as csv_form
 from harness.view.render import html, latex, markdown, picture, terminal
 from harness.view.text import clean, one_line

@@ -4,8 +4,7 @@ from __future__ import annotations
 
 from html import escape as _escape
 
-from harness.view.figure import Curves, Histogram, colour
-from harness.view.page import Block, Branch, Cell, Line, Page, Section, Table, lines_of
+from harness.view.page import Block, Branch, Cell, Curves, Histogram, Line, Page, Section, Table, colour, lines_of
 from harness.view.render import svg
 from harness.view.text import clean
 

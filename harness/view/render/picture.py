@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError, Usage
+from harness.errors import Usage
 from harness.files import about
-from harness.view.figure import SECOND, Curves, Histogram, colour
-from harness.view.page import Page
+from harness.view.page import SECOND, Curves, Histogram, Page, colour
 from harness.view.text import clean
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -28,13 +27,11 @@ def save_all(page: Page, out: Path) -> list[Path]:
 
 
 def save(drawing: Histogram | Curves, file: Path) -> Path:
-    """Draw a figure into ``file``. Raises ModelError without matplotlib, BadFile where the file cannot be written."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ModelError("plots as files need matplotlib: pip install 'harness[view]'") from None
+    """Draw a figure into ``file``. Raises BadFile where it cannot be written."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
     if isinstance(drawing, Histogram):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from html import escape
 
-from harness.view.figure import SECOND, Curves, Histogram, colour
+from harness.view.page import SECOND, Curves, Histogram, colour
 from harness.view.text import clean
 
 

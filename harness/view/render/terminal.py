@@ -12,8 +12,20 @@ from rich.table import Table as Grid
 from rich.text import Text as Styled
 from rich.tree import Tree
 
-from harness.view.figure import Curves, Histogram, Series
-from harness.view.page import Block, Branch, Line, Page, Section, Style, Table, Text, lines_of
+from harness.view.page import (
+    Block,
+    Branch,
+    Curves,
+    Histogram,
+    Line,
+    Page,
+    Section,
+    Series,
+    Style,
+    Table,
+    Text,
+    lines_of,
+)
 from harness.view.text import clean
 
 FORM = "table"
