@@ -21,6 +21,7 @@ import numpy as np
 
 from harness.records import Grade
 from harness.results.gate import Margins, baseline, gate
+from harness.results.records import Manifest
 from harness.results.statistics import wilson
 
 TASKS = {"math": (0.45, 0.05), "blocks": (0.6, 0.1), "rules": (0.8, 0.02)}  # accuracy, no-answer rate
@@ -64,7 +65,7 @@ def pair(rng: np.random.Generator, n: int, k: int, flip: float, loss: dict[str, 
             noise = rng.lognormal(0, 0.3 * flip, (n, k)) / np.exp((0.3 * flip) ** 2 / 2)
             tokens = np.round(length * noise * (1 + change.get("tokens", 0.0)))
             side += samples(right, missing, tokens, task)
-    return ours, baseline(theirs, {})
+    return ours, baseline(theirs, Manifest())
 
 
 def outcomes(pairs: int, n: int, k: int, flip: float, loss: dict[str, float], seed: int) -> Counter[str]:
@@ -81,11 +82,11 @@ def main() -> None:
     parser.add_argument("--pairs", type=int, default=1000)
     parser.add_argument("--quick", action="store_true", help="200 pairs, fewer settings")
     parser.add_argument("--json", action="store_true")
-    told = parser.parse_args()
-    pairs = 200 if told.quick else told.pairs
+    arguments = parser.parse_args()
+    pairs = 200 if arguments.quick else arguments.pairs
     margins = Margins()
     losses = {name: {name: getattr(margins, name)} for name in ("accuracy", "no_answer", "tokens")}
-    settings = [(300, 1, 0.3)] if told.quick else [(100, 1, 0.1), (300, 1, 0.3), (1000, 1, 0.1), (100, 4, 0.5)]
+    settings = [(300, 1, 0.3)] if arguments.quick else [(100, 1, 0.1), (300, 1, 0.3), (1000, 1, 0.1), (100, 4, 0.5)]
     gc.freeze()  # statsmodels collects garbage in every correction; what is imported need not be looked at each time
     started = time.monotonic()
     rows = []
@@ -98,7 +99,7 @@ def main() -> None:
                 "items": n, "samples": k, "flip": flip, "truth": name, **{o: seen[o] / pairs for o in
                 ("pass", "inconclusive", "regression")}, "false": seen[wrong] / pairs, "low": low, "high": high,
             })  # fmt: skip
-            if not told.json:
+            if not arguments.json:
                 r = rows[-1]
                 truth = "no difference" if name == "null" else f"{name} worse by its margin"
                 shares = "  ".join(f"{o} {r[o]:.3f}" for o in ("pass", "inconclusive", "regression"))
@@ -109,7 +110,7 @@ def main() -> None:
         "false_pass": max(r["false"] for r in rows if r["truth"] != "null"),
         "pairs": pairs, "seconds": round(time.monotonic() - started, 1), "rows": rows,
     }  # fmt: skip
-    if told.json:
+    if arguments.json:
         print(json.dumps(result))
     else:
         print(f"worst false-regression rate {result['false_regression']:.3f}, ", end="")

@@ -1,21 +1,26 @@
-"""Helpers for worker processes and for interrupts (SIGINT, Ctrl-C) in processes that have workers."""
+"""Processes that end with the one that started them, and interrupts (SIGINT, Ctrl-C) in those that have workers.
+
+Run as a program (see ``kept``) it needs nothing of the package.
+"""
 
 from __future__ import annotations
 
 import os
 import signal
+import subprocess
+import sys
 import threading
 import time
 from collections import deque
-from collections.abc import Callable, Iterable, Iterator
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from concurrent.futures import Future, ThreadPoolExecutor, wait
-from contextlib import contextmanager
+from contextlib import contextmanager, suppress
 from typing import TypeVar
-
-from harness.errors import INTERRUPTED
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
+_KEPT = "HARNESS_KEPT"  # set for programs that run_kept starts
+_GRACE = 20.0  # seconds between asking a program to end and killing it
 
 
 def follow_parent(parent: int) -> None:
@@ -24,64 +29,49 @@ def follow_parent(parent: int) -> None:
     A worker that outlived a killed parent would hold the locks that the next run needs.
     """
     signal.signal(signal.SIGINT, signal.SIG_IGN)
-    threading.Thread(target=_watch, args=(parent,), daemon=True).start()
+    threading.Thread(target=_end_with, args=(parent,), daemon=True).start()
 
 
-def _watch(parent: int) -> None:
+def follow_launcher() -> None:
+    """In a process below ``run_kept``: end when its parent does. Does nothing in any other process."""
+    if _KEPT in os.environ:
+        threading.Thread(target=_end_with, args=(os.getppid(),), daemon=True).start()
+
+
+def _end_with(parent: int) -> None:
     while os.getppid() == parent:
         time.sleep(0.3)
     os._exit(1)
 
 
 @contextmanager
-def interrupts_end_twice() -> Iterator[None]:
-    """For a command: the first SIGINT raises KeyboardInterrupt, a second one ends this process with 130 at once.
+def interrupts_end_twice(deferred: bool = False) -> Iterator[Callable[[], bool]]:
+    """The first SIGINT raises KeyboardInterrupt, a second one ends this process with 130 at once.
 
-    Does nothing where SIGINT is left to a parent, and beside the main thread.
+    ``deferred``: for code that an exception would leave broken (locks, pools), the first is passed on at the context's
+    end; the function that is yielded says whether it came, so that long work may stop early. Does nothing where SIGINT
+    is left to a parent, and beside the main thread.
     """
-    if not _interruptible():
-        yield
-        return
-    count = 0
-
-    def handle(number: int, frame: object) -> None:
-        nonlocal count
-        count += 1
-        if count > 1:
-            os._exit(INTERRUPTED)
-        raise KeyboardInterrupt
-
-    before = signal.signal(signal.SIGINT, handle)
-    try:
-        yield
-    finally:
-        if not count:  # after the first, a second one may come until the very end
-            signal.signal(signal.SIGINT, before)
-
-
-@contextmanager
-def interrupts_deferred() -> Iterator[Callable[[], bool]]:
-    """For code that an exception would leave broken (locks, pools): the first SIGINT raises at the context's end.
-
-    Yields a function that says whether one came, so that long work may stop early. A second ends the process with 130.
-    """
-    if not _interruptible():
+    came: list[int] = []
+    main = threading.current_thread() is threading.main_thread()
+    if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
         yield lambda: False
         return
-    count = 0
 
     def handle(number: int, frame: object) -> None:
-        nonlocal count
-        count += 1
-        if count > 1:
-            os._exit(INTERRUPTED)
+        came.append(number)
+        if len(came) > 1:
+            os._exit(128 + signal.SIGINT)
+        if not deferred:
+            raise KeyboardInterrupt
 
     before = signal.signal(signal.SIGINT, handle)
     try:
-        yield lambda: count > 0
+        yield lambda: bool(came)
     finally:
-        signal.signal(signal.SIGINT, before)
-        if count and callable(before):
+        if deferred or not came:  # after one that raised, a second may come until the very end
+            signal.signal(signal.SIGINT, before)
+        if deferred and came and callable(before):
             before(signal.SIGINT, None)
 
 
@@ -89,29 +79,68 @@ def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item], threads
     """``work`` of each item, in order. An interrupt ends it with KeyboardInterrupt, after the few items in work."""
     results: list[_Result] = []
     waiting: deque[Future[_Result]] = deque()
-    with interrupts_deferred() as interrupted, ThreadPoolExecutor(threads) as pool:
+    with interrupts_end_twice(deferred=True) as interrupted, ThreadPoolExecutor(threads) as pool:
 
-        def take() -> None:
-            while not waiting[0].done() and not interrupted():
-                wait([waiting[0]], timeout=0.1)
-            if not interrupted():
-                results.append(waiting.popleft().result())
+        def collect(remaining: int) -> None:
+            while len(waiting) > remaining and not interrupted():
+                if wait([waiting[0]], timeout=0.1).done:
+                    results.append(waiting.popleft().result())
 
         try:
             for item in items:
                 if interrupted():
                     break
                 waiting.append(pool.submit(work, item))
-                if len(waiting) > 4 * threads:
-                    take()
-            while waiting and not interrupted():
-                take()
+                collect(4 * threads)
+            collect(0)
         finally:
-            for future in waiting:
-                future.cancel()
+            pool.shutdown(wait=False, cancel_futures=True)
     return results
 
 
-def _interruptible() -> bool:
-    main = threading.current_thread() is threading.main_thread()
-    return main and signal.getsignal(signal.SIGINT) is not signal.SIG_IGN
+def kept(command: Sequence[str]) -> list[str]:
+    """A command under a keeper, to be started in a session of its own: nothing of it outlives this process.
+
+    The keeper sees this process end, also by SIGKILL, or gets SIGTERM, and then ends the command's process group.
+    """
+    return [sys.executable, "-P", __file__, str(os.getpid()), *command]
+
+
+def run_kept(command: Sequence[str]) -> int:
+    """Run a program, output to stderr, and return its exit code; see ``kept``. Ctrl-C reaches this process alone."""
+    process = subprocess.Popen(  # noqa: S603 - the program and arguments are the user's own
+        kept(command), stdin=subprocess.DEVNULL, stdout=2, start_new_session=True, env=os.environ | {_KEPT: "1"}
+    )
+    try:
+        return process.wait()
+    finally:
+        process.terminate()
+        process.wait()
+
+
+def _keep(parent: int, command: Sequence[str]) -> int:
+    """Run ``command`` in a group of its own until it ends, ``parent`` does, or SIGTERM asks for the end."""
+    signal.signal(signal.SIGTERM, lambda *_: sys.exit(128 + signal.SIGTERM))
+    signal.signal(signal.SIGINT, signal.default_int_handler)  # else the program inherits that it is ignored
+    try:
+        process = subprocess.Popen(command, process_group=0)  # noqa: S603
+    except OSError as error:
+        print(f"{command[0]}: {error.strerror}", file=sys.stderr)
+        return 127
+    try:
+        while process.poll() is None and os.getppid() == parent:
+            time.sleep(0.2)
+    finally:
+        signal.signal(signal.SIGTERM, signal.SIG_IGN)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGTERM)
+        with suppress(subprocess.TimeoutExpired):
+            process.wait(timeout=_GRACE)
+        with suppress(ProcessLookupError):
+            os.killpg(process.pid, signal.SIGKILL)
+        process.wait()
+    return process.returncode if process.returncode >= 0 else 128 - process.returncode
+
+
+if __name__ == "__main__":
+    sys.exit(_keep(int(sys.argv[1]), sys.argv[2:]))

@@ -9,7 +9,7 @@ import json
 from collections.abc import Mapping
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict
+from pydantic import BaseModel, ConfigDict, Field
 
 Split = Literal["pretrain", "search", "dev", "eval"]
 ThinkState = Literal["none", "closed", "orphan_close", "unclosed"]
@@ -85,12 +85,18 @@ class Grade(Record):
 ErrorType = Literal["repetition", "over_reflection", "instruction_failure", "length"]
 
 
+MetricValue = bool | int | float | str | None
+
+
 class ResponseMetrics(Record):
     """Over-thinking metrics of one response; docs/metrics.md defines each. Positions and lengths are in ``unit``.
 
     None: not defined for this response, or what it rests on was not found in time. ``analysed``: how many characters
-    were looked at, where the response is longer than that.
+    were looked at, where the response is longer than that. Further metrics need no field here.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, MetricValue] = Field(init=False)
 
     unit: str = "tokens"
     reflection_words: int = 0

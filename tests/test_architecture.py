@@ -29,7 +29,6 @@ FLOORS = [
         "records",
         "files",
         "processes",
-        "programs",
         "spec",
         "shipped",
         "errors",

@@ -16,7 +16,7 @@ from harness.cli.specs import Options
 from harness.files import read_record
 from harness.models.loading import context_length
 from harness.models.shipped import resolve
-from harness.programs import follow_launcher
+from harness.processes import follow_launcher
 from harness.spec import Spec, knob
 from harness.training.data import TrainingRows, read_rows
 from harness.training.spec import Objective, SftObjective, TrainingJob, TrainingSpec, TrainingTask

@@ -21,7 +21,7 @@ from harness.evaluation.response_metrics import analysed, backend_of, of_respons
 from harness.grading.grade import Grader
 from harness.grading.messages import Statement
 from harness.grading.thinking import Parts, split
-from harness.processes import follow_parent, interrupts_deferred
+from harness.processes import follow_parent, interrupts_end_twice
 from harness.records import Finish, Grade, Problem, Sample, Verdict
 from harness.thoughts import Tags
 
@@ -80,7 +80,7 @@ class Measurer:
 
     def _submit(self, function: Any, argument: Any) -> Future[Any]:
         try:
-            with interrupts_deferred():
+            with interrupts_end_twice(deferred=True):
                 return self._pool.submit(function, argument)
         except BrokenProcessPool:
             raise GraderBroken(_BROKEN) from None
@@ -94,7 +94,7 @@ class Measurer:
             raise GraderBroken(_BROKEN) from None
 
     def close(self) -> None:
-        with interrupts_deferred():
+        with interrupts_end_twice(deferred=True):
             self._lifeline.close()
             self._pool.shutdown(cancel_futures=True)
 

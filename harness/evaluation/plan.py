@@ -10,6 +10,7 @@ from typing import Any
 from pydantic import ValidationError
 
 from harness.errors import JournalBroken
+from harness.evaluation.response_metrics import METRICS
 from harness.evaluation.spec import Decoding, Selection
 from harness.files import reason_of
 from harness.journal import read_whole
@@ -46,8 +47,11 @@ def load_samples(folder: Path) -> list[Sample]:
     """Samples of a finished run or stage. Raises JournalBroken for a file that is cut or of another version."""
     file = folder / "samples.jsonl"
     try:
-        return [Sample.model_validate(entry) for entry in read_whole(file)]
+        samples = [Sample.model_validate(entry) for entry in read_whole(file)]
+        unknown = {name for sample in samples for name in sample.metrics.model_extra or ()} - METRICS.keys()
+        reason = f"metrics.{min(unknown)}: no metric of this version" if unknown else ""
     except ValidationError as error:
-        raise JournalBroken(
-            f"{file}: not samples of this version ({reason_of(error)}); run the evaluation again"
-        ) from None
+        reason = reason_of(error)
+    if reason:
+        raise JournalBroken(f"{file}: not samples of this version ({reason}); run the evaluation again")
+    return samples

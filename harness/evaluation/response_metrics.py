@@ -8,14 +8,15 @@ from __future__ import annotations
 import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from dataclasses import dataclass, replace
+from functools import cached_property
 from itertools import pairwise
-from typing import Any
+from typing import Any, Literal
 
 from harness.grading.messages import Statement
 from harness.grading.thinking import Parts
-from harness.records import ErrorType, Finish, ResponseMetrics, Verdict
+from harness.records import ErrorType, Finish, MetricValue, ResponseMetrics, Verdict
 from harness.thoughts import strip_tags
 
 # The word list of arXiv 2506.08343 as far as it is published; whole words, any case.
@@ -135,57 +136,122 @@ def of_response(
     """
     looked_at = analysed(parts)
     tokens = tokens_of(stated_text(looked_at), backend)
-    thinking = bisect_right(tokens.ends, len(looked_at.thinking))
+    response = Response(
+        parts=looked_at, verdict=verdict, finish=finish, tokens=tokens, statements=statements or (),
+        ids=tokens.ids if sampled is None else sampled,
+    )  # fmt: skip
+    values = {name: metric.value(response) for name, metric in METRICS.items()}
     joint = len(looked_at.thinking) + 1  # where the line break between thinking and answer ends
-    ids = tokens.ids if sampled is None else sampled
-    period, copies = suffix_loop(ids)
-    words, looping = reflection_words(looked_at.thinking), ngram_loop(ids)
-    failed = verdict in ("unfinished", "no_answer")
-    metrics = ResponseMetrics(
-        unit=tokens.unit,
-        reflection_words=words,
-        loop_period=period,
-        loop_copies=copies,
-        loop_onset=len(ids) - period * copies if period else None,
-        ngram_loop=looping,
-        seq_rep_4=round(seq_rep(ids), 4),
-        error_type=_error_type(bool(period) or looping, words, thinking, finish) if failed else None,
-        analysed=None if looked_at is parts else LONGEST,
-        **_of_statements(statements, tokens, verdict),
-    )
     return Measured(
-        thinking_tokens=thinking, answer_tokens=len(tokens.ends) - bisect_right(tokens.ends, joint), metrics=metrics
+        thinking_tokens=response.thinking_tokens,
+        answer_tokens=len(tokens.ends) - bisect_right(tokens.ends, joint),
+        metrics=ResponseMetrics(unit=tokens.unit, analysed=None if looked_at is parts else LONGEST, **values),
     )
 
 
-def _of_statements(statements: Sequence[Statement] | None, tokens: Tokens, verdict: Verdict) -> dict[str, Any]:
-    total = len(tokens.ends)
-    if not statements or not total:
-        return {}
-    first = next((tokens.until(end) for end, _, right, _ in statements if right), None)
-    explicit = [(end, answer) for end, answer, _, marked in statements if marked]
-    changes = sum(a != b for (_, a), (_, b) in pairwise(explicit))
-    final = (explicit or [(end, answer) for end, answer, _, _ in statements])[-1][1]
-    same = [end for end, answer, _, _ in statements if answer == final]
-    return {
-        "first_correct": first,
-        "efficiency": round(first / total, 4) if first is not None else 0.0,
-        "underthinking": None if verdict != "wrong" else round(1 - first / total, 4) if first is not None else 0.0,
-        "redundant": round(1 - tokens.until(same[0]) / total, 4),
-        "repeats": len(same) - 1,
-        "oscillations": changes,
-        "abandoned": first is not None and verdict != "correct",
-    }
+@dataclass(frozen=True, kw_only=True)
+class Response:
+    """What a metric may look at. ``ids``: as sampled; ``tokens``: of the text that is analysed."""
+
+    parts: Parts
+    verdict: Verdict
+    finish: Finish
+    ids: Sequence[int]
+    tokens: Tokens
+    statements: Sequence[Statement]
+
+    @property
+    def total(self) -> int:
+        return len(self.tokens.ends)
+
+    @cached_property
+    def thinking_tokens(self) -> int:
+        return bisect_right(self.tokens.ends, len(self.parts.thinking))
+
+    @cached_property
+    def words(self) -> int:
+        return reflection_words(self.parts.thinking)
+
+    @cached_property
+    def loop(self) -> tuple[int, int]:
+        return suffix_loop(self.ids)
+
+    @cached_property
+    def looping(self) -> bool:
+        return ngram_loop(self.ids)
+
+    @cached_property
+    def first(self) -> int | None:
+        """Tokens up to the first right statement."""
+        return next((self.tokens.until(end) for end, _, right, _ in self.statements if right), None)
+
+    @cached_property
+    def explicit(self) -> list[str]:
+        """The answers that are marked as such, in order."""
+        return [answer for _, answer, _, marked in self.statements if marked]
+
+    @cached_property
+    def final(self) -> list[int]:
+        """Ends of the statements that state the final answer."""
+        last = (self.explicit or [answer for _, answer, _, _ in self.statements])[-1]
+        return [end for end, answer, _, _ in self.statements if answer == last]
 
 
-def _error_type(looping: bool, words: int, thinking: int, finish: Finish) -> ErrorType:
+@dataclass(frozen=True, kw_only=True)
+class Metric:
+    """``of`` computes it; None: not defined for this response. ``stated``: of responses with statements alone.
+
+    ``summary``: what a table of results says of it: its ``mean`` (of yes or no the share) or ``median`` over the
+    samples for which it is known, or the ``share`` of all samples in which it is neither None nor 0. Empty: nothing.
+    ``figure``: the name of that, where it is not the metric's.
+    """
+
+    of: Callable[[Response], MetricValue]
+    stated: bool = False
+    summary: Literal["mean", "median", "share", ""] = ""
+    figure: str = ""
+
+    def value(self, response: Response) -> MetricValue:
+        if self.stated and not (response.statements and response.total):
+            return None
+        return self.of(response)
+
+
+def _underthinking(r: Response) -> float | None:
+    if r.verdict != "wrong":
+        return None
+    return round(1 - r.first / r.total, 4) if r.first is not None else 0.0
+
+
+def _error_type(r: Response) -> ErrorType | None:
     """Which of the paper's kinds of failure (arXiv 2503.01461, Table 1) a response without an answer is.
 
     The paper gives examples, no rule; this one is ours: a loop is *repetition*; many reflection words are
     *over_reflection*; an end without an answer for neither reason is *instruction_failure*, a cut is *length*.
     """
-    if looping:
+    if r.verdict not in ("unfinished", "no_answer"):
+        return None
+    if r.loop[0] or r.looping:
         return "repetition"
-    if words >= OVER_REFLECTION_WORDS and 1000 * words / max(thinking, 1) >= OVER_REFLECTION_DENSITY:
+    if r.words >= OVER_REFLECTION_WORDS and 1000 * r.words / max(r.thinking_tokens, 1) >= OVER_REFLECTION_DENSITY:
         return "over_reflection"
-    return "length" if finish in ("length", "context") else "instruction_failure"
+    return "length" if r.finish in ("length", "context") else "instruction_failure"
+
+
+# Every metric of a response. A new one is an entry here: samples, summaries, tables and their JSON carry it.
+METRICS: dict[str, Metric] = {
+    "reflection_words": Metric(of=lambda r: r.words),
+    "loop_period": Metric(of=lambda r: r.loop[0], summary="share", figure="loops"),
+    "loop_copies": Metric(of=lambda r: r.loop[1]),
+    "loop_onset": Metric(of=lambda r: len(r.ids) - r.loop[0] * r.loop[1] if r.loop[0] else None),
+    "ngram_loop": Metric(of=lambda r: r.looping, summary="mean", figure="ngram_loops"),
+    "seq_rep_4": Metric(of=lambda r: round(seq_rep(r.ids), 4), summary="mean"),
+    "first_correct": Metric(of=lambda r: r.first, stated=True, summary="median"),
+    "efficiency": Metric(of=lambda r: round((r.first or 0) / r.total, 4), stated=True, summary="mean"),
+    "underthinking": Metric(of=_underthinking, stated=True, summary="mean"),
+    "redundant": Metric(of=lambda r: round(1 - r.tokens.until(r.final[0]) / r.total, 4), stated=True, summary="mean"),
+    "repeats": Metric(of=lambda r: len(r.final) - 1, stated=True),
+    "oscillations": Metric(of=lambda r: sum(a != b for a, b in pairwise(r.explicit)), stated=True, summary="mean"),
+    "abandoned": Metric(of=lambda r: r.first is not None and r.verdict != "correct", stated=True, summary="mean"),
+    "error_type": Metric(of=_error_type),
+}

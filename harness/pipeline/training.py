@@ -81,7 +81,7 @@ def _run(job: TrainingJob, launch: str, folder: Path, progress: Progress) -> Tra
 
     Launched or not, it goes on from its checkpoints, and ends with this process. Raises TrainingError, ModelError.
     """
-    from harness.programs import run_kept
+    from harness.processes import run_kept
     from harness.training.checkpoints import finished
     from harness.training.train import run
 

@@ -10,18 +10,16 @@ from __future__ import annotations
 import math
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass
 from typing import Literal
 
 from pydantic import Field
 
 from harness.records import Record, Sample
 from harness.results.board import samples_of
-from harness.results.compare import clusters_of, no_answers
 from harness.results.records import Claim, RunRecord
 from harness.results.statistics import adjusted, holm, item_gaps, sameness
 from harness.results.store import Store
-from harness.results.summary import scores_by_item
+from harness.results.summary import clusters_of, no_answers, of_task, scores_by_item
 from harness.shipped import published_rows
 
 VERDICTS = ("reproduced", "contradicted", "undecided")
@@ -48,48 +46,44 @@ def findings(claims: Mapping[str, Claim], arms: Mapping[str, Sequence[Sequence[S
 
     Claims about arms that were not run are left out.
     """
-    measured = []
+    drafts = []
     for name, claim in claims.items():
-        if claim.arm not in arms or claim.against not in arms:
-            continue
-        for task in dict.fromkeys(sample.task for sample in arms[claim.arm][0]):
-            sides = [[[s for s in one if s.task == task] for one in arms[arm]] for arm in (claim.arm, claim.against)]
-            measured.append((name, claim, task, _measure(claim, *sides)))
-    corrected = holm([m.p for *_, m in measured])
-    return [_finding(*each, p) for each, p in zip(measured, corrected, strict=True)]
+        if claim.arm in arms and claim.against in arms:
+            for task in dict.fromkeys(sample.task for sample in arms[claim.arm][0]):
+                sides = [[of_task(one, task) for one in arms[arm]] for arm in (claim.arm, claim.against)]
+                drafts.append(_if_resolved(name, claim, task, *sides))
+    corrected = holm([draft.p for draft in drafts])
+    return [
+        draft.model_copy(update={"p_holm": p} | ({"verdict": "undecided"} if p >= 0.05 else {}))
+        for draft, p in zip(drafts, corrected, strict=True)
+    ]
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Measured:
-    difference: float
-    centre: float
-    error: float
-    freedom: float
-    p: float
-    seeds: tuple[int, int]
-
-
-def _measure(claim: Claim, ours: list[list[Sample]], others: list[list[Sample]]) -> _Measured:
+def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], others: list[list[Sample]]) -> Finding:
+    """A claim on one task, with the verdict that it has if its p value stays small among all."""
     from scipy.stats import t
 
     scores = {"accuracy": scores_by_item, "no_answer": no_answers, "solved": _solved}[claim.metric]
     a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
     gaps = item_gaps(a, b)
-    centre, error, items = adjusted(gaps, clusters_of(ours[0]))
+    difference = statistics.fmean(gaps.values())
+    centre, item_error, items = adjusted(gaps, clusters_of(ours[0]))
     # Training again gives another model: the arms' means differ between seeds on the same items.
     spread = sum(_seed_error(scores, side) for side in (ours, others))
-    whole = math.hypot(error, math.sqrt(spread))
-    runs = max(len(ours) - 1, 0) + max(len(others) - 1, 0)
+    error = math.hypot(item_error, math.sqrt(spread))
     freedom = float(items)
     if spread:  # Satterthwaite
-        freedom = whole**4 / (error**4 / freedom + spread**2 / runs)
+        freedom = error**4 / (item_error**4 / freedom + spread**2 / (len(ours) - 1 + len(others) - 1))
     if claim.expect == "same":
-        p = sameness(centre, whole, freedom, claim.margin)
+        p, holds = sameness(centre, error, freedom, claim.margin), abs(centre) < claim.margin
     else:
-        p = float(2 * t.sf(abs(centre) / whole, freedom))
-    return _Measured(
-        difference=statistics.fmean(gaps.values()), centre=centre, error=whole, freedom=freedom, p=p,
-        seeds=(len(ours), len(others)),
+        p, holds = float(2 * t.sf(abs(centre) / error, freedom)), (difference > 0) == (claim.expect == "higher")
+    half = float(t.ppf(0.975, freedom)) * error
+    return Finding(
+        claim=name, task=task, difference=difference, low=min(max(-1.0, centre - half), difference),
+        high=max(min(1.0, centre + half), difference), p=p, p_holm=p,
+        smallest=float(t.ppf(0.975, freedom) + t.ppf(0.8, freedom)) * error, seeds=(len(ours), len(others)),
+        verdict="reproduced" if holds else "contradicted",
     )  # fmt: skip
 
 
@@ -102,33 +96,6 @@ def _seed_error(scores: _Scores, side: list[list[Sample]]) -> float:
     """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
     means = [statistics.fmean(statistics.fmean(item) for item in scores(one).values()) for one in side]
     return statistics.variance(means) / len(means) if len(means) > 1 else 0.0
-
-
-def _finding(name: str, claim: Claim, task: str, m: _Measured, p_holm: float) -> Finding:
-    from scipy.stats import t
-
-    half = float(t.ppf(0.975, m.freedom)) * m.error
-    low, high = max(-1.0, m.centre - half), min(1.0, m.centre + half)
-    verdict: Literal["reproduced", "contradicted", "undecided"]
-    if p_holm >= 0.05:
-        verdict = "undecided"
-    elif claim.expect == "same":
-        verdict = "reproduced" if abs(m.centre) < claim.margin else "contradicted"
-    else:
-        verdict = "reproduced" if (m.difference > 0) == (claim.expect == "higher") else "contradicted"
-    smallest = float(t.ppf(0.975, m.freedom) + t.ppf(0.8, m.freedom)) * m.error
-    return Finding(
-        claim=name,
-        task=task,
-        difference=m.difference,
-        low=min(low, m.difference),
-        high=max(high, m.difference),
-        p=m.p,
-        p_holm=p_holm,
-        smallest=smallest,
-        seeds=m.seeds,
-        verdict=verdict,
-    )
 
 
 def of_record(record: RunRecord, store: Store, claims: Mapping[str, Claim]) -> list[Finding]:

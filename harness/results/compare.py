@@ -12,7 +12,7 @@ from harness.records import Record, Sample
 from harness.results import budget
 from harness.results.records import Gap, Manifest
 from harness.results.statistics import bootstrap, holm, needed, paired
-from harness.results.summary import scores_by_item
+from harness.results.summary import clusters_of, no_answers, of_task, scores_by_item
 from harness.tokens import common_prefix
 
 
@@ -51,42 +51,24 @@ class Comparison(Record):
     flips: list[Flip]
 
 
-def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    """Each item's samples without an answer, as 0/1 scores."""
-    out: dict[str, list[float]] = {}
-    for sample in samples:
-        out.setdefault(sample.problem_id, []).append(float(sample.grade.verdict not in ("correct", "wrong")))
-    return out
-
-
-def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
-    """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
-    shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]
-    return {name: name.split(":")[0] for name in shared}
-
-
 def compare(ours: Sequence[Sample], others: Sequence[Sample], tasks: Sequence[str]) -> list[Comparison]:
     """Compare every task of ``tasks``; p values are Holm-corrected over them. Raises NotComparable on other items."""
-    pairs = []
-    for task in tasks:
-        a, b = [s for s in ours if s.task == task], [s for s in others if s.task == task]
-        if not a or not b:
-            raise NotComparable(f"{task}: not in {'both runs' if not a and not b else 'one of the runs'}")
-        scores_a, scores_b = scores_by_item(a), scores_by_item(b)
-        if set(scores_a) != set(scores_b):
-            odd = sorted(set(scores_a) ^ set(scores_b))
-            raise NotComparable(
-                f"{task}: {len(odd)} items are in one run only, for example {odd[0]}; evaluate both on the same"
-            )
-        pairs.append((task, a, b, paired(scores_a, scores_b, clusters_of(a))))
-    adjusted = holm([gap.p for *_, gap in pairs])
-    return [_one(*pair, p) for pair, p in zip(pairs, adjusted, strict=True)]
+    compared = [_one(task, of_task(ours, task), of_task(others, task)) for task in tasks]
+    corrected = holm([one.accuracy.p for one in compared])
+    return [one.model_copy(update={"p_holm": p}) for one, p in zip(compared, corrected, strict=True)]
 
 
-def _one(task: str, ours: list[Sample], others: list[Sample], gap: Gap, p_holm: float) -> Comparison:
-    a, b = (
-        {item: statistics.fmean(scores) for item, scores in scores_by_item(side).items()} for side in (ours, others)
-    )
+def _one(task: str, ours: list[Sample], others: list[Sample]) -> Comparison:
+    if not ours or not others:
+        raise NotComparable(f"{task}: not in {'both runs' if not ours and not others else 'one of the runs'}")
+    sides = scores_by_item(ours), scores_by_item(others)
+    if odd := sorted(set(sides[0]) ^ set(sides[1])):
+        raise NotComparable(
+            f"{task}: {len(odd)} items are in one run only, for example {odd[0]}; evaluate both on the same"
+        )
+    clusters = clusters_of(ours)
+    gap = paired(*sides, clusters)
+    a, b = ({item: statistics.fmean(scores) for item, scores in side.items()} for side in sides)
     reasons = {s.problem_id: s.grade.reason for s in reversed(others)}
     flips = [
         Flip(
@@ -96,35 +78,23 @@ def _one(task: str, ours: list[Sample], others: list[Sample], gap: Gap, p_holm: 
         for s in ours
         if s.index == 0 and a[s.problem_id] != b[s.problem_id]
     ]  # fmt: skip
-    matched = _matched(ours, others)
-    parted = [_divergence(x, y) for x, y in matched]
-    apart = [place for place in parted if place is not None]
+    known = {(s.problem_id, s.index): s for s in others}
+    matched = [(s, known[s.problem_id, s.index]) for s in ours if (s.problem_id, s.index) in known]
+    apart = [common_prefix(x.token_ids, y.token_ids) for x, y in matched if x.token_ids != y.token_ids]
     same_seeds = all(x.seed == y.seed for x, y in matched)
     tokens = [statistics.fmean(map(budget.length, side)) for side in (ours, others)]
     return Comparison(
         task=task,
         accuracy=gap,
-        no_answer=paired(no_answers(ours), no_answers(others), clusters_of(ours)),
-        p_holm=p_holm,
+        no_answer=paired(no_answers(ours), no_answers(others), clusters),
+        p_holm=gap.p,
         aes=budget.aes((statistics.fmean(a.values()), tokens[0]), (statistics.fmean(b.values()), tokens[1])),
         needed=needed(gap.error, gap.n, gap.difference) if gap.difference else None,
-        same_texts=parted.count(None) / len(parted) if parted else 0.0,
+        same_texts=(len(matched) - len(apart)) / len(matched) if matched else 0.0,
         token_ratio=_token_ratio(matched),
         first_divergence=statistics.median(apart) if apart and same_seeds else None,
         flips=flips,
     )
-
-
-def _matched(ours: Sequence[Sample], others: Sequence[Sample]) -> list[tuple[Sample, Sample]]:
-    known = {(s.problem_id, s.index): s for s in others}
-    return [(s, known[s.problem_id, s.index]) for s in ours if (s.problem_id, s.index) in known]
-
-
-def _divergence(a: Sample, b: Sample) -> int | None:
-    """The first token at which two samples differ, from 0; None if they are equal."""
-    if a.token_ids == b.token_ids:
-        return None
-    return common_prefix(a.token_ids, b.token_ids)
 
 
 def _token_ratio(matched: Sequence[tuple[Sample, Sample]]) -> Ratio | None:
@@ -148,10 +118,8 @@ def _token_ratio(matched: Sequence[tuple[Sample, Sample]]) -> Ratio | None:
 def setting_differences(a: Manifest, b: Manifest) -> list[str]:
     """How two runs differ beyond their verdicts. Raises NotComparable when they were graded by other graders."""
     if a.grader is not None and b.grader is not None and a.grader != b.grader:
-        odd = sorted(name for name in a.grader | b.grader if a.grader.get(name) != b.grader.get(name))
-        raise NotComparable(
-            f"graded by different graders ({', '.join(odd)}); run 'harness rescore' on the older run first"
-        )
+        odd = ", ".join(sorted(n for n in a.grader | b.grader if a.grader.get(n) != b.grader.get(n)))
+        raise NotComparable(f"graded by different graders ({odd}); run 'harness rescore' on the older run first")
     names = ("model", "model_digest", "backend", "decoding", "prompting", "prompt_ids_hash", "packages", "machine")
     one, other = a.known(), b.known()
     notes = []

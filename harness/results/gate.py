@@ -1,11 +1,9 @@
 """The regression gate: is a run no worse than a baseline, by margins set in advance?
 
-Per task three paired tests: accuracy, no-answer rate, tokens. *Pass* needs every lower bound within its margin, an
-intersection-union test of two-sided 95% intervals, as is the rule for non-inferiority: a true loss of one margin
-anywhere passes in about 2.5% of runs. *Regression* is a loss that is there beyond doubt: Holm over all tests, so that
-equal models are called a regression in at most 5% of runs.
-Everything else is *inconclusive*, with the number of items that would settle it. Calibration:
-``benchmarks/gate_calibration.py``.
+Per task three paired tests: accuracy, no-answer rate, tokens. *Pass* needs each lower bound of a two-sided 95% interval
+within its margin: a true loss of one margin anywhere passes in about 2.5% of runs. *Regression* is a loss beyond doubt
+(Holm over all tests): equal models are called one in at most 5% of runs. Everything else is *inconclusive*, with the
+number of items that would settle it. Calibration: ``benchmarks/gate_calibration.py``.
 """
 
 from __future__ import annotations
@@ -23,10 +21,9 @@ from harness.errors import NotComparable
 from harness.files import read_record
 from harness.records import Record, Sample
 from harness.results import budget
-from harness.results.compare import clusters_of, no_answers
 from harness.results.records import AskedProblem, Manifest
 from harness.results.statistics import adjusted, holm, item_gaps
-from harness.results.summary import scores_by_item
+from harness.results.summary import by_item, clusters_of, no_answers, of_task, scores_by_item
 
 LEVEL, PASS_LEVEL = 0.05, 0.025
 Outcome = Literal["pass", "regression", "inconclusive"]
@@ -101,7 +98,7 @@ def baseline(samples: Sequence[Sample], manifest: Manifest, problems: Iterable[A
     """What a baseline file keeps of a run."""
     tasks = {}
     for task in dict.fromkeys(s.task for s in samples):
-        ours = [s for s in samples if s.task == task]
+        ours = of_task(samples, task)
         scores, missing, spent = scores_by_item(ours), no_answers(ours), _tokens(ours)
         tasks[task] = {i: ItemScores(correct=scores[i], no_answer=missing[i], tokens=spent[i]) for i in scores}
     names = ("run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date")
@@ -151,69 +148,52 @@ def gate(
         raise NotComparable("the baseline holds no tasks; write one with 'harness gate RUN --baseline FILE --update'")
     drafts = []
     for task in named:
-        items = against.tasks.get(task)
-        ours = [s for s in samples if s.task == task]
+        items, ours = against.tasks.get(task), of_task(samples, task)
         if not items or not ours:
             side = "run" if items else "baseline"
             raise NotComparable(f"{task}: not in the {side}; a missing task is no pass")
         drafts += _tests(task, ours, items, margins)
-    adjusted_p = holm([draft.p for draft in drafts])
-    checks = [_decided(draft, p) for draft, p in zip(drafts, adjusted_p, strict=True)]
+    corrected = holm([draft.p for draft in drafts])
+    checks = [_decided(draft, p) for draft, p in zip(drafts, corrected, strict=True)]
     outcomes = {check.outcome for check in checks}
     whole: Outcome = "regression" if "regression" in outcomes else "pass" if outcomes == {"pass"} else "inconclusive"
     return Verdict(outcome=whole, checks=checks)
 
 
 def _tokens(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    out: dict[str, list[float]] = {}
-    for sample in samples:
-        out.setdefault(sample.problem_id, []).append(float(budget.length(sample)))
-    return out
+    return by_item(samples, budget.length)
 
 
 def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margins: Margins) -> list[Check]:
-    clusters = clusters_of(ours)
-    sides = {
-        "accuracy": (scores_by_item(ours), {i: item.correct for i, item in items.items()}, margins.accuracy),
-        "no_answer": (no_answers(ours), {i: item.no_answer for i, item in items.items()}, margins.no_answer),
-        "tokens": (_tokens(ours), {i: item.tokens for i, item in items.items()}, margins.tokens),
-    }
-    if set(sides["accuracy"][0]) != set(items):
-        odd = sorted(set(sides["accuracy"][0]) ^ set(items))
+    """The three tests of a task, not decided yet."""
+    from scipy.stats import t
+
+    if odd := sorted({s.problem_id for s in ours} ^ set(items)):
         raise NotComparable(
             f"{task}: {len(odd)} items are on one side only, for example {odd[0]}; evaluate the baseline's problems"
         )
-    mean = sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
+    clusters, mean = clusters_of(ours), sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
     out = []
-    for metric, (run, before, margin) in sides.items():
+    for metric, kept, of, margin in (
+        ("accuracy", "correct", scores_by_item, margins.accuracy),
+        ("no_answer", "no_answer", no_answers, margins.no_answer),
+        ("tokens", "tokens", _tokens, margins.tokens),
+    ):
+        run, before = of(ours), {name: getattr(item, kept) for name, item in items.items()}
         sign = 1.0 if metric == "accuracy" else -1.0
         # Tokens as a share of the baseline's mean; their largest gap is what is added on either side.
         scale = max(mean, 1.0) if metric == "tokens" else 1.0
-        gaps = {item: sign * gap / scale for item, gap in item_gaps(run, before).items()}
+        gaps = {name: sign * gap / scale for name, gap in item_gaps(run, before).items()}
         bound = 1.0 if metric != "tokens" else max((abs(g) for g in gaps.values()), default=0.0) or 1e-9
-        out.append(_test(task, metric, gaps, clusters, margin, bound))
+        n, change = len(gaps), sum(gaps.values()) / len(gaps)
+        centre, error, freedom = adjusted(gaps, clusters, bound)
+        low = centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error
+        out.append(Check(
+            task=task, metric=metric, change=change, low=min(low, change), margin=margin,
+            p=float(t.cdf(centre / error, freedom)) if change < 0 else 1.0, n=n,
+            needed=_needed(change, error, n, margin), outcome="inconclusive",
+        ))  # fmt: skip
     return out
-
-
-def _test(
-    task: str, metric: str, gaps: Mapping[str, float], clusters: Mapping[str, str], margin: float, bound: float
-) -> Check:
-    from scipy.stats import t
-
-    n, change = len(gaps), sum(gaps.values()) / len(gaps)
-    centre, error, freedom = adjusted(gaps, clusters, bound)
-    low = centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error
-    return Check(
-        task=task,
-        metric=metric,
-        change=change,
-        low=min(low, change),
-        margin=margin,
-        p=float(t.cdf(centre / error, freedom)) if change < 0 else 1.0,
-        n=n,
-        needed=_needed(change, error, n, margin),
-        outcome="inconclusive",
-    )
 
 
 def _needed(change: float, error: float, n: int, margin: float) -> int | None:

@@ -29,8 +29,12 @@ class Summary(Record):
     """One model on one task. Rates are from 0 to 1; lengths are tokens of the model (words, where none was named).
 
     With several samples an item, ``accuracy`` is the mean over items of item means; the other rates are shares of all
-    samples. A sample whose grader ran out of time or failed counts as not correct (and in ``failed``).
+    samples. A sample whose grader ran out of time or failed counts as not correct (and in ``failed``). What further
+    metrics of responses sum up to (``response_metrics.METRICS``) needs no field here.
     """
+
+    model_config = ConfigDict(extra="allow")
+    __pydantic_extra__: dict[str, float | None] = Field(init=False)
 
     n: int = Field(description="items")
     samples: int
@@ -76,7 +80,7 @@ class Summary(Record):
     def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
         """Figures that a task does not have (those with a default) are left out, not null."""
         fields = type(self).model_fields
-        return {k: v for k, v in handler(self).items() if v is not None or fields[k].is_required()}
+        return {k: v for k, v in handler(self).items() if v is not None or k not in fields or fields[k].is_required()}
 
 
 class Gap(Record):

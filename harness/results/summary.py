@@ -1,10 +1,11 @@
-"""The figures of one row of a table: one model on one task, every sample counted."""
+"""The figures of one model on one task, every sample counted; and samples by item, as all tests take them."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 
+from harness.evaluation.response_metrics import METRICS
 from harness.records import Sample
 from harness.results.records import Summary
 
@@ -31,7 +32,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
     low, high = item_interval(list(scores.values()))
     words = sum(s.metrics.reflection_words for s in samples)
     sizes = {len(item) for item in scores.values()}
-    summary = Summary(
+    return Summary(
         n=len(scores),
         samples=n,
         accuracy=statistics.fmean(statistics.fmean(item) for item in scores.values()),
@@ -44,49 +45,58 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         failed=(count["grader_timeout"] + count["infra_error"]) / n,
         wrong=count["wrong"] / n,
         cut=sum(map(budget.cut, samples)) / n,
-        loops=sum(s.metrics.loop_period > 0 for s in samples) / n,
-        ngram_loops=_mean(samples, "ngram_loop"),
         median_thinking_tokens=statistics.median(thinking),
         mean_thinking_tokens=statistics.fmean(thinking),
         median_answer_tokens=statistics.median(s.answer_tokens for s in samples),
         reflection_per_1000=1000 * words / sum(thinking) if sum(thinking) else 0.0,
         tokens_per_correct=sum(map(budget.length, samples)) / count["correct"] if count["correct"] else None,
-        seq_rep_4=_mean(samples, "seq_rep_4"),
-        first_correct=_median(samples, "first_correct"),
-        efficiency=_mean(samples, "efficiency"),
-        underthinking=_mean(samples, "underthinking"),
-        redundant=_mean(samples, "redundant"),
-        oscillations=_mean(samples, "oscillations"),
-        abandoned=_mean(samples, "abandoned"),
         error_types={t: sum(s.metrics.error_type == t for s in samples) / n for t in ERROR_TYPES},
         auc=budget.auc(samples, cap) if cap else None,
         test_at=test_at_n(list(scores.values())) if len(sizes) == 1 and sizes != {1} else None,
+        **_measured(samples),
+        **_instruction_figures(samples),
     )
-    return summary.model_copy(update=_instruction_figures(samples))
 
 
-def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    """Each item's scores in the order of its samples."""
+def of_task(samples: Sequence[Sample], task: str) -> list[Sample]:
+    return [sample for sample in samples if sample.task == task]
+
+
+def by_item(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[str, list[float]]:
+    """A value of each item's samples, in the order of their numbers."""
     out: dict[str, list[float]] = {}
     for sample in sorted(samples, key=lambda s: s.index):
-        out.setdefault(sample.problem_id, []).append(float(sample.grade.correct))
+        out.setdefault(sample.problem_id, []).append(float(value(sample)))
     return out
 
 
-def _values(samples: Sequence[Sample], name: str) -> list[float]:
-    values = [getattr(s.metrics, name) for s in samples]
-    return [float(value) for value in values if value is not None]
+def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where right, else 0."""
+    return by_item(samples, lambda s: s.grade.correct)
 
 
-def _mean(samples: Sequence[Sample], name: str) -> float | None:
-    """Mean, of yes or no the share, over the samples for which it is known; None where it is for none."""
-    values = _values(samples, name)
-    return statistics.fmean(values) if values else None
+def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where without an answer, else 0."""
+    return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
 
 
-def _median(samples: Sequence[Sample], name: str) -> float | None:
-    values = _values(samples, name)
-    return statistics.median(values) if values else None
+def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
+    """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
+    shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]
+    return {name: name.split(":")[0] for name in shared}
+
+
+def _measured(samples: Sequence[Sample]) -> dict[str, float | None]:
+    """What the metrics of responses sum up to; None where one is known of no sample."""
+    out: dict[str, float | None] = {}
+    for name, metric in METRICS.items():
+        known = [v for s in samples if isinstance(v := getattr(s.metrics, name, None), int | float)]
+        if metric.summary == "share":
+            out[metric.figure or name] = sum(map(bool, known)) / len(samples)
+        elif metric.summary:
+            of = statistics.fmean if metric.summary == "mean" else statistics.median
+            out[metric.figure or name] = float(of(known)) if known else None
+    return out
 
 
 def _instruction_figures(samples: Sequence[Sample]) -> dict[str, float]:

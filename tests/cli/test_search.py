@@ -105,7 +105,7 @@ def test_mistakes_are_one_clear_line(tmp_path, args, message):
         ('{"prompt": "x"}', "nothing under gold"),
         ('{"prompt": "x", "gold": 1}', "has no family"),
         ('{"prompt": "x", "gold": 1, "family": "nmber"}', "no grader for family"),
-        ('{"prompt": "y", "gold": 1, "family": "number", "id": "1"}', "earlier row"),
+        ('{"prompt": "y", "gold": 1, "family": "number", "id": "1"}', "in an earlier"),
     ],
 )
 def test_bad_problems_are_named_by_line(tmp_path, line, message):

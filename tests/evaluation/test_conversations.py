@@ -9,11 +9,11 @@ import pytest
 from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, Selection
-from harness.models.backends.mock import MockCompleter
 from harness.models.prompts import is_prefilled, prompt_ids, think_tags
 from harness.models.spec import Prompting
 from harness.problems.registry import select
 from harness.results.evaluating import evaluate_and_summarise
+from tests.replies import MockCompleter
 
 FOREIGN = """task: adding
 custom_dataset: !function local.rows

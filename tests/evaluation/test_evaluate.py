@@ -12,12 +12,12 @@ from harness.evaluation.lm_eval_tasks import load_tasks
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding
 from harness.models.backends.hf import HFCompleter
-from harness.models.backends.mock import MockCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
 from harness.results.evaluating import evaluate_and_summarise
 from tests.cli.test_cli import harness
+from tests.replies import MockCompleter
 
 TASK = """
 task: {name}

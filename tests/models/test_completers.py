@@ -12,9 +12,10 @@ import pytest
 
 from harness.errors import ModelError
 from harness.models.backends import opened
-from harness.models.backends.mock import MockCompleter, scripted_server
+from harness.models.backends.mock import scripted_server
 from harness.models.base import Completer, Completion, Request, complete_all, complete_in_chunks
 from harness.models.spec import ModelSpec
+from tests.replies import MockCompleter
 
 LONG = "So 1 + 2 = 3. " * 40
 

@@ -91,7 +91,7 @@ def test_the_pretraining_stage_leaves_a_model_that_publishing_finds(tokenizer, t
     from harness.models.backends.hf import HFCompleter
     from harness.pipeline.job import Job
     from harness.pipeline.kinds import kind_of
-    from harness.training.tiny.publish import trained
+    from tools.publish_tiny import trained
 
     monkeypatch.setitem(module.SPECS, "student", SMALL)
     stage = tmp_path / "stages" / "abc"

@@ -14,44 +14,8 @@ from typing import Any
 
 from harness.models.backends import tokenizer_path
 from harness.models.backends.openai import OpenAICompleter
-from harness.models.base import Completion, Request
 from harness.models.loading import load_tokenizer
 from harness.models.spec import ModelSpec
-
-
-class MockCompleter:
-    """Replies with ``reply(prompt text)``; cuts where the request has no more room; raises what ``reply`` raises."""
-
-    lockstep = False
-    batch_size = 64
-
-    def __init__(
-        self, tokenizer: Any, reply: Callable[[str], str], latency: float = 0.0, digest: str = "mock", context: int = 0
-    ) -> None:
-        self.tokenizer = tokenizer
-        self.reply = reply
-        self.latency = latency
-        self.digest = digest
-        self.context = context
-        self.generated_tokens = 0
-        self.calls = 0
-
-    async def complete(self, request: Request) -> Completion:
-        self.calls += 1
-        room = request.room(self.context)
-        if room <= 0:
-            return Completion("", (), "context", len(request.prompt_ids))
-        if self.latency:
-            await asyncio.sleep(self.latency)
-        text = self.reply(self.tokenizer.decode(request.prompt_ids))
-        for stop in request.stop:
-            text = text.split(stop)[0]
-        ids = self.tokenizer.encode(text, add_special_tokens=False)
-        self.generated_tokens += min(len(ids), room)
-        if len(ids) > room:
-            ids, finish = ids[:room], request.cut_by(self.context)
-            return Completion(self.tokenizer.decode(ids), tuple(ids), finish, len(request.prompt_ids))
-        return Completion(text, tuple(ids), "stop", len(request.prompt_ids))
 
 
 def scripted_text(prompt: str, seed: int) -> str:
@@ -77,15 +41,7 @@ def _scripted_thought(tag: str, dice: bytes) -> str:
     return text if dice[0] % 16 == 0 else f"{text}</{tag}>"  # some end the turn in the middle of a thought
 
 
-FAULTS = (
-    "error",
-    "reset",
-    "stall",
-    "torn",
-    "malformed",
-    "no choices",
-    "wrong finish",
-)
+FAULTS = ("error", "reset", "stall", "torn", "malformed", "no choices", "wrong finish")
 
 
 def scripted_server(

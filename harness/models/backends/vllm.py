@@ -24,11 +24,9 @@ from harness.files import about
 from harness.models.backends.openai import OpenAICompleter, client
 from harness.models.shipped import resolve
 from harness.models.spec import ModelSpec
+from harness.processes import kept
 
 _NICENESS = 5
-# Linux ends the server with us even when we are killed: PR_SET_PDEATHSIG, set in the process that becomes the server.
-_LEASH = "import ctypes, os, sys; ctypes.CDLL(None).prctl(1, 15); os.execvp(sys.argv[1], sys.argv[1:])"
-_LEASHED = [sys.executable, "-c", _LEASH] if sys.platform == "linux" else []
 
 
 @contextmanager
@@ -52,16 +50,14 @@ def serve(
     port = _free_port()
     how = ["serve", model] if len(words) == 1 else ["--model", model]
     where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model]
-    command = [*_LEASHED, *words, *how, *where, *arguments]
-    environment = dict(os.environ) | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"}
+    command = kept(["nice", "-n", str(_NICENESS), *words, *how, *where, *arguments])
     with about(log):
         log.parent.mkdir(parents=True, exist_ok=True)
         out = log.open("ab")
     with out:
-        # A session of its own, so that its worker processes end with it.
         process = subprocess.Popen(  # noqa: S603 - the program and arguments are the user's own
             command, stdout=out, stderr=subprocess.STDOUT, stdin=subprocess.DEVNULL, start_new_session=True,
-            env=environment,
+            env=os.environ | {"VLLM_NO_USAGE_STATS": "1", "DO_NOT_TRACK": "1"},
         )  # fmt: skip
     with _sigterm_unwinds():
         try:
@@ -69,7 +65,8 @@ def serve(
             _wait(process, port, log, patience)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
-            _stop(process)
+            process.terminate()
+            process.wait()
 
 
 @contextmanager
@@ -90,8 +87,7 @@ def _yield_to_clients(server: int) -> None:
 
     On Linux, sessions share the processors first (sched_autogroup) and niceness counts only inside a session.
     """
-    with suppress(OSError):  # without that right, or without such grouping, the server only goes first as before
-        os.setpriority(os.PRIO_PROCESS, server, min(19, os.getpriority(os.PRIO_PROCESS, 0) + _NICENESS))
+    with suppress(OSError):  # without such grouping, the server's niceness is enough
         Path(f"/proc/{server}/autogroup").write_text(str(_NICENESS), encoding="ascii")
 
 
@@ -119,29 +115,6 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, patience: floa
 def _last_words(log: Path) -> str:
     lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "Error" in line]
     return lines[-1].strip()[-200:] if lines else "no error in its log"
-
-
-def _stop(process: subprocess.Popen[bytes]) -> None:
-    for how in (signal.SIGTERM, signal.SIGKILL):
-        try:
-            os.killpg(process.pid, how)
-        except ProcessLookupError:
-            break
-        try:
-            process.wait(timeout=20)
-        except subprocess.TimeoutExpired:
-            continue
-        if how == signal.SIGTERM:
-            _reap_group(process.pid)
-        return
-
-
-def _reap_group(group: int) -> None:
-    """End what the server left behind in its session."""
-    try:
-        os.killpg(group, signal.SIGKILL)
-    except ProcessLookupError:
-        return
 
 
 @contextmanager

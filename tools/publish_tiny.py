@@ -1,4 +1,4 @@
-"""``python -m harness.training.tiny.publish FOLDER``: measure freshly trained tiny models and ship them.
+"""``python tools/publish_tiny.py FOLDER``: measure freshly trained tiny models and ship them.
 
 FOLDER holds one folder per spec with the trained model and its ``pretrain.jsonl``, or is the store in which recipe
 ``tiny_models`` ran. Weights and a model card go into the package; scores are measured here, on ``search`` and ``dev``
