@@ -112,12 +112,11 @@ def _sample(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool, max_u
 
 def _refuse_with_trees(decoding: Decoding, max_unfinished: float | None) -> None:
     """Options that a search at test time cannot honour. Raises Usage."""
-    why = {
-        "--samples": (decoding.samples != 1, "--budget says how many answers a problem gets"),
-        "--max-tokens": (decoding.max_tokens is not None, "the grammar caps each thought, not the whole answer"),
-        "--max-unfinished": (max_unfinished is not None, "two decodings are compared"),
-    }
-    for name, (given, reason) in why.items():
+    for name, given, reason in (
+        ("--samples", decoding.samples != 1, "--budget says how many answers a problem gets"),
+        ("--max-tokens", decoding.max_tokens is not None, "the grammar caps each thought, not the whole answer"),
+        ("--max-unfinished", max_unfinished is not None, "two decodings are compared"),
+    ):
         if given:
             raise Usage(f"{name} does not go with --decode mcts: {reason}")
 

@@ -65,7 +65,8 @@ def run(
         search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,
         nltk_data=nltk_data({"data_dir": source.data_dir} if source.data_dir else {}),
     )  # fmt: skip
-    problems = Problems(source, warn=_warn)
+    about = "these are its test problems; do not train on what you will test on"
+    problems = Problems(source, warn=lambda task: options.complain(f"{task}: {about}"))
     try:
         if split.executor == "ray":
             from harness.search.run.on_ray import run_on_ray
@@ -89,11 +90,6 @@ def _run_here(plan: launch.Plan, problems: Problems, out: Path, split: Split, qu
                 plan, launch.shard(problems, number, split.shards), folder, progress=progress.problems,
                 notice=options.complain, budget=budget,
             )  # fmt: skip
-
-
-def _warn(task: str) -> None:
-
-    options.complain(f"{task}: these are its test problems; do not train on what you will test on")
 
 
 def show(
