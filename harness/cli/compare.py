@@ -23,9 +23,8 @@ from harness.view import compare as view
 
 
 def register(app: typer.Typer) -> None:
-    app.command("compare")(compare)
-    app.command("gate")(gate)
-    app.command("rescore")(rescore)
+    for command in (compare, gate, rescore):
+        app.command(command.__name__)(command)
 
 
 def compare(

@@ -21,8 +21,8 @@ _YAML = (".yaml", ".yml")
 
 
 def register(app: typer.Typer) -> None:
-    app.command("leaderboard")(leaderboard)
-    app.command("claims")(claims)
+    for command in (leaderboard, claims):
+        app.command(command.__name__)(command)
 
 
 def leaderboard(

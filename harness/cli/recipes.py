@@ -108,8 +108,8 @@ def _graph(plan: Recipe, scale: Profile, arms: str | None, seeds: str | None) ->
 
     wanted = options.names(arms or "")
     chosen = [arm for arm in plan.arms if arm in wanted or arm == plan.control]
-    chosen = None if arms is None else chosen + [arm for arm in wanted if arm not in plan.arms]
-    graph = build(plan, scale, chosen, _seeds(seeds))
+    chosen += [arm for arm in wanted if arm not in plan.arms]
+    graph = build(plan, scale, None if arms is None else chosen, _seeds(seeds))
     for model in dict.fromkeys(graph.left_out.values()):
         left = [arm for arm, lacks in graph.left_out.items() if lacks == model]
         options.complain(f"profile {scale.name} has no model {model!r}; left out: {', '.join(left)}")

@@ -98,8 +98,10 @@ def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> ins
     text = (info.description or "").rstrip(".") + (f": {', '.join(choices)}" if choices else "") + shown_default + "."
     hidden, panel = bool(extra.get("hidden", False)), options.panel or None
     settings = typer.Option(*names, help=text, rich_help_panel=panel, hidden=hidden, show_default=False)
-    annotation = Annotated[shown | None if type(None) in typing.get_args(info.annotation) else shown, settings]
-    return inspect.Parameter(f"{group}__{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=annotation)
+    shown = shown | None if type(None) in typing.get_args(info.annotation) else shown
+    return inspect.Parameter(
+        f"{group}__{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[shown, settings]
+    )
 
 
 def _without_none(annotation: Any) -> Any:

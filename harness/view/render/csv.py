@@ -31,7 +31,7 @@ def table(one: Table) -> str:
 
 def _flat(row: Mapping[str, Any], before: str = "") -> Mapping[str, Any]:
     """Mappings in a row as columns of their own, their names joined by a dot; lists as texts."""
-    out = {}
+    out: dict[str, object] = {}
     for key, value in row.items():
         if isinstance(value, dict):
             out.update(_flat(value, f"{before}{key}."))

@@ -2,9 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape as _escape
 
-from harness.view.page import Block, Branch, Cell, Curves, Histogram, Line, Page, Section, Table, colour, lines_of
+from harness.view.page import (
+    Bars,
+    Block,
+    Branch,
+    Cell,
+    Curves,
+    Histogram,
+    Line,
+    Page,
+    Section,
+    Series,
+    Table,
+    colour,
+    lines_of,
+)
 from harness.view.render import svg
 from harness.view.text import clean
 
@@ -58,7 +73,7 @@ def block(one: Block) -> str:
     if isinstance(one, Table):
         return table(one)
     if isinstance(one, Histogram | Curves):
-        drawn = one.bars if isinstance(one, Histogram) else one.series
+        drawn: Sequence[Bars | Series] = one.bars if isinstance(one, Histogram) else one.series
         key = "".join(f'<span><i style="background: {colour(i)}"></i>{escape(each.label)}</span>' for i, each in
                       enumerate(drawn))  # fmt: skip
         heading = f"{escape(one.title)}: {escape(one.y)}"
