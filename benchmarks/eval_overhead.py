@@ -37,7 +37,7 @@ def main() -> None:
 
     from harness.evaluation.evaluate import evaluate
     from harness.evaluation.plan import EvalPlan
-    from harness.evaluation.spec import Decoding
+    from harness.evaluation.spec import Decoding, ProblemData
     from harness.models.backends.hf import HFCompleter
     from harness.models.base import Request, complete_in_chunks, seed_of
     from harness.models.prompts import prompt_ids
@@ -48,10 +48,10 @@ def main() -> None:
     model = HFCompleter(resolve("shipped:student"), threads=1)
     if not told.natural:
         model._eos = set()
-    settings = {"split": "eval", "count": count}
+    data = ProblemData(split="eval", count=count)
     tasks = select([], "embedded")
     decoding = Decoding(max_tokens=512, temperature=0.6)
-    problems = [problem for task in tasks for problem in load(task.name, **settings)]
+    problems = [problem for task in tasks for problem in load(task.name, **data.given())]
     prompts = [prompt_ids(model.tokenizer, problem.prompt) for problem in problems]
     requests = [Request(ids, 512, 0.6, 1.0, seed=seed_of(0, ids, 0)) for ids in prompts]
 
@@ -60,14 +60,14 @@ def main() -> None:
         asyncio.run(complete_in_chunks(model, requests, lambda i: False, lambda results: None))
         return time.perf_counter() - started
 
-    def harness(settings: dict[str, object] = settings) -> float:
+    def harness(data: ProblemData = data) -> float:
         with tempfile.TemporaryDirectory() as folder:
             started = time.perf_counter()
-            plan = EvalPlan(tasks=tasks, decoding=decoding, settings=settings)
+            plan = EvalPlan(tasks=tasks, decoding=decoding, data=data)
             evaluate(model, model.tokenizer, plan, Path(folder))
             return time.perf_counter() - started
 
-    harness({**settings, "count": 2})  # libraries are loaded, and the allocator is warm, on both sides
+    harness(data.model_copy(update={"count": 2}))  # libraries are loaded, and the allocator is warm, on both sides
     model.generate(requests[:64])
     bare, whole = [], []
     for _ in range(rounds):

@@ -38,9 +38,7 @@ def write_search(folder: Path, problems: int, tokens: int) -> None:
     with Store(folder, settings):
         for number in range(0, problems, SEGMENT):
             some = range(number, min(number + SEGMENT, problems))
-            write_rows(
-                folder / f"trees-{number // SEGMENT:06d}.jsonl", (dict(made_up(i, tokens).entry()) for i in some)
-            )
+            write_rows(folder / f"trees-{number // SEGMENT:06d}.jsonl", (made_up(i, tokens).line() for i in some))
 
 
 def made_up(number: int, tokens: int) -> Stored:

@@ -30,10 +30,9 @@ from harness.models.spec import ModelSpec
 from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.run.driver import run as run_search
+from harness.search.launch import run as run_search
 from harness.search.run.roles import Role
-from harness.search.run.verify import GraderVerifier
-from harness.search.run.work import Search
+from harness.search.run.work import GraderVerifier, Search
 from harness.search.spec import Goals
 from harness.search.store import Settings, Store
 

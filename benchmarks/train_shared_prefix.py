@@ -93,10 +93,9 @@ def _search(problems: int) -> Any:
     from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
     from harness.search.grammar.load import load
-    from harness.search.run.driver import run as run_search
+    from harness.search.launch import run as run_search
     from harness.search.run.roles import Role
-    from harness.search.run.verify import GraderVerifier
-    from harness.search.run.work import Search
+    from harness.search.run.work import GraderVerifier, Search
     from harness.search.spec import Goals
     from harness.search.store import Settings, Store, folded
 
@@ -145,8 +144,8 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from harness.models.loading import load_tokenizer
     from harness.models.shipped import resolve
     from harness.training.attention import NAME
-    from harness.training.groups import Collator, pair_groups, sft_groups
-    from harness.training.reference import Reference
+    from harness.training.groups import Collator, groups_of
+    from harness.training.reference import reference_file
     from harness.training.spec import Objective
     from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer
 
@@ -165,7 +164,7 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     pad = tokenizer.pad_token_id
     if name == "ours sft":
         return ChainSFTTrainer(
-            model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(sft_groups(rows, trees)),
+            model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(groups_of(rows, trees)),
             data_collator=Collator(pad=pad, choice=layout),  # type: ignore[arg-type]
             args=SFTConfig(**common, **ours, dataset_kwargs={"skip_prepare_dataset": True}),
         )  # fmt: skip
@@ -175,9 +174,9 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
             model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(data), args=SFTConfig(**common)
         )
     if name == "ours dpo":
-        groups = pair_groups(rows, trees)
+        groups = groups_of(rows, trees)
         return PreferenceTrainer(
-            objective=Objective(), reference=Reference.of(Path(common["output_dir"]), shape, groups, ""),
+            objective=Objective(), reference=reference_file(Path(common["output_dir"]), shape, groups, ""),
             model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(groups),
             data_collator=Collator(pad=pad, choice=layout, objective=Objective()),  # type: ignore[arg-type]
             args=DPOConfig(**common, **ours, **reference, beta=0.1),

@@ -98,16 +98,8 @@ class GraderBroken(Incomplete):
     """Grading processes cannot be started, or die again and again; the message holds what they said."""
 
 
-class SamplesMissing(Incomplete):
-    """Some model calls failed for good; all other samples are kept."""
-
-
 class SearchIncomplete(Incomplete):
     """Some problems of a search could not be finished."""
-
-
-class ClusterFailed(Incomplete):
-    """A task on a Ray cluster ended with an error."""
 
 
 class TrainingError(Incomplete):

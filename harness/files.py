@@ -62,19 +62,16 @@ def read_record(path: Path, model: type[_Model], hint: str = "", unnumbered: int
     ``hint`` says how to mend it. A model with a field ``schema_version`` is read in that version alone;
     ``unnumbered`` is the version of records without a number.
     """
-    data = read_json(path, hint)
+    data, end = read_json(path, hint), hint and f"; {hint}"
     version = model.model_fields.get("schema_version")
-    if version is not None and isinstance(data, dict):
-        found = data.get("schema_version", unnumbered)
-        if found != version.default:
-            raise BadFile(
-                f"{path}: written by another version of harness (schema {found}, this one reads {version.default})"
-                f"{hint and f'; {hint}'}"
-            )
+    number = data.get("schema_version", unnumbered) if version is not None and isinstance(data, dict) else None
+    if version is not None and number not in (None, version.default):
+        other = f"schema {number}, this one reads {version.default}"
+        raise BadFile(f"{path}: written by another version of harness ({other}){end}")
     try:
         return model.model_validate(data)
     except ValidationError as error:
-        raise BadFile(f"{path}: {reason_of(error)}{hint and f'; {hint}'}") from None
+        raise BadFile(f"{path}: {reason_of(error)}{end}") from None
 
 
 def reason_of(error: ValidationError) -> str:

@@ -19,16 +19,17 @@ from harness.errors import JournalBroken, JournalBusy
 from harness.files import about, reason_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
+Row = dict[str, Any]  # of whatever the writer puts into it
 
 
-def read(path: Path) -> Iterator[dict[str, Any]]:
+def read(path: Path) -> Iterator[Row]:
     """Rows of a journal in order. A torn last line is passed over; a broken line elsewhere raises JournalBroken."""
     if path.exists():
         with about(path), path.open("rb") as file:
             yield from rows_of(file, path)
 
 
-def read_whole(path: Path) -> Iterator[dict[str, Any]]:
+def read_whole(path: Path) -> Iterator[Row]:
     """Rows of a finished file: a last line without its end raises JournalBroken, too, for rows after it may be gone."""
     if path.exists() and path.stat().st_size:
         with path.open("rb") as file:
@@ -38,7 +39,7 @@ def read_whole(path: Path) -> Iterator[dict[str, Any]]:
     yield from read(path)
 
 
-def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[dict[str, Any]]:
+def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[Row]:
     """Rows of an opened journal; ``path`` is for messages."""
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
@@ -68,7 +69,7 @@ def _broken(path: Path, number: int, why: str) -> JournalBroken:
     )
 
 
-def row_line(row: dict[str, Any]) -> str:
+def row_line(row: Row) -> str:
     """A row as its line of JSON."""
     return json.dumps(row, ensure_ascii=False) + "\n"
 
@@ -90,27 +91,10 @@ class Journal:
                 self._lock.acquire(timeout=wait)
             except filelock.Timeout:
                 raise JournalBusy(f"{path}: another process is writing it; wait for it to end or stop it") from None
-            before = path.stat().st_size if path.exists() else 0
-            self._drop_torn_line()
-            self.torn = before - (path.stat().st_size if path.exists() else 0)
+            self.torn = _drop_torn_line(path)
             self._file = path.open("a", encoding="utf-8")
 
-    def _drop_torn_line(self) -> None:
-        if not self.path.exists():
-            return
-        with self.path.open("rb+") as file:
-            end = file.seek(0, os.SEEK_END)
-            while end > 0:
-                start = max(0, end - 65536)
-                file.seek(start)
-                cut = file.read(end - start).rfind(b"\n")
-                if cut >= 0:
-                    file.truncate(start + cut + 1)
-                    return
-                end = start
-            file.truncate(0)
-
-    def append(self, rows: Iterable[dict[str, Any]], encode: Callable[[dict[str, Any]], str] = row_line) -> None:
+    def append(self, rows: Iterable[Row], encode: Callable[[Row], str] = row_line) -> None:
         """Write rows, one line each as ``encode`` gives it, in one flush."""
         text = "".join(encode(row) for row in rows)
         with about(self.path):
@@ -122,7 +106,7 @@ class Journal:
         """Bytes of the journal."""
         return self._file.tell()
 
-    def rewrite(self, rows: Iterable[dict[str, Any]]) -> None:
+    def rewrite(self, rows: Iterable[Row]) -> None:
         """Put ``rows`` in the place of all that was written; a kill leaves the old journal or the new one."""
         write_rows(self.path, rows)
         self._file.close()
@@ -141,6 +125,21 @@ class Journal:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
+
+
+def _drop_torn_line(path: Path) -> int:
+    with path.open("ab+") as file:
+        size = end = file.seek(0, os.SEEK_END)
+        while end > 0:
+            start = max(0, end - 65536)
+            file.seek(start)
+            if kept := file.read(end - start).rfind(b"\n") + 1:
+                end = start + kept
+                break
+            end = start
+        if end < size:
+            file.truncate(end)
+        return size - end
 
 
 @contextmanager
@@ -168,7 +167,7 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text)
 
 
-def write_rows(path: Path, rows: Iterable[dict[str, Any]]) -> int:
+def write_rows(path: Path, rows: Iterable[Row]) -> int:
     """Write a whole JSONL file atomically, row by row; returns the number of rows."""
     number = 0
     with replacing(path) as file:

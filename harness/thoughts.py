@@ -10,24 +10,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from dataclasses import dataclass
 
-THINK_OPEN = "<think>"
-THINK_CLOSE = "</think>"
+THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
 # The opening and the closing tag around a model's thinking.
 Tags = tuple[str, str]
 THINK_TAGS: Tags = (THINK_OPEN, THINK_CLOSE)
 
 KINDS = (
-    "sub-task",
-    "thinking",
-    "hypothesis",
-    "double-check",
-    "reflection",
-    "reclarify",
-    "thinking-from-scratch",
-    "answer",
-)
-
+    "sub-task", "thinking", "hypothesis", "double-check", "reflection", "reclarify", "thinking-from-scratch", "answer",
+)  # fmt: skip
 TAGS = tuple(tag for kind in KINDS if kind != "answer" for tag in (f"<{kind}>", f"</{kind}>"))
 
 
@@ -41,20 +32,12 @@ class Span:
 
     @property
     def opening(self) -> str:
-        return opening(self.kind)
+        return THINK_CLOSE if self.kind == "answer" else f"<{self.kind}>"
 
     @property
     def closing(self) -> str:
-        return closing(self.kind)
-
-
-def opening(kind: str) -> str:
-    return THINK_CLOSE if kind == "answer" else f"<{kind}>"
-
-
-def closing(kind: str) -> str:
-    """Text that ends a thought of this kind; the answer ends with the turn, so nothing is written."""
-    return "" if kind == "answer" else f"</{kind}>"
+        """Text that ends a thought of this kind; the answer ends with the turn, so nothing is written."""
+        return "" if self.kind == "answer" else f"</{self.kind}>"
 
 
 def render(spans: Sequence[Span]) -> str:

@@ -16,8 +16,8 @@ from benchmarks.simulated.server import Meter, SimServer, Times, idle_share, ope
 from benchmarks.simulated.world import World
 from harness.models.backends.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
+from harness.search.launch import run_async
 from harness.search.rows import NodeRow
-from harness.search.run.driver import run_async
 from harness.search.run.roles import Role
 from harness.search.run.work import Search
 from harness.search.spec import Goals
@@ -178,6 +178,6 @@ def _written(world: World, tree: Tree, problem: Problem, asked: Any) -> dict[str
 
 
 def _told(row: dict[str, Any]) -> Any:
-    from harness.search.store import result
+    from harness.search.rows import result
 
     return result(row)

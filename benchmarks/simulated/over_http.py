@@ -16,10 +16,9 @@ from harness.grading.grade import Grader
 from harness.models.backends.openai import OpenAICompleter
 from harness.models.loading import load_tokenizer
 from harness.models.shipped import resolve
-from harness.search.run.driver import run as run_search
+from harness.search.launch import run as run_search
 from harness.search.run.roles import Role
-from harness.search.run.verify import GraderVerifier
-from harness.search.run.work import Search
+from harness.search.run.work import GraderVerifier, Search
 from harness.search.store import Settings, Store
 
 MODEL = "shipped:generator-qwen2"

@@ -7,7 +7,6 @@ or ``messages`` of ``role`` and ``content`` (Open-R1). JSONL or Parquet.
 from __future__ import annotations
 
 import hashlib
-import json
 import re
 from collections import Counter
 from collections.abc import Iterable, Iterator, Sequence
@@ -17,10 +16,10 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.errors import DataError
-from harness.files import about
 from harness.grading.thinking import split
 from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
-from harness.records import Chain, Finish, Problem
+from harness.problems.file import Row, read_rows
+from harness.records import Chain, Finish, Gold, Problem
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 from harness.tokens import special_tokens
 
@@ -50,7 +49,7 @@ def read_outputs(path: Path, family: str) -> Iterator[Output]:
 
     Raises DataError naming file and row, BadFile when the file cannot be read.
     """
-    for where, row in _rows(path):
+    for where, row in read_rows(path):
         prompt, texts, gold = _conversation(row, where)
         name = str(row.get("id") or row.get("uuid") or hashlib.sha256(prompt.encode()).hexdigest()[:12])
         problem = Problem(id=name, family=family, prompt=prompt, gold=gold, split="search")
@@ -60,27 +59,7 @@ def read_outputs(path: Path, family: str) -> Iterator[Output]:
             yield Output(problem=problem, text=text, finish="length" if cut else "stop")
 
 
-def _rows(path: Path) -> Iterator[tuple[str, dict[str, Any]]]:
-    if path.suffix == ".parquet":
-        from datasets import Dataset
-
-        rows: Iterable[Any] = Dataset.from_parquet(str(path))
-        yield from ((f"{path}: row {number}", dict(row)) for number, row in enumerate(rows, 1))
-        return
-    with about(path), path.open("rb") as file:
-        for number, line in enumerate(file, 1):
-            if line.strip():
-                where = f"{path}:{number}"
-                try:
-                    row = json.loads(line)
-                except ValueError as error:
-                    raise DataError(f"{where}: not JSON in UTF-8 ({str(error)[:100]})") from None
-                if not isinstance(row, dict):
-                    raise DataError(f"{where}: not an object with conversations, generations or messages")
-                yield where, row
-
-
-def _conversation(row: dict[str, Any], where: str) -> tuple[str, list[str], dict[str, Any]]:
+def _conversation(row: Row, where: str) -> tuple[str, list[str], Gold]:
     """(question, answers, gold) of a row."""
     gold = row.get("gold", row.get("answer"))
     known = {} if gold in (None, "") else gold if isinstance(gold, dict) else {"answer": gold}
@@ -113,7 +92,7 @@ def in_our_tags(text: str) -> str:
     return _SOLUTION.sub("", text)
 
 
-def defect(text: str, finish: Finish, foreign: re.Pattern[str] | None) -> str:
+def _defect(text: str, finish: Finish, foreign: re.Pattern[str] | None) -> str:
     """Why a text (in our tags) is not to be trained on; empty when it may be."""
     parts = split(text)
     if finish != "stop":
@@ -122,9 +101,8 @@ def defect(text: str, finish: Finish, foreign: re.Pattern[str] | None) -> str:
         return "without one closed thought"
     if not parts.answer.strip():
         return "without an answer"
-    tags = [tag for pair in KNOWN_TAGS for tag in pair]
     inside = parts.thinking + parts.answer
-    if any(tag in inside for tag in tags) or (foreign is not None and foreign.search(text)):
+    if any(tag in inside for pair in KNOWN_TAGS for tag in pair) or (foreign is not None and foreign.search(text)):
         return "with foreign tags"
     return ""
 
@@ -132,14 +110,11 @@ def defect(text: str, finish: Finish, foreign: re.Pattern[str] | None) -> str:
 def filtered(outputs: Iterable[Output], tokenizers: Sequence[Any] = ()) -> tuple[list[Output], Counter[str]]:
     """What may be trained on, in our tags and each text once, and how many were left out for which reason."""
     foreign, seen = special_tokens(list(tokenizers)), set[tuple[str, str]]()
-    kept: list[Output] = []
-    left_out: Counter[str] = Counter()
+    kept, left_out = list[Output](), Counter[str]()
     for output in outputs:
         text = in_our_tags(output.text)
-        why = defect(text, output.finish, foreign)
-        if not why and (output.problem.id, text) in seen:
-            why = "duplicates"
-        if why:
+        double = (output.problem.id, text) in seen
+        if why := _defect(text, output.finish, foreign) or ("duplicates" if double else ""):
             left_out[why] += 1
             continue
         seen.add((output.problem.id, text))
@@ -162,8 +137,5 @@ def chains_of_outputs(taught: Iterable[Taught], tokenizer: Any) -> list[Chain]:
             reason=each.reason,
         )  # fmt: skip
         groups.setdefault((chain.problem_id, chain.correct), []).append(chain)
-    out = []
-    for group in groups.values():
-        ordered = sorted(group, key=lambda chain: chain.length)
-        out += [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(ordered)]
-    return out
+    ordered = (enumerate(sorted(group, key=lambda chain: chain.length)) for group in groups.values())
+    return [chain.model_copy(update={"rank": rank}) for group in ordered for rank, chain in group]

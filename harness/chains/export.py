@@ -10,10 +10,10 @@ from __future__ import annotations
 import random
 import statistics
 from collections import Counter
-from collections.abc import Iterable, Iterator, Sequence
+from collections.abc import Callable, Iterable, Iterator, Sequence
 from contextlib import ExitStack, contextmanager
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 from pydantic import BaseModel
 
@@ -27,6 +27,7 @@ from harness.records import Chain, Pair
 from harness.search.stats import SearchYield
 from harness.search.store import Forest, Settings
 
+Row = dict[str, Any]  # of a file to train on, as JSON
 GROUP = 256  # rows of a Parquet row group: what is in memory at once
 
 # By family and length rule: tokens of each problem's correct chain (arXiv 2503.01461, Figure 3).
@@ -87,8 +88,8 @@ def export_data(
     rows, chosen, rejected = list[int](), list[int](), list[int]()
     too_long = f"chains of more than {max_tokens:,} tokens"
     with ExitStack() as stack:
-        sft_file = stack.enter_context(_table(out, "sft"))
-        pair_file = stack.enter_context(_table(out, "pairs"))
+        add_row = stack.enter_context(_table(out, "sft"))
+        add_pair = stack.enter_context(_table(out, "pairs"))
         for problem, chains in chains_of_search(forest, forest.ids, tokenizer, total):
             kept = [chain for chain in chains if not max_tokens or chain.length <= max_tokens]
             left_out[too_long] += len(chains) - len(kept)
@@ -98,11 +99,11 @@ def export_data(
             left_out["problems with a correct but no wrong chain (no pair)"] += bool(right) and not both
             _measure(kept, lengths)
             for chain in right:
-                sft_file.add(_sft_row(chain, problem.prompt))
+                add_row(_sft_row(chain, problem.prompt))
                 rows.append(chain.length)
             texts = {chain.node: chain.text for chain in kept}
             for found in picker.pairs(kept):
-                pair_file.add(_pair_row(found, problem.prompt, texts))
+                add_pair(_pair_row(found, problem.prompt, texts))
                 chosen.append(len(found.chosen_ids))
                 rejected.append(len(found.rejected_ids))
         if not rows:
@@ -111,16 +112,11 @@ def export_data(
     figures = total.figures()
     left_out |= Counter({f"nodes never on a chain: {why}": n for why, n in figures["discarded"].items()})
     return ExportFigures(
-        sft=Sizes.of(rows),
-        pairs=Sizes.of(chosen),
-        rejected=Sizes.of(rejected),
+        sft=Sizes.of(rows), pairs=Sizes.of(chosen), rejected=Sizes.of(rejected),
         left_out={text: number for text, number in left_out.items() if number},
-        rules=ExportRules(sft=sft, pair=pair, max_tokens=max_tokens, seed=seed),
-        tokenizer=tokenizer_name,
-        search=figures,
-        settings=forest.settings,
-        lengths=dict(sorted(lengths.items())),
-    )
+        rules=ExportRules(sft=sft, pair=pair, max_tokens=max_tokens, seed=seed), tokenizer=tokenizer_name,
+        search=figures, settings=forest.settings, lengths=dict(sorted(lengths.items())),
+    )  # fmt: skip
 
 
 def _measure(chains: Iterable[Chain], lengths: Lengths) -> None:
@@ -131,7 +127,7 @@ def _measure(chains: Iterable[Chain], lengths: Lengths) -> None:
             each[rule] += [chain.length for chain in pick(right, rule, 1, random.Random(0))]
 
 
-def _sft_row(chain: Chain, prompt: str) -> dict[str, Any]:
+def _sft_row(chain: Chain, prompt: str) -> Row:
     return {
         "prompt": [{"role": "user", "content": prompt}],
         "completion": [{"role": "assistant", "content": chain.text}],
@@ -147,7 +143,7 @@ def _sft_row(chain: Chain, prompt: str) -> dict[str, Any]:
     }
 
 
-def _pair_row(pair: Pair, prompt: str, texts: dict[str, str]) -> dict[str, Any]:
+def _pair_row(pair: Pair, prompt: str, texts: dict[str, str]) -> Row:
     """``texts``: those of the problem's chains, by their nodes."""
     return {
         "prompt": [{"role": "user", "content": prompt}],
@@ -164,48 +160,37 @@ def _pair_row(pair: Pair, prompt: str, texts: dict[str, str]) -> dict[str, Any]:
     }
 
 
-class _Table:
-    """Rows on their way into JSONL and Parquet. A Parquet file's columns are those of its first row."""
-
-    def __init__(self, lines: IO[str], aside: Path) -> None:
-        self._lines, self._aside = lines, aside
-        self._waiting: list[dict[str, Any]] = []
-        self._writer: Any = None
-
-    def add(self, row: dict[str, Any]) -> None:
-        self._lines.write(row_line(row))
-        self._waiting.append(row)
-        if len(self._waiting) >= GROUP:
-            self._flush()
-
-    def _flush(self) -> None:
-        import pyarrow
-        import pyarrow.parquet
-
-        table = pyarrow.Table.from_pylist(self._waiting, schema=self._writer.schema if self._writer else None)
-        if self._writer is None:
-            self._writer = pyarrow.parquet.ParquetWriter(self._aside, table.schema)
-        self._writer.write_table(table)
-        self._waiting.clear()
-
-    def close(self) -> bool:
-        """Write what is left; whether there was any row."""
-        if self._waiting:
-            self._flush()
-        if self._writer is not None:
-            self._writer.close()
-        return self._writer is not None
-
-
 @contextmanager
-def _table(out: Path, name: str) -> Iterator[_Table]:
-    """A file of rows as JSONL and as Parquet; each takes its place when the context ends well."""
+def _table(out: Path, name: str) -> Iterator[Callable[[Row], None]]:
+    """Takes rows of a file as JSONL and as Parquet; each takes its place when the context ends well.
+
+    A Parquet file's columns are those of its first row group.
+    """
+    from pyarrow import Table, parquet
+
     final, aside = out / f"{name}.parquet", out / f".{name}.parquet.tmp"
+    waiting, writer = list[Row](), None
+
+    def flush() -> None:
+        nonlocal writer
+        table = Table.from_pylist(waiting, schema=writer.schema if writer else None)
+        writer = writer or parquet.ParquetWriter(aside, table.schema)
+        writer.write_table(table)
+        waiting.clear()
+
+    def add(row: Row) -> None:
+        lines.write(row_line(row))
+        waiting.append(row)
+        if len(waiting) >= GROUP:
+            flush()
+
     with replacing(out / f"{name}.jsonl") as lines, about(final):
-        table = _Table(lines, aside)
         try:
-            yield table
-            if table.close():
+            yield add
+            if waiting:
+                flush()
+            if writer:
+                writer.close()
                 aside.replace(final)
             else:  # a table without rows has no columns, and nothing loads it
                 final.unlink(missing_ok=True)

@@ -11,8 +11,7 @@ from harness.records import Chain, Problem
 from harness.search.stats import SearchYield
 from harness.search.store import Forest
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Node
-from harness.search.tree.paths import chain_ids, render, spans_of, writer_of
+from harness.search.tree.nodes import Node, chain_ids, render, spans_of
 from harness.tokens import special_tokens
 
 
@@ -39,21 +38,14 @@ def _holds(leaf: Node, special: re.Pattern[str] | None) -> bool:
 
 
 def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool) -> Chain:
-    grammar = tree.grammar
     assert leaf.result is not None
     spans = spans_of(leaf)
     return Chain(
-        problem_id=problem.id,
-        family=problem.family,
-        node=leaf.id,
-        kinds=[kind for kind, _ in spans],
-        writers=[writer_of(tree, node) for node in leaf.path],
-        text=render(grammar, spans),
-        token_ids=chain_ids(leaf, grammar, tokenizer),
-        prompt_ids=list(prompt_ids),
-        correct=correct,
+        problem_id=problem.id, family=problem.family, node=leaf.id, kinds=[kind for kind, _ in spans],
+        writers=[tree.writer(node) for node in leaf.path], text=render(tree.grammar, spans),
+        token_ids=chain_ids(leaf, tree.grammar, tokenizer), prompt_ids=list(prompt_ids), correct=correct,
         reason=leaf.result.reason,
-    )
+    )  # fmt: skip
 
 
 def chains_of_search(

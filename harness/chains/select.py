@@ -36,10 +36,10 @@ def pick(chains: Sequence[Chain], rule: LengthRule, number: int, rng: random.Ran
         return [ordered[i] for i in nearest]
     if rule == "mixed":
         return rng.sample(ordered, min(number, len(ordered)))
-    wanted = min(number, len(ordered))  # balanced
+    last, wanted = len(ordered) - 1, min(number, len(ordered))  # balanced
     if wanted == 1:
-        return [ordered[round(rng.choice((0.0, 0.5, 1.0)) * (len(ordered) - 1))]]
-    return [ordered[round(i * (len(ordered) - 1) / (wanted - 1))] for i in range(wanted)]
+        return [ordered[round(rng.choice((0.0, 0.5, 1.0)) * last)]]
+    return [ordered[round(i * last / (wanted - 1))] for i in range(wanted)]
 
 
 class Picker:
@@ -70,23 +70,18 @@ class Picker:
                 break
             left = left or list(wrong)
             least = rule.min_distance
-            far = [other for other in left if distance(chain.token_ids, other.token_ids, least) >= least]
+            far = [other for other in left if least <= 0 or _distance(chain, other) >= least]
             if not far:
                 continue
             partner = _partner(chain, far, rule.prefix, self._pairs)
             left.remove(partner)
-            out.append(
-                Pair(
-                    problem_id=chain.problem_id,
-                    family=chain.family,
-                    prompt_ids=chain.prompt_ids,
-                    chosen_ids=chain.token_ids,
-                    rejected_ids=partner.token_ids,
-                    fork=common_prefix(chain.token_ids, partner.token_ids),
-                    chosen_node=chain.node,
-                    rejected_node=partner.node,
-                )
-            )
+            pair = Pair(
+                problem_id=chain.problem_id, family=chain.family, prompt_ids=chain.prompt_ids,
+                chosen_ids=chain.token_ids, rejected_ids=partner.token_ids,
+                fork=common_prefix(chain.token_ids, partner.token_ids), chosen_node=chain.node,
+                rejected_node=partner.node,
+            )  # fmt: skip
+            out.append(pair)
         return out
 
 
@@ -102,19 +97,15 @@ def pairs(chains: Iterable[Chain], rule: PairRule, seed: int = 0) -> list[Pair]:
     return [pair for group in by_problem(chains) for pair in picker.pairs(group)]
 
 
-def distance(a: Sequence[int], b: Sequence[int], wanted: float = 1.0) -> float:
-    """Edit distance of two token sequences as a share of the longer one; 1 at once where nothing is ``wanted``."""
-    if wanted <= 0:
-        return 1.0
+def _distance(a: Chain, b: Chain) -> float:
+    """Edit distance of two token sequences as a share of the longer one."""
     from rapidfuzz.distance import Levenshtein
 
-    return float(Levenshtein.normalized_distance(list(a), list(b)))
+    return float(Levenshtein.normalized_distance(a.token_ids, b.token_ids))
 
 
 def _partner(chain: Chain, wrong: Sequence[Chain], rule: PrefixRule, rng: random.Random) -> Chain:
     if rule == "random":
         return rng.choice(wrong)
-    shared = [common_prefix(chain.token_ids, other.token_ids) for other in wrong]
-    if rule == "shortest":
-        return wrong[shared.index(min(shared))]
-    return wrong[shared.index(max(shared))]
+    best = min if rule == "shortest" else max  # the first of several
+    return best(wrong, key=lambda other: common_prefix(chain.token_ids, other.token_ids))

@@ -11,7 +11,7 @@ from harness.cli import options
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options, with_specs
 from harness.evaluation import preflight
-from harness.evaluation.plan import nltk_data
+from harness.evaluation.spec import ProblemData
 from harness.grading.grade import Grader
 from harness.models.loading import context_length
 from harness.models.shipped import resolve
@@ -44,15 +44,14 @@ def check(
     Exit 0: all holds. Exit 1: something fails. Exit 3: something could not be looked at (no data here).
     """
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
-    settings = options.data(data_dir)
-    with Findings(as_json) as findings, Grader(2, nltk_data=nltk_data(settings)) as grader:
-        findings.take(preflight.dependencies())
-        findings.take(preflight.writable(store))
+    data = ProblemData(data_dir=data_dir)
+    with Findings(as_json) as findings, Grader(2, nltk_data=data.nltk_data) as grader:
+        findings.take([preflight.dependencies(), preflight.writable(store)])
         for task in chosen:
             report = findings.report(task)
-            findings.take(preflight.gold_answers(task, settings, grader, limit, report, task_path or []))
+            findings.take([preflight.gold_answers(task, data, grader, limit, report, task_path or [])])
         if model is not None:
             tokenizer, context = options.tokenizer_of(model), context_length(resolve(model)) or 1 << 20
             ours = [task for task in chosen if is_ours(task)]
-            findings.take(preflight.prompts(ours, settings, tokenizer, prompting, max_tokens, context))
+            findings.take(preflight.prompts(ours, data, tokenizer, prompting, max_tokens, context))
     raise typer.Exit(findings.code)

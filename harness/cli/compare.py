@@ -10,7 +10,7 @@ import typer
 from harness.cli import options
 from harness.cli.options import DataDir, Form, Json, RunName, Store
 from harness.errors import ModelError, NotComparable
-from harness.evaluation.plan import nltk_data
+from harness.evaluation.spec import ProblemData
 from harness.grading.grade import Grader
 from harness.journal import write_whole
 from harness.processes import interrupts_end_twice
@@ -90,7 +90,7 @@ def rescore(
 ) -> None:
     """Grade a stored run again with today's graders and list the verdicts that flip."""
     kept = runs.load(options.results(store), run)
-    with interrupts_end_twice(), Grader(2, nltk_data=nltk_data(options.data(data_dir))) as grader:
+    with interrupts_end_twice(), Grader(2, nltk_data=ProblemData(data_dir=data_dir).nltk_data) as grader:
         samples, flipped = rescoring.rescore(kept, grader, _tokenizer(kept.manifest))
     if not dry_run:
         rescoring.keep(kept, samples)

@@ -15,8 +15,8 @@ from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options, with_specs
 from harness.errors import Usage
 from harness.evaluation.plan import EvalPlan
-from harness.evaluation.preview import preview
-from harness.evaluation.spec import Decoding, Selection
+from harness.evaluation.preflight import preview
+from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.spec import ModelSpec, Prompting
 from harness.problems.registry import select
 from harness.processes import interrupts_end_twice
@@ -72,7 +72,7 @@ def evaluate(
         decoding=decoding,
         prompting=prompting,
         selection=selection,
-        settings=options.data(data_dir),
+        data=ProblemData(data_dir=data_dir),
         task_paths=task_path or [],
     )
     if len(model.replicas()) > 1:

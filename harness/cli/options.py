@@ -65,11 +65,6 @@ def tags(text: str | None) -> tuple[str, str] | None:
         raise Usage(f"--{error}") from None
 
 
-def data(folder: Path | None) -> dict[str, Any]:
-    """What tasks need to know of --data-dir."""
-    return {} if folder is None else {"data_dir": str(folder)}
-
-
 def tokenizer_of(model: str) -> Any:
     """The tokenizer of a model: a path, a hub name or shipped:NAME; its weights are not loaded."""
     from harness.models.loading import load_tokenizer

@@ -12,15 +12,13 @@ import typer
 from harness.cli import options
 from harness.errors import Usage
 from harness.files import about, read_text
-from harness.pipeline import outline, record, runner
-from harness.pipeline.graph import build
-from harness.pipeline.job import Graph
-from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, find, profile_names, recipe_names
-from harness.pipeline.recipe_files import is_profile, load_profile, load_recipe, split_settings
+from harness.pipeline import estimate, outline, record, runner
+from harness.pipeline.graph import Graph, build
+from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
+from harness.pipeline.recipe_files import find, is_profile, load_profile, load_recipe, split_settings
 from harness.results import board, claims
 from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
-from harness.shipped import shipped
 from harness.view import board as board_view
 from harness.view import recipes as view
 from harness.view.progress import Display
@@ -71,18 +69,18 @@ def run_recipe(
     graph = graph if until is None else graph.until(until)
     if dry_run:
         title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, graph.seeds))}"
-        options.show(view.dry_run(title, scale.workers, outline.planned_rows(graph, store)))
+        options.show(view.dry_run(title, scale.workers, estimate.stage_rows(graph, store)))
         return
     again = _command(name, settings, profile=profile, arms=arms, seeds=seeds, until=until)
     kept = Store(store)
     with (
         kept.wanting(record.run_id(plan, scale, graph), graph.jobs, again),
-        Display(display, len(graph.jobs), outline.summary) as live,
+        Display(display, len(graph.jobs), estimate.summary) as live,
     ):
         runner.run(graph, store, scale.workers, live.listen, executor=executor, address=address)
         wall = time.monotonic() - started
         run = record.save(kept, plan, scale, graph, wall, again) if graph.arms else None
-    options.show(view.stage_times(outline.finished_rows(graph, store), wall))
+    options.show(view.stage_times(estimate.stage_rows(graph, store), wall))
     if run is not None:
         _conclude(plan, store, run)
     for job in graph.jobs.values():
@@ -156,10 +154,7 @@ def ls() -> None:
 
 def _file(name: str) -> Path:
     """The file of a recipe, or of a profile that no recipe has the name of."""
-    folder = shipped("recipes")
-    if name in profile_names() and name not in recipe_names():
-        return find(name, folder / "profiles", "profile")
-    return find(name, folder, "recipe")
+    return find(name, "profile" if name in profile_names() and name not in recipe_names() else "recipe")
 
 
 def cat(name: Annotated[str, typer.Argument(help="A recipe or profile.")]) -> None:

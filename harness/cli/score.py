@@ -4,18 +4,17 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
 from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
 from harness.errors import BadResponses, UnknownTask, Usage, nearest
-from harness.evaluation import responses as reading
-from harness.evaluation import score as scoring
+from harness.evaluation import responses as scoring
 from harness.evaluation.foreign_logs import FORMATS, read_responses
-from harness.evaluation.plan import nltk_data
 from harness.evaluation.response_metrics import backend_of
+from harness.evaluation.spec import ProblemData
 from harness.grading.families import KINDS
 from harness.grading.grade import Grader
 from harness.journal import write_rows
@@ -62,19 +61,20 @@ def score(
     rows = read_responses(responses, form)
     if not rows:
         raise BadResponses(f"{responses}: holds no rows")
-    settings = options.data(data_dir)
+    data = ProblemData(data_dir=data_dir)
     problems: list[Problem] = []
     if task is not None:
-        problems = _problems(task, settings)
-        matched = reading.match(rows, problems, responses)
+        problems = _problems(task, data)
+        matched = scoring.match(rows, problems, responses)
     else:
-        matched = reading.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
+        matched = scoring.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
     counter = None if tokenizer is None else backend_of(options.tokenizer_of(tokenizer))  # None: words and marks
     tags = options.tags(think_tags) or THINK_TAGS
-    how = scoring.Scoring(tags=tags, prefilled=prefilled, metrics=metrics, backend=counter)
     with interrupts_end_twice():
-        with Grader(workers, nltk_data=nltk_data(settings)) as pool:
-            samples = scoring.score(matched, pool, how, 2 * workers)
+        with Grader(workers, nltk_data=data.nltk_data) as pool:
+            samples = scoring.score(
+                matched, pool, 2 * workers, tags=tags, prefilled=prefilled, metrics=metrics, backend=counter
+            )
         if out is not None:
             write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(matched, samples, strict=True)))
     figures = row(samples)
@@ -85,7 +85,7 @@ def score(
         raise typer.Exit(3)
 
 
-def _complain(matched: Sequence[reading.Response], samples: Sequence[Sample], problems: Sequence[Problem],
+def _complain(matched: Sequence[scoring.Response], samples: Sequence[Sample], problems: Sequence[Problem],
               task: str | None) -> int:  # fmt: skip
     """Say on stderr what the figures do not cover; returns how many problems have no response."""
     unmatched = [response.number for response in matched if response.problem is None]
@@ -97,7 +97,7 @@ def _complain(matched: Sequence[reading.Response], samples: Sequence[Sample], pr
     long = [sample.metrics.analysed for sample in samples if sample.metrics.analysed is not None]
     if long:
         complain(f"{len(long)} responses are measured on their first {long[0]:,} characters alone")
-    missing, fewest, most = reading.coverage(matched, problems) if problems else (0, 1, 1)
+    missing, fewest, most = scoring.coverage(matched, problems) if problems else (0, 1, 1)
     if missing:
         complain(f"{missing} of {len(problems)} problems of {task} have no response; the figures leave them out")
     if fewest != most:
@@ -105,10 +105,10 @@ def _complain(matched: Sequence[reading.Response], samples: Sequence[Sample], pr
     return missing
 
 
-def _problems(task: str, settings: dict[str, Any]) -> list[Problem]:
+def _problems(task: str, data: ProblemData) -> list[Problem]:
 
     name = task.removeprefix("harness_")
     if not is_ours(name):
         raise UnknownTask(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
     # The embedded families are endless: their rows are the suite's, with as many problems as a run may have had.
-    return load(name, **settings)
+    return load(name, **data.given())

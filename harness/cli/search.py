@@ -13,14 +13,13 @@ from harness.cli import options
 from harness.cli.options import Form, Json
 from harness.cli.specs import Options
 from harness.errors import SearchIncomplete, Usage
-from harness.evaluation.plan import nltk_data
+from harness.evaluation.spec import ProblemData
 from harness.models.spec import ModelSpec
 from harness.problems.source import Problems, Source
 from harness.search import launch, store
-from harness.search.grammar.defects import defects
-from harness.search.grammar.load import load, parse, shipped
+from harness.search.grammar.load import defects, load, parse, shipped
 from harness.search.grammar.load import source as read_source
-from harness.search.run.budget import Budget
+from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
 from harness.search.stats import SearchYield
 from harness.view import data_card, trees
@@ -63,7 +62,7 @@ def run(
         models["critic"] = model.model_copy(update=other).replicas()
     plan = launch.Plan(
         search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,
-        nltk_data=nltk_data({"data_dir": source.data_dir} if source.data_dir else {}),
+        nltk_data=ProblemData(data_dir=source.data_dir or None).nltk_data,
     )  # fmt: skip
     about = "these are its test problems; do not train on what you will test on"
     problems = Problems(source, warn=lambda task: options.complain(f"{task}: {about}"))

@@ -91,7 +91,7 @@ def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> ins
         default = default if default in (_EMPTY, None) else " ".join(map(str, default))
     elif choices:
         shown = str
-    elif info.annotation is bool and len(names) == 1 and default:
+    elif info.annotation is bool and len(names) == 1 and "/" not in names[0] and default:
         names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"]
     # The default stands in the text: in a column of its own line, help of many options fills screens.
     shown_default = "" if default is _EMPTY or default in (None, "") or isinstance(default, bool) else f" ({default})"

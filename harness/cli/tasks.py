@@ -10,6 +10,7 @@ from harness.cli import options
 from harness.cli.options import DataDir, Json, TaskPath
 from harness.errors import DataError
 from harness.evaluation.preflight import problems_of
+from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.models.prompts import prompt_ids, prompt_text
 from harness.problems import registry
@@ -37,7 +38,7 @@ def show(
 ) -> None:
     """Print a problem of a task as a model would see it, with its gold answer and grader."""
     task = registry.select([name], None, task_path or [])[0]
-    found = problems_of(task.name, options.data(data_dir), task_path or [])
+    found = problems_of(task.name, ProblemData(data_dir=data_dir), task_path or [])
     if number >= len(found):
         raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
     problem, tokenizer = found[number], options.tokenizer_of(model)

@@ -95,11 +95,9 @@ def _train(
     path, rows = _read(task.model, task.data, kind, training.max_tokens, reading.too_long)
     from harness.training.train import train
 
-    figures = train(
-        model=path, rows=rows.rows, objective=objective, training=training, seed=task.seed, out=task.out,
-        progress=_progress(),
-        about={"data": f"{task.data} ({kind}, digest {rows.digest})", "left_out": {**rows.left_out} or "nothing"},
-    )  # fmt: skip
+    about = {"data": f"{task.data} ({kind}, digest {rows.digest})", "left_out": {**rows.left_out} or "nothing"}
+    job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
+    figures = train(job, rows.rows, _progress())
     if _main():
         show(view.trained(figures.model_dump(exclude_none=True), task.out), as_json=as_json)
 

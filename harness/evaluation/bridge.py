@@ -7,7 +7,7 @@ the engine, where they would end a thought: they apply to the visible answer, af
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -15,7 +15,7 @@ from typing import Any
 from lm_eval.api.model import LM
 
 from harness.errors import ModelError
-from harness.evaluation.plan import EvalPlan, Progress
+from harness.evaluation.plan import Document, EvalPlan, Progress
 from harness.grading.thinking import split
 from harness.journal import Journal, read_records
 from harness.models.base import Completer, Completion, Request, seed_of
@@ -30,7 +30,7 @@ class Generated:
 
     key: str
     place: Place
-    document: dict[str, Any]
+    document: Document
     prompt_hash: str
     seed: int
     completion: Completion
@@ -44,9 +44,11 @@ class HarnessLM(LM):
     ``visible``: lm-eval's names of tasks that score the visible answer; others get the whole text, as sampled.
     """
 
+    each: Callable[[Generated], None]
+
     def __init__(
         self, *, completer: Completer, tokenizer: Any, plan: EvalPlan, journal: Path, visible: set[str],
-        progress: Progress, each: Callable[[Generated], None],
+        progress: Progress,
     ) -> None:  # fmt: skip
         super().__init__()
         self.completer = completer
@@ -57,7 +59,6 @@ class HarnessLM(LM):
         self.journal = journal
         self.visible = visible
         self.progress = progress
-        self.each = each
         self.generated: dict[Place, Generated] = {}
 
     @property
@@ -69,28 +70,25 @@ class HarnessLM(LM):
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         seen: Counter[tuple[str, int]] = Counter()
-        places = []
+        asked: list[tuple[Any, Place]] = []
         for instance in requests:  # lm-eval repeats the same instance, without a number
             item = (instance.task_name, instance.doc_id)
-            places.append(Place(*item, seen[item]))
+            asked.append((instance, Place(*item, seen[item])))
             seen[item] += 1
         with Journal(self.journal) as journal:
             known = {drawn.key: drawn for drawn in read_records(self.journal, Drawn)}
-            turns = [_turn(instance.doc) for instance in requests]
-            for turn in sorted(set(turns)):
-                members = [i for i, of in enumerate(turns) if of == turn]
-                self._round([requests[i] for i in members], [places[i] for i in members], journal, known, len(requests))
-        return [self._text(instance, place) for instance, place in zip(requests, places, strict=True)]
+            for turn in sorted({_turn(instance.doc) for instance in requests}):
+                self._round([each for each in asked if _turn(each[0].doc) == turn], journal, known, len(asked))
+        return [self._text(instance, place) for instance, place in asked]
 
-    def _round(
-        self, instances: Sequence[Any], places: Sequence[Place], journal: Journal, known: dict[str, Drawn], total: int
-    ) -> None:
+    def _round(self, asked: list[tuple[Any, Place]], journal: Journal, known: dict[str, Drawn], total: int) -> None:
         """Complete one turn of every conversation; without conversations, everything.
 
         Equal requests (one prompt in two tasks) have one key: they are asked once, and all of them get that sample.
         """
-        prompts = [self._prompt(instance, place) for instance, place in zip(instances, places, strict=True)]
-        requests = [self._request(i, text, place) for i, text, place in zip(instances, prompts, places, strict=True)]
+        documents, places = [instance.doc for instance, _ in asked], [place for _, place in asked]
+        prompts = [self._prompt(instance, place) for instance, place in asked]
+        requests = [self._request(*each, text) for each, text in zip(asked, prompts, strict=True)]
         model = "+".join(filter(None, (self.completer.digest, self.sampler.identity)))
         keys = [request.key(model, place.sample) for request, place in zip(requests, places, strict=True)]
         tokens = sum(len(drawn.ids) for drawn in known.values())
@@ -98,14 +96,10 @@ class HarnessLM(LM):
         def take(index: int) -> None:
             drawn, request = known[keys[index]], requests[index]
             generated = self.generated[places[index]] = Generated(
-                key=drawn.key,
-                place=places[index],
-                document=instances[index].doc,
-                prompt_hash=f"{seed_of(request.prompt_ids):012x}",
-                seed=request.seed,
+                key=drawn.key, place=places[index], document=documents[index], seed=request.seed,
+                prompt_hash=f"{seed_of(request.prompt_ids):012x}", prefilled=is_prefilled(prompts[index], self.tags),
                 completion=Completion(drawn.text, tuple(drawn.ids), drawn.finish, len(request.prompt_ids)),
-                prefilled=is_prefilled(prompts[index], self.tags),
-            )
+            )  # fmt: skip
             self.each(generated)
 
         def done(results: list[tuple[int, Completion]]) -> None:
@@ -132,8 +126,8 @@ class HarnessLM(LM):
         self.sampler(
             Asked(
                 completer=self.completer, tokenizer=self.tokenizer, tags=self.tags, seed=self.decoding.seed,
-                folder=self.journal.parent, requests=requests, documents=[instance.doc for instance in instances],
-                places=places, missing=list(missing.values()), done=done,
+                folder=self.journal.parent, requests=requests, documents=documents, places=places,
+                missing=list(missing.values()), done=done,
             )
         )  # fmt: skip
         for index, place in enumerate(places):
@@ -148,22 +142,19 @@ class HarnessLM(LM):
         earlier = [
             entry
             for of, entry in self.generated.items()
-            if of.task == place.task
-            and of.sample == place.sample
+            if (of.task, of.sample) == (place.task, place.sample)
             and entry.document.get("conversation") == document["conversation"]
         ]
         messages = [{"role": "system", "content": self.prompting.system}] if self.prompting.system else []
         for entry in sorted(earlier, key=lambda entry: int(entry.document["turn"])):
-            answer = split(entry.completion.text, self.tags, entry.prefilled).answer
-            messages += [
-                {"role": "user", "content": entry.document["prompt"]}, {"role": "assistant", "content": answer}
-            ]  # fmt: skip
+            messages.append({"role": "user", "content": entry.document["prompt"]})
+            messages.append({"role": "assistant", "content": self._answer(entry)})
         messages.append({"role": "user", "content": document["prompt"]})
         if self.chat:
             return render(self.tokenizer, messages, self.prompting)
         return "\n\n".join(message["content"] for message in messages)
 
-    def _request(self, instance: Any, prompt: str, place: Place) -> Request:
+    def _request(self, instance: Any, place: Place, prompt: str) -> Request:
         try:
             ids = encode(self.tokenizer, prompt, self.chat)
         except ModelError as error:
@@ -177,16 +168,18 @@ class HarnessLM(LM):
         generated = self.generated[place]
         if place.task not in self.visible:
             return generated.completion.text
-        answer = split(generated.completion.text, self.tags, generated.prefilled).answer
+        answer = self._answer(generated)
         for stop in instance.args[1].get("until") or []:
             answer = answer.split(stop)[0] if stop else answer
         return answer
 
-    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> list[tuple[float, bool]]:
+    def _answer(self, generated: Generated) -> str:
+        return split(generated.completion.text, self.tags, generated.prefilled).answer
+
+    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Any:
         raise NotImplementedError("harness scores generated text; this task asks for log-likelihoods")
 
-    def loglikelihood_rolling(self, requests: list[Any], disable_tqdm: bool = False) -> list[float]:
-        raise NotImplementedError("harness scores generated text; this task asks for log-likelihoods")
+    loglikelihood_rolling = loglikelihood
 
 
 def _turn(document: Any) -> int:

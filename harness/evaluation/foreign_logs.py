@@ -31,7 +31,7 @@ def read_responses(path: Path, form: str = "jsonl") -> list[Row]:
     return [row for _, row in rows] if form == "jsonl" else _lm_eval(path, rows)
 
 
-def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
+def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
     with path.open(encoding="utf-8-sig", errors="replace") as file:
         for number, line in enumerate(file, 1):
             if not line.strip():
@@ -47,7 +47,7 @@ def _json_lines(path: Path) -> Iterator[tuple[int, dict[str, Any]]]:
             yield number, row
 
 
-def _lm_eval(path: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[Row]:
+def _lm_eval(path: Path, rows: list[tuple[int, Row]]) -> list[Row]:
     """One row for each response; with several filters lm-eval logs every sample once for each."""
     seen: set[Any] = set()
     out: list[Row] = []
@@ -61,9 +61,8 @@ def _lm_eval(path: Path, rows: list[tuple[int, dict[str, Any]]]) -> list[Row]:
                 raise TypeError
             out += [{"number": document, "doc": row["doc"], "response": text} for text in texts]
         except (KeyError, IndexError, TypeError):
-            raise BadResponses(
-                f"{path}:{number}: not a row of lm-eval's sample log (no doc, doc_id or resps)"
-            ) from None
+            why = "not a row of lm-eval's sample log (no doc, doc_id or resps)"
+            raise BadResponses(f"{path}:{number}: {why}") from None
     return out
 
 
@@ -86,7 +85,7 @@ def _inspect(path: Path) -> list[Row]:
         raise BadResponses(f"{path}: not an Inspect log with samples ({type(error).__name__})") from None
 
 
-def _of_inspect(sample: dict[str, Any]) -> Row:
+def _of_inspect(sample: Row) -> Row:
     choices = (sample.get("output") or {}).get("choices") or [{}]
     content = (choices[0].get("message") or {}).get("content", "")
     if isinstance(content, list):  # reasoning and text in parts of their own

@@ -3,16 +3,19 @@
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import contextmanager
-from typing import Any
+from typing import TYPE_CHECKING
 
 from harness.errors import DataError
-from harness.evaluation.plan import EvalPlan
+from harness.evaluation.plan import Document, EvalPlan
 from harness.evaluation.spec import Selection
-from harness.problems.documents import check_documents
+from harness.problems.file import check_documents
 from harness.problems.load import is_ours, process_results
 from harness.problems.registry import include_paths
+
+if TYPE_CHECKING:
+    from lm_eval.api.task import ConfigurableTask
 
 
 @contextmanager
@@ -35,14 +38,14 @@ def quiet_lm_eval() -> Iterator[None]:
             logger.setLevel(level)
 
 
-def load_tasks(plan: EvalPlan) -> dict[str, Any]:
+def load_tasks(plan: EvalPlan) -> dict[str, ConfigurableTask]:
     """lm-eval's task objects by their lm-eval names, set to this run's number of samples. Raises DataError."""
     from lm_eval.tasks import TaskManager
 
     with quiet_lm_eval():
         manager = TaskManager(
             include_path=[str(path) for path in include_paths(plan.task_paths)],
-            include_defaults=any(task.file is None for task in plan.tasks), metadata=plan.settings,
+            include_defaults=any(task.file is None for task in plan.tasks), metadata=plan.data.given(),
         )  # fmt: skip
         try:
             tasks = dict(manager.load([task.lm_eval_name for task in plan.tasks])["tasks"])
@@ -58,53 +61,41 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
             if graded_here and not is_ours(name.removeprefix("harness_")):
                 check_documents(name, documents[name])
             if task.OUTPUT_TYPE != "generate_until":
-                raise DataError(
-                    f"{name}: scores log-likelihoods ({task.OUTPUT_TYPE}); harness evaluates generated text"
-                )
+                why = f"scores log-likelihoods ({task.OUTPUT_TYPE}); harness evaluates generated text"
+                raise DataError(f"{name}: {why}")
             task.set_config("repeats", plan.decoding.samples)
     return tasks
 
 
-def has_grader(document: Mapping[str, Any]) -> bool:
+def has_grader(document: Document) -> bool:
     """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
     return "family" in document and "gold" in document
 
 
-def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int]] | None:
+def chosen(tasks: Mapping[str, ConfigurableTask], selection: Selection) -> dict[str, list[int]] | None:
     """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
-    if selection.names:
-        documents = {name: list(task.eval_docs) for name, task in tasks.items()}
-        numbers = {name: _named(name, of, selection) for name, of in documents.items()}
-        known = {
-            each for of in documents.values() for i, document in enumerate(of) for each in _names(document) | {str(i)}
-        }
-        if unknown := sorted(set(selection.names) - known):
-            raise DataError(f"no problem has an id of {', '.join(unknown)}")
-        return numbers
-    if selection.limit:
-        return {name: selection.numbers([set()] * len(task.eval_docs)) for name, task in tasks.items()}
-    return None
+    if not selection.names:
+        limited = {name: selection.numbers([set()] * len(task.eval_docs)) for name, task in tasks.items()}
+        return limited if selection.limit else None
+    picked, unknown = {}, set(selection.names)
+    for name, task in tasks.items():
+        rows = list(task.eval_docs)
+        ids = [{str(row.get("id", "")), str(row.get("native_id", ""))} for row in rows]
+        if not (numbers := selection.numbers(ids)):
+            first = rows[0].get("id", 0) if rows else "none"
+            raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
+        unknown -= set(map(str, range(len(rows)))).union(*ids)
+        picked[name] = _with_earlier_turns(rows, numbers)
+    if unknown:
+        raise DataError(f"no problem has an id of {', '.join(sorted(unknown))}")
+    return picked
 
 
-def _named(name: str, documents: list[dict[str, Any]], selection: Selection) -> list[int]:
-    picked = selection.numbers([_names(document) for document in documents])
-    if not picked:
-        first = documents[0].get("id", 0) if documents else "none"
-        raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
-    return _with_earlier_turns(documents, picked)
-
-
-def _names(document: Mapping[str, Any]) -> set[str]:
-    return {str(document.get("id", "")), str(document.get("native_id", ""))}
-
-
-def _with_earlier_turns(documents: list[dict[str, Any]], picked: list[int]) -> list[int]:
+def _with_earlier_turns(documents: Sequence[Document], picked: list[int]) -> list[int]:
     """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
     last: dict[str, int] = {}
-    for i in picked:
-        if "conversation" in documents[i]:
-            name = documents[i]["conversation"]
-            last[name] = max(last.get(name, 0), int(documents[i]["turn"]))
+    for document in (documents[i] for i in picked if "conversation" in documents[i]):
+        last[document["conversation"]] = max(last.get(document["conversation"], 0), int(document["turn"]))
     if not last:
         return picked
     earlier = {i for i, doc in enumerate(documents) if int(doc["turn"]) < last.get(doc["conversation"], 0)}

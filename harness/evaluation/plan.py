@@ -11,7 +11,7 @@ from pydantic import ValidationError
 
 from harness.errors import JournalBroken
 from harness.evaluation.response_metrics import METRICS
-from harness.evaluation.spec import Decoding, Selection
+from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.files import reason_of
 from harness.journal import read_whole
 from harness.models.prompts import DEFAULT
@@ -20,27 +20,21 @@ from harness.models.spec import Prompting
 from harness.problems.registry import Task
 from harness.records import Sample
 
+# A row of a task's data set, as lm-eval hands it over.
+Document = dict[str, Any]
 # (samples done, samples in all, tokens so far)
 Progress = Callable[[int, int, int], None]
 
 
 @dataclass(frozen=True, kw_only=True)
 class EvalPlan:
-    """``settings`` reach the tasks' loaders (data_dir, split, count). ``sampler``: how samples are drawn."""
-
     tasks: Sequence[Task]
     decoding: Decoding = field(default_factory=Decoding)
     prompting: Prompting = DEFAULT
     selection: Selection = field(default_factory=Selection)
-    settings: dict[str, Any] = field(default_factory=dict)
+    data: ProblemData = field(default_factory=ProblemData)
     task_paths: Sequence[Path] = ()
     sampler: Sampler = field(default_factory=Plain)
-
-
-def nltk_data(settings: dict[str, Any]) -> Path | None:
-    """NLTK's data beside the benchmark files, if they hold any."""
-    folder = Path(settings["data_dir"]) / "nltk_data" if settings.get("data_dir") else None
-    return folder if folder is not None and folder.is_dir() else None
 
 
 def load_samples(folder: Path) -> list[Sample]:

@@ -1,4 +1,4 @@
-"""What must hold before a model is loaded: data, gold answers, prompts, context, output. Takes seconds."""
+"""Before a model is loaded: what must hold (data, gold answers, prompts, context, output), and what would run."""
 
 from __future__ import annotations
 
@@ -9,11 +9,19 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import GraderBroken, NoGrader
+from harness.errors import DataError, GraderBroken, ModelError, NoGrader
+from harness.evaluation.plan import EvalPlan
+from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader
-from harness.models.spec import Prompting
+from harness.journal import read
+from harness.models.prompts import encode, is_prefilled, prompt_text, think_tags, uses_chat
+from harness.models.spec import ModelSpec, Prompting
+from harness.problems.embedded import FAMILIES, worked
+from harness.problems.load import is_ours, load
+from harness.problems.registry import select
 from harness.records import Problem
+from harness.thoughts import render
 
 Status = Literal["ok", "failed", "missing", "note"]
 
@@ -27,99 +35,81 @@ class Finding:
     text: str
 
 
-def dependencies() -> Iterable[Finding]:
+def dependencies() -> Finding:
     """Libraries without which a run fails, by their versions."""
     from harness.grading.version import grader_version
 
     versions = grader_version()
     absent = [name for name, version in versions.items() if version == "missing"]
     if absent:
-        yield Finding(what="libraries", status="failed", text=f"not installed: {', '.join(absent)}")
-    else:
-        named = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "code")
-        yield Finding(what="libraries", status="ok", text=named)
+        return Finding(what="libraries", status="failed", text=f"not installed: {', '.join(absent)}")
+    named = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "code")
+    return Finding(what="libraries", status="ok", text=named)
 
 
-def writable(store: Path) -> Iterable[Finding]:
+def writable(store: Path) -> Finding:
     try:
         store.mkdir(parents=True, exist_ok=True)
         probe = store / ".probe"
         probe.write_text("writable")
         probe.unlink()
     except OSError as error:
-        yield Finding(
-            what="output", status="failed", text=f"{store} cannot be written ({error.strerror}); choose another --store"
-        )
-    else:
-        yield Finding(what="output", status="ok", text=f"{store} can be written")
+        text = f"{store} cannot be written ({error.strerror}); choose another --store"
+        return Finding(what="output", status="failed", text=text)
+    return Finding(what="output", status="ok", text=f"{store} can be written")
 
 
 def gold_answers(
-    task: str, settings: dict[str, Any], grader: Grader, limit: int | None = None,
+    task: str, data: ProblemData, grader: Grader, limit: int | None = None,
     report: Callable[[int, int], None] = lambda done, total: None, task_paths: Sequence[Path] = (),
-) -> Iterable[Finding]:  # fmt: skip
+) -> Finding:  # fmt: skip
     """Every gold answer through the real grader. Instructions have no gold answers: their checkers are run instead."""
-    from harness.errors import DataError
-
     started = time.monotonic()
     try:
-        problems = problems_of(task, settings, task_paths)[:limit]
+        problems = problems_of(task, data, task_paths)[:limit]
         kind = kind_of(problems[0].family)
     except DataError as error:
-        yield Finding(what=task, status="missing", text=str(error))
-        return
+        return Finding(what=task, status="missing", text=str(error))
     except (KeyError, ValueError, IndexError, NoGrader) as error:
-        yield Finding(what=task, status="failed", text=f"no problems with id, family, prompt and gold ({error})")
-        return
+        return Finding(what=task, status="failed", text=f"no problems with id, family, prompt and gold ({error})")
+    right = ("correct", "wrong") if kind == "instructions" else ("correct",)
     wrong: list[str] = []
     graded = 0
     try:
         for number, problem in enumerate(problems, 1):
-            text = reference(problem, kind)
-            if text is not None:
+            if (answer := reference(problem, kind)) is not None:
                 graded += 1
-                grade = grader.grade(problem.family, problem.gold, text)
-                good = grade.verdict in ("correct", "wrong") if kind == "instructions" else grade.correct
-                if not good:
+                grade = grader.grade(problem.family, problem.gold, answer)
+                if grade.verdict not in right:
                     wrong.append(f"{problem.id}: {grade.verdict}, {grade.reason}")
             report(number, len(problems))
     except GraderBroken as error:
-        yield Finding(what=task, status="failed", text=str(error))
-        return
-    seconds = time.monotonic() - started
+        return Finding(what=task, status="failed", text=str(error))
     what = "checkers ran" if kind == "instructions" else "gold answers correct"
-    text = f"{graded - len(wrong)}/{graded} {what} in {seconds:.1f} s"
+    text = f"{graded - len(wrong)}/{graded} {what} in {time.monotonic() - started:.1f} s"
     if graded < len(problems):
         text += f"; {len(problems) - graded} without a reference"
     if wrong:
-        yield Finding(what=task, status="failed", text=f"{text}; first: {wrong[0]}")
-    else:
-        yield Finding(what=task, status="ok" if graded else "note", text=text)
+        return Finding(what=task, status="failed", text=f"{text}; first: {wrong[0]}")
+    return Finding(what=task, status="ok" if graded else "note", text=text)
 
 
-def problems_of(task: str, settings: dict[str, Any], task_paths: Sequence[Path] = ()) -> list[Problem]:
+def problems_of(task: str, data: ProblemData, task_paths: Sequence[Path] = ()) -> list[Problem]:
     """The problems of a task of ours, or (by lm-eval, which takes seconds) of a task of the user's own.
 
-    Raises DataError when their data is not to be had.
+    Raises DataError when their data are not to be had.
     """
-    from harness.errors import DataError
-    from harness.problems.load import is_ours, load
-
     if is_ours(task):
-        return load(task, **settings)
+        return load(task, **data.given())
     import datasets
 
     from harness.evaluation.lm_eval_tasks import load_tasks
-    from harness.evaluation.plan import EvalPlan
-    from harness.problems.registry import select
 
     datasets.disable_progress_bars()
     chosen = select([task], None, task_paths)
     try:
-        loaded = load_tasks(EvalPlan(tasks=chosen, settings=settings, task_paths=task_paths))
+        loaded = load_tasks(EvalPlan(tasks=chosen, data=data, task_paths=task_paths))
         return [Problem.of_document(document) for document in loaded[chosen[0].lm_eval_name].eval_docs]
-    except DataError:
-        raise
     except (OSError, ValueError, ImportError, AttributeError) as error:
         raise DataError(f"{task}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
 
@@ -134,30 +124,21 @@ def reference(problem: Problem, kind: str) -> str | None:
         return made if isinstance(made, str) else "\n".join(made) or None
     if kind in ("number", "math") and "answer" in gold:
         return f"\\boxed{{{gold['answer']}}}"
-    from harness.problems.embedded import FAMILIES, worked
-    from harness.thoughts import render
-
     if problem.family not in FAMILIES:
         return None
     return render(worked.chain(problem, random.Random(0), worked.Style(fault=0.0)))
 
 
 def prompts(
-    tasks: Iterable[str], settings: dict[str, Any], tokenizer: Any, prompting: Prompting, max_tokens: int, context: int
+    tasks: Iterable[str], data: ProblemData, tokenizer: Any, prompting: Prompting, max_tokens: int, context: int
 ) -> Iterable[Finding]:
     """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
-    from harness.errors import DataError, ModelError
-    from harness.models.prompts import encode, is_prefilled, prompt_text, think_tags, uses_chat
-    from harness.problems.load import load
-
-    chat = uses_chat(tokenizer, prompting)
-    yield Finding(
-        what="template", status="ok", text="the tokenizer's chat template" if chat else "none: the bare prompt"
-    )
-    tags = think_tags(tokenizer, prompting)
+    chat, tags = uses_chat(tokenizer, prompting), think_tags(tokenizer, prompting)
+    template = "the tokenizer's chat template" if chat else "none: the bare prompt"
+    yield Finding(what="template", status="ok", text=template)
     for task in tasks:
         try:
-            asked = [problem.prompt for problem in load(task, **settings)]
+            asked = [problem.prompt for problem in load(task, **data.given())]
         except DataError:
             continue  # the gold answers say so
         try:
@@ -172,9 +153,53 @@ def prompts(
         longest = max(map(len, ids))
         text = f"{starts}; {' '.join(tags)} {opened}; up to {longest} tokens"
         if longest + max_tokens > context:
-            yield Finding(
-                what=f"{task} prompts", status="failed",
-                text=f"{text}, plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens",
-            )  # fmt: skip
+            text += f", plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens"
+            yield Finding(what=f"{task} prompts", status="failed", text=text)
         else:
             yield Finding(what=f"{task} prompts", status="ok", text=f"{text} of {context}")
+
+
+@dataclass(frozen=True, kw_only=True)
+class TaskSize:
+    """How much a run asks of one task; None where only lm-eval knows."""
+
+    task: str
+    problems: int | None = None
+    samples: int | None = None
+    prompt_tokens: int | None = None
+
+
+@dataclass(frozen=True, kw_only=True)
+class Preview:
+    """``journalled``: how many samples the run's folder holds already."""
+
+    folder: Path
+    rows: list[TaskSize]
+    journalled: int
+    first_prompt: str
+    think_tags: tuple[str, str]
+
+
+def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
+    """Tasks, numbers of samples, prompt tokens, what is sampled already, and the first rendered prompt."""
+    from harness.models.backends import tokenizer_path
+    from harness.models.loading import load_tokenizer
+
+    tokenizer = load_tokenizer(tokenizer_path(spec))
+    chat = uses_chat(tokenizer, plan.prompting)
+    rows: list[TaskSize] = []
+    first = ""
+    for task in plan.tasks:
+        if not is_ours(task.name):
+            rows.append(TaskSize(task=task.name))
+            continue
+        problems = load(task.name, **plan.data.given())
+        chosen = plan.selection.numbers([problem.names for problem in problems])
+        texts = [prompt_text(tokenizer, problems[number].prompt, plan.prompting) for number in chosen]
+        first = first or (texts[0] if texts else "")
+        tokens, each = sum(len(encode(tokenizer, text, chat)) for text in texts), plan.decoding.samples
+        size = {"problems": len(chosen), "samples": len(chosen) * each, "prompt_tokens": tokens * each}
+        rows.append(TaskSize(task=task.name, **size))
+    journalled = sum(1 for _ in read(folder / "generated.jsonl"))
+    tags = think_tags(tokenizer, plan.prompting)
+    return Preview(folder=folder, rows=rows, journalled=journalled, first_prompt=first, think_tags=tags)

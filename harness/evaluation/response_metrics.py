@@ -9,7 +9,7 @@ import re
 from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import dataclass
 from functools import cached_property
 from itertools import pairwise
 from typing import Any, Literal
@@ -122,7 +122,7 @@ def analysed(parts: Parts) -> Parts:
     if len(parts.thinking) + len(parts.answer) <= LONGEST:
         return parts
     thinking = parts.thinking[:LONGEST]
-    return replace(parts, thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
+    return parts._replace(thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
 
 
 def of_response(
@@ -140,12 +140,13 @@ def of_response(
         parts=looked_at, verdict=verdict, finish=finish, tokens=tokens, statements=statements or (),
         ids=tokens.ids if sampled is None else sampled,
     )  # fmt: skip
+    cut = None if looked_at is parts else LONGEST
     values = {name: metric.value(response) for name, metric in METRICS.items()}
     joint = len(looked_at.thinking) + 1  # where the line break between thinking and answer ends
     return Measured(
         thinking_tokens=response.thinking_tokens,
         answer_tokens=len(tokens.ends) - bisect_right(tokens.ends, joint),
-        metrics=ResponseMetrics(unit=tokens.unit, analysed=None if looked_at is parts else LONGEST, **values),
+        metrics=ResponseMetrics.model_validate(values | {"unit": tokens.unit, "analysed": cut}),
     )
 
 

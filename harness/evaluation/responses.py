@@ -1,4 +1,4 @@
-"""Responses generated elsewhere: reading their files, and which problem each row answers."""
+"""Responses generated elsewhere: which problem each row of a file answers, verdicts and metrics."""
 
 from __future__ import annotations
 
@@ -11,8 +11,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import BadResponses
-from harness.grading.golds import gold_defect
-from harness.records import Finish, Problem
+from harness.evaluation.response_metrics import analysed, of_response, stated_text
+from harness.grading.families import gold_defect
+from harness.grading.grade import Grader
+from harness.grading.messages import Statement
+from harness.grading.thinking import split
+from harness.processes import in_threads
+from harness.records import Finish, Grade, Problem, Sample
+from harness.thoughts import THINK_TAGS, Tags
 
 # A row as it is in a file, with whatever fields its writer gave it.
 Row = Mapping[str, Any]
@@ -71,7 +77,7 @@ def with_gold(rows: Sequence[Row], grader: str, path: Path) -> list[Response]:
         if gold is None:
             raise BadResponses(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
         if isinstance(gold, str) and gold.lstrip().startswith("{"):  # as tasks hold it, JSON in a string
-            with suppress(ValueError):
+            with suppress(ValueError, RecursionError):
                 gold = json.loads(gold)
         gold = gold if isinstance(gold, dict) else {"answer": str(gold)}
         if why := gold_defect(grader, gold):
@@ -89,11 +95,6 @@ def coverage(responses: Sequence[Response], problems: Sequence[Problem]) -> tupl
     return per.count(0), min(some), max(some)
 
 
-def _response(row: Row, path: Path, number: int, problem: Problem | None, ident: Any) -> Response:
-    text, finish = _text(row, path, number), _finish(row, path, number)
-    return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
-
-
 def _short(name: str) -> str:
     """A data set's id without what only names its file: 'test/algebra/1.json' is 'algebra/1'."""
     return name.removeprefix("test/").removesuffix(".json")
@@ -103,24 +104,10 @@ def _spaceless(text: Any) -> str:
     return " ".join(text.split()) if isinstance(text, str) else ""
 
 
-def _text(row: Row, path: Path, number: int) -> str | None:
-    for name in ("response", "output", "completion", "generation"):
-        if name in row:
-            value = row[name]
-            if isinstance(value, list) and len(value) == 1:
-                value = value[0]
-            if value is None or isinstance(value, str):
-                return value
-            raise BadResponses(f"{path}:{number}: '{name}' is not a text")
-    raise BadResponses(f"{path}:{number}: no 'response'")
-
-
 def _ident(row: Row, number: int, problem: Problem | None = None) -> Any:
     """A row's own id as it is written, else its problem's, else its number from 0."""
-    given = next((row[name] for name in _NAMES if row.get(name) not in (None, "")), None)
-    if given is not None:
-        return given
-    return problem.native_id or problem.id if problem else number - 1
+    default = problem.native_id or problem.id if problem else number - 1
+    return next((row[name] for name in _NAMES if row.get(name) not in (None, "")), default)
 
 
 _FINISHES: dict[str, Finish] = {
@@ -131,12 +118,63 @@ _FINISHES: dict[str, Finish] = {
 }
 
 
-def _finish(row: Row, path: Path, number: int) -> Finish:
-    """Why a response ended, in whichever server's words; a cut one must not be graded as a whole."""
+def _response(row: Row, path: Path, number: int, problem: Problem | None, ident: Any) -> Response:
+    name = next((name for name in ("response", "output", "completion", "generation") if name in row), None)
+    if name is None:
+        raise BadResponses(f"{path}:{number}: no 'response'")
+    text = row[name][0] if isinstance(row[name], list) and len(row[name]) == 1 else row[name]
+    if not (text is None or isinstance(text, str)):
+        raise BadResponses(f"{path}:{number}: '{name}' is not a text")
+    # Why it ended, in whichever server's words; a cut one must not be graded as a whole.
     given = next((row[name] for name in ("finish_reason", "finish", "stop_reason") if row.get(name) is not None), "")
     finish = _FINISHES.get(str(given).lower())
     if finish is None:
-        raise BadResponses(
-            f"{path}:{number}: finish reason {str(given)[:40]!r} is not known; write stop, length or error"
-        )
-    return finish
+        why = f"finish reason {str(given)[:40]!r} is not known; write stop, length or error"
+        raise BadResponses(f"{path}:{number}: {why}")
+    return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
+
+
+def score(
+    responses: Sequence[Response], grader: Grader, threads: int = 4, *, tags: Tags = THINK_TAGS,
+    prefilled: bool = False, metrics: bool = False, backend: Any = None,
+) -> list[Sample]:  # fmt: skip
+    """Verdict and metrics of every response, in order. A response without a problem gets ``infra_error``.
+
+    ``prefilled``: prompts opened the think block. ``metrics``: look for statements. ``backend``: a ``tokenizers``
+    object to count with; None: words and marks. An interrupt ends it after the few responses that are being graded.
+    """
+
+    def one(response: Response) -> Sample:
+        text, problem = response.text or "", response.problem
+        parts = split(text, tags, prefilled)
+        statements: list[Statement] | None = []
+        if problem is None:
+            why = "no problem of the task has this id or prompt"
+            grade = Grade(verdict="infra_error", reason=why, think_state=parts.state)
+        else:
+            grade = grader.grade(problem.family, problem.gold, text, response.finish, prefilled, tags)
+            if response.text is None and grade.verdict == "no_answer":
+                grade = grade.model_copy(update={"reason": "the response is null"})
+            if metrics:
+                statements = grader.statements(problem.family, problem.gold, stated_text(analysed(parts)))
+        measured = of_response(parts, grade.verdict, response.finish, backend=backend, statements=statements)
+        return Sample(
+            key="", task="score", problem_id=str(response.ident), index=response.number, seed=0, prompt_ids_hash="",
+            text=text, token_ids=[], finish=response.finish, thinking_tokens=measured.thinking_tokens,
+            answer_tokens=measured.answer_tokens, grade=grade, prefilled=prefilled, metrics=measured.metrics,
+        )  # fmt: skip
+
+    return in_threads(one, responses, threads)
+
+
+def output_row(response: Response, sample: Sample, metrics: bool) -> dict[str, Any]:
+    """The output file's row: id, grade, answer, reason, think_state, seconds; strict and loose, or the plan."""
+    grade = sample.grade
+    out = {
+        "id": response.ident, "grade": grade.verdict, "answer": grade.answer, "reason": grade.reason,
+        "think_state": grade.think_state, "seconds": grade.seconds, **grade.details,
+    }  # fmt: skip
+    if metrics:
+        counts = {"thinking_tokens": sample.thinking_tokens, "answer_tokens": sample.answer_tokens}
+        out["metrics"] = counts | sample.metrics.model_dump()
+    return out

@@ -3,10 +3,12 @@
 from __future__ import annotations
 
 from collections.abc import Sequence
-from typing import Self
+from pathlib import Path
+from typing import Any, Self
 
 from pydantic import model_validator
 
+from harness.records import Split
 from harness.spec import Spec, knob
 
 
@@ -45,3 +47,21 @@ class Selection(Spec):
             wanted = set(self.names)
             return [number for number, ids in enumerate(names) if (ids | {str(number)}) & wanted]
         return list(range(len(names))[: self.limit])
+
+
+class ProblemData(Spec):
+    """Where problems come from: a folder of benchmark files; split and number of those that are made here."""
+
+    data_dir: Path | None = None
+    split: Split | None = None
+    count: int | None = None
+
+    def given(self) -> dict[str, Any]:
+        """What is not left to the tasks' loaders, as arguments for them."""
+        return self.model_dump(mode="json", exclude_none=True)
+
+    @property
+    def nltk_data(self) -> Path | None:
+        """NLTK's data beside the benchmark files, if they hold any."""
+        folder = self.data_dir and self.data_dir / "nltk_data"
+        return folder if folder and folder.is_dir() else None

@@ -6,14 +6,14 @@ The fast path of plan grading. ``pddl.check`` must agree with it on every plan (
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass
 from itertools import pairwise
+from typing import NamedTuple
 
 Atom = tuple[str, ...]
 Action = tuple[str, ...]
 
 # action: (parameters, preconditions, added, deleted); "0" and "1" stand for the action's first and second object.
-_ACTIONS: dict[str, tuple[int, tuple[Atom, ...], tuple[Atom, ...], tuple[Atom, ...]]] = {
+ACTIONS: dict[str, tuple[int, tuple[Atom, ...], tuple[Atom, ...], tuple[Atom, ...]]] = {
     "pick-up": (
         1, (("handempty",), ("clear", "0"), ("ontable", "0")), (("holding", "0"),),
         (("clear", "0"), ("ontable", "0"), ("handempty",)),
@@ -34,30 +34,29 @@ MYSTERY = {
     "pick-up": "attack", "put-down": "succumb", "stack": "overcome", "unstack": "feast", "clear": "province",
     "ontable": "planet", "handempty": "harmony", "holding": "pain", "on": "craves",
 }  # fmt: skip
-_PLAIN = {name: name for name in MYSTERY}
-VOCABULARIES: dict[str, dict[str, str]] = {"blocksworld": _PLAIN, "mystery_blocksworld": MYSTERY}
+VOCABULARIES = {"blocksworld": {name: name for name in MYSTERY}, "mystery_blocksworld": MYSTERY}
+
+_LACKS = {
+    "clear": "{} is not clear", "ontable": "{} is not on the table", "holding": "the hand does not hold {}",
+    "on": "{} is not on {}", "handempty": "the hand holds {}",
+}  # fmt: skip
 
 
-@dataclass(frozen=True)
-class Outcome:
+class Outcome(NamedTuple):
     """``step``: the failing step counted from 1, 0 if every action was legal. ``missed``: goals not reached."""
 
     step: int
     reason: str
     missed: tuple[Atom, ...] = ()
 
-    @property
-    def valid(self) -> bool:
-        return not self.step and not self.missed
-
 
 def simulate(objects: Iterable[str], init: Iterable[Atom], goal: Sequence[Atom], plan: Sequence[Action]) -> Outcome:
     """Run a plan of plain Blocksworld action names from ``init`` (closed world)."""
     known, state = set(objects), set(init)
     for step, (name, *blocks) in enumerate(plan, 1):
-        if name not in _ACTIONS:
+        if name not in ACTIONS:
             return Outcome(step, f"there is no action {name!r}")
-        arity, needs, adds, deletes = _ACTIONS[name]
+        arity, needs, adds, deletes = ACTIONS[name]
         if len(blocks) != arity:
             return Outcome(step, f"{name} takes {arity} block(s), got {len(blocks)}")
         unknown = [block for block in blocks if block not in known]
@@ -65,7 +64,8 @@ def simulate(objects: Iterable[str], init: Iterable[Atom], goal: Sequence[Atom],
             return Outcome(step, f"there is no block {unknown[0]!r}")
         for atom in _bound(needs, blocks):
             if atom not in state:
-                return Outcome(step, _missing(atom, state))
+                held = next((a[1] for a in state if a[0] == "holding"), "something")
+                return Outcome(step, _LACKS[atom[0]].format(*(atom[1:] or [held])))
         state -= set(_bound(deletes, blocks))
         state |= set(_bound(adds, blocks))
     return Outcome(0, "", tuple(atom for atom in goal if atom not in state))
@@ -75,20 +75,6 @@ def _bound(atoms: Iterable[Atom], blocks: Sequence[str]) -> list[Atom]:
     return [(name, *(blocks[int(place)] for place in places)) for name, *places in atoms]
 
 
-def _missing(atom: Atom, state: set[Atom]) -> str:
-    name, *blocks = atom
-    if name == "handempty":
-        held = next((a[1] for a in state if a[0] == "holding"), "something")
-        return f"the hand holds {held}"
-    text = {
-        "clear": "{} is not clear",
-        "ontable": "{} is not on the table",
-        "holding": "the hand does not hold {}",
-        "on": "{} is not on {}",
-    }
-    return text[name].format(*blocks)
-
-
 def from_stacks(stacks: Sequence[Sequence[str]]) -> tuple[list[str], list[Atom]]:
     """(blocks, facts) of stacks given from the table up."""
     facts: list[Atom] = [("handempty",)]
@@ -96,36 +82,3 @@ def from_stacks(stacks: Sequence[Sequence[str]]) -> tuple[list[str], list[Atom]]
         facts += [("ontable", stack[0]), ("clear", stack[-1])]
         facts += [("on", upper, lower) for lower, upper in pairwise(stack)]
     return [block for stack in stacks for block in stack], facts
-
-
-def domain_pddl(vocabulary: str = "blocksworld") -> str:
-    """The domain in PDDL, for planning tools."""
-    names = VOCABULARIES[vocabulary]
-
-    def text(atom: Atom) -> str:
-        return f"({' '.join([names[atom[0]], *(f'?b{place}' for place in atom[1:])])})"
-
-    predicates = [("clear", "0"), ("ontable", "0"), ("handempty",), ("holding", "0"), ("on", "0", "1")]
-    lines = [
-        f"(define (domain {vocabulary}) (:requirements :strips)",
-        f" (:predicates {' '.join(map(text, predicates))})",
-    ]
-    for name, (arity, needs, adds, deletes) in _ACTIONS.items():
-        effects = [*map(text, adds), *(f"(not {text(atom)})" for atom in deletes)]
-        lines.append(f" (:action {names[name]} :parameters ({' '.join(f'?b{i}' for i in range(arity))})")
-        lines.append(f"  :precondition (and {' '.join(map(text, needs))})")
-        lines.append(f"  :effect (and {' '.join(effects)}))")
-    return "\n".join(lines) + ")\n"
-
-
-def problem_pddl(objects: Iterable[str], init: Iterable[Atom], goal: Iterable[Atom], vocabulary: str) -> str:
-    """A problem of the domain in PDDL; atoms in plain Blocksworld names."""
-    names = VOCABULARIES[vocabulary]
-
-    def text(atom: Atom) -> str:
-        return f"({' '.join([names[atom[0]], *atom[1:]])})"
-
-    return (
-        f"(define (problem blocks) (:domain {vocabulary}) (:objects {' '.join(objects)})\n"
-        f" (:init {' '.join(map(text, init))})\n (:goal (and {' '.join(map(text, goal))})))\n"
-    )

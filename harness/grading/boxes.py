@@ -43,11 +43,8 @@ def boxes(text: str) -> list[tuple[int, int]]:
 def last_box(text: str) -> str | None:
     """Content of the last balanced ``\\boxed{...}`` (or ``\\boxed 5``); None when there is none."""
     found = [text[start:end] for start, end in boxes(text)]
-    filled = [content for content in found if content.strip()]
-    if found:
-        return filled[-1] if filled else None
-    bare = _BARE_BOX.findall(text)
-    return str(bare[-1]) if bare else None
+    stated = [content for content in found if content.strip()] if found else _BARE_BOX.findall(text)
+    return stated[-1] if stated else None
 
 
 def marked(text: str) -> str | None:
@@ -68,11 +65,9 @@ def marked(text: str) -> str | None:
 
 def _sentence(text: str) -> str | None:
     """What follows the last "the answer is": an expression between dollars, or the rest of the sentence."""
-    ends = [m.end() for m in _SENTENCE.finditer(text)]
-    for end in reversed(ends):
+    for end in reversed([m.end() for m in _SENTENCE.finditer(text)]):
         rest = text[end : end + 300].split("\n")[0]
-        math = _MATH.match(rest)
-        if math:
+        if math := _MATH.match(rest):
             return next(group for group in math.groups() if group is not None).strip()
         stated = re.split(r"\.(?:\s|$)|;|\*\*|, (?:because|since|which)\b", rest)[0].strip(" *`\"'")
         if stated:
@@ -91,7 +86,6 @@ def closed_before_cut(text: str) -> str:
 def last_expression(text: str) -> str | None:
     """The last expression between dollars of the last line that holds one; for answers that mark nothing."""
     for line in reversed(text[-LONGEST:].strip().splitlines()[-3:]):
-        found = _MATH.findall(line)
-        if found:
+        if found := _MATH.findall(line):
             return str(next(group for group in found[-1] if group)).strip()
     return None

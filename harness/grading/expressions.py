@@ -8,14 +8,13 @@ from __future__ import annotations
 
 import re
 import unicodedata
+from collections.abc import Iterator
 from functools import lru_cache
+from itertools import accumulate
 from typing import TYPE_CHECKING, Any
 
 from harness.grading.boxes import closed_before_cut, last_expression, marked
-from harness.grading.latex import DEGREES, SPACES
-from harness.grading.latex import MARK_IN_EXPRESSION as MARK
-from harness.grading.latex import UNIT_OF_EXPRESSION as UNIT
-from harness.grading.latex import WORDS_IN_EXPRESSION as WORDS
+from harness.grading.latex import DEGREES, MARK_IN_EXPRESSION, SPACES, UNIT_OF_EXPRESSION, WORDS_IN_EXPRESSION
 from harness.grading.messages import Judgement
 from harness.grading.numbers import NUMBER, TUPLE, value
 
@@ -37,6 +36,7 @@ _HEAVY = re.compile(
 )
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+|sqrt|frac)")
 MOST_FUNCTIONS = 24
+_MODULUS = re.compile(r"\\pmod(?![a-zA-Z]).*$")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 
 
@@ -44,8 +44,8 @@ def canon(text: str) -> str:
     """A spelling in which answers that differ only in typesetting are the same string."""
     out = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().strip("$").replace("−", "-")
     out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
-    out = UNIT.sub("", out)
-    out = out if TUPLE.fullmatch(out) else MARK.sub("", out)
+    out = UNIT_OF_EXPRESSION.sub("", out)
+    out = out if TUPLE.fullmatch(out) else MARK_IN_EXPRESSION.sub("", out)
     out = SPACES.sub(" ", out)
     out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
     out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)
@@ -63,7 +63,7 @@ def words(text: str) -> str | None:
 
 
 def _plain(text: str) -> str:
-    return WORDS.sub(r"\1", text).strip().strip("().\"' ").lower()
+    return WORDS_IN_EXPRESSION.sub(r"\1", text).strip().strip("().\"' ").lower()
 
 
 def beyond(text: str) -> str:
@@ -72,16 +72,12 @@ def beyond(text: str) -> str:
         return f"longer than {LONGEST} characters"
     if _POWER.search(text):
         return "a power of a power, or a large exponent"
-    heavy = _HEAVY.search(text)
-    if heavy:
+    if heavy := _HEAVY.search(text):
         return f"an unevaluated {heavy.group()[:20]!r}"
-    digits = max((len(m) for m in re.findall(r"\d+", text)), default=0)
+    digits = max(map(len, re.findall(r"\d+", text)), default=0)
     if digits > MOST_DIGITS:
         return f"a number of {digits} digits"
-    depth = deepest = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        deepest = max(deepest, depth)
+    deepest = max(_depths(text), default=0)
     if deepest > DEEPEST:
         return f"nested {deepest} deep"
     if len(_FUNCTION.findall(text)) > MOST_FUNCTIONS:
@@ -92,22 +88,17 @@ def beyond(text: str) -> str:
 
 
 def check(gold: str, answer: str, cut: bool) -> Judgement:
-    """The judgement of an answer. Compared is the last box, else the marked answer, else the last line.
+    """The judgement of an answer: of its last box, else its marked answer, else its last expression or number.
 
     A cut answer is graded by what it marked and closed before the cut. Raises ValueError for a gold answer that cannot
     be parsed.
     """
     stated = marked(closed_before_cut(answer) if cut else answer)
     if stated is None and not cut:
-        stated = last_expression(answer) or _last_number(answer)
+        stated = last_expression(answer) or next(reversed(NUMBER.findall(answer[-400:])), None)
     if stated is None:
         return Judgement("no_answer", "no final answer was stated", "")
     return Judgement(*compare(gold, stated), stated[:200])
-
-
-def _last_number(text: str) -> str | None:
-    found = NUMBER.findall(text[-400:])
-    return str(found[-1]) if found else None
 
 
 def compare(gold: str, stated: str) -> tuple[Verdict, str]:
@@ -119,16 +110,15 @@ def compare(gold: str, stated: str) -> tuple[Verdict, str]:
         return "correct", "written as the gold answer"
     if words(wanted) is not None:
         same = _plain(wanted) == _plain(given)
-        return ("correct" if same else "wrong"), ("the same words" if same else "other words than the gold answer")
+        return ("correct", "the same words") if same else ("wrong", "other words than the gold answer")
     exact = value(given), value(wanted)
-    if None not in exact and not re.search(r"[A-Za-z]", wanted) and not _VARIABLE.search(WORDS.sub("", given)):
+    letters = re.search(r"[A-Za-z]", wanted) or _VARIABLE.search(WORDS_IN_EXPRESSION.sub("", given))
+    if None not in exact and not letters:
         same = exact[0] == exact[1]
-        return ("correct" if same else "wrong"), ("equal numbers" if same else f"{given[:40]} is not {wanted[:40]}")
-    limit = beyond(given)
-    if limit:
+        return ("correct", "equal numbers") if same else ("wrong", f"{given[:40]} is not {wanted[:40]}")
+    if limit := beyond(given):
         return "wrong", f"not compared: {limit}"
-    shape = _other_shape(wanted, given)
-    if shape:
+    if shape := _other_shape(wanted, given):
         return "wrong", shape
     if _equal(wanted, given):
         return "correct", "equivalent to the gold answer (Math-Verify)"
@@ -148,45 +138,36 @@ def _other_shape(wanted: str, given: str) -> str:
     if not _commas(wanted) and _commas(given) and "\\pm" not in wanted:
         return "several answers where the gold answer is one"
     pairs = ("(", ")"), ("[", "]"), ("\\{", "\\}"), ("(", "]"), ("[", ")")
-    kinds = [
-        [pair for pair in pairs if text.startswith(pair[0]) and text.endswith(pair[1])] for text in (wanted, given)
-    ]
-    if kinds[0] and kinds[1] and kinds[0] != kinds[1] and _inner_comma(wanted):
+    kinds = [[p for p in pairs if text.startswith(p[0]) and text.endswith(p[1])] for text in (wanted, given)]
+    if all(kinds) and kinds[0] != kinds[1] and "," in wanted[1:-1]:
         return "other brackets than the gold answer"
     return ""
 
 
 def _base(text: str) -> str:
     """The base that is written at a number, ``_8`` or ``_{8}``; empty if there is none."""
-    found = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", WORDS.sub(r"\1", text))
+    found = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", WORDS_IN_EXPRESSION.sub(r"\1", text))
     return found[1] if found else ""
 
 
-def _commas(text: str) -> int:
-    """Commas outside all brackets; those inside an outermost pair count as well."""
-    depth = count = 0
-    for char in text:
-        depth += (char in "([{") - (char in ")]}")
-        count += char == "," and depth <= 1
-    return count
+def _commas(text: str) -> bool:
+    """Whether there is a comma outside all brackets, or inside an outermost pair."""
+    return any(char == "," and depth <= 1 for char, depth in zip(text, _depths(text), strict=True))
 
 
-def _inner_comma(text: str) -> bool:
-    return "," in text[1:-1]
+def _depths(text: str) -> Iterator[int]:
+    """How many brackets are open after each character."""
+    return accumulate((char in "([{") - (char in ")]}") for char in text)
 
 
 def _equal(wanted: str, given: str) -> bool:
     from math_verify import verify
 
-    gold, answer = _parsed(_relations(wanted)), _parsed(_relations(given))
+    # A closing \pmod{n} is left out: Math-Verify would multiply it in.
+    gold, answer = (_parsed(_MODULUS.sub("", text).strip() or text) for text in (wanted, given))
     if all(isinstance(form, str) for form in gold):
         raise ValueError(f"gold {wanted!r} cannot be parsed")
     return bool(answer) and bool(verify(list(gold), list(answer), timeout_seconds=None, raise_on_error=False))
-
-
-def _relations(text: str) -> str:
-    """Without a closing ``\\pmod{n}``, which Math-Verify multiplies in."""
-    return re.sub(r"\\pmod(?![a-zA-Z]).*$", "", text).strip() or text
 
 
 @lru_cache(maxsize=4096)

@@ -1,23 +1,37 @@
-"""Which grader serves which family of problems."""
+"""Families of problems: which grader serves each, and which gold answers it can grade by. Loads no grader."""
 
 from __future__ import annotations
 
+from itertools import accumulate
+from typing import Any
+
 from harness.errors import NoGrader, nearest
+from harness.grading.blocks import VOCABULARIES
+from harness.grading.numbers import value
+from harness.records import Gold
 
 KINDS = ("number", "math", "plan", "instructions")
 FAMILIES = {
-    "mini_math": "number",
-    "mini_blocks": "plan",
-    "mini_rules": "instructions",
-    "gsm8k": "number",
-    "aime": "number",
-    "letter_count": "number",
-    "math500": "math",
-    "blocksworld": "plan",
-    "mystery_blocksworld": "plan",
-    "ifeval": "instructions",
-    "multi_if": "instructions",
-} | {kind: kind for kind in KINDS}
+    "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "gsm8k": "number", "aime": "number",
+    "letter_count": "number", "math500": "math", "blocksworld": "plan", "mystery_blocksworld": "plan",
+    "ifeval": "instructions", "multi_if": "instructions", **{kind: kind for kind in KINDS},
+}  # fmt: skip
+
+# IFEval's kinds of instruction, as lm-eval's checkers have them (a test compares), and those of mini_rules.
+INSTRUCTIONS = {
+    "change_case": ("capital_word_frequency", "english_capital", "english_lowercase"),
+    "combination": ("repeat_prompt", "two_responses"),
+    "detectable_content": ("number_placeholders", "postscript"),
+    "detectable_format": ("constrained_response", "json_format", "multiple_sections", "number_bullet_lists",
+                          "number_highlighted_sections", "title"),
+    "keywords": ("existence", "forbidden_words", "frequency", "letter_frequency"),
+    "language": ("response_language",),
+    "length_constraints": ("nth_paragraph_first_word", "number_paragraphs", "number_sentences", "number_words"),
+    "mini_rules": ("case", "choose", "separator", "start", "words_only"),
+    "punctuation": ("no_comma",),
+    "startend": ("end_checker", "quotation"),
+}  # fmt: skip
+_ARITY = {"on": 2, "ontable": 1, "clear": 1, "handempty": 0, "holding": 1}
 
 
 def kind_of(family: str) -> str:
@@ -27,3 +41,75 @@ def kind_of(family: str) -> str:
             f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {', '.join(sorted(FAMILIES))}"
         )
     return FAMILIES[family]
+
+
+def gold_defect(family: str, gold: Gold) -> str:
+    """Why no response can be graded by this gold answer, as far as can be found cheaply; empty when none is found.
+
+    Raises NoGrader for an unknown family.
+    """
+    kind, answer = kind_of(family), gold.get("answer")
+    if kind in ("instructions", "plan"):
+        return _instructions(gold) if kind == "instructions" else _plan(gold)
+    if answer is None:
+        return "the gold answer has nothing under answer"
+    if isinstance(answer, dict | list) or not str(answer).strip():
+        return "the gold answer is empty, or a list or an object in the place of a value"
+    if kind == "number" and value(str(answer)) is None:
+        return f"the gold answer {str(answer)[:40]!r} is not a number"
+    return ""
+
+
+def _instructions(gold: Gold) -> str:
+    names, settings = gold.get("instruction_id_list"), gold.get("kwargs")
+    if not (isinstance(names, list) and isinstance(settings, list) and names and len(names) == len(settings)):
+        return "the gold answer needs instruction_id_list and kwargs, two lists of one length"
+    for name, arguments in zip(names, settings, strict=True):
+        group, _, kind = str(name).partition(":")
+        if kind not in INSTRUCTIONS.get(group, ()):
+            return f"no such kind of instruction: {str(name)[:60]!r}"
+        if not isinstance(arguments, dict):
+            return f"the kwargs of {name} are no object"
+    return ""
+
+
+def _plan(gold: Gold) -> str:
+    forms = ("init", "goal"), ("facts", "goals", "objects"), ("domain", "problem")
+    if not any(gold.keys() >= set(form) for form in forms):
+        return "the gold answer needs " + ", or ".join(" and ".join(form) for form in forms)
+    if "domain" in gold:
+        return _pddl(gold.get("domain"), "domain") or _pddl(gold.get("problem"), "problem")
+    if gold.get("vocabulary", "blocksworld") not in VOCABULARIES:
+        return f"the gold answer's vocabulary is one of {', '.join(VOCABULARIES)}"
+    optimal = gold.get("optimal")
+    if optimal is not None and (not isinstance(optimal, int) or optimal < 0):
+        return "the gold answer's optimal is no number of actions"
+    if "facts" not in gold:
+        if not _rows(gold["init"]) or not all(gold["init"]):
+            return "the gold answer's init is a list of stacks, each a list of blocks from the table up"
+        if not _rows(gold["goal"]) or any(len(pair) != 2 for pair in gold["goal"]):
+            return "the gold answer's goal is a list of pairs: block, and what it is on"
+        return ""
+    for name in ("facts", "goals"):
+        rows = gold[name]
+        if not _rows(rows) or any(not row or _ARITY.get(row[0]) != len(row) - 1 for row in rows):
+            return f"the gold answer's {name} are lists such as ['on', 'a', 'b'] or ['handempty']"
+    if not _rows([gold["objects"]]) or not isinstance(gold.get("aliases", {}), dict):
+        return "the gold answer's objects are a list of names, its aliases an object"
+    return ""
+
+
+def _rows(value: Any) -> bool:
+    """Whether this is a list with lists of text in it."""
+    return isinstance(value, list | tuple) and all(
+        isinstance(row, list | tuple) and all(isinstance(text, str) for text in row) for row in value
+    )
+
+
+def _pddl(text: Any, what: str) -> str:
+    """Faults that can be seen without a parser of PDDL, which takes seconds to load."""
+    if not isinstance(text, str) or "(define" not in text.lower() or f"({what}" not in text.lower().replace("( ", "("):
+        return f"the gold answer's {what} is no PDDL text: it lacks (define ({what} ...)"
+    code = "\n".join(line.split(";", 1)[0] for line in text.splitlines())
+    depths = [0, *accumulate((char == "(") - (char == ")") for char in code)]
+    return f"the gold answer's {what} is no PDDL text: its brackets do not match" if depths[-1] or min(depths) else ""

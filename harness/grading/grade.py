@@ -6,24 +6,22 @@ response that the grader cannot decide within its limits gets ``grader_timeout``
 
 from __future__ import annotations
 
-from collections.abc import Mapping
 from functools import cache
 from pathlib import Path
-from typing import Any
 
 from harness.grading.families import kind_of
 from harness.grading.messages import Question, Statement
 from harness.grading.pool import WALL_SECONDS, Pool
 from harness.grading.thinking import split
-from harness.records import Finish, Grade
+from harness.records import Finish, Gold, Grade
 from harness.thoughts import THINK_TAGS, Tags
 
 
 class Grader:
-    """A pool of ``workers`` grading processes. A context manager.
+    """A pool of ``workers`` grading processes; a context manager.
 
-    ``limit``: seconds of wall clock for a response, for workers that are blocked. ``nltk_data``: where NLTK's sentence
-    splitter lies, for two kinds of instruction.
+    ``limit``: seconds of wall clock for a response. ``nltk_data``: where NLTK's sentence splitter lies, for two kinds
+    of instruction.
     """
 
     def __init__(self, workers: int = 1, limit: float = WALL_SECONDS, nltk_data: Path | None = None) -> None:
@@ -35,14 +33,9 @@ class Grader:
             self._pool.load(kind)
 
     def grade(
-        self,
-        family: str,
-        gold: Mapping[str, Any],
-        response: str,
-        finish: Finish = "stop",
-        prefilled: bool = False,
+        self, family: str, gold: Gold, response: str, finish: Finish = "stop", prefilled: bool = False,
         tags: Tags = THINK_TAGS,
-    ) -> Grade:
+    ) -> Grade:  # fmt: skip
         """The verdict on ``response``.
 
         ``prefilled``: the prompt already opened the think block, so the response starts inside it. Raises NoGrader for
@@ -59,8 +52,7 @@ class Grader:
         if not parts.answer.strip():
             why = "cut by the limit before an answer" if cut else "the answer is empty"
             return Grade(verdict="unfinished" if cut else "no_answer", reason=why, think_state=parts.state)
-        question = Question(kind=_process_kind(kind, gold), gold=gold, answer=parts.answer, cut=cut)
-        reply = self._pool.ask(question)
+        reply = self._pool.ask(Question(kind=_process_kind(kind, gold), gold=gold, answer=parts.answer, cut=cut))
         assert reply.judgement is not None
         verdict, reason, answer, details = reply.judgement
         if cut and verdict == "no_answer":
@@ -70,7 +62,7 @@ class Grader:
             details=dict(details),
         )  # fmt: skip
 
-    def statements(self, family: str, gold: Mapping[str, Any], text: str) -> list[Statement] | None:
+    def statements(self, family: str, gold: Gold, text: str) -> list[Statement] | None:
         """Answers stated in ``text`` in order, each judged; None when looking for them took too long."""
         kind = kind_of(family)
         if kind == "instructions" or not text:
@@ -88,7 +80,7 @@ class Grader:
         self.close()
 
 
-def _process_kind(kind: str, gold: Mapping[str, Any]) -> str:
+def _process_kind(kind: str, gold: Gold) -> str:
     return "pddl" if kind == "plan" and "domain" in gold else kind
 
 

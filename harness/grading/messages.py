@@ -8,7 +8,7 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # pydantic is slow to import, and workers need none of it
-    from harness.records import Verdict
+    from harness.records import Gold, Verdict
 
 
 class Judgement(NamedTuple):
@@ -21,10 +21,9 @@ class Judgement(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """An answer stated in a trace.
+    """An answer stated in a trace. ``marked``: given as the answer, not as a result on the way.
 
-    ``end``: offset in characters of the end of the statement (of a plan: of its beginning). ``marked``: given as the
-    answer, not as a result on the way.
+    ``end``: offset in characters of the end of the statement (of a plan: of its beginning).
     """
 
     end: int
@@ -41,7 +40,7 @@ class Question:
     """
 
     kind: str
-    gold: Mapping[str, Any]
+    gold: Gold
     answer: str
     cut: bool = False
     statements: bool = False
@@ -52,7 +51,7 @@ class Question:
 
 @dataclass(frozen=True, kw_only=True)
 class Reply:
-    """``judgement``, or ``statements`` where these were asked for and could be found in time; after ``seconds``."""
+    """``judgement``, or ``statements`` where these were asked for and found in time; after ``seconds``."""
 
     judgement: Judgement | None = None
     statements: list[Statement] | None = None
@@ -61,9 +60,8 @@ class Reply:
     @classmethod
     def of_line(cls, line: bytes, seconds: float) -> Reply:
         data = json.loads(line)
-        judgement, statements = data.get("judgement"), data.get("statements")
-        return cls(
-            judgement=None if judgement is None else Judgement(*judgement),
-            statements=None if statements is None else [Statement(*each) for each in statements],
-            seconds=seconds,
-        )
+        if "judgement" in data:
+            return cls(judgement=Judgement(*data["judgement"]), seconds=seconds)
+        if "statements" in data:
+            return cls(statements=[Statement(*each) for each in data["statements"]], seconds=seconds)
+        return cls(seconds=seconds)

@@ -78,19 +78,13 @@ def extract(text: str, any_number: bool) -> str | None:
     if stated is not None and (value(stated) is not None or "\\boxed" in text):
         return stated
     if stated is not None and not stated.startswith("not "):
-        found = [match.group() for match in NUMBER.finditer(stated.rsplit("=", 1)[-1])]
+        found = NUMBER.findall(stated.rsplit("=", 1)[-1])
         if found:  # "$18 because 3 eggs are eaten", but "that 9 eggs bring 18 dollars" and "$9 + $9 = $18"
             starts = "=" in stated or re.match(r"\W*" + re.escape(found[0]), stated)
-            return str(
-                found[0]
-                if starts and not re.match(r"\W*[-+]?\$?[\d.,]+ (?:\w+ )?(?:at|times|and|plus|each)\b", stated)
-                else found[-1]
-            )
-    if any_number:
-        numbers = NUMBER.findall(text[-LONGEST:])
-        if numbers:
-            return str(numbers[-1])
-    return stated
+            goes_on = re.match(r"\W*[-+]?\$?[\d.,]+ (?:\w+ )?(?:at|times|and|plus|each)\b", stated)
+            return found[0] if starts and not goes_on else found[-1]
+    numbers = NUMBER.findall(text[-LONGEST:]) if any_number else []
+    return numbers[-1] if numbers else stated
 
 
 def check(gold: str, answer: str, cut: bool) -> Judgement:

@@ -2,13 +2,21 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Mapping, Sequence
+from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from harness.grading.blocks import Action, Outcome
 
+if TYPE_CHECKING:  # pydantic is slow to import, and workers need none of it
+    from harness.records import Gold
+
 LONGEST = 200_000
+# A domain to load the libraries with.
+SMALLEST = {
+    "domain": "(define (domain d) (:predicates (p)) (:action a :parameters () :precondition (p) :effect (not (p))))",
+    "problem": "(define (problem q) (:domain d) (:init (p)) (:goal (p)))",
+}
 
 
 class BadProblem(ValueError):
@@ -36,15 +44,13 @@ def _simulator(domain: str, problem: str) -> Any:
     return UPSequentialSimulator(_problem(domain, problem), error_on_failed_checks=False)
 
 
-def action_names(gold: Mapping[str, Any]) -> Collection[str]:
-    return {action.name for action in _problem(gold["domain"], gold["problem"]).actions}
+def names(gold: Gold) -> tuple[Collection[str], Collection[str]]:
+    """The names of the domain's actions and of its facts."""
+    problem = _problem(gold["domain"], gold["problem"])
+    return {action.name for action in problem.actions}, {fluent.name for fluent in problem.fluents}
 
 
-def fact_names(gold: Mapping[str, Any]) -> Collection[str]:
-    return {fluent.name for fluent in _problem(gold["domain"], gold["problem"]).fluents}
-
-
-def simulate(gold: Mapping[str, Any], plan: Sequence[Action]) -> Outcome:
+def simulate(gold: Gold, plan: Sequence[Action]) -> Outcome:
     """Run a plan; unknown actions and objects and wrong arities are failing steps, not errors."""
     problem = _problem(gold["domain"], gold["problem"])
     simulator = _simulator(gold["domain"], gold["problem"])
@@ -64,9 +70,7 @@ def simulate(gold: Mapping[str, Any], plan: Sequence[Action]) -> Outcome:
             return Outcome(number, f"{wrong[0][0].name} is no {wrong[0][1].type}")
         reached = simulator.apply(state, action, objects)
         if reached is None:
-            missing = next(
-                iter(simulator.get_unsatisfied_conditions(state, action, objects, early_termination=True)), ""
-            )
+            missing, _ = simulator.get_unsatisfied_conditions(state, action, objects, early_termination=True)
             return Outcome(number, f"{missing} does not hold" if missing else "the action does not apply")
         state = reached
     missed = simulator.get_unsatisfied_goals(state)

@@ -7,12 +7,15 @@ Blocksworld and Mystery Blocksworld run on our simulator (``blocks``), any other
 from __future__ import annotations
 
 import re
-from collections.abc import Collection, Mapping
-from typing import Any
+from collections.abc import Collection
+from typing import TYPE_CHECKING, Any
 
-from harness.grading import blocks
+from harness.grading import blocks, pddl
 from harness.grading.blocks import Action
 from harness.grading.messages import Judgement
+
+if TYPE_CHECKING:  # pydantic is slow to import
+    from harness.records import Gold
 
 MOST_ACTIONS = 500
 LONGEST = 200_000
@@ -45,6 +48,7 @@ _LEAD = re.compile(
 _HEADING = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer)\b")
 _PART = re.compile(r"\b(?:phase|stage|part|step|action)\s*\d")  # a heading within one plan
 _ASIDE = re.compile(r"^\W*(?:the\s+)?(?:explanations?|key\s+steps|reasoning|reasons?|notes?|justification|why)\b")
+_EMPHASIS = re.compile(r"[*`]+|\\[()]|(?<![a-z0-9])_+|_+(?![a-z0-9])")  # of Markdown, and LaTeX's inline marks
 _FILLER = {"block", "object", "the", "from", "on", "onto", "top", "of"}
 _BETWEEN = re.compile(r"[\s,;.]*(?:and|then|[-=]>|→)?[\s,;.]*(?:then)?\s*")
 _FACTS = {
@@ -53,31 +57,28 @@ _FACTS = {
 }  # fmt: skip
 
 
-def action_words(vocabulary: str) -> list[str]:
-    """The four action names of a Blocksworld vocabulary."""
+def _language(gold: Gold) -> tuple[Collection[str], str, Collection[str]]:
+    """(actions, whose wording beside PDDL, facts) of the domain of ``gold``."""
+    if "domain" in gold:
+        actions, facts = pddl.names(gold)
+        return actions, "", facts
+    vocabulary = str(gold.get("vocabulary", "blocksworld"))
     names = blocks.VOCABULARIES[vocabulary]
-    return [names[name] for name in ("pick-up", "put-down", "stack", "unstack")]
+    return [names[name] for name in blocks.ACTIONS], vocabulary, _FACTS
 
 
-def read_plan(
-    text: str, actions: Collection[str] | None = None, wording: str = "blocksworld", facts: Collection[str] = _FACTS
-) -> list[Action]:
-    """The plan that a text ends up stating, invented actions among its lines included.
+def read_plan(text: str, gold: Gold | None = None) -> list[Action]:
+    """The plan that a text ends up stating, invented actions among its lines included; without ``gold`` of Blocksworld.
 
     Only what stands between ``[PLAN]`` and ``[PLAN END]`` where the text has them, and nothing past an invented
     ``[STATEMENT]``. Of a plan stated twice (a list that starts again at 1, a summary under a heading) the last counts.
     Lines that begin with an action (after a number, a bullet, "Action:") are the plan; other mentions count only in a
     text without such lines.
     """
-    known = action_words(wording) if actions is None else actions
-    lines = [_bare(line[:LONGEST_LINE]) for line in _plan_part(text[:LONGEST].lower()).splitlines()]
-    plan = _PlanReader(known, wording, facts).read(lines)
+    known, wording, facts = _language(gold or {})
+    lines = [_EMPHASIS.sub("", line[:LONGEST_LINE]) for line in _plan_part(text[:LONGEST].lower()).splitlines()]
+    plan = _last_plan(lines, known, wording, facts)
     return plan or [action for line in lines for _, _, action in _actions(line, known, wording)][:MOST_ACTIONS]
-
-
-def _bare(line: str) -> str:
-    """Without Markdown's emphasis and LaTeX's inline marks."""
-    return re.sub(r"[*`]+|\\[()]|(?<![a-z0-9])_+|_+(?![a-z0-9])", "", line)
 
 
 def _plan_part(text: str) -> str:
@@ -87,61 +88,42 @@ def _plan_part(text: str) -> str:
     return next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
 
 
-class _PlanReader:
-    """Reads lines and keeps the last plan that they state.
-
-    A plan starts anew where its numbers do, or at an unnumbered action line after a heading.
-    """
-
-    def __init__(self, actions: Collection[str], wording: str, facts: Collection[str]) -> None:
-        self._actions, self._wording, self._facts = actions, wording, facts
-        self._plan: list[Action] = []
-        self._last_number = 0  # of a numbered line of the plan
-        self._after_action = False  # only blank lines since an action line
-        self._after_heading = False  # a heading since the last action line: another statement of the plan may follow
-        self._in_part = False  # after the heading of a part of one plan: its numbers may start at 1 again
-        self._in_aside = False  # after the heading of explanations: their actions are none of the plan's
-
-    def read(self, lines: list[str]) -> list[Action]:
-        for line in lines:
-            lead = _LEAD.match(line)
-            number, start = (int(lead[1] or 0), lead.end()) if lead else (0, 0)
-            actions = _leading(line, start, self._actions, self._wording)
-            if not actions and self._after_action:
-                actions = _invented(line, start, self._facts)
-            if actions:
-                self._action_line(number, actions)
-            elif line.strip():
-                self._other_line(line)
-            if len(self._plan) > MOST_ACTIONS:
-                break
-        return self._plan
-
-    def _action_line(self, number: int, actions: list[Action]) -> None:
-        """A line that begins with actions, after ``number`` (0: none)."""
-        self._after_action = True
-        if self._in_aside and self._plan:
-            return
-        if number and self._last_number:
-            again = number <= self._last_number and not self._in_part
-        else:
-            again = self._after_heading and not number
-        if self._plan and again:
-            self._plan, self._last_number = [], 0
-        elif not number and self._last_number and actions == self._plan[-len(actions) :]:
-            return  # "Action: ..." beneath a numbered line that says the same
-        self._plan += actions
-        self._last_number = number or self._last_number
-        self._after_heading = self._in_part = False
-
-    def _other_line(self, line: str) -> None:
-        """Text: a heading of the whole plan, of a part of it, of explanations, or a remark."""
-        self._after_action = False
-        part = bool(_PART.search(line))
-        heading = bool(_HEADING.search(line)) and not part and not line.lstrip().startswith("(")
-        self._in_part = part or (self._in_part and not heading)
-        self._in_aside = bool(_ASIDE.search(line)) or (self._in_aside and not heading)
-        self._after_heading = self._after_heading or heading
+def _last_plan(lines: list[str], known: Collection[str], wording: str, facts: Collection[str]) -> list[Action]:
+    """The last plan that the lines state: one starts anew where its numbers do, or unnumbered after a heading."""
+    plan: list[Action] = []
+    last = 0  # number of the plan's last numbered line
+    after_action = False  # only blank lines since an action line
+    after_heading = False  # a heading since the last action line: another statement of the plan may follow
+    in_part = False  # after the heading of a part of one plan: its numbers may start at 1 again
+    in_aside = False  # after the heading of explanations: their actions are none of the plan's
+    for line in lines:
+        lead = _LEAD.match(line)
+        number, start = (int(lead[1] or 0), lead.end()) if lead else (0, 0)
+        actions = _leading(line, start, known, wording)
+        if not actions and after_action:
+            actions = _invented(line, start, facts)
+        if not actions and line.strip():  # a heading of the plan, of a part of it or of explanations, or a remark
+            part = bool(_PART.search(line))
+            heading = bool(_HEADING.search(line)) and not part and not line.lstrip().startswith("(")
+            in_part = part or (in_part and not heading)
+            in_aside = bool(_ASIDE.search(line)) or (in_aside and not heading)
+            after_action, after_heading = False, after_heading or heading
+        if not actions:
+            continue
+        after_action = True
+        if in_aside and plan:
+            continue
+        both = number and last
+        if plan and ((number <= last and not in_part) if both else (after_heading and not number)):
+            plan, last = [], 0
+        elif not number and last and actions == plan[-len(actions) :]:
+            continue  # "Action: ..." beneath a numbered line that says the same
+        plan += actions
+        last = number or last
+        after_heading = in_part = False
+        if len(plan) > MOST_ACTIONS:
+            break
+    return plan
 
 
 def _leading(line: str, start: int, actions: Collection[str], wording: str) -> list[Action]:
@@ -174,13 +156,8 @@ def _actions(line: str, actions: Collection[str], wording: str) -> list[tuple[in
 def _known(name: str, actions: Collection[str]) -> str:
     """The action that a name means, as it stands or with other hyphens; empty if there is none."""
     hyphens = name.replace("_", "-")
-    spellings = (
-        name,
-        hyphens,
-        name.replace("-", "_"),
-        hyphens.replace("pickup", "pick-up").replace("putdown", "put-down"),
-    )
-    return next((spelling for spelling in spellings if spelling in actions), "")
+    spaced = hyphens.replace("pickup", "pick-up").replace("putdown", "put-down")
+    return next((each for each in (name, hyphens, name.replace("-", "_"), spaced) if each in actions), "")
 
 
 def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
@@ -191,17 +168,13 @@ def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
     return [(match[1], *match[2].split())]
 
 
-def holds_action(line: str, gold: Mapping[str, Any]) -> bool:
+def holds_action(line: str, gold: Gold) -> bool:
     """Whether a line states an action of the domain of ``gold``."""
-    if "domain" in gold:
-        from harness.grading import pddl
-
-        return bool(_actions(line[:LONGEST_LINE].lower(), pddl.action_names(gold), ""))
-    vocabulary = str(gold.get("vocabulary", "blocksworld"))
-    return bool(_actions(line[:LONGEST_LINE].lower(), action_words(vocabulary), vocabulary))
+    known, wording, _ = _language(gold)
+    return bool(_actions(line[:LONGEST_LINE].lower(), known, wording))
 
 
-def check(gold: Mapping[str, Any], answer: str, cut: bool = False) -> Judgement:
+def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     """The judgement of a plan, whose answer is the plan as text; one that was cut off and is not valid is no answer.
 
     ``gold`` is one of
@@ -213,46 +186,34 @@ def check(gold: Mapping[str, Any], answer: str, cut: bool = False) -> Judgement:
     ``details``: valid, failing_step (from 1; 0 if all steps were legal), steps, plan; with ``optimal`` in the gold also
     optimal and length_ratio.
     """
-    if "domain" in gold:
-        from harness.grading import pddl
-
-        plan = read_plan(answer, pddl.action_names(gold), wording="", facts=pddl.fact_names(gold))
-        judgement = _judgement(gold, plan, pddl.simulate(gold, plan) if plan else None)
-    else:
-        judgement = check_blocks(gold, answer)
+    plan = read_plan(answer, gold)
+    simulate = pddl.simulate if "domain" in gold else _simulate
+    judgement = _judgement(gold, plan, simulate(gold, plan) if plan else None)
     if cut and judgement.verdict == "wrong" and "[plan end]" not in answer.lower():
         return judgement._replace(verdict="no_answer", reason=f"the plan was cut off ({judgement.reason})")
     return judgement
 
 
-def check_blocks(gold: Mapping[str, Any], answer: str) -> Judgement:
-    """The judgement of a plan by our own simulator of Blocksworld."""
-    vocabulary = str(gold.get("vocabulary", "blocksworld"))
-    names = blocks.VOCABULARIES[vocabulary]
-    plan = read_plan(answer, wording=vocabulary)
-    if not plan:
-        return _judgement(gold, plan, None)
-    objects, facts, goals = block_problem(gold)
+def _simulate(gold: Gold, plan: list[Action]) -> blocks.Outcome:
+    """Run a plan of Blocksworld, in the words of its vocabulary."""
+    goals: list[blocks.Atom]
+    if "facts" in gold:
+        objects = list(gold["objects"])
+        facts, goals = ([tuple(atom) for atom in gold[key]] for key in ("facts", "goals"))
+    else:
+        objects, facts = blocks.from_stacks(gold["init"])
+        goals = [("ontable", a) if b == "table" else ("on", a, b) for a, b in gold["goal"]]
     aliases = gold.get("aliases", {})
-    plain = {word: name for name, word in names.items()}
+    plain = {word: name for name, word in blocks.VOCABULARIES[gold.get("vocabulary", "blocksworld")].items()}
     # Upper case names no action: in another vocabulary an invented step may be called like a plain one.
     steps = [
         (plain.get(name, name.upper()), *(b if b in objects else aliases.get(b, b) for b in args))
         for name, *args in plan
     ]
-    return _judgement(gold, plan, blocks.simulate(objects, facts, goals, steps))
+    return blocks.simulate(objects, facts, goals, steps)
 
 
-def block_problem(gold: Mapping[str, Any]) -> tuple[list[str], list[blocks.Atom], list[blocks.Atom]]:
-    """(objects, initial facts, goals) of a Blocksworld gold in plain names."""
-    if "facts" in gold:
-        return list(gold["objects"]), [tuple(a) for a in gold["facts"]], [tuple(a) for a in gold["goals"]]
-    objects, facts = blocks.from_stacks(gold["init"])
-    goals: list[blocks.Atom] = [("ontable", a) if b == "table" else ("on", a, b) for a, b in gold["goal"]]
-    return objects, facts, goals
-
-
-def _judgement(gold: Mapping[str, Any], plan: list[Action], outcome: blocks.Outcome | None) -> Judgement:
+def _judgement(gold: Gold, plan: list[Action], outcome: blocks.Outcome | None) -> Judgement:
     text = "; ".join(" ".join(action) for action in plan)[:500]
     details: dict[str, Any] = {"valid": False, "failing_step": 0, "steps": len(plan), "plan": [list(a) for a in plan]}
     if outcome is None:
@@ -264,15 +225,11 @@ def _judgement(gold: Mapping[str, Any], plan: list[Action], outcome: blocks.Outc
         step = " ".join(plan[outcome.step - 1])[:60]
         return Judgement("wrong", f"step {outcome.step} ({step}): {outcome.reason[:80]}", text, details)
     if outcome.missed:
-        missed = ", ".join(_goal(atom) for atom in outcome.missed)[:200]
-        return Judgement("wrong", f"goal not reached: {missed}", text, details)
+        missed = (f"{a[1]} on {a[2]}" if a[0] == "on" and len(a) == 3 else f"({' '.join(a)})" for a in outcome.missed)
+        return Judgement("wrong", f"goal not reached: {', '.join(missed)[:200]}", text, details)
     details["valid"] = True
     reason = f"valid plan of {len(plan)} steps"
     if gold.get("optimal"):
         details["length_ratio"] = round(len(plan) / gold["optimal"], 4)
         reason += f", shortest is {gold['optimal']}" if len(plan) > gold["optimal"] else ", a shortest one"
     return Judgement("correct", reason, text, details)
-
-
-def _goal(atom: blocks.Atom) -> str:
-    return f"{atom[1]} on {atom[2]}" if atom[0] == "on" and len(atom) == 3 else f"({' '.join(atom)})"

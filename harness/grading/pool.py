@@ -5,14 +5,14 @@ from __future__ import annotations
 import hashlib
 import os
 import queue
-import selectors
+import select
 import signal
 import subprocess
 import sys
 import threading
 import time
 from collections import OrderedDict
-from collections.abc import Mapping
+from contextlib import suppress
 from pathlib import Path
 
 from harness.errors import GraderBroken
@@ -26,33 +26,22 @@ REMEMBERED = 32 << 20  # bytes of replies
 _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal.SIGILL}
 
 
-class _Died(Exception):
-    """The worker's end of the pipe is closed."""
-
-
-class _Late(Exception):
-    """The worker did not answer in time."""
-
-
 class _Worker:
     """One process. Starting it does not wait: the first call does.
 
-    It is in a session of its own, so that Ctrl-C in a terminal does not reach it, and ends with this process.
+    It is in a session of its own, so that Ctrl-C in a terminal does not reach it, and ends with this process. Raised
+    are EOFError when it has died and TimeoutError when it does not answer in time.
     """
 
-    def __init__(self, environment: Mapping[str, str]) -> None:
+    def __init__(self, environment: dict[str, str]) -> None:
         # -P: the user's folder is not searched for modules, so no file there is taken for one of ours.
         self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "harness.grading.worker", str(os.getpid())],
-            stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE,
-            stderr=subprocess.DEVNULL,
-            env=dict(os.environ) | dict(environment),
-            start_new_session=True,
-        )
+            [sys.executable, "-P", "-m", "harness.grading.worker", str(os.getpid())], stdin=subprocess.PIPE,
+            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | environment, start_new_session=True,
+        )  # fmt: skip
         assert self.process.stdin is not None
         assert self.process.stdout is not None
-        self._in, self._out = self.process.stdin, self.process.stdout.fileno()
+        self._in, self._out = self.process.stdin, self.process.stdout
         self._loaded: set[str] = set()
         self._loading: list[str] = ["first"]
         self._buffer = b""
@@ -62,13 +51,11 @@ class _Worker:
         if kind not in self._loaded:
             self._loaded.add(kind)
             self._loading.append(kind)
-            try:
+            with suppress(EOFError):
                 self._send(b'{"load": "%s"}\n' % kind.encode())
-            except _Died:
-                return
 
     def call(self, question: Question, limit: float) -> Reply:
-        """Raises _Died, _Late after ``limit`` seconds, and GraderBroken when the grader cannot be loaded."""
+        """The reply within ``limit`` seconds. Raises GraderBroken, too, when the grader cannot be loaded."""
         self.load(question.kind)
         while self._loading:  # this is no part of the answer's time
             failed = Reply.of_line(self._read(LOAD_SECONDS), 0.0).judgement
@@ -85,48 +72,40 @@ class _Worker:
             self._in.write(line)
             self._in.flush()
         except (OSError, ValueError):  # ValueError: closed by ``kill`` in another thread
-            raise _Died from None
+            raise EOFError from None
 
     def _read(self, limit: float) -> bytes:
-        """The next line, from our own buffer: a library's would hide a second line from the selector."""
-        deadline = time.monotonic() + limit
-        with selectors.PollSelector() as selector:
-            selector.register(self._out, selectors.EVENT_READ)
-            while b"\n" not in self._buffer:
-                if not selector.select(max(0.0, deadline - time.monotonic())):
-                    raise _Late
-                piece = os.read(self._out, 1 << 16)
-                if not piece:
-                    raise _Died
-                self._buffer += piece
+        """The next line, from our own buffer: a library's would hide a second line from ``poll``."""
+        deadline, poll = time.monotonic() + limit, select.poll()
+        poll.register(self._out, select.POLLIN)
+        while b"\n" not in self._buffer:
+            if not poll.poll(max(0.0, 1000 * (deadline - time.monotonic()))):
+                raise TimeoutError
+            piece = os.read(self._out.fileno(), 1 << 16)
+            if not piece:
+                raise EOFError
+            self._buffer += piece
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
     def kill(self) -> None:
-        """End the process; a thread that waits for its answer gets _Died."""
+        """End the process; a thread that waits for its answer gets EOFError."""
         self.process.kill()
         self.process.wait()
 
     def close(self) -> None:
         """End the process and close its pipes; no other thread may be waiting for it."""
         self.kill()
-        for stream in (self.process.stdin, self.process.stdout):
-            try:
-                stream.close()  # type: ignore[union-attr]
-            except OSError:
-                self.process.poll()  # what was still to be written went with the process
+        for stream in (self._in, self._out):
+            with suppress(OSError):  # what was still to be written went with the process
+                stream.close()
 
 
 class Pool:
-    """``workers`` processes, started on first use; usable from any thread.
-
-    ``limit``: wall-clock seconds per question. It is for workers that are blocked; what is slow ends by the limits of
-    processor time in the worker.
-    """
+    """``workers`` processes, started on first use; usable from any thread. ``limit``: wall-clock seconds a question."""
 
     def __init__(self, workers: int = 1, limit: float = WALL_SECONDS, nltk_data: Path | None = None) -> None:
-        self.size = workers
-        self.limit = limit
+        self.size, self.limit = workers, limit
         self._environment = {} if nltk_data is None else {"NLTK_DATA": str(nltk_data)}
         self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
         for _ in range(workers):
@@ -138,11 +117,7 @@ class Pool:
         self.remembered = 0  # bytes
 
     def ask(self, question: Question) -> Reply:
-        """The reply to ``question``. Verdicts on equal questions are remembered, up to REMEMBERED bytes.
-
-        Raises GraderBroken when no worker stays alive to answer, and when the pool is or gets closed: what could not be
-        judged for such a reason has no verdict.
-        """
+        """The reply; verdicts are remembered. GraderBroken when workers keep dying, or the pool is or gets closed."""
         key = hashlib.blake2b(question.line(), digest_size=16).digest()
         with self._lock:
             if key in self._known:
@@ -161,32 +136,34 @@ class Pool:
 
     def load(self, kind: str) -> None:
         """Start all workers and have them load ``kind``, without waiting."""
-        for worker in [self._idle.get() for _ in range(self.size)]:
-            worker = worker or self._start()
-            worker.load(kind)
-            self._idle.put(worker)
+        for idle in [self._idle.get() for _ in range(self.size)]:
+            started = idle or self._start()
+            started.load(kind)
+            self._idle.put(started)
 
     def _ask(self, question: Question) -> Reply:
-        worker = self._idle.get()
-        late, ends = 0, list[int]()
+        worker, late, ends = self._idle.get(), 0, list[int]()
         try:
             while True:
                 worker = worker or self._start()
                 try:
                     return worker.call(question, self.limit)
-                except _Late:
+                except TimeoutError:
                     late += 1
-                except _Died:
+                except EOFError:
                     ends.append(-worker.process.wait())
                 self._drop(worker)
                 worker = None
                 if ends and ends[-1] == signal.SIGVTALRM:
-                    return _unjudged("grader_timeout", "stopped at the limit of processor time")
+                    why = "stopped at the limit of processor time"
+                    return Reply(judgement=Judgement("grader_timeout", why))
                 if late == 2:
-                    return _unjudged("grader_timeout", f"no answer within {self.limit:g} s, twice")
+                    why = f"no answer within {self.limit:g} s, twice"
+                    return Reply(judgement=Judgement("grader_timeout", why))
                 if len(ends) == ATTEMPTS:
                     if all(end in _CRASHES for end in ends):
-                        return _unjudged("infra_error", f"this answer ends its grader ({_name(ends[-1])})")
+                        why = f"this answer ends its grader ({_name(ends[-1])})"
+                        return Reply(judgement=Judgement("infra_error", why))
                     raise GraderBroken(
                         f"grading processes die ({', '.join(map(_name, ends))}), perhaps for want of memory; or run "
                         "'python -m harness.grading.worker' to see whether one starts"
@@ -219,14 +196,10 @@ class Pool:
             running = list(self._running)
         for worker in running:
             worker.kill()
-        for worker in [self._idle.get() for _ in range(self.size)]:
-            if worker is not None:
-                self._drop(worker)
+        for idle in [self._idle.get() for _ in range(self.size)]:
+            if idle is not None:
+                self._drop(idle)
             self._idle.put(None)
-
-
-def _unjudged(verdict: str, reason: str) -> Reply:
-    return Reply(judgement=Judgement(verdict, reason))  # type: ignore[arg-type]
 
 
 def _name(end: int) -> str:

@@ -6,11 +6,14 @@ Runs in grading workers: the same graders that give the verdict look at every st
 from __future__ import annotations
 
 import re
-from collections.abc import Mapping
-from typing import Any
+from collections.abc import Iterable
+from typing import TYPE_CHECKING
 
-from harness.grading import boxes, expressions, numbers
+from harness.grading import boxes, expressions, numbers, plans
 from harness.grading.messages import Statement
+
+if TYPE_CHECKING:  # pydantic is slow to import
+    from harness.records import Gold
 
 LONGEST = 200_000
 MOST = 2_000  # statements of one trace
@@ -27,32 +30,30 @@ _HASHES = re.compile(r"####\s*([^\n]{1,80})")
 _MATH = re.compile(r"\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)")
 
 
-def statements(kind: str, gold: Mapping[str, Any], text: str) -> list[Statement]:
+def statements(kind: str, gold: Gold, text: str) -> list[Statement]:
     """Statements of ``text`` in order. Kinds without intermediate answers (instructions) have none."""
     text = text[:LONGEST]
-    if kind == "number":
-        return _numeric(str(gold["answer"]), text)
-    if kind == "math":
-        exact = numbers.value(str(gold["answer"])) is not None
-        return _numeric(str(gold["answer"]), text) if exact else _symbolic(str(gold["answer"]), text)
-    if kind == "plan":
+    if kind in ("plan", "pddl"):
         return _plans(gold, text)
-    return []
+    if kind not in ("number", "math"):
+        return []
+    exact = kind == "number" or numbers.value(str(gold["answer"])) is not None
+    return (_numeric if exact else _symbolic)(str(gold["answer"]), text)
 
 
-def _marked(text: str) -> list[tuple[int, str]]:
-    found = [(end, text[start:end]) for start, end in boxes.boxes(text)]
-    found += [(m.end(), m[1]) for pattern in (_ANSWER, _HASHES) for m in pattern.finditer(text)]
-    return found
+def _candidates(text: str, results: Iterable[tuple[int, str]]) -> list[tuple[int, str, bool]]:
+    """(end, statement, whether marked as the answer), by end; ``results`` are those on the way."""
+    marked = [(end, text[start:end]) for start, end in boxes.boxes(text)]
+    marked += [(m.end(), m[1]) for pattern in (_ANSWER, _HASHES) for m in pattern.finditer(text)]
+    ends = {end for end, _ in marked}
+    found = [(*each, True) for each in marked] + [(*each, False) for each in results if each[0] not in ends]
+    return sorted(found)[:MOST]
 
 
 def _numeric(gold: str, text: str) -> list[Statement]:
     wanted = numbers.value(gold)
-    found = [(end, stated, True) for end, stated in _marked(text)]
-    ends = {end for end, _, _ in found}
-    found += [(m.end(1), m[1], False) for m in _RESULT.finditer(text) if m.end(1) not in ends]
     out: list[Statement] = []
-    for end, stated, explicit in sorted(found)[:MOST]:
+    for end, stated, explicit in _candidates(text, ((m.end(1), m[1]) for m in _RESULT.finditer(text))):
         given = numbers.value(stated)
         if given is not None:
             out.append(Statement(end, str(given), given == wanted, explicit))
@@ -60,14 +61,10 @@ def _numeric(gold: str, text: str) -> list[Statement]:
 
 
 def _symbolic(gold: str, text: str) -> list[Statement]:
-    found = [(end, stated, True) for end, stated in _marked(text)]
-    ends = {end for end, _, _ in found}
-    for match in _MATH.finditer(text):
-        if match.end() not in ends:
-            found.append((match.end(), (match[1] or match[2]).rsplit("=", 1)[-1], False))
     known: dict[str, bool] = {}
     out: list[Statement] = []
-    for end, stated, explicit in sorted(found)[:MOST]:
+    results = ((m.end(), (m[1] or m[2]).rsplit("=", 1)[-1]) for m in _MATH.finditer(text))
+    for end, stated, explicit in _candidates(text, results):
         spelled = expressions.canon(stated[: expressions.LONGEST])
         if not spelled:
             continue
@@ -78,10 +75,8 @@ def _symbolic(gold: str, text: str) -> list[Statement]:
     return out
 
 
-def _plans(gold: Mapping[str, Any], text: str) -> list[Statement]:
+def _plans(gold: Gold, text: str) -> list[Statement]:
     """Every unbroken run of action lines is a plan; a correct one may have more steps behind it that still hold."""
-    from harness.grading import plans
-
     out: list[Statement] = []
     at = start = 0
     block: list[str] = []

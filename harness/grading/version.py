@@ -7,11 +7,7 @@ from functools import cache
 from importlib import metadata
 from pathlib import Path
 
-# antlr and langdetect are here because they, too, change verdicts (docs/graders.md).
-PACKAGES = (
-    "math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime", "lm-eval", "langdetect", "nltk",
-    "unified-planning",
-)  # fmt: skip
+from harness.grading import PACKAGES
 
 
 @cache

@@ -8,22 +8,21 @@ from __future__ import annotations
 
 import json
 import logging
+import resource
 import signal
 import sys
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
+from harness.grading import expressions, instructions, numbers, pddl, plans
 from harness.grading.messages import Judgement
+from harness.grading.statements import statements
 from harness.processes import follow_parent
-
-if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold, Verdict
 
 MEMORY = 2 << 30
 CPU_SECONDS = 1.0
 HARD_CPU_SECONDS = 2.0  # the process ends: library code in C does not see the first limit
 
 Message = dict[str, Any]  # a line of JSON (``messages``)
-Registry = dict[str, Any]  # lm-eval's checkers by the name of the instruction
 
 
 class TooSlow(BaseException):
@@ -41,9 +40,9 @@ class _Clock:
         self.fired = True
         raise TooSlow
 
-    def start(self, seconds: float = CPU_SECONDS) -> None:
+    def start(self) -> None:
         self.fired = False
-        signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
+        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 0.1)
         signal.setitimer(signal.ITIMER_VIRTUAL, HARD_CPU_SECONDS)  # its signal has no handler: it ends the process
 
     def stop(self) -> None:
@@ -55,32 +54,29 @@ def main() -> None:
     if len(sys.argv) > 1:
         follow_parent(int(sys.argv[1]))
     try:
-        import resource
-
         resource.setrlimit(resource.RLIMIT_AS, (MEMORY, MEMORY))
         resource.setrlimit(resource.RLIMIT_CORE, (0, 0))
-    except (ImportError, ValueError, OSError) as error:
+    except (ValueError, OSError) as error:
         print(f"no memory cap on this platform: {error}", file=sys.stderr)
     logging.disable(logging.WARNING)
     out, sys.stdout = sys.stdout, sys.stderr
-    registry: Registry = {}
     clock = _Clock()
     out.write('{"loaded": "first"}\n')
     out.flush()
     for line in sys.stdin:
-        out.write(json.dumps(_answer(line, registry, clock)) + "\n")
+        out.write(json.dumps(_answer(line, clock)) + "\n")
         out.flush()
 
 
-def _answer(line: str, registry: Registry, clock: _Clock) -> Message:
+def _answer(line: str, clock: _Clock) -> Message:
     slow = Judgement("grader_timeout", f"no verdict within {CPU_SECONDS:g} s of processor time")
     try:
         request = json.loads(line)
         if "load" in request:
-            return _load(request["load"], registry)
+            return _load(request["load"])
         try:
             clock.start()
-            reply = _serve(request, registry)
+            reply = _serve(request)
         finally:
             clock.stop()
     except TooSlow:
@@ -90,63 +86,39 @@ def _answer(line: str, registry: Registry, clock: _Clock) -> Message:
         return {"judgement": Judgement("grader_timeout", f"more than {MEMORY >> 30} GiB of memory")}
     except RecursionError:
         return {"judgement": Judgement("grader_timeout", "nested too deep for the parser")}
+    except instructions.TooLong as error:
+        return {"judgement": Judgement("grader_timeout", str(error))}
     except Exception as error:
-        kind = type(error).__name__
-        name = "" if kind in ("TooLong", "CheckerFailed") else f"{kind}: "
-        verdict: Verdict = "grader_timeout" if kind == "TooLong" else "infra_error"
-        return {"judgement": Judgement(verdict, f"{name}{str(error)[:200]}")}
+        name = "" if isinstance(error, instructions.CheckerFailed) else f"{type(error).__name__}: "
+        return {"judgement": Judgement("infra_error", f"{name}{str(error)[:200]}")}
     # A library may have swallowed the signal and answered as if the work had failed.
     return {"judgement": slow} if clock.fired else reply
 
 
-def _load(kind: str, registry: Registry) -> Message:
-    """Import what the grader of ``kind`` needs and run it once, outside any deadline."""
+def _load(kind: str) -> Message:
+    """Import what the grader of ``kind`` needs, outside any deadline."""
     if kind == "instructions":
-        from harness.grading import instructions
-
-        registry.update(instructions.load())
+        instructions.load()
     elif kind == "math":
-        from harness.grading import expressions
-
         expressions.compare("\\frac{\\pi}{2}", "\\pi/2")
     elif kind == "pddl":
-        from harness.grading import blocks, pddl
-
-        gold = {
-            "domain": blocks.domain_pddl(),
-            "problem": blocks.problem_pddl(["a"], [("ontable", "a")], [("ontable", "a")], "blocksworld"),
-        }
-        pddl.simulate(gold, [("pick-up", "a")])
+        pddl.simulate(pddl.SMALLEST, [("a",)])
     return {"loaded": kind}
 
 
-def _serve(request: Message, registry: Registry) -> Message:
+def _serve(request: Message) -> Message:
     if request["statements"]:
-        from harness.grading.statements import statements
-
-        kind = "plan" if request["kind"] == "pddl" else request["kind"]
-        return {"statements": statements(kind, request["gold"], request["answer"])}
-    return {"judgement": _judge(request["kind"], request["gold"], request["answer"], request["cut"], registry)}
-
-
-def _judge(kind: str, gold: Gold, answer: str, cut: bool, registry: Registry) -> Judgement:
+        return {"statements": statements(request["kind"], request["gold"], request["answer"])}
+    kind, gold, answer, cut = (request[name] for name in ("kind", "gold", "answer", "cut"))
     if kind == "number":
-        from harness.grading import numbers
-
-        return numbers.check(str(gold["answer"]), answer, cut)
-    if kind == "math":
-        from harness.grading import expressions
-
-        return expressions.check(str(gold["answer"]), answer, cut)
-    if kind in ("plan", "pddl"):
-        from harness.grading import plans
-
-        return plans.check(gold, answer, cut)
-    if kind == "instructions":
-        from harness.grading import instructions
-
-        return instructions.check(gold, answer, registry)
-    raise ValueError(f"unknown grader {kind!r}: use number, math, plan or instructions")
+        judgement = numbers.check(str(gold["answer"]), answer, cut)
+    elif kind == "math":
+        judgement = expressions.check(str(gold["answer"]), answer, cut)
+    elif kind in ("plan", "pddl"):
+        judgement = plans.check(gold, answer, cut)
+    else:
+        judgement = instructions.check(gold, answer)
+    return {"judgement": judgement}
 
 
 if __name__ == "__main__":

@@ -28,10 +28,7 @@ class Request:
     stop: tuple[str, ...] = ()
 
     def room(self, context: int) -> int:
-        """Tokens that may be generated in a context of so many tokens (0: unknown); none or less: the prompt fills it.
-
-        Every completer asks here, so that all of them shorten a request in the same way.
-        """
+        """Tokens that may be generated in a context of so many (0: unknown); none or less: the prompt fills it."""
         return min(self.max_tokens, context - len(self.prompt_ids)) if context else self.max_tokens
 
     def cut_by(self, context: int) -> Finish:
@@ -61,13 +58,11 @@ class Completion:
 
 @runtime_checkable
 class Completer(Protocol):
-    """A model behind one asynchronous call.
+    """A model behind one asynchronous call, which raises ModelError when the model cannot be reached or used.
 
     ``digest`` identifies its weights and tokenizer. ``lockstep``: results depend on what shares a batch, so callers
     must send fixed chunks. ``context``: tokens of prompt and completion together, 0 where that is not known.
     ``batch_size``: calls that it works on at once. ``generated_tokens``: by all calls so far.
-
-    ``complete`` raises ModelError when the model cannot be reached, or does not answer as a model does.
     """
 
     digest: str
@@ -86,31 +81,27 @@ def seed_of(*parts: object) -> int:
 
 
 async def complete_in_chunks(
-    completer: Completer,
-    requests: Sequence[Request],
-    known: Callable[[int], bool],
-    done: Callable[[list[tuple[int, Completion]]], Awaitable[None] | None],
-    size: int = 64,
+    completer: Completer, requests: Sequence[Request], known: Callable[[int], bool],
+    done: Callable[[list[tuple[int, Completion]]], Awaitable[None] | None], size: int = 64,
     admit: Callable[[Sequence[Request]], None] = lambda requests: None,
-) -> None:
+) -> None:  # fmt: skip
     """Complete ``requests`` in fixed chunks; ``done`` gets each finished chunk's completions that were not known.
 
     ``done`` may be a coroutine function; it ends before the next chunk begins. ``admit`` receives the requests of a
     chunk before they are sent, and may raise to stop there.
 
-    Which requests share a chunk depends on the list alone, never on what an earlier run finished: a batch of a
-    resumed run holds the same rows as before, so its floating-point results, and with them every sampled token, are
-    the same. A chunk of which only a part is known is therefore completed whole, and the known part thrown away.
+    Which requests share a chunk depends on the list alone, never on what an earlier run finished: a batch of a resumed
+    run holds the same rows as before, so every sampled token is the same. A chunk of which only a part is known is
+    therefore completed whole, and the known part thrown away.
     """
     order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt_ids), i))
     for start in range(0, len(order), size):
         chunk = order[start : start + size]
-        missing = [i for i in chunk if not known(i)]
-        if not missing:
+        wanted = {i for i in chunk if not known(i)}
+        if not wanted:
             continue
         admit([requests[i] for i in chunk])
         results = await asyncio.gather(*(completer.complete(requests[i]) for i in chunk), return_exceptions=True)
-        wanted = set(missing)
         found = [(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)]
         if (waits := done(found)) is not None:
             await waits
@@ -120,11 +111,9 @@ async def complete_in_chunks(
 
 
 async def complete_all(
-    completer: Completer,
-    requests: Sequence[Request],
-    missing: Sequence[int],
+    completer: Completer, requests: Sequence[Request], missing: Sequence[int],
     done: Callable[[list[tuple[int, Completion]]], None],
-) -> list[str]:
+) -> list[str]:  # fmt: skip
     """Complete the ``missing`` requests in any order; ``done`` gets each as it ends. Returns the failed calls' errors.
 
     The completer limits how many run at once. A failed call does not stop the others.
@@ -136,8 +125,8 @@ async def complete_all(
             completion = await completer.complete(requests[index])
         except ModelError as error:
             failed.append(str(error))
-        else:
-            done([(index, completion)])
+            return
+        done([(index, completion)])
 
     await asyncio.gather(*(one(index) for index in dict.fromkeys(missing)))
     return failed

@@ -5,6 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 from collections.abc import Iterable
+from contextlib import suppress
 from pathlib import Path
 
 from harness.files import about
@@ -19,7 +20,7 @@ _VERSIONS = ("transformers_version", "_name_or_path", "is_local", "local_files_o
 
 
 def model_digest(path: str) -> str:
-    """Digest of the weights, configuration and tokenizer of a local model; of name and commit for a hub model.
+    """Digest of a local model's weights, configuration and tokenizer; of name and commit for a hub model.
 
     Raises BadFile for a file that cannot be read.
     """
@@ -31,10 +32,7 @@ def model_digest(path: str) -> str:
 
 
 def tokenizer_digest(path: str) -> str:
-    """Digest of a local tokenizer's vocabulary and chat template; of name and commit for a hub model.
-
-    Raises BadFile for a file that cannot be read.
-    """
+    """The same of a local tokenizer's vocabulary and chat template alone. Raises BadFile."""
     folder = Path(path)
     if not folder.is_dir():
         return _hub_digest(path)
@@ -55,31 +53,21 @@ def _digest_of(files: Iterable[Path], without_versions: set[str]) -> str:
 
 
 def _without_versions(content: bytes) -> bytes:
-    try:
+    with suppress(ValueError, RecursionError):  # loading it will say what is wrong
         data = json.loads(content)
-    except (ValueError, RecursionError):  # loading it will say what is wrong
-        return content
-    if not isinstance(data, dict):
-        return content
-    return json.dumps({k: v for k, v in data.items() if k not in _VERSIONS}, sort_keys=True).encode()
+        if isinstance(data, dict):
+            return json.dumps({k: v for k, v in data.items() if k not in _VERSIONS}, sort_keys=True).encode()
+    return content
 
 
 def _hub_digest(name: str) -> str:
-    """Of the name and the commit that the local cache holds; of the name alone while nothing is cached."""
-    commit = _cached_commit(name)
-    return hashlib.sha256(f"{name}@{commit}".encode() if commit else name.encode()).hexdigest()[:16]
-
-
-def _cached_commit(name: str) -> str:
-    """The commit of a hub model in the local cache, whose snapshots are named by commit. No network is used."""
+    """Of the name and the commit that the local cache holds; of the name alone while nothing is cached. No network."""
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    for file in ("config.json", "tokenizer_config.json"):
-        try:
-            found = try_to_load_from_cache(name, file)
-        except HFValidationError:  # no name of the hub
-            return ""
-        if isinstance(found, str):
-            return Path(found).parent.name
-    return ""
+    cached: list[object] = []
+    with suppress(HFValidationError):  # no name of the hub
+        cached = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
+    # The cache's snapshots are named by commit.
+    commit = next((Path(path).parent.name for path in cached if isinstance(path, str)), "")
+    return hashlib.sha256(f"{name}@{commit}".encode() if commit else name.encode()).hexdigest()[:16]

@@ -2,8 +2,6 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Iterator
-from contextlib import contextmanager
 from pickle import UnpicklingError
 from typing import Any
 
@@ -28,20 +26,29 @@ def load_model(path: str, **options: Any) -> Any:
     and weights that the model has no place for.
     """
     from transformers import AutoModelForCausalLM
+    from transformers.utils import logging
 
-    with _quiet():
-        try:
-            model, loading = AutoModelForCausalLM.from_pretrained(
-                path, output_loading_info=True, ignore_mismatched_sizes=True, **options
-            )
-        except Exception as error:
-            pickled = "pickled weights that hold more than tensors; save them as safetensors"
-            why = pickled if isinstance(error, UnpicklingError) else first_line(error)
-            raise ModelError(f"{path}: no causal language model could be loaded ({why})") from error
-    reshaped = [f"{name}: {_shape(old)}, not {_shape(new)}" for name, old, new in loading["mismatched_keys"]]
+    logging.disable_progress_bar()
+    verbosity = logging.get_verbosity()
+    logging.set_verbosity_error()  # no table of weights that do not fit
+    try:
+        model, loading = AutoModelForCausalLM.from_pretrained(
+            path, output_loading_info=True, ignore_mismatched_sizes=True, **options
+        )
+    except Exception as error:
+        pickled = "pickled weights that hold more than tensors; save them as safetensors"
+        why = pickled if isinstance(error, UnpicklingError) else first_line(error)
+        raise ModelError(f"{path}: no causal language model could be loaded ({why})") from error
+    finally:
+        logging.set_verbosity(verbosity)
+    shapes = [(name, *("x".join(map(str, shape)) for shape in both)) for name, *both in loading["mismatched_keys"]]
+    kinds = {
+        "missing": loading["missing_keys"], "without a place": loading["unexpected_keys"],
+        "of another shape": [f"{name}: {was}, not {is_now}" for name, was, is_now in shapes],
+    }  # fmt: skip
     defects = [
-        *_defect("missing", loading["missing_keys"]), *_defect("without a place", loading["unexpected_keys"]),
-        *_defect("of another shape", reshaped),
+        f"{len(names)} {kind} ({', '.join(sorted(names)[:2])}{', ...' if len(names) > 2 else ''})"
+        for kind, names in kinds.items() if names
     ]  # fmt: skip
     if defects:
         advice = "is a file lost, or config.json changed?"
@@ -50,41 +57,15 @@ def load_model(path: str, **options: Any) -> Any:
 
 
 def context_of(config: Any) -> int:
-    """Tokens that a model of this configuration can hold; 0 where the configuration does not say."""
+    """Tokens that a model of this configuration can hold; 0 where it does not say."""
     return int(getattr(config, "max_position_embeddings", 0) or 0)
 
 
 def context_length(path: str) -> int:
-    """Tokens that the model at a local path or hub name can hold, by its configuration; 0: not known.
-
-    Raises ModelError when it has no configuration.
-    """
+    """The same of the model at a local path or hub name. Raises ModelError when it has no configuration."""
     from transformers import AutoConfig
 
     try:
         return context_of(AutoConfig.from_pretrained(path))
     except Exception as error:
         raise ModelError(f"{path}: no configuration could be loaded ({first_line(error)})") from error
-
-
-def _defect(kind: str, names: Iterable[str]) -> list[str]:
-    ordered = sorted(names)
-    return [f"{len(ordered)} {kind} ({', '.join(ordered[:2])}{', ...' if ordered[2:] else ''})"] if ordered else []
-
-
-def _shape(sizes: Iterable[int]) -> str:
-    return "x".join(map(str, sizes))
-
-
-@contextmanager
-def _quiet() -> Iterator[None]:
-    """Without transformers' progress bars, for good, and its table of weights that do not fit."""
-    from transformers.utils import logging
-
-    logging.disable_progress_bar()
-    before = logging.get_verbosity()
-    logging.set_verbosity_error()
-    try:
-        yield
-    finally:
-        logging.set_verbosity(before)

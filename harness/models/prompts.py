@@ -10,14 +10,9 @@ from harness.thoughts import THINK_TAGS, Tags
 
 # Pairs of tags that reasoning models use; the first that a chat template or vocabulary mentions is the model's.
 KNOWN_TAGS: tuple[Tags, ...] = (
-    THINK_TAGS,
-    ("<|begin_of_thought|>", "<|end_of_thought|>"),
-    ("<Thought>", "</Thought>"),
-    ("<reasoning>", "</reasoning>"),
-    ("<seed:think>", "</seed:think>"),
-)
-
-
+    THINK_TAGS, ("<|begin_of_thought|>", "<|end_of_thought|>"), ("<Thought>", "</Thought>"),
+    ("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"),
+)  # fmt: skip
 DEFAULT = Prompting()
 
 
@@ -26,16 +21,13 @@ def uses_chat(tokenizer: Any, prompting: Prompting) -> bool:
 
 
 def think_tags(tokenizer: Any, prompting: Prompting = DEFAULT) -> Tags:
-    """The tags around a model's thinking: as told, else as its template or vocabulary has them, else ``<think>``."""
+    """The tags around a model's thinking: as given, else as its template or vocabulary has them, else ``<think>``."""
     if prompting.tags is not None:
         return prompting.tags
-    template = getattr(tokenizer, "chat_template", None)
-    text = template if isinstance(template, str) else str(template or "")
-    added = set(getattr(tokenizer, "get_added_vocab", dict)())
-    for opening, closing in KNOWN_TAGS:
-        if closing in text or opening in text or closing in added:
-            return opening, closing
-    return THINK_TAGS
+    template = str(getattr(tokenizer, "chat_template", None) or "")
+    added = getattr(tokenizer, "get_added_vocab", dict)()
+    known = (tags for tags in KNOWN_TAGS if tags[0] in template or tags[1] in template or tags[1] in added)
+    return next(known, THINK_TAGS)
 
 
 def is_prefilled(prompt: str, tags: Tags) -> bool:

@@ -1,7 +1,6 @@
 """How the samples of a run are drawn: a ``Sampler`` gets all that was asked for and hands back completions.
 
-Two samplers are here: fixed chunks for models whose results depend on the batch, free calls for servers. Search at test
-time is a third, of another room.
+Independent samples are drawn here; search at test time is another sampler, of another room.
 """
 
 from __future__ import annotations
@@ -12,7 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol
 
-from harness.errors import SamplesMissing
+from harness.errors import Incomplete
 from harness.models.base import Completer, Completion, Request, complete_all, complete_in_chunks
 from harness.thoughts import Tags
 
@@ -55,8 +54,7 @@ class Sampler(Protocol):
     def identity(self) -> str: ...
 
     def __call__(self, asked: Asked) -> None:
-        """Hand a completion of every missing request to ``asked.done``. Raises SamplesMissing when calls failed."""
-        ...
+        """Hand a completion of every missing request to ``asked.done``. Raises Incomplete when calls failed."""
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -67,24 +65,12 @@ class Plain:
     identity: str = ""
 
     def __call__(self, asked: Asked) -> None:
-        if asked.completer.lockstep:
-            in_chunks(asked, self.chunk)
-        else:
-            freely(asked)
-
-
-def in_chunks(asked: Asked, size: int) -> None:
-    """Draw in fixed chunks: a chunk with a missing sample is drawn whole, so that its batch is that of every run."""
-    missing = set(asked.missing)
-    work = complete_in_chunks(asked.completer, asked.requests, lambda i: i not in missing, asked.done, size)
-    asyncio.run(work)
-
-
-def freely(asked: Asked) -> None:
-    """Draw all at once; the completer limits how many calls run. Raises SamplesMissing, after all others ended."""
-    failed = asyncio.run(complete_all(asked.completer, asked.requests, asked.missing, asked.done))
-    if failed:
-        raise SamplesMissing(
-            f"{len(failed)} of {len(asked.missing)} model calls failed for good, first: {failed[0]}; all other "
-            "samples are kept, and the same command asks for the missing ones"
-        )
+        model, missing = asked.completer, asked.missing
+        if model.lockstep:  # a chunk with a missing sample is drawn whole, so that its batch is that of every run
+            left = set(missing)
+            asyncio.run(complete_in_chunks(model, asked.requests, lambda i: i not in left, asked.done, self.chunk))
+        elif failed := asyncio.run(complete_all(model, asked.requests, missing, asked.done)):
+            raise Incomplete(
+                f"{len(failed)} of {len(missing)} model calls failed for good, first: {failed[0]}; all other samples "
+                "are kept, and the same command asks for the missing ones"
+            )

@@ -23,8 +23,7 @@ def resolve(name: str) -> str:
 
     Raises ModelError for a shipped model or a folder that is not there.
     """
-    if name.startswith("~"):
-        name = os.path.expanduser(name)
+    name = os.path.expanduser(name)
     if not name.startswith(PREFIX):
         if name.startswith((".", "/", "~")) and not Path(name).is_dir():
             raise ModelError(f"{name}: no such folder; give a model's folder, a name on the hub, or {PREFIX}NAME")

@@ -43,7 +43,7 @@ class ModelSpec(Serving):
     tokenizer: str | None = knob(None, "Of a served model that --model does not locate.")
 
     def replicas(self) -> tuple[ModelSpec, ...]:
-        """A spec for each of the servers, or this one where it names at most one."""
+        """A spec for each of the servers, or this one where it names none."""
         urls = [url.strip() for url in self.base_url.split(",") if url.strip()]
         return tuple(self.model_copy(update={"base_url": url}) for url in urls) or (self,)
 

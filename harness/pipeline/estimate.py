@@ -1,4 +1,4 @@
-"""What a stage would take: tokens, time, memory, disk, from measured rates where there are any, else not known.
+"""The stages of a recipe as rows: what they took, or what they would take in tokens, time, memory and disk.
 
 Rates come from finished stages of the same kind on the same model: those in the store, else those that ship with the
 project (measured on two CPU cores). Sizes follow from parameter counts: of local weights, or as a hub name tells them.
@@ -8,33 +8,21 @@ from __future__ import annotations
 
 import json
 import re
-import statistics
 from collections import defaultdict
-from dataclasses import dataclass
+from collections.abc import Mapping
+from math import prod
 from pathlib import Path
-from typing import NamedTuple
+from statistics import median
+from typing import Any, NamedTuple, TypeVar
 
 from harness.models.spec import ModelSpec
-from harness.pipeline.job import Graph, Job
+from harness.pipeline.graph import Graph
+from harness.pipeline.kind import Job
 from harness.pipeline.kinds import all_kinds, kind_of
 from harness.results.records import StageResult
 from harness.results.store import Store
 from harness.shipped import shipped
-
-
-@dataclass(frozen=True, kw_only=True)
-class Estimate:
-    """``tokens`` generated, or through the network; ``most``: the bound that budgets set, nothing was measured.
-
-    Bytes of ``memory`` and ``disk``. ``quick``: seconds at most, nothing is estimated. None: not known.
-    """
-
-    tokens: int | None = None
-    most: bool = False
-    seconds: float | None = None
-    memory: int | None = None
-    disk: int | None = None
-    quick: bool = False
+from harness.view.recipes import StageRow
 
 
 class Rate(NamedTuple):
@@ -44,20 +32,33 @@ class Rate(NamedTuple):
     seconds: float
 
 
-Rates = dict[tuple[str, str], Rate]
+Rates = dict[tuple[str, str], Rate]  # by kind and model
+_Either = TypeVar("_Either", Job, StageResult)
 
 
-def estimates(graph: Graph, store: Path) -> dict[str, Estimate]:
-    """An estimate for every job."""
-    rates = measured(store)
-    return {digest: _estimate(graph, job, rates) for digest, job in graph.jobs.items()}
+def summary(result: StageResult) -> str:
+    """The result of a stage in one line."""
+    return kind_of(result.kind).summary(result.figures).partition("\n")[0]
 
 
-def measured(store: Path) -> Rates:
-    """Rates by kind and model: shipped ones, with those of the store in their place where it has some."""
-    rows = json.loads(shipped("rates.json").read_text())
-    out = {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in rows}
-    return out | rates_of(store)
+def stage_rows(graph: Graph, folder: Path) -> list[StageRow]:
+    """Every stage: finished ones with their results in words, others with what they would take."""
+    store = Store(folder)
+    rows: list[StageRow] = []
+    items: dict[str, int | None] = {}
+    known = json.loads(shipped("rates.json").read_text())
+    rates = {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in known} | rates_of(folder)
+    for digest, job in graph.jobs.items():
+        items[digest] = kind_of(job.kind).items(job, {role: items[needed] for role, needed in job.inputs.items()})
+        result = store.result(digest)
+        if result is None:
+            rows.append(_estimate(graph, job, rates, items[digest]))
+        else:
+            line, *details = kind_of(job.kind).summary(result.figures).split("\n")
+            rows.append(StageRow(
+                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=details,
+            ))  # fmt: skip
+    return rows
 
 
 def rates_of(store: Path) -> Rates:
@@ -68,66 +69,48 @@ def rates_of(store: Path) -> Rates:
         if result.kind in all_kinds():
             tokens, items = kind_of(result.kind).spent(result.figures)
             if tokens and items:
-                rates[result.kind, _model_of(result, results)].append(Rate(tokens / items, result.seconds / tokens))
-    return {
-        key: Rate(statistics.median(r.per_item for r in each), statistics.median(r.seconds for r in each))
-        for key, each in rates.items()
-    }
+                model = _asked(result, results) or ""
+                rates[result.kind, model].append(Rate(tokens / items, result.seconds / tokens))
+    return {key: Rate(median(r.per_item for r in each), median(r.seconds for r in each)) for key, each in rates.items()}
 
 
-def _model_of(result: StageResult, results: dict[str, StageResult]) -> str:
-    """The name of the model that a finished stage asked or trained, before any training."""
-    asks = kind_of(result.kind).asks
-    while result.inputs.get("model") in results:
-        result = results[result.inputs["model"]]
-    return result.models.get("model") or result.models.get(asks) or ""
+def _asked(stage: _Either, others: Mapping[str, _Either]) -> Any:
+    """The model that a stage asks or trains, before any training."""
+    while stage.inputs.get("model") in others:
+        stage = others[stage.inputs["model"]]
+    return next(iter(stage.models.values()), None)
 
 
-def _asked(graph: Graph, job: Job) -> ModelSpec | None:
-    asks = kind_of(job.kind).asks
-    while "model" in job.inputs:
-        job = graph.jobs[job.inputs["model"]]
-    return job.models.get("model") or job.models.get(asks)
-
-
-def _items(graph: Graph, digest: str) -> int | None:
-    job = graph.jobs[digest]
-    return kind_of(job.kind).items(graph, job, lambda other: _items(graph, other))
-
-
-def _estimate(graph: Graph, job: Job, rates: Rates) -> Estimate:
-    kind, model = kind_of(job.kind), _asked(graph, job)
+def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None) -> StageRow:
+    kind = kind_of(job.kind)
+    model: ModelSpec | None = _asked(job, graph.jobs)
     path = model.model if model else ""
-    rate, items, most = rates.get((job.kind, Path(path).name)), _items(graph, job.digest), kind.most(job)
-    tokens, bound = None, False
+    rate, most, size = rates.get((job.kind, Path(path).name)), kind.most(job), parameters(path)
+    tokens = None
     if items is not None and rate is not None:
         tokens = round(items * rate.per_item)
     elif items is not None and most is not None:
-        tokens, bound = items * most, True
-    size = parameters(path)
-    served = model is not None and model.backend != "hf"
-    return Estimate(
-        tokens=tokens,
-        most=bound,
+        tokens = items * most
+    memory, disk = kind.bytes_of(job, size, tokens)
+    if size is not None and model is not None and model.backend != "hf" and not kind.quick:
+        memory = 0  # of its server
+    return StageRow(
+        digest=job.digest, name=job.name, done=False, quick=kind.quick, tokens=tokens,
+        at_most=tokens is not None and rate is None,
         seconds=tokens * rate.seconds if tokens is not None and rate is not None else None,
-        memory=None if size is None else 0 if served and not kind.quick else kind.memory(job, size),
-        disk=kind.disk(job, size, tokens),
-        quick=kind.quick,
-    )
+        memory=memory, disk=disk,
+    )  # fmt: skip
 
 
 def parameters(path: str) -> int | None:
     """Parameters of a local model by its weights' headers, of a hub model by its name (``...-1.5B-...``)."""
     folder = Path(path)
-    if folder.is_dir():
-        return sum(_in_file(file) for file in folder.glob("*.safetensors")) or None
-    size = re.search(r"(\d+(?:\.\d+)?)[bB](?![a-z])", folder.name)
-    return round(float(size.group(1)) * 1e9) if size else None
-
-
-def _in_file(file: Path) -> int:
-    from math import prod
-
-    with file.open("rb") as data:
-        header = json.loads(data.read(int.from_bytes(data.read(8), "little")))
-    return sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    if not folder.is_dir():
+        size = re.search(r"(\d+(?:\.\d+)?)[bB](?![a-z])", folder.name)
+        return round(float(size.group(1)) * 1e9) if size else None
+    total = 0
+    for file in folder.glob("*.safetensors"):
+        with file.open("rb") as data:
+            header = json.loads(data.read(int.from_bytes(data.read(8), "little")))
+        total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
+    return total or None

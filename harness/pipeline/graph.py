@@ -1,28 +1,52 @@
 """From a recipe and a profile to a graph of jobs, each named by the digest of all that its result depends on.
 
-A digest covers resolved parameters, the digests of inputs, and what ``identity`` derives: code, packages, files that
-are read. Same digest: the stored result is used. Two recipes that share a stage share its result.
+It covers parameters, the digests of inputs, and what ``identity`` derives: code, packages, files that are read. Same
+digest: the stored result is used, also that of another recipe.
 """
 
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
+from dataclasses import dataclass, field
+from functools import cache
 from pathlib import Path
-from typing import TypeVar
 
 from harness.errors import RecipeError, nearest
 from harness.models.shipped import resolve
 from harness.models.spec import ModelSpec
 from harness.pipeline import identity
-from harness.pipeline.job import Graph, Job, Params
+from harness.pipeline.kind import Job, Params
 from harness.pipeline.kinds import evaluate, evaluate_trees, kind_of
 from harness.pipeline.recipe import Profile, Recipe
 from harness.problems.registry import select
-from harness.spec import Spec, digest
+from harness.spec import digest
 
-_Scale = TypeVar("_Scale", bound=Spec)
 # How an arm is decoded, and the kind of job that does it.
 _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.KIND, "mcts": evaluate_trees.KIND}
+
+
+@dataclass(frozen=True, kw_only=True)
+class Graph:
+    """Jobs in an order in which inputs come first, and the evaluation jobs of each arm, one per seed.
+
+    ``left_out``: arms whose models the profile does not have, with the name of the model.
+    """
+
+    jobs: dict[str, Job]
+    arms: dict[str, list[str]] = field(default_factory=dict)
+    left_out: dict[str, str] = field(default_factory=dict)
+    seeds: tuple[int, ...] = ()
+
+    def until(self, stage: str) -> Graph:
+        """The jobs of one stage and all that they need; no arms. Raises RecipeError for an unknown stage."""
+        known = dict.fromkeys(job.stage for job in self.jobs.values() if job.stage)
+        if stage not in known:
+            raise RecipeError(f"--until {stage}: no such stage among {', '.join(known)}{nearest(stage, known)}")
+        needed: set[str] = set()
+        for key, job in reversed(self.jobs.items()):  # what needs a job comes before it here
+            if job.stage == stage or key in needed:
+                needed |= {key, *job.inputs.values()}
+        return Graph(jobs={d: job for d, job in self.jobs.items() if d in needed}, seeds=self.seeds)
 
 
 def build(
@@ -32,51 +56,41 @@ def build(
 
     Raises RecipeError on unknown arms, models or stages.
     """
-    chosen = tuple(seeds or recipe.seeds or profile.seeds)
-    return _Builder(recipe, profile, chosen).build(list(arms) if arms is not None else list(recipe.arms))
+    plan = _Planner(recipe, profile, tuple(seeds or recipe.seeds or profile.seeds))
+    left_out, chosen = {}, {}
+    for arm in recipe.arms if arms is None else arms:
+        if arm not in recipe.arms:
+            raise RecipeError(f"no arm {arm!r}{nearest(arm, recipe.arms)}; arms: {', '.join(recipe.arms)}")
+        origin = recipe.origin(recipe.arm(arm).model)
+        if origin in profile.models and profile.model(origin) is None:
+            left_out[arm] = origin
+        else:
+            chosen[arm] = plan.arm(arm)
+    if not chosen:
+        for name in recipe.stages:
+            plan.stage(name, plan.seeds[0])
+    return Graph(jobs=plan.jobs, arms=chosen, left_out=left_out, seeds=plan.seeds)
 
 
-class _Builder:
-    """The Planner of ``pipeline.kind``, of one recipe at one profile."""
+class _Planner:
+    """The Planner of ``pipeline.kind``, of one recipe at one profile. Each file and model is looked at once."""
 
     def __init__(self, recipe: Recipe, profile: Profile, seeds: tuple[int, ...]) -> None:
-        self.recipe = recipe
-        self.profile = profile
-        self.profile_name = profile.name
-        self.seeds = seeds
-        self.suite = profile.suite or recipe.suite
+        self.recipe, self.profile, self.seeds, self.scale = recipe, profile, seeds, profile.scale
+        self.profile_name, self.suite = profile.name, profile.suite or recipe.suite
         self.tasks = select([], self.suite)
         self.jobs: dict[str, Job] = {}
-        self._models: dict[str, str] = {}
-        self._code: dict[tuple[str, tuple[Path, ...]], identity.Code] = {}
-        self._files: dict[Path, str] = {}
-
-    def build(self, arms: list[str]) -> Graph:
-        known = self.recipe.arms
-        for arm in arms:
-            if arm not in known:
-                raise RecipeError(f"no arm {arm!r}{nearest(arm, known)}; arms: {', '.join(known)}")
-        left_out = {arm: missing for arm in arms if (missing := self._missing(self.recipe.arm(arm).model))}
-        arms = [arm for arm in arms if arm not in left_out]
-        if not arms:
-            for name in self.recipe.stages:
-                self.stage(name, self.seeds[0])
-        chosen = {arm: self._arm(arm) for arm in arms}
-        return Graph(jobs=self.jobs, arms=chosen, left_out=left_out, seeds=self.seeds)
-
-    def scale(self, of: type[_Scale]) -> _Scale:
-        return self.profile.scale(of)
+        self._file, self._code = cache(identity.data_digest), cache(identity.code_of)
+        self._model = cache(lambda role, text: identity.model_identity(role, ModelSpec.model_validate_json(text)))
 
     def model(self, name: str) -> ModelSpec:
+        at = self.profile.name
         if name not in self.profile.models:
-            known = [*self.recipe.stages, *self.profile.models]
-            raise RecipeError(
-                f"{self.recipe.name}: no stage, and no model of profile {self.profile.name}, is {name!r}"
-                f"{nearest(name, known)}"
-            )
+            hint = nearest(name, [*self.recipe.stages, *self.profile.models])
+            raise RecipeError(f"{self.recipe.name}: no stage, and no model of profile {at}, is {name!r}{hint}")
         spec = self.profile.model(name)
         if spec is None:
-            raise RecipeError(f"{self.recipe.name}: profile {self.profile.name} leaves out the model {name!r}")
+            raise RecipeError(f"{self.recipe.name}: profile {at} leaves out the model {name!r}")
         return spec.model_copy(update={"model": resolve(spec.model)})
 
     def trained(self, name: str, seed: int) -> tuple[dict[str, str], dict[str, ModelSpec]]:
@@ -99,27 +113,20 @@ class _Builder:
     ) -> str:  # fmt: skip
         inputs, models = inputs or {}, models or {}
         data = [self._file(each) if isinstance(each, Path) else each for each in reads]
-        code = self._code_of(kind, tuple(each for each in reads if isinstance(each, Path) and each.suffix == ".py"))
-        depends: Params = {
-            "models": {role: self._model(role, model) for role, model in models.items()},
-            "data": digest(data),
-            "code": code.digest,
-            "packages": code.packages,
-        }
-        name_of = digest(kind, params, inputs, depends)
+        sources = tuple(each for each in reads if isinstance(each, Path) and each.suffix == ".py")
+        code, packages = self._code(type(kind_of(kind)).__module__, sources)
+        identities = {role: self._model(role, model.model_dump_json()) for role, model in models.items()}
+        depends: Params = {"models": identities, "data": digest(data), "code": code, "packages": packages}
+        key = digest(kind, params, inputs, depends)
         job = Job(
-            name=name, kind=kind, digest=name_of, params=params, inputs=inputs, models=models, how=how or {},
-            stage=stage, depends=depends,
+            name=name, kind=kind, digest=key, params=params, inputs=inputs, models=models, how=how or {}, stage=stage,
+            depends=depends,
         )  # fmt: skip
-        self.jobs.setdefault(name_of, job)
-        return name_of
+        self.jobs.setdefault(key, job)
+        return key
 
-    def _missing(self, target: str) -> str:
-        """The model that ``target`` starts from, where the profile leaves it out; else nothing."""
-        origin = self.recipe.origin(target)
-        return origin if origin in self.profile.models and self.profile.model(origin) is None else ""
-
-    def _arm(self, name: str) -> list[str]:
+    def arm(self, name: str) -> list[str]:
+        """Add what scores an arm: a job for each seed where training depends on one."""
         arm = self.recipe.arm(name)
         trained = arm.model in self.recipe.stages and self.recipe.stages[arm.model].starts_from
         out = []
@@ -127,20 +134,3 @@ class _Builder:
             label = f"eval {name}" + (f" #{seed}" if trained and len(self.seeds) > 1 else "")
             out.append(_DECODE[arm.decode].arm(self, label, *self.trained(arm.model, seed), arm.samples))
         return out
-
-    def _model(self, role: str, model: ModelSpec) -> str:
-        key = f"{role} {model.model_dump_json()}"
-        if key not in self._models:
-            self._models[key] = identity.model_identity(role, model)
-        return self._models[key]
-
-    def _file(self, path: Path) -> str:
-        if path not in self._files:
-            self._files[path] = identity.data_digest(path)
-        return self._files[path]
-
-    def _code_of(self, kind: str, more: tuple[Path, ...]) -> identity.Code:
-        key = (kind, more)
-        if key not in self._code:
-            self._code[key] = identity.code_of(type(kind_of(kind)).__module__, more)
-        return self._code[key]

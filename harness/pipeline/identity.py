@@ -12,34 +12,28 @@ from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, NamedTuple
 
 from harness.files import file_digest
+from harness.models.digests import model_digest, tokenizer_digest
+from harness.models.spec import ModelSpec
 from harness.spec import digest
-
-if TYPE_CHECKING:
-    from harness.models.spec import ModelSpec
 
 ROOT = Path(__file__).parent.parent  # the folder of the package
 # They show results and start commands; no result depends on them.
 _NEVER = ("harness.view", "harness.cli")
 
 
-class Code(NamedTuple):
-    """Digest of all source files that may run, and the versions of the packages that their rooms depend on."""
+def code_of(module: str, more: Iterable[Path] = ()) -> tuple[str, dict[str, str]]:
+    """The code behind a module of harness, and behind ``more`` source files that it runs.
 
-    digest: str
-    packages: dict[str, str]
-
-
-def code_of(module: str, more: Iterable[Path] = ()) -> Code:
-    """The code behind a module of harness, and behind ``more`` source files that it runs."""
+    Digest of all source files that may run, and the versions of the packages that their rooms depend on.
+    """
     files = closure(module, more)
     total = hashlib.sha256()
     for name in sorted(files):
         total.update(f"{name}\0".encode() + files[name].read_bytes())
-    names = sorted({package for file in files.values() for package in _parsed(file.read_bytes()).packages})
-    return Code(total.hexdigest()[:16], {name: _version(name) for name in names})
+    names = sorted({package for file in files.values() for package in _parsed(file.read_bytes())[1]})
+    return total.hexdigest()[:16], {name: version(name) for name in names}
 
 
 def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
@@ -52,7 +46,7 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
     waiting = [module]
     for source in more:
         files[f"{source.parent.name}/{source.name}"] = source
-        waiting += _parsed(source.read_bytes()).imports
+        waiting += _parsed(source.read_bytes())[0]
     while waiting:
         name = waiting.pop()
         file = None if not name or name in asked or name.startswith(_NEVER) else _source(name)
@@ -63,26 +57,21 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
             waiting += [f"{name}.{each.stem}" for each in file.parent.glob("*.py") if each != file]
         while file is not None and name not in files:  # Python runs the packages around a module with it
             files[name] = file
-            waiting += _parsed(file.read_bytes()).imports
+            waiting += _parsed(file.read_bytes())[0]
             name = name.rpartition(".")[0]
             file = _source(name) if name else None
     return files
 
 
-class _Source(NamedTuple):
-    imports: tuple[str, ...]
-    packages: tuple[str, ...]
-
-
 @lru_cache(maxsize=1024)
-def _parsed(text: bytes) -> _Source:
+def _parsed(text: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What a source file may import of harness, and the packages that its constant PACKAGES names."""
     tree = ast.parse(text)
     packages: tuple[str, ...] = ()
     for node in tree.body:
         if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "PACKAGES" for t in node.targets):
             packages = tuple(ast.literal_eval(node.value))
-    return _Source(tuple(_imports(tree)), packages)
+    return tuple(_imports(tree)), packages
 
 
 def _imports(node: ast.AST) -> Iterator[str]:
@@ -99,16 +88,15 @@ def _imports(node: ast.AST) -> Iterator[str]:
 
 def _source(module: str) -> Path | None:
     """The file of a module; None for a name in a module, and for what is not of this package."""
-    steps = module.split(".")[1:]
-    place = ROOT.joinpath(*steps)
+    place = ROOT.joinpath(*module.split(".")[1:])
     return next((file for file in (place.with_suffix(".py"), place / "__init__.py") if file.is_file()), None)
 
 
-def _version(package: str) -> str:
+def version(package: str) -> str:
     try:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
-        return "missing"
+        return "not installed"
 
 
 def data_digest(path: Path) -> str:
@@ -118,8 +106,6 @@ def data_digest(path: Path) -> str:
 
 def model_identity(role: str, model: ModelSpec) -> str:
     """What a result depends on: the weights and what serves them, or the vocabulary alone. No address counts."""
-    from harness.models.digests import model_digest, tokenizer_digest
-
     if role == "tokenizer":
         return tokenizer_digest(model.tokenizer or model.model)
     weights, defaults = model_digest(model.model), type(model)(model=model.model).identity()

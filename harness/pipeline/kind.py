@@ -1,26 +1,50 @@
-"""What a kind of stage is. Each kind is one file of ``pipeline/kinds/``: a file more there is a kind more.
-
-A kind says how its stage looks in a recipe, how it becomes jobs, what a job does, what a job would take, and how its
-result reads in one line.
-"""
+"""What a kind of stage is, and the jobs that its stages become. Each kind is one file of ``pipeline/kinds/``."""
 
 from __future__ import annotations
 
 from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, NamedTuple, Protocol, TypeVar
+from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from harness.models.spec import ModelSpec
 from harness.spec import Spec
 
 if TYPE_CHECKING:
-    from harness.models.spec import ModelSpec
-    from harness.pipeline.job import Graph, Job, Params, Report
     from harness.problems.registry import Task
 
-_Scale = TypeVar("_Scale", bound=Spec)
-
+_Spec = TypeVar("_Spec", bound=Spec)
+# Plain JSON data: what a kind of stage writes into its jobs and reads again, and the figures that it returns.
+Params = dict[str, Any]
+Report = Callable[[int, int, int], None]  # (items done, items in all, tokens generated so far)
 # Bytes of a parameter in memory to sample from it (float32 here, bfloat16 on a GPU), and of a stored token in JSON.
 SAMPLING, TOKEN = 4, 12
+
+
+def part_of(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
+    """A spec from those of ``values`` that are its fields."""
+    return spec.model_validate({name: values[name] for name in spec.model_fields if name in values})
+
+
+@dataclass(frozen=True, kw_only=True)
+class Job:
+    """One unit of a recipe's work, whose result is kept under its ``digest``.
+
+    ``inputs`` maps a role to the digest of another job, ``models`` to a model; the first is what takes the time.
+    ``stage``: of the recipe.
+    ``how`` is what the result does not depend on: addresses, batch sizes, programs.
+    ``depends``: digests of the models (for a tokenizer: vocabulary and template), of data files, of code; packages.
+    """
+
+    name: str
+    kind: str
+    digest: str
+    params: Params = field(default_factory=dict)
+    inputs: dict[str, str] = field(default_factory=dict)
+    models: dict[str, ModelSpec] = field(default_factory=dict)
+    how: Params = field(default_factory=dict)
+    stage: str = ""
+    depends: Params = field(default_factory=dict)
 
 
 class Stage(Spec):
@@ -45,7 +69,7 @@ class Stage(Spec):
 class Profiled(Protocol):
     """Settings of a profile, by the class that a kind declares as its ``scale``."""
 
-    def scale(self, of: type[_Scale]) -> _Scale: ...
+    def scale(self, of: type[_Spec]) -> _Spec: ...
 
 
 class Planner(Profiled, Protocol):
@@ -76,20 +100,12 @@ class Planner(Profiled, Protocol):
         """Add a job, unless it is there; its digest. ``reads``: all that it reads, as files or as text."""
 
 
-class Spent(NamedTuple):
-    """What a finished job took: tokens generated or through the network, for so many problems, rows or answers."""
-
-    tokens: int
-    items: int
-
-
 class Kind:
     """Base of all kinds. ``stage`` and ``scale``: the schema in a recipe, and in a profile, under the kind's name."""
 
     name: ClassVar[str]
     stage: ClassVar[type[Stage] | None] = None
     scale: ClassVar[type[Spec] | None] = None
-    asks: ClassVar[str] = "model"  # the role of the model that takes the time
     quick: ClassVar[bool] = False  # needs no estimate
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
@@ -101,28 +117,22 @@ class Kind:
         raise NotImplementedError
 
     def summary(self, figures: Params) -> str:
-        """The result in one line."""
+        """The result in one line; lines more stand under the table of a run's stages."""
         return ""
 
-    def details(self, figures: Params) -> list[str]:
-        """Lines that stand under the table of a run's stages."""
-        return []
+    def spent(self, figures: Params) -> tuple[int, int]:
+        """What a finished job took: (tokens generated or through the network, problems, rows or answers of it)."""
+        return 0, 0
 
-    def spent(self, figures: Params) -> Spent:
-        return Spent(0, 0)
-
-    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
-        """Problems, rows or answers of a job, at most; None: not known. ``of``: those of another job, by digest."""
+    def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
+        """Problems, rows or answers of a job, at most; None: not known. ``inputs``: those of its inputs, by role."""
         return None
 
     def most(self, job: Job) -> int | None:
         """The bound that a job's budgets set to the tokens of one item."""
-        return None
+        return job.params.get("max_tokens")
 
-    def memory(self, job: Job, parameters: int) -> int | None:
-        """Bytes that a model of so many parameters takes here."""
-        return None if self.quick else parameters * SAMPLING
-
-    def disk(self, job: Job, parameters: int | None, tokens: int | None) -> int | None:
-        """Bytes of the result."""
-        return None if tokens is None else tokens * TOKEN
+    def bytes_of(self, job: Job, parameters: int | None, tokens: int | None) -> tuple[int | None, int | None]:
+        """Bytes of memory that a model of so many ``parameters`` takes here, and of the result on the disk."""
+        memory = None if self.quick or parameters is None else parameters * SAMPLING
+        return memory, None if tokens is None else tokens * TOKEN

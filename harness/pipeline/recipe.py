@@ -1,22 +1,19 @@
-"""Recipes and profiles: what an ablation consists of, and at which scale it runs. Unknown keys are errors.
-
-Stages of a recipe and sections of a profile are those of the kinds in ``pipeline/kinds/``.
-"""
+"""Recipes and profiles: what an ablation consists of, and at which scale it runs; their parts are the kinds'."""
 
 from __future__ import annotations
 
 import functools
 import operator
-from pathlib import Path
+from collections.abc import Iterator
 from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, create_model
 
-from harness.errors import RecipeError, nearest
-from harness.files import about
+from harness.errors import nearest
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
+from harness.problems.registry import SUITES
 from harness.results.records import Claim
 from harness.shipped import shipped
 from harness.spec import Spec, knob
@@ -137,21 +134,37 @@ def profile_names() -> list[str]:
     return sorted(path.stem for path in (shipped("recipes") / "profiles").glob("*.yaml"))
 
 
-def find(name: str, folder: Path, kind: str) -> Path:
-    """The file of a recipe or profile given by name or path."""
-    if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        with about(path):
-            if not path.exists():
-                raise RecipeError(f"{name}: no such file")
-        return path
-    known = sorted(p.stem for p in folder.glob("*.yaml"))
-    if name not in known:
-        if kind == "recipe" and name in profile_names():
-            raise RecipeError(
-                f"{name} is a profile: give a recipe, and --profile {name}; a file that extends a profile begins with "
-                "'kind: profile'"
-            )
-        hint = nearest(name, known)
-        raise RecipeError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}, or give a path ending in .yaml")
-    return folder / f"{name}.yaml"
+def findings(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
+    """Every defect with the key it is about. Whether models exist depends on the profile and is asked there."""
+    arms, stages = recipe.arms, recipe.stages
+    if recipe.suite not in SUITES:
+        yield ("suite",), f"no suite {recipe.suite!r}{nearest(recipe.suite, SUITES)}; there are {', '.join(SUITES)}"
+    for name in arms:
+        target = recipe.arm(name).model
+        if target in stages and "model" not in (stage := stages[target]).yields:
+            yield ("arms", name), f"arm {name!r} names the {stage.kind} stage {target!r}, which yields no model"
+    if arms and recipe.control not in arms:
+        yield ("control",), f"control {recipe.control!r} is no arm{nearest(recipe.control, arms)}"
+    published = sorted(path.stem for path in shipped("reference").glob("*.json"))
+    for name, claim in recipe.claims.items():
+        for key, arm in (("arm", claim.arm), ("against", claim.against)):
+            if arm not in arms:
+                yield ("claims", name, key), f"claim {name!r}: {arm!r} is no arm{nearest(arm, arms)}"
+        if claim.published and claim.published not in published:
+            text = f"no published rows {claim.published!r}{nearest(claim.published, published)}"
+            yield ("claims", name, "published"), f"claim {name!r}: {text}; there are {', '.join(published)}"
+    for name, stage in stages.items():
+        for key, product in stage.needs.items():
+            target = getattr(stage, key)
+            known = [other for other in stages if product in stages[other].yields]
+            if product == "model" and target in stages and target not in known:
+                text = f"model {target!r} is a {stages[target].kind} stage, which yields no model"
+            elif product != "model" and target not in known:
+                kinds = (kind.name for kind in all_kinds().values() if kind.stage and product in kind.stage.yields)
+                text = f"{key} {target!r} is no {' or '.join(kinds)} stage{nearest(target, known)}"
+            else:
+                continue
+            yield ("stages", name, key), f"stage {name!r}: {text}"
+        *line, last = recipe.line(name)
+        if last in line:
+            yield ("stages", line[-1], "model"), f"stage {name!r} starts from itself, by way of {', '.join(line)}"

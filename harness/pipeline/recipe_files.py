@@ -4,37 +4,39 @@ from __future__ import annotations
 
 import typing
 from collections.abc import Iterable, Iterator, Sequence
-from dataclasses import dataclass
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, Literal, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, nearest
 from harness.files import about, read_text
-from harness.pipeline import recipe as schema
-from harness.pipeline.recipe import Profile, Recipe, find
-from harness.pipeline.yaml_text import MOST_BYTES, Key, parse
+from harness.pipeline.recipe import Profile, Recipe, findings, profile_names, recipe_names
+from harness.pipeline.yaml_text import MOST_BYTES, Key, Source, parse
 from harness.shipped import shipped
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _LONGEST = 200  # characters of a name
 
 
-@dataclass(kw_only=True)
-class Source:
-    """The mapping of a YAML file, and the place (``file:line``) of each of its keys."""
-
-    data: dict[str, Any]
-    places: dict[Key, str]
-    file: Path
-
-    def place(self, key: Sequence[str | int]) -> str:
-        """Where a key stands, or the nearest of the keys that hold it."""
-        steps = tuple(key)
-        while steps and steps not in self.places:
-            steps = steps[:-1]
-        return self.places.get(steps, str(self.file))
+def find(name: str, kind: Literal["recipe", "profile"]) -> Path:
+    """The file of a recipe or profile given by name or path."""
+    if name.endswith((".yaml", ".yml")):
+        path = Path(name)
+        with about(path):
+            if not path.exists():
+                raise RecipeError(f"{name}: no such file")
+        return path
+    known = recipe_names() if kind == "recipe" else profile_names()
+    if name not in known:
+        if kind == "recipe" and name in profile_names():
+            raise RecipeError(
+                f"{name} is a profile: give a recipe, and --profile {name}; a file that extends a profile begins with "
+                "'kind: profile'"
+            )
+        hint = nearest(name, known)
+        raise RecipeError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}, or give a path ending in .yaml")
+    return shipped("recipes") / ("profiles" if kind == "profile" else "") / f"{name}.yaml"
 
 
 def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
@@ -43,24 +45,23 @@ def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
     ``settings``: ``key=value`` with dots between steps. Claims of the extended recipe are kept where both their arms
     are. Raises RecipeError with all that is wrong, one finding a line.
     """
-    from harness.pipeline.checks import findings
-
-    recipe, source = _load(Recipe, find(name, shipped("recipes"), "recipe"), shipped("recipes"), settings)
-    _raise([f"{source.place(key)}: {text}" for key, text in findings(recipe)])
+    source = _extended(Recipe, find(name, "recipe"), ())
+    recipe = _validated(Recipe, source, settings)
+    if lines := [f"{source.place(*key)}: {text}" for key, text in findings(recipe)]:
+        raise RecipeError("\n".join(lines))
     return recipe
 
 
 def load_profile(name: str, settings: Iterable[str] = ()) -> Profile:
     """A profile by name or path, as load_recipe reads recipes."""
-    folder = shipped("recipes") / "profiles"
-    return _load(Profile, find(name, folder, "profile"), folder, settings)[0]
+    return _validated(Profile, _extended(Profile, find(name, "profile"), ()), settings)
 
 
 def is_profile(name: str) -> bool:
     """Whether a name or file is a profile's and not a recipe's: its file says ``kind: profile``."""
     if name.endswith((".yaml", ".yml")):
-        return _parsed(find(name, shipped("recipes"), "recipe")).data.get("kind") == "profile"
-    return name in schema.profile_names() and name not in schema.recipe_names()
+        return bool(_parsed(find(name, "recipe")).data.get("kind") == "profile")
+    return name in profile_names() and name not in recipe_names()
 
 
 def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:
@@ -69,111 +70,95 @@ def split_settings(settings: Sequence[str]) -> tuple[list[str], list[str]]:
     return [s for s in settings if not s.startswith(start)], [s[len(start) :] for s in settings if s.startswith(start)]
 
 
-def _raise(lines: list[str]) -> None:
-    if lines:
-        raise RecipeError("\n".join(lines))
-
-
-def _load(model: type[_Model], path: Path, folder: Path, settings: Iterable[str]) -> tuple[_Model, Source]:
-    source = _extended(model, path, folder, ())
-    _set(source, settings)
-    return _validated(model, source), source
-
-
-def _extended(model: type[BaseModel], path: Path, folder: Path, above: tuple[Path, ...]) -> Source:
+def _extended(model: type[_Model], path: Path, above: tuple[Path, ...]) -> Source:
     if path in above:
         raise RecipeError(f"{path}: extends itself, by way of {', '.join(p.name for p in above)}")
     source = _parsed(path)
     parent = source.data.pop("extends", None)
     if parent is None:
         return source
+    place = source.place("extends")
     if not isinstance(parent, str) or len(parent) > _LONGEST:
-        raise RecipeError(f"{source.place(('extends',))}: extends: give one name or path")
+        raise RecipeError(f"{place}: extends: give one name or path")
     try:
         beside = path.parent / f"{parent}.yaml"
-        base = beside if beside.exists() else find(parent, folder, model.__name__.lower())
+        base = beside if beside.exists() else find(parent, "recipe" if model is Recipe else "profile")
     except RecipeError as error:
-        raise RecipeError(f"{source.place(('extends',))}: {error}") from None
-    under = _extended(model, base, folder, (*above, path))
+        raise RecipeError(f"{place}: {error}") from None
+    under = _extended(model, base, (*above, path))
     whole = under.data | source.data
-    for key in under.data:
-        both = (under.data[key], source.data.get(key))
-        if all(isinstance(side, dict) for side in both) and _is_merged(model, key):
-            whole[key] = both[0] | both[1]
+    for key, below in under.data.items():
+        over = source.data.get(key)
+        if isinstance(below, dict) and isinstance(over, dict) and key in model.model_fields:
+            annotation = model.model_fields[key].annotation
+            # Of stages, models and sections, entries are merged; all else is replaced.
+            if key in ("stages", "models") or isinstance(annotation, type):
+                whole[key] = below | over
     claims, arms = under.data.get("claims"), whole.get("arms")
-    if (
-        isinstance(claims, dict) and isinstance(arms, dict) and "claims" not in source.data
-    ):  # those about arms still there
+    if isinstance(claims, dict) and isinstance(arms, dict) and "claims" not in source.data:
         whole["claims"] = {
             n: c for n, c in claims.items() if not isinstance(c, dict) or {c.get("arm"), c.get("against")} <= {*arms}
         }
-    return Source(data=whole, places=under.places | source.places, file=path)
-
-
-def _is_merged(model: type[BaseModel], key: str) -> bool:
-    """Whether entries are merged with those of what is extended: sections, stages, models. Others are replaced."""
-    if key not in model.model_fields:
-        return False
-    annotation = model.model_fields[key].annotation
-    return key in ("stages", "models") or (isinstance(annotation, type) and issubclass(annotation, BaseModel))
+    return Source(name=source.name, data=whole, places=under.places | source.places)
 
 
 def _parsed(path: Path) -> Source:
     with about(path):
         if not path.is_file() or path.stat().st_size > MOST_BYTES:
             raise RecipeError(f"{path}: no file, or larger than {MOST_BYTES:,} bytes; no recipe is")
-    data, lines = parse(read_text(path), str(path))
-    if not isinstance(data, dict):
+    source = parse(read_text(path), str(path))
+    if not isinstance(source.data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, this file is not")
-    odd = next((key for key in data if not isinstance(key, str)), None)
-    if odd is not None:
-        raise RecipeError(f"{path}: {odd!r} is no key of a recipe")
-    return Source(data=data, places={key: f"{path}:{line}" for key, line in lines.items()}, file=path)
+    for key in source.data:
+        if not isinstance(key, str):
+            raise RecipeError(f"{path}: {key!r} is no key of a recipe")
+    return source
 
 
-def _set(source: Source, settings: Iterable[str]) -> None:
+def _set(source: Source, setting: str) -> None:
+    key, sign, text = setting.partition("=")
+    label, steps = f"--set {setting[:200]}", key.strip().split(".")
+    if not sign or not all(steps):
+        raise RecipeError(f"{label}: write key=value, with dots between the steps of a key")
+    try:
+        value = parse(text, label).data
+    except RecipeError:
+        raise RecipeError(f"{label}: {text[:200]!r} is no YAML value") from None
+    at = source.data
+    for number, step in enumerate(steps[:-1]):
+        below = at.get(step)
+        if isinstance(below, str) and steps[0] in ("models", "arms") and number == 1:
+            below = {"model": below}  # the long form of a name
+        if below is not None and not isinstance(below, dict):
+            raise RecipeError(f"{label}: {'.'.join(steps[: number + 1])} holds no keys")
+        at[step] = at = dict(below or {})
+    at[steps[-1]] = value
+    source.places[tuple(steps)] = label
+
+
+def _validated(model: type[_Model], source: Source, settings: Iterable[str]) -> _Model:
     for setting in settings:
-        key, sign, text = setting.partition("=")
-        label, steps = f"--set {setting[:200]}", key.strip().split(".")
-        if not sign or not all(steps):
-            raise RecipeError(f"{label}: write key=value, with dots between the steps of a key")
-        try:
-            value = parse(text, label).data
-        except RecipeError:
-            raise RecipeError(f"{label}: {text[:200]!r} is no YAML value") from None
-        at = source.data
-        for number, step in enumerate(steps[:-1]):
-            below = at.get(step)
-            if isinstance(below, str) and steps[0] in ("models", "arms") and number == 1:
-                below = {"model": below}  # the long form of a name
-            if below is not None and not isinstance(below, dict):
-                raise RecipeError(f"{label}: {'.'.join(steps[: number + 1])} holds no keys")
-            at[step] = at = dict(below or {})
-        at[steps[-1]] = value
-        source.places[tuple(steps)] = label
-
-
-def _validated(model: type[_Model], source: Source) -> _Model:
+        _set(source, setting)
     try:
         return model.model_validate(source.data)
     except ValidationError as error:
         lines = []
         for entry in error.errors():
-            key = _path(source.data, entry["loc"])
-            text = entry["msg"].removeprefix("Value error, ")
+            key, text = _path(source.data, entry["loc"]), entry["msg"].removeprefix("Value error, ")
             if entry["type"] == "extra_forbidden":
                 text = f"unknown key{nearest(str(key[-1]), _names(model, entry['loc']))}"
             elif entry["type"] == "missing":
-                key = (*key, entry["loc"][-1])
-                text = "is missing"
+                key, text = (*key, entry["loc"][-1]), "is missing"
             elif entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
-                key, known = (*key, "kind"), entry["ctx"].get("expected_tags", "").replace("'", "").split(", ")
+                known = entry["ctx"].get("expected_tags", "").replace("'", "").split(", ")
                 tag = str(entry["ctx"].get("tag", ""))
-                text = f"no kind {tag!r}{nearest(tag, known)}; there are {', '.join(known)}" if tag else "is missing"
+                key, text = (*key, "kind"), "is missing"
+                if tag:
+                    text = f"no kind {tag!r}{nearest(tag, known)}; there are {', '.join(known)}"
             elif entry["type"] == "literal_error" and isinstance(entry["input"], str):
                 allowed = entry["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
                 text += nearest(entry["input"], allowed)
-            lines.append(f"{source.place(key)}: {'.'.join(map(str, key))}: {text}")
+            lines.append(f"{source.place(*key)}: {'.'.join(map(str, key))}: {text}")
         raise RecipeError("\n".join(dict.fromkeys(lines))) from None
 
 
@@ -189,18 +174,15 @@ def _path(data: Any, location: Sequence[str | int]) -> Key:
 
 
 def _names(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand where an unknown one stands: location's steps are followed through the fields."""
-    at, keyed = [model], False
+    """The keys that may stand where an unknown one stands: location's steps are followed through the fields.
+
+    A step is a field, or the branch of a union by the name of its class or its kind, or a key that the user chose.
+    """
+    at = [model]
     for step in location[:-1]:
-        if keyed:  # a key that the user chose
-            keyed = False
-            continue
-        fields = [each.model_fields[str(step)].annotation for each in at if step in each.model_fields]
-        if fields:
-            at = [inner for field in fields for inner in _models(field)]
-            keyed = any(typing.get_origin(field) is dict for field in fields)
-        else:  # the branch of a union, by the name of its class or its kind
-            at = [each for each in at if step == each.__name__ or step in _kinds(each)] or at
+        fields = [each.model_fields[str(step)] for each in at if step in each.model_fields]
+        below = [inner for field in fields for inner in _models(field.annotation)]
+        at = below or [each for each in at if step in _branches(each)] or at
     return [name for each in at for name in each.model_fields]
 
 
@@ -211,5 +193,6 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
         yield from _models(inner)
 
 
-def _kinds(model: type[BaseModel]) -> tuple[Any, ...]:
-    return typing.get_args(model.model_fields["kind"].annotation) if "kind" in model.model_fields else ()
+def _branches(model: type[BaseModel]) -> tuple[Any, ...]:
+    kind = model.model_fields.get("kind")
+    return (model.__name__, *typing.get_args(kind.annotation if kind else None))

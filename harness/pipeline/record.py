@@ -4,17 +4,19 @@ from __future__ import annotations
 
 import os
 import platform
+import re
 import subprocess
 import time
-from importlib import metadata
 from pathlib import Path
 
 from harness.grading.version import grader_version
-from harness.pipeline.job import Graph
+from harness.pipeline.graph import Graph
+from harness.pipeline.identity import version
 from harness.pipeline.recipe import Profile, Recipe
 from harness.results.records import Hardware, RecipeManifest, RunRecord, StageRecord, StageResult
 from harness.results.store import Store
 from harness.spec import digest
+from harness.view.report import write_report
 
 _PACKAGES = ("harness", "torch", "transformers", "tokenizers", "trl", "lm-eval", "datasets", "numpy", "math-verify")
 
@@ -30,69 +32,39 @@ def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: 
 
     ``seconds`` that the command took; ``command``: the one that makes this run. Returns the file of the record.
     """
-    from harness.view.report import write_report
-
     stages = {}
     for name, job in graph.jobs.items():
         result = store.result(name) or StageResult()
         stages[name] = StageRecord(
-            name=job.name,
-            kind=job.kind,
-            params=job.params,
-            inputs=job.inputs,
-            models={role: model.model for role, model in job.models.items()},
-            depends=job.depends,
-            seconds=result.seconds,
+            name=job.name, kind=job.kind, params=job.params, inputs=job.inputs, depends=job.depends,
+            models={role: model.model for role, model in job.models.items()}, seconds=result.seconds,
             figures={key: value for key, value in result.figures.items() if key != "rows"},
-        )
+        )  # fmt: skip
     manifest = RecipeManifest(
-        date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()),
-        seeds=list(graph.seeds),
-        commit=_commit(),
-        packages={name: _version(name) for name in _PACKAGES},
-        grader=grader_version(),
-        hardware=hardware(),
-        seconds=round(seconds, 1),
-        command=command,
-        recipe=recipe.model_dump(mode="json"),
-        profile=profile.model_dump(mode="json"),
-        stages=stages,
-    )
-    record = RunRecord(
+        date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), seeds=list(graph.seeds), commit=_commit(),
+        packages={name: version(name) for name in _PACKAGES}, grader=grader_version(), hardware=_hardware(),
+        seconds=round(seconds, 1), command=command, recipe=recipe.model_dump(mode="json"),
+        profile=profile.model_dump(mode="json"), stages=stages,
+    )  # fmt: skip
+    file = store.save(RunRecord(
         run=run_id(recipe, profile, graph), recipe=recipe.name, profile=profile.name, control=recipe.control,
         arms=graph.arms, left_out=graph.left_out, manifest=manifest,
-    )  # fmt: skip
-    file = store.save(record)
+    ))  # fmt: skip
     write_report(store, file, recipe.claims)
     return file
 
 
-def hardware() -> Hardware:
-    """Processor, cores, memory in GiB, and GPUs of this machine."""
+def _hardware() -> Hardware:
     import torch
 
+    info = Path("/proc/cpuinfo")
+    named = re.search(r"^model name\s*:\s*(.*\S)", info.read_text(), re.MULTILINE) if info.exists() else None
     memory = os.sysconf("SC_PAGE_SIZE") * os.sysconf("SC_PHYS_PAGES") / 2**30
-    gpus = [torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())]
     return Hardware(
-        processor=_processor(), cores=os.cpu_count(), memory_gib=round(memory), gpus=gpus,
+        processor=named[1] if named else platform.processor() or platform.machine(), cores=os.cpu_count(),
+        memory_gib=round(memory), gpus=[torch.cuda.get_device_name(i) for i in range(torch.cuda.device_count())],
         python=platform.python_version(), system=platform.system(),
     )  # fmt: skip
-
-
-def _processor() -> str:
-    info = Path("/proc/cpuinfo")
-    if info.exists():
-        for line in info.read_text().splitlines():
-            if line.startswith("model name"):
-                return line.partition(":")[2].strip()
-    return platform.processor() or platform.machine()
-
-
-def _version(package: str) -> str:
-    try:
-        return metadata.version(package)
-    except metadata.PackageNotFoundError:
-        return "not installed"
 
 
 def _commit() -> str:
@@ -101,9 +73,10 @@ def _commit() -> str:
     if not (root / ".git").exists():
         return ""
     try:
-        ask = ["git", "-C", str(root)]
-        head = subprocess.run([*ask, "rev-parse", "--short=12", "HEAD"], capture_output=True, text=True, check=True)  # noqa: S603
-        changes = subprocess.run([*ask, "status", "--porcelain", "-uno"], capture_output=True, text=True, check=True)  # noqa: S603
+        head, changes = (
+            subprocess.run(["git", "-C", root, *ask], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603, S607
+            for ask in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "-uno"))
+        )
     except (OSError, subprocess.CalledProcessError):
         return ""
-    return head.stdout.strip() + ("+" if changes.stdout.strip() else "")
+    return head + ("+" if changes else "")

@@ -1,8 +1,4 @@
-"""Runs a graph of jobs, several at once, each in a worker process; each result is kept under its digest.
-
-Killed anywhere, the same command goes on: finished jobs are reused, the others continue from their journals and
-checkpoints.
-"""
+"""Runs a graph of jobs, several at once, each in a worker process. Killed anywhere, the same command goes on."""
 
 from __future__ import annotations
 
@@ -18,7 +14,8 @@ from typing import Any, Literal
 from harness.errors import StageFailed
 from harness.files import about
 from harness.pipeline import worker
-from harness.pipeline.job import Graph, Job
+from harness.pipeline.graph import Graph
+from harness.pipeline.kind import Job
 from harness.pipeline.worker import Progress
 from harness.results.records import StageResult
 from harness.results.store import Store
@@ -26,22 +23,19 @@ from harness.results.store import Store
 # What becomes of a job: it had a result before, it begins, it goes on (Progress), it ends.
 Event = Literal["cached", "start", "progress", "end"]
 Listener = Callable[[Event, Job, StageResult | Progress | None], None]
-Submit = Callable[[Job], "Future[StageResult]"]
 
 _GRACE = 3.0  # seconds between asking a worker to end and ending it
-
-
-def ignore(event: Event, job: Job, payload: StageResult | Progress | None) -> None:
-    """The listener of a run that nobody watches."""
+_RETRIES = 3  # of a job whose worker dies on a cluster
 
 
 def run(
-    graph: Graph, folder: Path, workers: int, listen: Listener = ignore, executor: str = "local",
-    address: str | None = None,
+    graph: Graph, folder: Path, workers: int, listen: Listener = lambda event, job, payload: None,
+    executor: str = "local", address: str | None = None,
 ) -> None:  # fmt: skip
     """Run all jobs that have no result in the store at ``folder`` yet, ``workers`` at once.
 
-    ``executor``: "local", or "ray" for tasks of a Ray cluster that sees the store.
+    ``executor``: "local", or "ray" for tasks of the Ray cluster at ``address``, or of one started here, that sees the
+    store; a lock in the store keeps two workers from one job.
 
     Raises StageFailed at the first failure, after the running jobs end; ModelError when there is no cluster.
     """
@@ -56,23 +50,23 @@ def run(
             todo[digest] = job
         else:
             events.tell("cached", job, done)
-    if not todo:
-        return
-    if executor == "ray":
-        from harness.pipeline.on_ray import submitter
+    if todo and executor == "ray":
+        from harness.search.run.on_ray import connected
 
-        _schedule(submitter(address, store.folder), todo, workers, store, events)
-        return
-    with _pool(min(workers, len(todo)), events) as pool:
-        _schedule(lambda job: pool.submit(worker.work_here, job, store.folder), todo, workers, store, events)
+        ray = connected(address)
+        gpus = 1 if ray.cluster_resources().get("GPU") else 0
+        task = ray.remote(num_cpus=1, num_gpus=gpus, max_retries=_RETRIES)(worker.work)
+        _schedule(lambda job: task.remote(job, store.folder).future(), todo, workers, store, events)
+    elif todo:
+        with _pool(min(workers, len(todo)), events) as pool:
+            _schedule(lambda job: pool.submit(worker.work, job, store.folder), todo, workers, store, events)
 
 
 class _Events:
     """Hands events to a listener, one at a time, and no progress of a job that has ended."""
 
     def __init__(self, graph: Graph, listen: Listener) -> None:
-        self._jobs = graph.jobs
-        self._listen = listen
+        self._jobs, self._listen = graph.jobs, listen
         self._lock = threading.Lock()
         self._running: set[str] = set()
 
@@ -90,15 +84,15 @@ class _Events:
                     self._listen("progress", self._jobs[digest], progress)
 
 
-def _schedule(submit: Submit, todo: dict[str, Job], workers: int, store: Store, events: _Events) -> None:
+def _schedule(
+    submit: Callable[[Job], Future[StageResult]], todo: dict[str, Job], workers: int, store: Store, events: _Events
+) -> None:
     running: dict[Future[StageResult], Job] = {}
     failure: StageFailed | None = None
     while todo or running:
         unfinished = {*todo, *(job.digest for job in running.values())}
         ready = [job for job in todo.values() if unfinished.isdisjoint(job.inputs.values())]
-        for job in ready if failure is None else []:
-            if len(running) >= workers:
-                break
+        for job in ready[: workers - len(running)] if failure is None else []:
             del todo[job.digest]
             events.tell("start", job)
             running[submit(job)] = job
@@ -144,7 +138,7 @@ def _stop(pool: ProcessPoolExecutor) -> None:
 
     processes = list((pool._processes or {}).values())
     for process in processes:
-        worker.stop(int(process.pid or 0))
+        worker.stop(int(process.pid or 0), signal.SIGTERM)
     left = processes
     while left and (gone := ended([process.sentinel for process in left], timeout=_GRACE)):
         left = [process for process in left if process.sentinel not in gone]

@@ -1,22 +1,14 @@
-"""The problems that a recipe searches, and the models it asks."""
+"""The problems that a recipe searches."""
 
 from __future__ import annotations
 
-from collections.abc import Iterator
-from contextlib import contextmanager
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, NamedTuple
 
 from harness.errors import RecipeError
-from harness.models.spec import ModelSpec
+from harness.pipeline.kind import Job, Params, Planner
 from harness.records import Problem
 from harness.search.spec import SearchSpec
 from harness.spec import Spec, knob
-
-if TYPE_CHECKING:
-    from harness.models.base import Completer
-    from harness.pipeline.job import Job, Params
-    from harness.pipeline.kind import Planner
 
 
 class Source(Spec):
@@ -36,16 +28,11 @@ class SearchScale(SearchSpec):
     sources: list[Source] = knob([], "Files of problems.")
 
 
-class Problems(NamedTuple):
-    """Of a job: parameters that name them, where they lie, and their files."""
+def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
+    """Which problems a plan searches: parameters that name them, where they lie (the job's ``how``), and their files.
 
-    params: Params
-    how: Params
-    files: list[Path]
-
-
-def searched(plan: Planner) -> Problems:
-    """Which problems a plan searches. Raises RecipeError when there are none."""
+    Raises RecipeError when there are none.
+    """
     from harness.problems.embedded import FAMILIES
 
     scale = plan.scale(SearchScale)
@@ -56,13 +43,11 @@ def searched(plan: Planner) -> Problems:
             f"{plan.suite} has none of the embedded families"
         )
     params: Params = {
-        "families": [] if scale.sources else families,
-        "problems": scale.problems,
-        "seed": scale.seed,
+        "families": [] if scale.sources else families, "problems": scale.problems, "seed": scale.seed,
         "sources": [source.family for source in scale.sources],
-    }
+    }  # fmt: skip
     files = [source.file for source in scale.sources]
-    return Problems(params, {"files": files}, [Path(file) for file in files])
+    return params, {"files": files}, [Path(file) for file in files]
 
 
 def problems_of(job: Job) -> list[Problem]:
@@ -83,20 +68,3 @@ def problems_of(job: Job) -> list[Problem]:
 def problem_count(job: Job) -> int:
     """How many problems a job has at most."""
     return int(job.params["problems"]) * max(1, len(job.params["families"]) + len(job.params["sources"]))
-
-
-@contextmanager
-def loaded(model: ModelSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
-    """The completer of a model (its first server) and its tokenizer."""
-    from harness.models.backends import opened
-
-    folder.mkdir(parents=True, exist_ok=True)
-    with opened(model.replicas()[0], folder) as both:
-        yield both
-
-
-def tokenizer_of(model: ModelSpec) -> Any:
-    """The tokenizer of a model."""
-    from harness.models.loading import load_tokenizer
-
-    return load_tokenizer(model.tokenizer or model.model)

@@ -1,82 +1,118 @@
-"""Training stages: chains in, a checkpoint out. In this process, or in the several that a launcher starts."""
+"""What the kinds of stages that train have in common: chains in, a checkpoint out."""
 
 from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from pathlib import Path
-from typing import Any
+from typing import ClassVar
 
-from pydantic import JsonValue
-
-from harness.chains.select import pairs, sft_chains
-from harness.chains.spec import PairRule, SftRule
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
+from harness.models.spec import ModelSpec
+from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
 from harness.records import Chain
+from harness.spec import knob
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
 
-Progress = Callable[[int, int], None]  # (step, steps in all)
+# Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
+_TRAINING, _MOMENTS = 16, 12
+_LORA = 0.2  # of that, with adapters alone
+Row = dict[str, list[int]]  # token ids: the prompt's, then those of each side
 
 
-def train_sft(
-    *, chains: Path, model: str, folder: Path, training: TrainingSpec, seed: int, rule: SftRule, launch: str = "",
-    about: dict[str, JsonValue] | None = None, progress: Progress = lambda step, total: None,
-) -> dict[str, JsonValue]:  # fmt: skip
-    """SFT of ``model`` on the correct chains of the file ``chains`` that ``rule`` picks; the stage's figures.
+class TrainedStage(Stage):
+    """Trains ``model`` on ``chains``."""
 
-    The model stands in ``folder/model``, its rows beside it. Raises ModelError where no chain is left.
-    """
-    chosen = sft_chains(read_records(chains, Chain), rule, seed)
-    columns = ("prompt_ids", "completion_ids")
-    rows = _fitting([(c.prompt_ids, c.token_ids) for c in chosen], training.max_tokens, "correct chains")
-    write_rows(folder / "rows.jsonl", (dict(zip(columns, row, strict=True)) for row in rows))
-    job = TrainingJob(
-        model=model, data=folder / "rows.jsonl", out=folder / "model", seed=seed, training=training,
-        objective=SftObjective(), about=about or {},
-    )  # fmt: skip
-    figures = _run(job, launch, folder, progress).model_dump(exclude_none=True)
-    return figures | {"mean_tokens": round(sum(len(completion) for _, completion in rows) / len(rows), 1)}
+    yields: ClassVar[tuple[str, ...]] = ("model",)
+    needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "chains"}
+    length: ClassVar[str]  # the key with the rule by which chains are picked
+    model: str = knob(..., "A model of the profile, or a stage that yields one.")
+    chains: str = knob(..., "The stage that yields the data.")
+    per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
+
+    def line(self, plan: Profiled) -> str:
+        return f"{self.kind} on {self.chains}, {getattr(self, self.length)}"
 
 
-def train_preference(
-    *, chains: Path, model: str, folder: Path, training: TrainingSpec, objective: Objective, seed: int,
-    rule: PairRule, reference: Path | None = None, launch: str = "", about: dict[str, JsonValue] | None = None,
-    progress: Progress = lambda step, total: None,
-) -> dict[str, JsonValue]:  # fmt: skip
-    """Preference training on the pairs of the file ``chains`` that the rules pick; the stage's figures.
+class TrainingScale(TrainingSpec):
+    """The dose of a kind of training, and how it is computed."""
 
-    ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
-    """
-    picked = pairs(read_records(chains, Chain), rule, seed)
-    write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in picked))
-    columns = ("prompt_ids", "chosen_ids", "rejected_ids")
-    rows = _fitting([(p.prompt_ids, p.chosen_ids, p.rejected_ids) for p in picked], training.max_tokens, "pairs")
-    write_rows(folder / "rows.jsonl", (dict(zip(columns, row, strict=True)) for row in rows))
-    job = TrainingJob(
-        model=model, data=folder / "rows.jsonl", out=folder / "model", seed=seed, training=training,
-        objective=objective, reference=reference, about=about or {},
-    )  # fmt: skip
-    totals = {
-        "chosen_tokens": sum(len(p.chosen_ids) for p in picked),
-        "rejected_tokens": sum(len(p.rejected_ids) for p in picked),
-        "shared_tokens": sum(p.fork for p in picked),
-    }
-    means = {name: round(total / len(picked), 1) for name, total in totals.items()}
-    return _run(job, launch, folder, progress).model_dump(exclude_none=True) | means
+    learning_rate: float = knob(..., "Peak, after the warm-up.", gt=0)
+    launch: str = knob("", "Starts it in several processes: 'accelerate launch --num_processes 8'.", how=True)
 
 
-def _fitting(rows: Sequence[Any], longest: int, what: str) -> list[Any]:
-    """Rows of at most ``longest`` tokens (0: any). Raises ModelError when none is left."""
-    kept = [row for row in rows if not longest or max(len(row[0]) + len(side) for side in row[1:]) <= longest]
+class Training(Kind):
+    """A kind that trains. Its params: the stage's rules, its seed, and ``dose``: the identity of a TrainingScale."""
+
+    scale: ClassVar[type[TrainingScale]]
+
+    def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
+        assert isinstance(stage, TrainedStage)
+        inputs, models = plan.trained(stage.model, seed)
+        inputs = inputs | {"chains": plan.stage(stage.chains, seed, plan.vocabulary(stage.model))}
+        dose = plan.scale(self.scale)
+        params = stage.model_dump(exclude={"kind", "model", "chains"}) | {"seed": seed, "dose": dose.identity()}
+        how = dose.model_dump(mode="json", exclude={*params["dose"]})
+        label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
+        return plan.add(self.name, label, params=params, inputs=inputs, models=models, how=how, stage=name)
+
+    def train(
+        self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: Sequence[Row],
+        objective: Objective | SftObjective, reference: Path | None = None,
+    ) -> Params:  # fmt: skip
+        """Train the model of a job on rows of token ids: into ``folder/model``, the rows beside it; its figures.
+
+        ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
+        """
+        write_rows(folder / "rows.jsonl", rows)
+        task = TrainingJob(
+            model=str(inputs["model"] / "model") if "model" in inputs else job.models["model"].model,
+            data=folder / "rows.jsonl", out=folder / "model", seed=job.params["seed"], reference=reference,
+            training=part_of(TrainingSpec, job.params["dose"] | job.how), objective=objective,
+            about={"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params},
+        )  # fmt: skip
+        figures = _run(task, job.how.get("launch", ""), folder, lambda step, total: report(step, total, 0))
+        return figures.model_dump(exclude_none=True)
+
+    def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
+        problems = inputs["chains"]
+        return None if problems is None else problems * int(job.params["per_problem"])
+
+    def spent(self, figures: Params) -> tuple[int, int]:
+        return figures.get("tokens_in_rows", 0), figures.get("rows") or figures.get("pairs") or 0
+
+    def most(self, job: Job) -> int | None:
+        return round(job.params["dose"]["max_tokens"] * job.params["dose"]["epochs"]) or None
+
+    def bytes_of(self, job: Job, parameters: int | None, tokens: int | None) -> tuple[int | None, int | None]:
+        if parameters is None:
+            return super().bytes_of(job, parameters, tokens)
+        share = _LORA if job.params["dose"]["lora"] else 1
+        return round(parameters * _TRAINING * share), parameters * (SAMPLING + _MOMENTS)
+
+
+def chains_of(inputs: dict[str, Path]) -> Iterator[Chain]:
+    """The chains that a job trains on."""
+    return read_records(inputs["chains"] / "chains.jsonl", Chain)
+
+
+def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
+    """Rows of which the prompt and each side have at most the dose's tokens. Raises ModelError when none is left."""
+    longest = job.params["dose"]["max_tokens"]
+    kept = []
+    for row in rows:
+        prompt, *sides = (len(ids) for ids in row.values())
+        if not longest or prompt + max(sides) <= longest:
+            kept.append(row)
     if not kept:
         limit = f" of at most {longest} tokens" if longest and rows else ""
         raise ModelError(f"no {what}{limit} to train on; search more problems, or look at the search's figures")
     return kept
 
 
-def _run(job: TrainingJob, launch: str, folder: Path, progress: Progress) -> TrainingFigures:
+def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None]) -> TrainingFigures:
     """The training in this process, or as ``LAUNCH -m harness train job FILE`` in those that the launcher starts.
 
     Launched or not, it goes on from its checkpoints, and ends with this process. Raises TrainingError, ModelError.

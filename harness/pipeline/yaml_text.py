@@ -2,7 +2,8 @@
 
 from __future__ import annotations
 
-from typing import Any, NamedTuple
+from dataclasses import dataclass
+from typing import Any
 
 import yaml
 
@@ -13,15 +14,23 @@ MOST_BYTES, MOST_NODES, MOST_DEPTH = 1_000_000, 20_000, 40
 _Loader: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both make plain data alone
 
 
-class Parsed(NamedTuple):
-    """Plain data, and the line of each key by its path."""
+@dataclass(kw_only=True)
+class Source:
+    """Plain data, and the place (``file:line``) of each key by its path."""
 
+    name: str
     data: Any
-    lines: dict[Key, int]
+    places: dict[Key, str]
+
+    def place(self, *key: str | int) -> str:
+        """Where a key stands, or the nearest of the keys that hold it."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places.get(key, self.name)
 
 
-def parse(text: str, name: str) -> Parsed:
-    """The data of a YAML text. ``name`` is for messages.
+def parse(text: str, name: str) -> Source:
+    """The data of a YAML text; ``name``: of its file, or where else it comes from.
 
     Raises RecipeError for what is not YAML, a key that stands twice, and a text that is too large or too deep, also
     once its aliases are replaced by what they stand for.
@@ -32,9 +41,9 @@ def parse(text: str, name: str) -> Parsed:
     try:
         _within_bounds(text, name)
         node = loader.get_single_node()
-        lines: dict[Key, int] = {}
-        _note(node, (), lines, name)
-        return Parsed(None if node is None else loader.construct_document(node), lines)
+        places: dict[Key, str] = {}
+        _note(node, (), places, name)
+        return Source(name=name, data=None if node is None else loader.construct_document(node), places=places)
     except (yaml.YAMLError, ValueError, RecursionError) as error:
         raise RecipeError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
     finally:
@@ -50,9 +59,8 @@ def _within_bounds(text: str, name: str) -> None:
         line = event.start_mark.line + 1 if event.start_mark else 0
         if isinstance(event, yaml.AliasEvent):
             if event.anchor not in sizes:
-                raise RecipeError(
-                    f"{name}:{line}: alias *{event.anchor} stands inside of what it names, or for nothing"
-                )
+                text = f"alias *{event.anchor} stands inside of what it names, or for nothing"
+                raise RecipeError(f"{name}:{line}: {text}")
             count += sizes[event.anchor]
         elif isinstance(event, yaml.CollectionEndEvent):
             anchor, before = open_.pop()
@@ -70,17 +78,17 @@ def _within_bounds(text: str, name: str) -> None:
             raise RecipeError(f"{name}:{line}: more than {MOST_DEPTH} levels deep; no recipe is")
 
 
-def _note(node: Any, key: Key, lines: dict[Key, int], name: str) -> None:
+def _note(node: Any, key: Key, places: dict[Key, str], name: str) -> None:
     if isinstance(node, yaml.MappingNode):
         before = set()
         for head, value in node.value:
-            line, step = head.start_mark.line + 1, (*key, str(head.value))
+            place, step = f"{name}:{head.start_mark.line + 1}", (*key, str(head.value))
             if step in before and head.value != "<<":
-                raise RecipeError(f"{name}:{line}: {'.'.join(map(str, step))} stands here a second time; keep one")
+                raise RecipeError(f"{place}: {'.'.join(map(str, step))} stands here a second time; keep one")
             before.add(step)
-            lines[step] = line
-            _note(value, step, lines, name)
+            places[step] = place
+            _note(value, step, places, name)
     elif isinstance(node, yaml.SequenceNode):
         for number, value in enumerate(node.value):
-            lines[*key, number] = value.start_mark.line + 1
-            _note(value, (*key, number), lines, name)
+            places[*key, number] = f"{name}:{value.start_mark.line + 1}"
+            _note(value, (*key, number), places, name)

@@ -1,11 +1,11 @@
-"""Problems of one's own, from JSONL, CSV or Parquet: one row for each, with a question and what its grader needs."""
+"""Problems of one's own: rows of JSONL, CSV or Parquet, each with a question and what its grader needs, or tasks."""
 
 from __future__ import annotations
 
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -14,8 +14,7 @@ from typing import Any
 from harness.errors import DataError, NoGrader
 from harness.files import about
 from harness.grading.boxes import last_box
-from harness.grading.families import FAMILIES, kind_of
-from harness.grading.golds import gold_defect
+from harness.grading.families import FAMILIES, gold_defect, kind_of
 from harness.records import Gold, Problem
 
 Row = Mapping[str, Any]
@@ -65,7 +64,7 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
             if not text.strip():
                 continue
             if not isinstance(row, dict):
-                raise DataError(f"{where}: not an object with a prompt and a gold answer")
+                raise DataError(f"{where}: not an object")
             yield where, row
 
 
@@ -73,23 +72,21 @@ def _csv(path: Path) -> Iterator[tuple[str, Row]]:
     csv.field_size_limit(LONGEST_CELL)
     with about(path), path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
-        header: list[str] | None = None
-        line = 0
+        header: list[str] = []
         while True:
-            where, before = f"{path}:{line + 1}", line
+            first = reader.line_num + 1  # of the row, which may have several lines
             try:
                 cells = next(reader, None)
             except (csv.Error, UnicodeDecodeError) as error:
-                raise DataError(f"{path}:{reader.line_num or before + 1}: not CSV in UTF-8 ({error})") from None
-            line = reader.line_num
+                raise DataError(f"{path}:{reader.line_num or first}: not CSV in UTF-8 ({error})") from None
             if cells is None:
                 return
-            if header is None:
+            if not header:
                 header = cells
+            elif cells and len(cells) != len(header):
+                raise DataError(f"{path}:{first}: {len(cells)} cells where the header has {len(header)}")
             elif cells:
-                if len(cells) != len(header):
-                    raise DataError(f"{where}: {len(cells)} cells where the header has {len(header)}")
-                yield where, {name: text for name, text in zip(header, cells, strict=True) if text != ""}
+                yield f"{path}:{first}", {name: text for name, text in zip(header, cells, strict=True) if text != ""}
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
@@ -102,14 +99,16 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
             for batch in file.iter_batches(batch_size=1000):
                 for row in batch.to_pylist():
                     number += 1
-                    yield f"{path}: row {number}", {key: _filled(value) for key, value in row.items()}
+                    # A column of objects has the keys of all its rows, and null where a row lacks one.
+                    yield (
+                        f"{path}: row {number}",
+                        {
+                            key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
+                            for key, value in row.items()
+                        },
+                    )
     except pyarrow.ArrowException as error:
         raise DataError(f"{path}: not Parquet ({' '.join(str(error).split())[:100]})") from None
-
-
-def _filled(value: Any) -> Any:
-    """Without nulls: a column of objects has the keys of all its rows, and null where a row lacks one."""
-    return {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
 
 
 def _problem(row: Row, family: str | None, where: str) -> Problem:
@@ -130,8 +129,7 @@ def _problem(row: Row, family: str | None, where: str) -> Problem:
     if defect:
         raise DataError(f"{where}: {defect}")
     digest = hashlib.sha256(f"{of}\n{prompt}".encode()).hexdigest()[:12]
-    name = row.get("id")
-    name = str(name) if name is not None else f"{of}-{digest}"
+    name = str(row["id"]) if row.get("id") is not None else f"{of}-{digest}"
     return Problem(id=name, family=str(of), prompt=prompt, gold=gold, split="search")
 
 
@@ -139,14 +137,40 @@ def _gold(given: Any) -> Gold:
     if isinstance(given, str) and given.lstrip().startswith("{"):
         with suppress(ValueError, RecursionError):  # else a set in LaTeX, or text
             given = json.loads(given)
-    return given if isinstance(given, dict) else {"answer": _final(given) if isinstance(given, str) else given}
-
-
-def _final(text: str) -> str:
-    """The answer at the end of a worked solution."""
-    _, marks, after = text.rpartition("####")
-    return after.strip() if marks else last_box(text) or text
+    if isinstance(given, str):  # perhaps a worked solution, with the answer at its end
+        _, marks, after = given.rpartition("####")
+        given = after.strip() if marks else last_box(given) or given
+    return given if isinstance(given, dict) else {"answer": given}
 
 
 def _first(row: Row, names: tuple[str, ...]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
+
+
+def check_documents(task: str, documents: Sequence[Row]) -> None:
+    """Check what a task of the user's own gives lm-eval. Raises DataError naming the first document with a defect.
+
+    Each needs an id that no other has, a prompt, a family, and a gold answer as JSON text of an object.
+    """
+    if not documents:
+        raise DataError(f"{task}: has no problems")
+    seen: set[str] = set()
+    for number, document in enumerate(documents):
+        where, name = f"{task}: document {number}", document.get("id")
+        if not isinstance(name, str) or not name:
+            raise DataError(f"{where}: needs an id that is text (it has {name!r:.40})")
+        if name in seen:
+            raise DataError(f"{where}: the id {name!r:.40} stands in an earlier one, too")
+        seen.add(name)
+        for field in ("prompt", "family"):
+            if not isinstance(document.get(field), str):
+                raise DataError(f"{where}: has no text under {field}")
+        try:
+            gold = json.loads(document["gold"])
+            defect = gold_defect(document["family"], gold) if isinstance(gold, dict) else "it is no object"
+        except (KeyError, TypeError, ValueError, RecursionError):
+            defect = "it is no JSON text"
+        except NoGrader as error:
+            raise DataError(f"{where}: {error}") from None
+        if defect:
+            raise DataError(f"{where}: gold must be an object written as JSON text: {defect}")

@@ -20,23 +20,16 @@ def letter_count(count: int = 200, problem_seed: int = 0) -> list[Problem]:
     if count > 900:
         raise ValueError("letter_count: at most 900 distinct questions")
     rng = random.Random(f"letter_count/{problem_seed}")
-    seen: set[tuple[str, str]] = set()
-    problems: list[Problem] = []
+    problems: dict[tuple[str, str], Problem] = {}
     while len(problems) < count:
         word = rng.choice(WORDS)
         absent = sorted(set("abcdefghijklmnopqrstuvwxyz") - set(word))
         letter = rng.choice(absent) if rng.random() < 0.25 else rng.choice(word)
-        if (word, letter) in seen:
-            continue
-        seen.add((word, letter))
         question = f"How many times does the letter '{letter}' occur in the word '{word}'?"
         answer = str(word.count(letter))
-        problems.append(
-            Problem(
-                id=f"letter_count-{word}-{letter}", family="letter_count",
-                prompt=question + " Put the final number in \\boxed{}.",
-                gold={"answer": answer, "reference": f"\\boxed{{{answer}}}"},
-                native_id=f"{word}-{letter}", source=question,
-            )
+        problems[word, letter] = Problem(
+            id=f"letter_count-{word}-{letter}", family="letter_count", source=question, native_id=f"{word}-{letter}",
+            prompt=question + " Put the final number in \\boxed{}.",
+            gold={"answer": answer, "reference": f"\\boxed{{{answer}}}"},
         )  # fmt: skip
-    return problems
+    return list(problems.values())

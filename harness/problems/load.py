@@ -7,18 +7,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.problems.embedded import FAMILIES, problems
+from harness.problems.letter_count import letter_count
 from harness.records import Problem, Split
 
 
 def load(
-    task: str,
-    *,
-    split: Split = "eval",
-    count: int | None = None,
-    limit: int | None = None,
-    problem_seed: int = 0,
+    task: str, *, split: Split = "eval", count: int | None = None, limit: int | None = None, problem_seed: int = 0,
     data_dir: str | Path | None = None,
-) -> list[Problem]:
+) -> list[Problem]:  # fmt: skip
     """The problems of one of our tasks (see ``is_ours``), at most ``limit`` of them.
 
     ``split``, ``count`` (default 300; letter_count 200) and ``problem_seed`` say which problems a generated task draws;
@@ -26,14 +22,10 @@ def load(
     to be had.
     """
     if task in FAMILIES:
-        found = problems(task, split, count or 300, problem_seed)
-    elif task == "letter_count":
-        from harness.problems.letter_count import letter_count
-
-        found = letter_count(count or 200, problem_seed)
-    else:
-        found = _benchmarks()[task](None if data_dir is None else str(data_dir))
-    return found[:limit]
+        return problems(task, split, count or 300, problem_seed)[:limit]
+    if task == "letter_count":
+        return letter_count(count or 200, problem_seed)[:limit]
+    return _benchmarks()[task](None if data_dir is None else str(data_dir))[:limit]
 
 
 def is_ours(task: str) -> bool:
@@ -51,14 +43,9 @@ def _benchmarks() -> dict[str, Callable[[str | None], list[Problem]]]:
 
 
 def dataset(
-    task: str,
-    *,
-    data_dir: str | None = None,
-    split: Split = "eval",
-    count: int | None = None,
-    problem_seed: int = 0,
+    task: str, *, data_dir: str | None = None, split: Split = "eval", count: int | None = None, problem_seed: int = 0,
     **_: Any,
-) -> dict[str, Any]:
+) -> dict[str, Any]:  # fmt: skip
     """lm-eval's data set of one of our tasks. Metadata meant for other tasks is ignored."""
     from datasets import Dataset
 

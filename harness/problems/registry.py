@@ -9,7 +9,6 @@ import difflib
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
-from typing import Any
 
 from harness.errors import UnknownTask, nearest
 from harness.files import read_text
@@ -17,11 +16,9 @@ from harness.shipped import shipped
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
-    "paper": (
-        "gsm8k", "math500", "aime", "blocksworld", "ifeval", "multi_if_en", "multi_if_zh", "multi_if_other",
-    ),
+    "paper": ("gsm8k", "math500", "aime", "blocksworld", "ifeval", "multi_if_en", "multi_if_zh", "multi_if_other"),
     "quick": ("gsm8k", "blocksworld", "ifeval"),
-}  # fmt: skip
+}
 
 # Our tasks carry this prefix for lm-eval, whose own tasks have the plain names; users leave it out.
 PREFIX = "harness_"
@@ -33,11 +30,11 @@ class Task:
 
     name: str
     lm_eval_name: str
-    group: str
-    title: str
-    source: str
-    items: str
-    file: Path | None
+    group: str = "lm_eval"
+    title: str = ""
+    source: str = "lm-eval"
+    items: str = ""
+    file: Path | None = None
 
 
 def include_paths(extra: Sequence[Path] = ()) -> list[Path]:
@@ -60,8 +57,17 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
 
 def _task(file: Path) -> Task | None:
     """The task of a file; None for a file that holds none. Raises UnknownTask naming a file that cannot be read."""
-    entry = _read(file)
-    if "task" not in entry:
+    import yaml
+
+    class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
+        """Safe YAML in which lm-eval's ``!function`` is a plain string: nothing is imported to list tasks."""
+
+    Loader.add_constructor("!function", lambda loader, node: str(node.value))
+    try:
+        entry = yaml.load(read_text(file), Loader=Loader)  # noqa: S506 - a SafeLoader
+    except yaml.YAMLError as error:
+        raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
+    if not isinstance(entry, dict) or "task" not in entry:
         return None
     metadata = entry.get("metadata") or {}
     about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
@@ -74,41 +80,22 @@ def _task(file: Path) -> Task | None:
     )  # fmt: skip
 
 
-def _read(file: Path) -> dict[Any, Any]:
-    import yaml
-
-    class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-        """Safe YAML in which lm-eval's ``!function`` is a plain string: nothing is imported to list tasks."""
-
-    Loader.add_constructor("!function", lambda loader, node: str(node.value))
-    try:
-        data = yaml.load(read_text(file), Loader=Loader)  # noqa: S506 - a SafeLoader
-    except yaml.YAMLError as error:
-        raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
-    return data if isinstance(data, dict) else {}
-
-
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:
     """The tasks asked for, in order and without repeats. Raises UnknownTask naming the nearest valid name.
 
     ``foreign``: names that are not ours are looked up among lm-eval's own tasks (which takes seconds).
     """
     known = tasks(extra)
-    wanted = list(names)
-    if suite is not None:
-        if suite not in SUITES:
-            raise UnknownTask(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
-        wanted += SUITES[suite]
+    if suite is not None and suite not in SUITES:
+        raise UnknownTask(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
+    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in (*names, *SUITES.get(suite or "", ()))))
     if not wanted:
         raise UnknownTask("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
-    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in wanted))
     for name in wanted:
         if name not in known:
             if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
                 raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
-            known[name] = Task(
-                name=name, lm_eval_name=name, group="lm_eval", title="", source="lm-eval", items="", file=None
-            )
+            known[name] = Task(name=name, lm_eval_name=name)
     return [known[name] for name in wanted]
 
 

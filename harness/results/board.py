@@ -15,9 +15,9 @@ from harness.files import read_json, reason_of
 from harness.records import Record, Sample
 from harness.results.records import Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
-from harness.results.statistics import paired, wilson
+from harness.results.statistics import of_task, paired, scores_by_item, wilson
 from harness.results.store import Store
-from harness.results.summary import row, scores_by_item
+from harness.results.summary import row
 
 Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 
@@ -42,13 +42,12 @@ class Board:
 
     def rows(self) -> list[dict[str, Any]]:
         """JSON data: one row for each arm and task, in the stable form of ``harness leaderboard --json``."""
-        out = []
-        for arm, runs in self.runs.items():
-            for task in self.tasks:
-                cell = self.cells[arm, task]
-                out.append({"run": "+".join(r[:8] for r in runs), "arm": arm, "task": task, **cell.summary.model_dump(),
-                            "difference": cell.difference and cell.difference.model_dump()})  # fmt: skip
-        return out
+        return [
+            {"run": "+".join(r[:8] for r in runs), "arm": arm, "task": task, **cell.summary.model_dump(),
+             "difference": cell.difference and cell.difference.model_dump()}
+            for arm, runs in self.runs.items()
+            for task, cell in ((task, self.cells[arm, task]) for task in self.tasks)
+        ]  # fmt: skip
 
 
 class _Row(Summary):
@@ -70,11 +69,9 @@ def saved(store: Store, name: str | None = None) -> RunRecord:
     for folder, record in recipes:
         if name is None or record.recipe == name or (name and folder.name.startswith(name)):
             return record
-    known = sorted({record.recipe for _, record in recipes})
-    there = f"run 'harness run-recipe {name or 'ablation_full'}' first"
-    if known:
-        there = f"there are {', '.join(known)}"
-    raise NoRuns(f"no finished recipe {f'of {name!r} ' if name else ''}in {store.folder}; {there}")
+    known = ", ".join(sorted({record.recipe for _, record in recipes}))
+    hint = f"there are {known}" if known else f"run 'harness run-recipe {name or 'ablation_full'}' first"
+    raise NoRuns(f"no finished recipe {f'of {name!r} ' if name else ''}in {store.folder}; {hint}")
 
 
 def of_record(record: RunRecord, store: Store) -> Board:
@@ -103,10 +100,9 @@ def of_file(file: Path) -> Board:
 
 def samples_of(store: Store, arms: Mapping[str, Sequence[str]]) -> dict[str, list[list[Sample]]]:
     """The samples of each arm, one list for each training seed. Raises NoRuns where some are gone."""
-    for arm, digests in arms.items():
-        for digest in digests:
-            if not (store.stage(digest) / "samples.jsonl").exists():
-                raise NoRuns(f"{arm}: the samples of run {digest} are gone from {store.folder}; run the recipe again")
+    for arm, digest in ((arm, digest) for arm, digests in arms.items() for digest in digests):
+        if not (store.stage(digest) / "samples.jsonl").exists():
+            raise NoRuns(f"{arm}: the samples of run {digest} are gone from {store.folder}; run the recipe again")
     return {arm: [load_samples(store.stage(digest)) for digest in digests] for arm, digests in arms.items()}
 
 
@@ -114,19 +110,16 @@ def of_runs(store: Store, names: Sequence[str]) -> Board:
     """A board of single evaluations, the first as control, over the tasks that all have. Raises NoRuns."""
     runs = [load_run(store, name) for name in names]
     folders = [run.folder.resolve() for run in runs]
-    twice = next((name for name, folder in zip(names, folders, strict=True) if folders.count(folder) > 1), None)
-    if twice is not None:
-        raise NoRuns(f"{twice}: given more than once; name each run once")
+    for name, folder in zip(names, folders, strict=True):
+        if folders.count(folder) > 1:
+            raise NoRuns(f"{name}: given more than once; name each run once")
     shared = [task for task in runs[0].tasks if all(task in run.tasks for run in runs)]
     if not shared:
         raise NoRuns(f"no task in all of {', '.join(names)}")
     for task in shared:
         items = [{s.problem_id for s in run.of(task)} for run in runs]
-        odd = {name for some in items for name in some if not all(name in other for other in items)}
-        if odd:
-            raise NoRuns(
-                f"{task}: {len(odd)} items are not in all runs, for example {min(odd)}; evaluate the same ones"
-            )
+        if odd := set.union(*items) - set.intersection(*items):
+            raise NoRuns(f"{task}: {len(odd)} items are not in all runs, for example {min(odd)}; evaluate the same")
     arms = dict(zip(labels(folders), runs, strict=True))
     samples = {arm: [[s for s in run.samples if s.task in shared]] for arm, run in arms.items()}
     return build("evaluations", next(iter(arms)), {arm: [run.name] for arm, run in arms.items()}, samples)
@@ -149,15 +142,14 @@ def labels(folders: Sequence[Path]) -> list[str]:
 
 def build(title: str, control: str, runs: Mapping[str, Sequence[str]], samples: Samples) -> Board:
     """A board from the samples of each arm, one list for each training seed."""
-    first = next(iter(samples.values()))[0]
-    tasks = list(dict.fromkeys(sample.task for sample in first))
+    tasks = list(dict.fromkeys(sample.task for sample in next(iter(samples.values()))[0]))
     cells = {}
-    for arm, seeds in samples.items():
-        for task in tasks:
-            ours = [[s for s in one if s.task == task] for one in seeds]
-            controls = [[s for s in one if s.task == task] for one in samples[control]]
-            gap = None if arm == control else paired(_scores(ours), _scores(controls))
-            cells[arm, task] = Cell(summary=_summary(ours), difference=gap)
+    for task in tasks:
+        of = {arm: [of_task(one, task) for one in seeds] for arm, seeds in samples.items()}
+        scores = {arm: scores_by_item([sample for one in seeds for sample in one]) for arm, seeds in of.items()}
+        for arm, seeds in of.items():
+            gap = None if arm == control else paired(scores[arm], scores[control])
+            cells[arm, task] = Cell(summary=_summary(seeds), difference=gap)
     return Board(title=title, control=control, tasks=tasks, runs={a: list(r) for a, r in runs.items()}, cells=cells)
 
 
@@ -173,7 +165,3 @@ def _summary(seeds: list[list[Sample]]) -> Summary:
         solved = [max(scores) for one in seeds for scores in scores_by_item(one).values()]
         changes |= {"answers": answers, "solved": sum(solved) / len(solved)}
     return figures.model_copy(update=changes)
-
-
-def _scores(seeds: list[list[Sample]]) -> dict[str, list[float]]:
-    return scores_by_item([sample for one in seeds for sample in one])

@@ -7,10 +7,12 @@ unknown (right-censored), so no figure looks past the cap, and lengths are estim
 from __future__ import annotations
 
 from collections.abc import Sequence
+from functools import partial
 
 from pydantic import Field
 
 from harness.records import Record, Sample
+from harness.results.statistics import by_item, item_interval
 
 
 def length(sample: Sample) -> int:
@@ -48,47 +50,38 @@ class Lengths(Record):
     finished: list[float] = Field(description="at each of ``times``, the share that has ended by itself")
 
 
+def _right_within(budget: int, sample: Sample) -> bool:
+    return length(sample) <= budget and sample.grade.correct
+
+
 def curve(samples: Sequence[Sample], points: int = 24) -> list[Point]:
-    """Accuracy and answer rate at budgets up to the longest sample.
-
-    The budgets are quantiles of the lengths, so that every step of the curve is near one.
-    """
-    from harness.results.statistics import item_interval
-
+    """Accuracy and answer rate at budgets up to the longest sample: quantiles of the lengths, near every step."""
     lengths = sorted(length(s) for s in samples)
-    top = lengths[-1]
-    budgets = sorted({lengths[min(len(lengths) - 1, i * len(lengths) // points)] for i in range(points)} | {top})
+    budgets = sorted({lengths[i * len(lengths) // points] for i in range(points)} | {lengths[-1]})
     out = []
     for budget in budgets:
-        items: dict[str, list[float]] = {}
-        answered = right = 0
-        for sample in samples:
-            ended = not cut(sample) or sample.grade.verdict in ("correct", "wrong")
-            done = ended and length(sample) <= budget
-            answered += done and sample.grade.verdict in ("correct", "wrong")
-            right += done and sample.grade.correct
-            items.setdefault(sample.problem_id, []).append(float(done and sample.grade.correct))
-        low, high = item_interval(list(items.values()))
-        out.append(
-            Point(
-                budget=budget, accuracy=right / len(samples), low=low, high=high, answered=answered / len(samples),
-                accuracy_answered=right / answered if answered else None,
-            )
-        )  # fmt: skip
+        in_time = [s for s in samples if length(s) <= budget and s.grade.verdict in ("correct", "wrong")]
+        right = sum(s.grade.correct for s in in_time)
+        scores = by_item(samples, partial(_right_within, budget))
+        low, high = item_interval(list(scores.values()))
+        out.append(Point(
+            budget=budget, accuracy=right / len(samples), low=low, high=high, answered=len(in_time) / len(samples),
+            accuracy_answered=right / len(in_time) if in_time else None,
+        ))  # fmt: skip
     return out
 
 
 def saturation(points: Sequence[Point], share: float = 0.95) -> int | None:
     """The smallest budget that reaches ``share`` of the full accuracy (arXiv 2607.21433); None at accuracy 0."""
     full = points[-1].accuracy
-    return next((p.budget for p in points if p.accuracy >= share * full), None) if full else None
+    return next(p.budget for p in points if p.accuracy >= share * full) if full else None
 
 
 def lengths(samples: Sequence[Sample]) -> Lengths:
     """Kaplan-Meier estimate of the lengths of responses, those that were cut right-censored."""
     from statsmodels.duration.survfunc import SurvfuncRight
 
-    ends = [0 if cut(s) else 1 for s in samples]
+    ends = [int(not cut(s)) for s in samples]
     censored = 1 - sum(ends) / len(ends)
     if not any(ends):
         return Lengths(censored=censored, median=None, times=[], finished=[])

@@ -8,21 +8,21 @@ error; p values are Holm-corrected over all of a recipe's tests. *Reproduced*: r
 from __future__ import annotations
 
 import math
-import statistics
 from collections.abc import Callable, Mapping, Sequence
-from typing import Literal
+from statistics import fmean, variance
+from typing import Literal, get_args
 
 from pydantic import Field
 
 from harness.records import Record, Sample
+from harness.results import statistics
 from harness.results.board import samples_of
 from harness.results.records import Claim, RunRecord
-from harness.results.statistics import adjusted, holm, item_gaps, sameness
 from harness.results.store import Store
-from harness.results.summary import clusters_of, no_answers, of_task, scores_by_item
 from harness.shipped import published_rows
 
-VERDICTS = ("reproduced", "contradicted", "undecided")
+Verdict = Literal["reproduced", "contradicted", "undecided"]
+VERDICTS = get_args(Verdict)
 _Scores = Callable[[Sequence[Sample]], dict[str, list[float]]]
 
 
@@ -38,7 +38,7 @@ class Finding(Record):
     p_holm: float
     smallest: float
     seeds: tuple[int, int] = Field(description="trainings of either arm")
-    verdict: Literal["reproduced", "contradicted", "undecided"]
+    verdict: Verdict
 
 
 def findings(claims: Mapping[str, Claim], arms: Mapping[str, Sequence[Sequence[Sample]]]) -> list[Finding]:
@@ -50,9 +50,9 @@ def findings(claims: Mapping[str, Claim], arms: Mapping[str, Sequence[Sequence[S
     for name, claim in claims.items():
         if claim.arm in arms and claim.against in arms:
             for task in dict.fromkeys(sample.task for sample in arms[claim.arm][0]):
-                sides = [[of_task(one, task) for one in arms[arm]] for arm in (claim.arm, claim.against)]
+                sides = [[statistics.of_task(one, task) for one in arms[arm]] for arm in (claim.arm, claim.against)]
                 drafts.append(_if_resolved(name, claim, task, *sides))
-    corrected = holm([draft.p for draft in drafts])
+    corrected = statistics.holm([draft.p for draft in drafts])
     return [
         draft.model_copy(update={"p_holm": p} | ({"verdict": "undecided"} if p >= 0.05 else {}))
         for draft, p in zip(drafts, corrected, strict=True)
@@ -63,11 +63,13 @@ def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], o
     """A claim on one task, with the verdict that it has if its p value stays small among all."""
     from scipy.stats import t
 
-    scores = {"accuracy": scores_by_item, "no_answer": no_answers, "solved": _solved}[claim.metric]
+    scores = {"accuracy": statistics.scores_by_item, "no_answer": statistics.no_answers, "solved": _solved}[
+        claim.metric
+    ]
     a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
-    gaps = item_gaps(a, b)
-    difference = statistics.fmean(gaps.values())
-    centre, item_error, items = adjusted(gaps, clusters_of(ours[0]))
+    gaps = statistics.item_gaps(a, b)
+    difference = fmean(gaps.values())
+    centre, item_error, items = statistics.adjusted(gaps, statistics.clusters_of(ours[0]))
     # Training again gives another model: the arms' means differ between seeds on the same items.
     spread = sum(_seed_error(scores, side) for side in (ours, others))
     error = math.hypot(item_error, math.sqrt(spread))
@@ -75,7 +77,7 @@ def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], o
     if spread:  # Satterthwaite
         freedom = error**4 / (item_error**4 / freedom + spread**2 / (len(ours) - 1 + len(others) - 1))
     if claim.expect == "same":
-        p, holds = sameness(centre, error, freedom, claim.margin), abs(centre) < claim.margin
+        p, holds = statistics.sameness(centre, error, freedom, claim.margin), abs(centre) < claim.margin
     else:
         p, holds = float(2 * t.sf(abs(centre) / error, freedom)), (difference > 0) == (claim.expect == "higher")
     half = float(t.ppf(0.975, freedom)) * error
@@ -89,13 +91,13 @@ def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], o
 
 def _solved(samples: Sequence[Sample]) -> dict[str, list[float]]:
     """1 for each item of which at least one sample is right."""
-    return {item: [max(scores)] for item, scores in scores_by_item(samples).items()}
+    return {item: [max(scores)] for item, scores in statistics.scores_by_item(samples).items()}
 
 
 def _seed_error(scores: _Scores, side: list[list[Sample]]) -> float:
     """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
-    means = [statistics.fmean(statistics.fmean(item) for item in scores(one).values()) for one in side]
-    return statistics.variance(means) / len(means) if len(means) > 1 else 0.0
+    means = [fmean(fmean(item) for item in scores(one).values()) for one in side]
+    return variance(means) / len(means) if len(means) > 1 else 0.0
 
 
 def of_record(record: RunRecord, store: Store, claims: Mapping[str, Claim]) -> list[Finding]:

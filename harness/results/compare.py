@@ -11,8 +11,7 @@ from harness.errors import NotComparable
 from harness.records import Record, Sample
 from harness.results import budget
 from harness.results.records import Gap, Manifest
-from harness.results.statistics import bootstrap, holm, needed, paired
-from harness.results.summary import clusters_of, no_answers, of_task, scores_by_item
+from harness.results.statistics import bootstrap, clusters_of, holm, needed, no_answers, of_task, paired, scores_by_item
 from harness.tokens import common_prefix
 
 

@@ -11,8 +11,7 @@ from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.models.sampling import Plain
 from harness.records import Sample
 from harness.results.records import Gap
-from harness.results.statistics import paired, test_at_n, wilson
-from harness.results.summary import scores_by_item
+from harness.results.statistics import paired, scores_by_item, test_at_n, wilson
 
 
 @dataclass(frozen=True, kw_only=True)

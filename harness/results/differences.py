@@ -5,9 +5,8 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.files import about
 from harness.results.records import Manifest, RunRecord
-from harness.results.store import Store, read_kept, unique
+from harness.results.store import Store, read_kept
 
 # What differs between two runs of the same thing.
 _PASSING = ("date", "seconds", "manifest.date", "manifest.seconds", "manifest.command", "run")
@@ -18,11 +17,8 @@ def described(store: Store, name: str) -> tuple[Path, RunRecord | Manifest]:
 
     Raises NoRuns and BadFile.
     """
-    with about(name):
-        folders = [Path(name)] if name and Path(name).is_dir() else store.named(name, "recipes", "evals")
-        folders = [f for f in folders if (f / "run.json").is_file() or (f / "manifest.json").is_file()]
-    missing = f"no finished recipe or evaluation {name!r} in {store.folder}; 'harness runs ls' lists them"
-    folder = unique(folders, name, missing)
+    files = ("run.json", "manifest.json")
+    folder = store.named(name, ("recipes", "evals"), files, "finished recipe or evaluation")
     record = folder / "run.json"
     return folder, read_kept(record, RunRecord) if record.is_file() else read_kept(folder / "manifest.json", Manifest)
 
@@ -40,18 +36,17 @@ def flat(data: Any, above: str = "") -> dict[str, Any]:
 def differences(store: Store, a: str, b: str) -> list[tuple[str, Any, Any]]:
     """(key, value of a, value of b) for all that differs but dates and times. Raises NoRuns and BadFile."""
     one, other = (_comparable(described(store, name)[1]) for name in (a, b))
-    keys = dict.fromkeys((*one, *other))
-    missing = "(none)"
-    return [(k, one.get(k, missing), other.get(k, missing)) for k in keys if one.get(k) != other.get(k)]
+    keys = [k for k in dict.fromkeys((*one, *other)) if k not in _PASSING and one.get(k) != other.get(k)]
+    return [(k, one.get(k, "(none)"), other.get(k, "(none)")) for k in keys]
 
 
 def _comparable(record: RunRecord | Manifest) -> dict[str, Any]:
-    """A record without times; stages under their names, so that equal ones meet whatever their digests are."""
+    """Stages under their names, so that equal ones meet whatever their digests are."""
     if isinstance(record, Manifest):
-        out = flat(record.known())
-    else:
-        out = flat(record.model_dump(mode="json", exclude_unset=True, exclude={"manifest": {"stages"}}))
-        for digest, stage in record.manifest.stages.items():
-            kept = stage.model_dump(mode="json", include={"kind", "params", "models", "depends", "figures"})
-            out |= flat({"stages": {stage.name: {"digest": digest, **kept}}})
-    return {key: value for key, value in out.items() if key not in _PASSING}
+        return flat(record.known())
+    stages = {
+        stage.name: {"digest": digest, **stage.model_dump(mode="json", exclude={"name", "inputs", "seconds"})}
+        for digest, stage in record.manifest.stages.items()
+    }
+    rest = record.model_dump(mode="json", exclude_unset=True, exclude={"manifest": {"stages"}})
+    return flat({**rest, "stages": stages})

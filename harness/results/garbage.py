@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import shutil
 from collections.abc import Iterable
+from contextlib import suppress
 from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
@@ -30,14 +31,13 @@ class StageFolder:
 
 def stage_folders(store: Store, days: float) -> list[StageFolder]:
     """All stages of the store. Recipes that began but did not finish keep theirs for ``days``, and while they run."""
-    kept, unreadable = _needs(store, days)
-    out = []
-    for folder in sorted(store.stages.iterdir()) if store.stages.is_dir() else []:
-        if folder.is_dir():
-            working = folder.name.endswith(".work")
-            why = kept.get(folder.name.removesuffix(".work"), "" if working else unreadable)
-            out.append(StageFolder(folder=folder, name=_name(store, folder), bytes=_size(folder), why=why))
-    return out
+    needs = _Needs(store, days)
+    folders = sorted(store.stages.iterdir()) if store.stages.is_dir() else []
+    return [
+        StageFolder(folder=folder, name=_name(store, folder), bytes=_size(folder), why=needs.why(folder))
+        for folder in folders
+        if folder.is_dir()
+    ]
 
 
 def collect(store: Store, stages: Iterable[StageFolder], days: float) -> list[StageFolder]:
@@ -46,39 +46,39 @@ def collect(store: Store, stages: Iterable[StageFolder], days: float) -> list[St
 
     deleted = []
     for stage in stages:
-        with about(stage.folder):
-            try:
-                with filelock.FileLock(store.lock(stage.digest)).acquire(timeout=0):
-                    kept, unreadable = _needs(store, days)
-                    working = stage.folder.name.endswith(".work")
-                    if stage.digest in kept or (unreadable and not working):
-                        continue
-                    shutil.rmtree(stage.folder)
-            except filelock.Timeout:
-                continue
-        deleted.append(stage)
+        with about(stage.folder), suppress(filelock.Timeout), filelock.FileLock(store.lock(stage.digest), timeout=0):
+            if not _Needs(store, days).why(stage.folder):
+                shutil.rmtree(stage.folder)
+                deleted.append(stage)
     return deleted
 
 
-def _needs(store: Store, days: float) -> tuple[dict[str, str], str]:
-    """By digest why a stage is needed; and why any finished stage may be, where a recipe's record cannot be read."""
-    kept: dict[str, str] = {}
-    finished = store.recipes()
-    readable = {folder for folder, _ in finished}
-    for folder, wanted in store.begun():
-        why = _why(store, folder, wanted, days) if folder not in readable else ""
-        readable.add(folder)
-        if why:
-            kept |= dict.fromkeys(wanted.digests, why)
-    for folder, record in finished:
-        kept |= dict.fromkeys(record.manifest.stages, f"of recipe {record.title}, run {folder.name}")
-    broken = sorted(set(store.recipe_folders()) - readable)
-    return kept, f"the record in {broken[0]} cannot be read, and may name it" if broken else ""
+class _Needs:
+    """Why stages are needed. ``unreadable``: why any finished one may be, where a recipe's record cannot be read."""
+
+    def __init__(self, store: Store, days: float) -> None:
+        self.kept: dict[str, str] = {}
+        finished = store.recipes()
+        readable = {folder for folder, _ in finished}
+        for folder, wanted in store.begun():
+            why = _unfinished(store, folder, wanted, days) if folder not in readable else ""
+            readable.add(folder)
+            if why:
+                self.kept |= dict.fromkeys(wanted.digests, why)
+        for folder, record in finished:
+            self.kept |= dict.fromkeys(record.manifest.stages, f"of recipe {record.title}, run {folder.name}")
+        broken = sorted(store.recipe_folders() - readable)
+        self.unreadable = f"the record in {broken[0]} cannot be read, and may name it" if broken else ""
+
+    def why(self, folder: Path) -> str:
+        """Why the stage in this folder is kept; empty where it need not be."""
+        working = folder.name.endswith(".work")
+        return self.kept.get(folder.name.removesuffix(".work"), "" if working else self.unreadable)
 
 
-def _why(store: Store, folder: Path, wanted: Wanted, days: float) -> str:
+def _unfinished(store: Store, folder: Path, wanted: Wanted, days: float) -> str:
     """Why the stages of a recipe that began are kept; empty where they need not be."""
-    if store.record(folder.name).exists():
+    if (folder / "run.json").exists():
         return f"of run {folder.name}, whose record cannot be read"
     begun = f"'{wanted.command}', begun {wanted.date:%Y-%m-%d %H:%M}"
     if datetime.now(UTC) - wanted.date < timedelta(days=days):
@@ -98,8 +98,6 @@ def _size(folder: Path) -> int:
     """Bytes of all files beneath; files that vanish meanwhile count nothing."""
     total = 0
     for file in folder.rglob("*"):
-        try:
+        with suppress(FileNotFoundError):
             total += file.stat().st_size if file.is_file() else 0
-        except FileNotFoundError:
-            continue
     return total

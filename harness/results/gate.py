@@ -12,6 +12,7 @@ import hashlib
 import json
 import math
 from collections.abc import Iterable, Mapping, Sequence
+from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
 
@@ -20,10 +21,8 @@ from pydantic import Field
 from harness.errors import NotComparable
 from harness.files import read_record
 from harness.records import Record, Sample
-from harness.results import budget
+from harness.results import budget, statistics
 from harness.results.records import AskedProblem, Manifest
-from harness.results.statistics import adjusted, holm, item_gaps
-from harness.results.summary import by_item, clusters_of, no_answers, of_task, scores_by_item
 
 LEVEL, PASS_LEVEL = 0.05, 0.025
 Outcome = Literal["pass", "regression", "inconclusive"]
@@ -36,9 +35,6 @@ class Margins(Record):
     accuracy: float = 0.03
     no_answer: float = 0.03
     tokens: float = 0.10
-
-
-MARGINS = Margins()
 
 
 class Check(Record):
@@ -88,7 +84,7 @@ class Baseline(Record):
 
 
 def read_baseline(file: Path) -> Baseline:
-    """A baseline file. Raises NotComparable and BadFile."""
+    """Raises NotComparable and BadFile."""
     if not file.exists():
         raise NotComparable(f"{file}: no such file; write it with --update")
     return read_record(file, Baseline, "write a baseline with 'harness gate RUN --baseline FILE --update'")
@@ -98,12 +94,15 @@ def baseline(samples: Sequence[Sample], manifest: Manifest, problems: Iterable[A
     """What a baseline file keeps of a run."""
     tasks = {}
     for task in dict.fromkeys(s.task for s in samples):
-        ours = of_task(samples, task)
-        scores, missing, spent = scores_by_item(ours), no_answers(ours), _tokens(ours)
+        ours = statistics.of_task(samples, task)
+        scores, missing, spent = (
+            statistics.scores_by_item(ours),
+            statistics.no_answers(ours),
+            statistics.by_item(ours, budget.length),
+        )
         tasks[task] = {i: ItemScores(correct=scores[i], no_answer=missing[i], tokens=spent[i]) for i in scores}
-    names = ("run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date")
-    known = manifest.known()
-    kept = Manifest.model_validate({name: known[name] for name in names if name in known})
+    names = {"run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date"}
+    kept = Manifest.model_validate({name: value for name, value in manifest.known().items() if name in names})
     return Baseline(harness_baseline=1, manifest=kept, problems=digests(problems), tasks=tasks)
 
 
@@ -121,77 +120,72 @@ def notes(against: Baseline, manifest: Manifest, problems: Iterable[AskedProblem
 
     Raises NotComparable for problems that say something else under the same ids.
     """
-    current = digests(problems)
-    for task in against.problems.keys() & current.keys():
-        if against.problems[task] != current[task]:
-            raise NotComparable(
-                f"{task}: the baseline's problems say something else; write a new baseline with --update"
-            )
-    before = against.manifest
-    out = []
-    if "decoding" in before.model_fields_set and "decoding" in manifest.model_fields_set:
+    for task, current in digests(problems).items():
+        if against.problems.get(task, current) != current:
+            raise NotComparable(f"{task}: the baseline's problems say something else; write a new one with --update")
+    before, out = against.manifest, []
+    if "decoding" in before.model_fields_set & manifest.model_fields_set:
         for name in ("max_tokens", "temperature", "top_p", "samples"):
             x, y = getattr(before.decoding, name), getattr(manifest.decoding, name)
-            if x != y:
-                out.append(f"the baseline was sampled with {name} {x}, the run with {y}")
+            out += [f"the baseline was sampled with {name} {x}, the run with {y}"] if x != y else []
     if before.grader and manifest.grader and before.grader != manifest.grader:
         out.append("the baseline was graded by another version of the graders")
     return out
 
 
-def gate(
-    samples: Sequence[Sample], against: Baseline, margins: Margins = MARGINS, tasks: Sequence[str] = ()
-) -> Verdict:
+def gate(samples: Sequence[Sample], against: Baseline, margins: Margins, tasks: Sequence[str] = ()) -> Verdict:
     """The verdict on a run. Raises NotComparable when the baseline holds other tasks or items."""
     named = list(dict.fromkeys(tasks or against.tasks))
     if not named:
         raise NotComparable("the baseline holds no tasks; write one with 'harness gate RUN --baseline FILE --update'")
     drafts = []
     for task in named:
-        items, ours = against.tasks.get(task), of_task(samples, task)
+        items, ours = against.tasks.get(task), statistics.of_task(samples, task)
         if not items or not ours:
             side = "run" if items else "baseline"
             raise NotComparable(f"{task}: not in the {side}; a missing task is no pass")
         drafts += _tests(task, ours, items, margins)
-    corrected = holm([draft.p for draft in drafts])
-    checks = [_decided(draft, p) for draft, p in zip(drafts, corrected, strict=True)]
+    corrected = statistics.holm([draft.p for draft in drafts])
+    checks = [
+        draft.model_copy(
+            update={"p": p, "outcome": draft.outcome if draft.outcome == "pass" or p < LEVEL else "inconclusive"}
+        )
+        for draft, p in zip(drafts, corrected, strict=True)
+    ]
     outcomes = {check.outcome for check in checks}
     whole: Outcome = "regression" if "regression" in outcomes else "pass" if outcomes == {"pass"} else "inconclusive"
     return Verdict(outcome=whole, checks=checks)
 
 
-def _tokens(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    return by_item(samples, budget.length)
-
-
 def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margins: Margins) -> list[Check]:
-    """The three tests of a task, not decided yet."""
+    """The three tests of a task; a regression if its p value stays small among all."""
     from scipy.stats import t
 
     if odd := sorted({s.problem_id for s in ours} ^ set(items)):
         raise NotComparable(
             f"{task}: {len(odd)} items are on one side only, for example {odd[0]}; evaluate the baseline's problems"
         )
-    clusters, mean = clusters_of(ours), sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
+    clusters = statistics.clusters_of(ours)
+    mean = sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
     out = []
     for metric, kept, of, margin in (
-        ("accuracy", "correct", scores_by_item, margins.accuracy),
-        ("no_answer", "no_answer", no_answers, margins.no_answer),
-        ("tokens", "tokens", _tokens, margins.tokens),
+        ("accuracy", "correct", statistics.scores_by_item, margins.accuracy),
+        ("no_answer", "no_answer", statistics.no_answers, margins.no_answer),
+        ("tokens", "tokens", partial(statistics.by_item, value=budget.length), margins.tokens),
     ):
         run, before = of(ours), {name: getattr(item, kept) for name, item in items.items()}
         sign = 1.0 if metric == "accuracy" else -1.0
         # Tokens as a share of the baseline's mean; their largest gap is what is added on either side.
         scale = max(mean, 1.0) if metric == "tokens" else 1.0
-        gaps = {name: sign * gap / scale for name, gap in item_gaps(run, before).items()}
+        gaps = {name: sign * gap / scale for name, gap in statistics.item_gaps(run, before).items()}
         bound = 1.0 if metric != "tokens" else max((abs(g) for g in gaps.values()), default=0.0) or 1e-9
         n, change = len(gaps), sum(gaps.values()) / len(gaps)
-        centre, error, freedom = adjusted(gaps, clusters, bound)
-        low = centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error
+        centre, error, freedom = statistics.adjusted(gaps, clusters, bound)
+        low = min(centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error, change)
         out.append(Check(
-            task=task, metric=metric, change=change, low=min(low, change), margin=margin,
+            task=task, metric=metric, change=change, low=low, margin=margin,
             p=float(t.cdf(centre / error, freedom)) if change < 0 else 1.0, n=n,
-            needed=_needed(change, error, n, margin), outcome="inconclusive",
+            needed=_needed(change, error, n, margin), outcome="pass" if low > -margin else "regression",
         ))  # fmt: skip
     return out
 
@@ -205,12 +199,3 @@ def _needed(change: float, error: float, n: int, margin: float) -> int | None:
         return None
     z = float(norm.ppf(1 - PASS_LEVEL) + norm.ppf(0.8))
     return math.ceil(n * (z * error / room) ** 2)
-
-
-def _decided(draft: Check, p: float) -> Check:
-    outcome: Outcome = "inconclusive"
-    if draft.low > -draft.margin:
-        outcome = "pass"
-    elif p < LEVEL:
-        outcome = "regression"
-    return draft.model_copy(update={"p": p, "outcome": outcome})

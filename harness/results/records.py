@@ -7,22 +7,20 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import (
-    AwareDatetime,
-    ConfigDict,
-    Field,
-    SerializerFunctionWrapHandler,
-    TypeAdapter,
-    ValidationError,
-    model_serializer,
-)
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
 
 from harness.errors import BadFile, first_line
 from harness.evaluation.spec import Decoding
 from harness.files import reason_of
 from harness.records import Problem, Record
 
+Data = dict[str, Any]  # JSON whose form is another room's
 SCHEMA = 1  # records that have no schema_version are of this one, too
+
+
+def _absent(description: str = "") -> Any:
+    """A figure that not every task has: left out of its JSON, not null."""
+    return Field(default=None, description=description, exclude_if=lambda value: value is None)
 
 
 class Summary(Record):
@@ -64,30 +62,23 @@ class Summary(Record):
     abandoned: float | None
     error_types: dict[str, float] = Field(description="share of samples by type of error")
     auc: float | None = Field(description="area under accuracy against budget; None: the run has no one token limit")
-    test_at: dict[str, dict[int, float]] | None = Field(
-        default=None,
-        description="'pass' (pass@k) and 'test' (Test@N) by k; items with the same several samples",
+    test_at: dict[str, dict[int, float]] | None = _absent(
+        "'pass' (pass@k) and 'test' (Test@N) by k; items with the same several samples"
     )
-    prompt_strict: float | None = Field(default=None, description="IFEval's four figures, of its tasks alone")
-    instruction_strict: float | None = None
-    prompt_loose: float | None = None
-    instruction_loose: float | None = None
-    seeds: int | None = Field(default=None, description="on a leaderboard: trainings behind these figures")
-    answers: int | None = Field(default=None, description="on a leaderboard: answers an item, where there are several")
-    solved: float | None = Field(default=None, description="on a leaderboard: share of items right in any of them")
-
-    @model_serializer(mode="wrap")
-    def _without_absent(self, handler: SerializerFunctionWrapHandler) -> dict[str, Any]:
-        """Figures that a task does not have (those with a default) are left out, not null."""
-        fields = type(self).model_fields
-        return {k: v for k, v in handler(self).items() if v is not None or k not in fields or fields[k].is_required()}
+    prompt_strict: float | None = _absent("IFEval's four figures, of its tasks alone")
+    instruction_strict: float | None = _absent()
+    prompt_loose: float | None = _absent()
+    instruction_loose: float | None = _absent()
+    seeds: int | None = _absent("on a leaderboard: trainings behind these figures")
+    answers: int | None = _absent("on a leaderboard: answers an item, where there are several")
+    solved: float | None = _absent("on a leaderboard: share of items right in any of them")
 
 
 class Gap(Record):
     """A paired difference of means over items (ours - others) with its two-sided interval.
 
-    ``error``: its standard error. ``smallest``: the smallest true difference that this many items would show at 5% in
-    80% of runs. ``better`` and ``worse``: items on which the mean score is higher and lower.
+    ``error``: its standard error. ``smallest``: the smallest true difference that would show at 5% in 80% of runs.
+    ``better`` and ``worse``: items on which the mean score is higher and lower.
     """
 
     difference: float
@@ -101,7 +92,17 @@ class Gap(Record):
     p: float
 
 
-class Manifest(Record):
+class Kept(Record):
+    """A file of a store, with the version of its form."""
+
+    schema_version: int = SCHEMA
+
+    def known(self) -> Data:
+        """The fields that were set, as JSON data."""
+        return self.model_dump(mode="json", exclude_unset=True)
+
+
+class Manifest(Kept):
     """``manifest.json`` of an evaluation: what was evaluated, and on what. Of a recipe's stage, only what is known.
 
     None and empty: not known. Keys of other versions are kept.
@@ -109,7 +110,6 @@ class Manifest(Record):
 
     model_config = ConfigDict(extra="allow")
 
-    schema_version: int = SCHEMA
     run: str = ""
     model: str = ""
     model_digest: str | None = None
@@ -117,8 +117,8 @@ class Manifest(Record):
     tokenizer: str | None = None
     tasks: list[str] = []
     task_files: list[str] = Field(default=[], description="digests; 'lm-eval': a task of lm-eval's own")
-    selection: dict[str, Any] = {}
-    prompting: dict[str, Any] | None = None
+    selection: Data = {}
+    prompting: Data | None = None
     decoding: Decoding = Decoding()
     settings: dict[str, str] = {}
     think_tags: tuple[str, str] | None = None
@@ -128,10 +128,6 @@ class Manifest(Record):
     python: str = ""
     machine: str | None = None
     date: str = ""
-
-    def known(self) -> dict[str, Any]:
-        """The fields that were set, as JSON data."""
-        return self.model_dump(mode="json", exclude_unset=True)
 
 
 class AskedProblem(Record):
@@ -170,10 +166,10 @@ class Stage(Record):
 
     name: str = ""
     kind: str = ""
-    params: dict[str, Any] = {}
+    params: Data = {}
     inputs: dict[str, str] = {}
     models: dict[str, str] = {}
-    figures: dict[str, Any] = {}
+    figures: Data = {}
 
 
 class StageResult(Stage):
@@ -185,7 +181,7 @@ class StageResult(Stage):
 class StageRecord(Stage):
     """A stage in the record of a recipe. ``depends``: what its digest covers beside parameters and inputs."""
 
-    depends: dict[str, Any] = {}
+    depends: Data = {}
     seconds: float | None = None
 
 
@@ -209,8 +205,8 @@ class RecipeManifest(Record):
     hardware: Hardware = Hardware()
     seconds: float = 0.0
     command: str = ""
-    recipe: dict[str, Any] = {}
-    profile: dict[str, Any] = {}
+    recipe: Data = {}
+    profile: Data = {}
     stages: dict[str, StageRecord] = {}
 
 
@@ -230,13 +226,12 @@ class Claim(Record):
     published: str = ""
 
 
-class RunRecord(Record):
+class RunRecord(Kept):
     """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed.
 
     ``left_out``: arms that were not run, each with the model that the profile lacks.
     """
 
-    schema_version: int = SCHEMA
     run: str = ""
     recipe: str
     profile: str
@@ -244,10 +239,6 @@ class RunRecord(Record):
     arms: dict[str, list[str]]
     left_out: dict[str, str] = {}
     manifest: RecipeManifest
-
-    def known(self) -> dict[str, Any]:
-        """The fields that were set, as JSON data."""
-        return self.model_dump(mode="json", exclude_unset=True)
 
     @property
     def title(self) -> str:
@@ -263,10 +254,9 @@ class RunRecord(Record):
             raise BadFile(f"run {self.run}: its claims are of another version ({reason_of(error)})") from None
 
 
-class Wanted(Record):
+class Wanted(Kept):
     """``wanted.json`` of a recipe that began: the stages it will be made from, and who began it when."""
 
-    schema_version: int = SCHEMA
     digests: list[str]
     command: str = ""
     host: str = ""

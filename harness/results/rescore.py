@@ -15,6 +15,7 @@ from harness.journal import write_rows, write_whole
 from harness.processes import in_threads
 from harness.records import Record, Sample, Verdict
 from harness.results.runs import Run, keep_manifest
+from harness.results.statistics import of_task
 from harness.results.summary import row
 from harness.thoughts import THINK_TAGS
 
@@ -88,7 +89,8 @@ def keep(run: Run, samples: list[Sample]) -> None:
     """Put new verdicts in the place of the run's, with the grader's version. Raises NoRuns for a recipe's stage."""
     if (run.folder / "done.json").exists():
         raise NoRuns(f"{run.folder} is a stage of a recipe and named by its content; run the recipe again instead")
-    rows = {task: row([s for s in samples if s.task == task], run.cap).model_dump() for task in run.tasks}
+    cap = run.manifest.decoding.max_tokens
+    rows = {task: row(of_task(samples, task), cap).model_dump() for task in run.tasks}
     metrics = {**read_json(run.folder / "metrics.json", "run its evaluation again"), "rows": rows}
     write_rows(run.folder / "samples.jsonl", (sample.model_dump() for sample in samples))
     write_whole(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")

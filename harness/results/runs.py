@@ -11,7 +11,7 @@ from collections import Counter
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import Any
+from typing import TYPE_CHECKING, Any
 
 from pydantic import ValidationError
 
@@ -22,10 +22,17 @@ from harness.files import about, file_digest, read_record, reason_of
 from harness.grading.version import grader_version
 from harness.journal import read_records, write_whole
 from harness.models.backends import opened
+from harness.models.base import Completer
+from harness.models.prompts import think_tags
 from harness.models.spec import ModelSpec
 from harness.records import Sample
-from harness.results.records import SCHEMA, AskedProblem, Manifest, StageResult, Summary
-from harness.results.store import Store, read_kept, unique
+from harness.results.records import SCHEMA, AskedProblem, Manifest, Metrics, StageResult, Summary
+from harness.results.statistics import of_task
+from harness.results.store import Store, read_kept
+from harness.results.summary import row
+
+if TYPE_CHECKING:
+    pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,13 +51,8 @@ class Run:
     def tasks(self) -> list[str]:
         return list(dict.fromkeys(sample.task for sample in self.samples))
 
-    @property
-    def cap(self) -> int | None:
-        """Token cap of the run, if one held for all tasks."""
-        return self.manifest.decoding.max_tokens
-
     def of(self, task: str) -> list[Sample]:
-        return [sample for sample in self.samples if sample.task == task]
+        return of_task(self.samples, task)
 
     def problems(self) -> list[AskedProblem]:
         """The problems of ``problems.jsonl``; none for a run of lm-eval's own tasks. Raises JournalBroken."""
@@ -59,17 +61,15 @@ class Run:
 
 def identity(backend: ModelSpec, plan: EvalPlan) -> dict[str, Any]:
     """All that names a run, as JSON data: model, tasks, problems, prompting, decoding."""
-    settings = {key: str(value) for key, value in plan.settings.items() if key != "data_dir"}
-    sampler = {"sampler": plan.sampler.identity} if plan.sampler.identity else {}
     return {
-        **sampler,
+        **({"sampler": plan.sampler.identity} if plan.sampler.identity else {}),
         **backend.identity(),
         "tasks": [task.name for task in plan.tasks],
         "task_files": ["lm-eval" if task.file is None else file_digest(task.file) for task in plan.tasks],
         "selection": plan.selection.identity(),
         "prompting": plan.prompting.identity(),
         "decoding": plan.decoding.identity(),
-        "settings": settings,
+        "settings": {key: str(value) for key, value in plan.data.given().items() if key != "data_dir"},
     }
 
 
@@ -82,21 +82,23 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
 
     Before the model loads, raises BadFile when the folder cannot be written and NoRuns when it holds another run.
     """
-    from harness.models.prompts import think_tags
-    from harness.results.evaluating import evaluate_and_summarise
-
-    _probe(folder)
+    with about(folder):
+        folder.mkdir(parents=True, exist_ok=True)
+        probe = folder / ".probe"
+        probe.write_text("writable")
+        probe.unlink()
     named = identity(backend, plan)
     _same_run(folder, named)
     started = time.time()
     with opened(backend, folder) as (completer, tokenizer):
         rows = evaluate_and_summarise(completer, tokenizer, plan, folder, progress)
+        prompts = "".join(sample.prompt_ids_hash for sample in load_samples(folder))
         manifest = Manifest(
             **named,
             run=run_id(named),
             model_digest=completer.digest,
             think_tags=think_tags(tokenizer, plan.prompting),
-            prompt_ids_hash=prompt_hash(load_samples(folder)),
+            prompt_ids_hash=hashlib.sha256(prompts.encode()).hexdigest()[:16],
             grader=grader_version(),
             packages={name: metadata.version(name) for name in ("harness", "torch", "transformers", "lm-eval")},
             python=platform.python_version(),
@@ -107,9 +109,18 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
     return rows
 
 
-def prompt_hash(samples: list[Sample]) -> str:
-    """One digest of all prompts' token ids, in the order of the samples: equal digests, equal prompts."""
-    return hashlib.sha256("".join(sample.prompt_ids_hash for sample in samples).encode()).hexdigest()[:16]
+def evaluate_and_summarise(
+    completer: Completer, tokenizer: Any, plan: EvalPlan, folder: Path,
+    progress: Progress = lambda done, total, tokens: None,
+) -> dict[str, Summary]:  # fmt: skip
+    """Run ``plan`` as ``evaluate`` does, write ``metrics.json`` beside its samples; returns figures by task."""
+    from harness.evaluation.evaluate import evaluate
+
+    done = evaluate(completer, tokenizer, plan, folder, progress)
+    figures = {task.name: row(of_task(done.samples, task.name), plan.decoding.max_tokens) for task in plan.tasks}
+    metrics = Metrics(rows=figures, lm_eval=done.lm_eval, decoding=plan.decoding, seconds=done.seconds)
+    write_whole(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=1) + "\n")
+    return figures
 
 
 def keep_manifest(folder: Path, manifest: Manifest) -> None:
@@ -119,39 +130,17 @@ def keep_manifest(folder: Path, manifest: Manifest) -> None:
 
 
 def _same_run(folder: Path, named: dict[str, Any]) -> None:
-    file = folder / "manifest.json"
-    if not file.exists():
-        return
-    old = read_record(file, Manifest, "choose another --out, or --fresh to replace it", unnumbered=SCHEMA)
+    file, hint = folder / "manifest.json", "choose another --out, or --fresh to replace it"
+    old = read_record(file, Manifest, hint, unnumbered=SCHEMA) if file.exists() else Manifest()
     if old.run and old.run != run_id(named):
         before = old.model_dump(mode="json")
         other = ", ".join(key for key, value in named.items() if before.get(key) != value) or "settings"
-        raise NoRuns(
-            f"{folder}: holds an evaluation with other {other}; choose another --out, or --fresh to replace it"
-        )
-
-
-def _probe(folder: Path) -> None:
-    with about(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("writable")
-        probe.unlink()
-
-
-def find(store: Store, name: str) -> Path:
-    """The folder of a finished run given by path, or by the first letters of its id. Raises NoRuns and BadFile."""
-    with about(name):
-        if name and (Path(name) / "samples.jsonl").is_file():
-            return Path(name)
-    folders = [f for f in store.named(name, "evals", "stages") if (f / "samples.jsonl").is_file()]
-    missing = f"no finished run {name!r} in {store.folder}; 'harness runs' lists them, or give a run's folder"
-    return unique(folders, name, missing)
+        raise NoRuns(f"{folder}: holds an evaluation with other {other}; {hint}")
 
 
 def load(store: Store, name: str) -> Run:
-    """A finished run by path or id. Raises NoRuns, BadFile and JournalBroken."""
-    folder = find(store, name)
+    """A finished run by path, or by the first letters of its id. Raises NoRuns, BadFile and JournalBroken."""
+    folder = store.named(name, ("evals", "stages"), ["samples.jsonl"], "finished run")
     samples = load_samples(folder)
     if not samples:
         raise NoRuns(f"{folder}: holds no samples; run its evaluation again")

@@ -1,4 +1,4 @@
-"""Intervals and tests. Items are the unit everywhere: repeats and seeds of one item are averaged within it first.
+"""Samples by item, intervals and tests. Items are the unit: repeats and seeds of one item are averaged within it first.
 
 Formulas and sources are in docs/statistics.md; scipy and statsmodels do the work where they have it.
 """
@@ -9,24 +9,53 @@ import math
 from collections.abc import Callable, Mapping, Sequence
 from typing import TypeVar
 
+from harness.records import Sample
 from harness.results.records import Gap
 
+Scores = Mapping[str, Sequence[float]]  # of each item, the scores of its samples
 _Item = TypeVar("_Item")
 
 
-def wilson(successes: float, n: int, level: float = 0.95) -> tuple[float, float]:
-    """Wilson score interval of a rate (statsmodels)."""
+def of_task(samples: Sequence[Sample], task: str) -> list[Sample]:
+    return [sample for sample in samples if sample.task == task]
+
+
+def by_item(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[str, list[float]]:
+    """A value of each item's samples, in the order of their numbers."""
+    out: dict[str, list[float]] = {}
+    for sample in sorted(samples, key=lambda s: s.index):
+        out.setdefault(sample.problem_id, []).append(float(value(sample)))
+    return out
+
+
+def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where right, else 0."""
+    return by_item(samples, lambda s: s.grade.correct)
+
+
+def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """Each item's samples: 1 where without an answer, else 0."""
+    return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
+
+
+def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
+    """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
+    shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]
+    return {name: name.split(":")[0] for name in shared}
+
+
+def wilson(successes: float, n: float) -> tuple[float, float]:
+    """Wilson score interval of a rate, 95% (statsmodels)."""
     from statsmodels.stats.proportion import proportion_confint
 
-    low, high = proportion_confint(successes, n, alpha=1 - level, method="wilson")
+    low, high = proportion_confint(successes, n, alpha=0.05, method="wilson")
     return float(low), float(high)
 
 
-def item_interval(items: Sequence[Sequence[float]], level: float = 0.95) -> tuple[float, float]:
-    """Interval of a mean score over items: Wilson for one sample an item.
+def item_interval(items: Sequence[Sequence[float]]) -> tuple[float, float]:
+    """Wilson interval of a mean score over items, with repeats at the effective number of trials, p(1-p) / Var(mean).
 
-    With repeats it is Wilson at the effective number of 0/1 trials, p(1-p) / Var(mean), never fewer than the items and
-    never more than the samples: it is right at 0 and 1 and narrows only as far as the repeats agree to.
+    That is never fewer than the items and never more than the samples: right at 0 and 1, no narrower than repeats tell.
     """
     means = [sum(item) / len(item) for item in items]
     n, p = len(means), sum(means) / len(means)
@@ -35,7 +64,7 @@ def item_interval(items: Sequence[Sequence[float]], level: float = 0.95) -> tupl
         trials = sum(len(item) for item in items)
         effective = p * (1 - p) / variance if variance > 0 else trials if 0 < p < 1 else n
         effective = min(max(effective, n), trials)
-        return wilson(p * effective, effective)  # type: ignore[arg-type]
+        return wilson(p * effective, effective)
     return wilson(p * n, n)
 
 
@@ -43,9 +72,7 @@ def pass_at_k(drawn: int, right: int, k: int) -> float:
     """Unbiased pass@k of one item, 1 - C(n-c, k) / C(n, k) (arXiv 2107.03374). ValueError for k above ``drawn``."""
     if not 1 <= k <= drawn:
         raise ValueError(f"pass@{k} needs at least {k} samples an item; {drawn} were drawn")
-    if drawn - right < k:
-        return 1.0
-    return 1.0 - math.prod(1.0 - k / j for j in range(drawn - right + 1, drawn + 1))
+    return 1.0 - math.prod(1.0 - k / j for j in range(drawn - right + 1, drawn + 1)) if drawn - right >= k else 1.0
 
 
 def test_at_n(items: Sequence[Sequence[float]]) -> dict[str, dict[int, float]]:
@@ -72,10 +99,7 @@ def mcnemar(better: int, worse: int) -> float:
     from scipy.stats import binom
 
     n, least = better + worse, min(better, worse)
-    if n == 0:
-        return 1.0
-    p = 2 * float(binom.cdf(least, n, 0.5)) - float(binom.pmf(least, n, 0.5))
-    return min(1.0, p)
+    return min(1.0, 2 * float(binom.cdf(least, n, 0.5)) - float(binom.pmf(least, n, 0.5))) if n else 1.0
 
 
 def holm(ps: Sequence[float]) -> list[float]:
@@ -85,12 +109,7 @@ def holm(ps: Sequence[float]) -> list[float]:
     return [float(p) for p in multipletests(ps, method="holm")[1]] if ps else []
 
 
-def paired(
-    ours: Mapping[str, Sequence[float]],
-    others: Mapping[str, Sequence[float]],
-    clusters: Mapping[str, str] | None = None,
-    level: float = 0.95,
-) -> Gap:
+def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = None) -> Gap:
     """Paired difference over the same items. A missing item is a KeyError, never a skipped one.
 
     The interval is Student's t over item (or cluster) differences with one item more on either side, which for 0/1
@@ -102,7 +121,7 @@ def paired(
     gaps, groups = item_gaps(ours, others), clusters or {}
     n, difference = len(gaps), sum(gaps.values()) / len(gaps)
     centre, error, freedom = adjusted(gaps, groups)
-    half = float(t.ppf(0.5 + level / 2, freedom)) * error
+    half = float(t.ppf(0.975, freedom)) * error
     better, worse = sum(g > 0 for g in gaps.values()), sum(g < 0 for g in gaps.values())
     binary = not groups and all(len(side[item]) == 1 for side in (ours, others) for item in gaps)
     p = mcnemar(better, worse) if binary else float(2 * t.sf(abs(centre) / error, freedom))
@@ -114,11 +133,10 @@ def paired(
     )  # fmt: skip
 
 
-def item_gaps(ours: Mapping[str, Sequence[float]], others: Mapping[str, Sequence[float]]) -> dict[str, float]:
+def item_gaps(ours: Scores, others: Scores) -> dict[str, float]:
     """Each item's difference of mean scores."""
-    if set(ours) != set(others):
-        missing = sorted(set(ours) ^ set(others))
-        raise KeyError(f"{len(missing)} items are on one side only, for example {missing[0]}")
+    if odd := sorted(set(ours) ^ set(others)):
+        raise KeyError(f"{len(odd)} items are on one side only, for example {odd[0]}")
     return {item: sum(ours[item]) / len(ours[item]) - sum(others[item]) / len(others[item]) for item in ours}
 
 
@@ -134,11 +152,10 @@ def adjusted(gaps: Mapping[str, float], clusters: Mapping[str, str], bound: floa
 
 
 def sameness(centre: float, error: float, freedom: float, margin: float) -> float:
-    """Two-sided p value of "the true difference is just ``margin``, either way", against both sides of that.
+    """Two-sided p value of "the true difference is just ``margin``, either way".
 
-    Small where the difference is shown to be smaller (two one-sided tests, both of which must hold) or larger than the
-    margin. Each side gets half of the level, as in any two-sided test: a true difference of just the margin is resolved
-    in 5% of runs.
+    Small where it is shown to be smaller (two one-sided tests, both of which must hold) or larger. Each side gets half
+    of the level: a true difference of just the margin is resolved in 5% of runs.
     """
     from scipy.stats import t
 
@@ -154,15 +171,12 @@ def needed(error: float, n: int, effect: float) -> int:
     return math.ceil(n * (float(norm.ppf(0.975) + norm.ppf(0.8)) * error / abs(effect)) ** 2) if effect else 0
 
 
-def bootstrap(
-    items: Sequence[_Item], statistic: Callable[[list[_Item]], float], draws: int = 10_000, level: float = 0.95,
-    seed: int = 0,
-) -> tuple[float, float]:  # fmt: skip
-    """Percentile interval of ``statistic(items)`` for ratios and other figures without a closed form (fixed seed)."""
+def bootstrap(items: Sequence[_Item], statistic: Callable[[list[_Item]], float], draws: int) -> tuple[float, float]:
+    """95% percentile interval of ``statistic(items)``, for figures without a closed form (fixed seed)."""
     import numpy as np
 
-    random = np.random.default_rng(seed)
+    random = np.random.default_rng(0)
     picks = [random.integers(0, len(items), len(items)) for _ in range(draws)]
     values = np.array([statistic([items[i] for i in pick]) for pick in picks], dtype=float)
-    low, high = np.nanquantile(values, [(1 - level) / 2, (1 + level) / 2])
+    low, high = np.nanquantile(values, [0.025, 0.975])
     return float(low), float(high)

@@ -10,6 +10,7 @@ from __future__ import annotations
 
 import os
 import platform
+import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
 from datetime import UTC, datetime
@@ -31,18 +32,11 @@ class Store:
 
     def __init__(self, folder: Path, note: Callable[[str], None] = lambda text: None) -> None:
         self.folder = folder
-        self.note = note
+        self.stages, self._recipes = folder / "stages", folder / "recipes"
+        self._note = note
         self._noted: set[Path] = set()
 
     # --- stages of recipes
-
-    @property
-    def stages(self) -> Path:
-        return self.folder / "stages"
-
-    @property
-    def reference(self) -> Path:
-        return self.folder / "reference"
 
     def stage(self, digest: str) -> Path:
         """The folder of a finished stage."""
@@ -67,8 +61,6 @@ class Store:
 
     def finish(self, digest: str, result: StageResult) -> None:
         """Make the stage's working folder a finished one."""
-        import shutil
-
         write_whole(self.work(digest) / "done.json", result.model_dump_json(indent=1) + "\n")
         shutil.rmtree(self.stage(digest), ignore_errors=True)
         with about(self.stage(digest)):
@@ -76,12 +68,11 @@ class Store:
 
     def results(self) -> Iterator[tuple[str, StageResult]]:
         """Digests and results of all finished stages."""
-        for file in sorted(self.stages.glob("*/done.json")):
-            result = self._readable(file, StageResult)
-            if result is not None and not file.parent.name.endswith(".work"):
+        for file, result in self._all("stages/*/done.json", StageResult):
+            if not file.parent.name.endswith(".work"):
                 yield file.parent.name, result
 
-    # --- evaluations
+    # --- evaluations and runs of recipes
 
     def evaluation(self, run: str) -> Path:
         """The folder of an evaluation."""
@@ -89,31 +80,32 @@ class Store:
 
     def evaluations(self) -> list[tuple[Path, Manifest]]:
         """Folders and manifests of finished evaluations, newest first."""
-        files = (self.folder / "evals").glob("*/manifest.json")
-        found = [(f.parent, manifest) for f in files if (manifest := self._readable(f, Manifest)) is not None]
-        return sorted(found, key=lambda entry: entry[1].date, reverse=True)
-
-    # --- runs of recipes
-
-    def recipe(self, run: str) -> Path:
-        """The folder of a recipe's run."""
-        return self.folder / "recipes" / run
-
-    def record(self, run: str) -> Path:
-        """The record of a recipe's run: a file that is there once it is finished."""
-        return self.recipe(run) / "run.json"
+        every = [(file.parent, manifest) for file, manifest in self._all("evals/*/manifest.json", Manifest)]
+        return sorted(every, key=lambda entry: entry[1].date, reverse=True)
 
     def save(self, record: RunRecord) -> Path:
         """Keep the record of a finished recipe; returns the file."""
-        write_whole(self.record(record.run), record.model_dump_json(indent=1) + "\n")
-        return self.record(record.run)
+        file = self._recipes / record.run / "run.json"
+        write_whole(file, record.model_dump_json(indent=1) + "\n")
+        return file
 
     def recipes(self) -> list[tuple[Path, RunRecord]]:
         """Folders and records of finished recipes, newest first."""
-        files = (self.folder / "recipes").glob("*/run.json")
-        found = [(f, record) for f in files if (record := self._readable(f, RunRecord)) is not None]
-        found.sort(key=lambda entry: (entry[1].manifest.date, entry[0].stat().st_mtime_ns), reverse=True)
-        return [(file.parent, record) for file, record in found]
+        every = sorted(
+            self._all("recipes/*/run.json", RunRecord),
+            key=lambda entry: (entry[1].manifest.date, entry[0].stat().st_mtime_ns),
+            reverse=True,
+        )
+        return [(file.parent, record) for file, record in every]
+
+    def begun(self) -> Iterator[tuple[Path, Wanted]]:
+        """Folders of recipes that began, finished or not, with the stages they want."""
+        for file, wanted in self._all("recipes/*/wanted.json", Wanted):
+            yield file.parent, wanted
+
+    def recipe_folders(self) -> set[Path]:
+        """Folders of all recipes that finished or began, readable or not."""
+        return {file.parent for name in ("run", "wanted") for file in self._recipes.glob(f"*/{name}.json")}
 
     @contextmanager
     def wanting(self, run: str, digests: Iterable[str], command: str = "") -> Iterator[None]:
@@ -127,10 +119,11 @@ class Store:
             digests=list(digests), command=command, host=platform.node(), pid=os.getpid(),
             date=datetime.now(UTC).replace(microsecond=0),
         )  # fmt: skip
-        lock = filelock.FileLock(self.wanted_lock(run))
-        with about(self.recipe(run)):
-            self.recipe(run).mkdir(parents=True, exist_ok=True)
-            write_whole(self.recipe(run) / "wanted.json", wanted.model_dump_json(indent=1) + "\n")
+        folder = self._recipes / run
+        lock = filelock.FileLock(folder / "wanted.lock")
+        with about(folder):
+            folder.mkdir(parents=True, exist_ok=True)
+            write_whole(folder / "wanted.json", wanted.model_dump_json(indent=1) + "\n")
             with suppress(filelock.Timeout):  # the same recipe in another process holds it, and wants the same stages
                 lock.acquire(timeout=1)
         try:
@@ -138,65 +131,50 @@ class Store:
         finally:
             lock.release()
 
-    def wanted_lock(self, run: str) -> Path:
-        """The file that is locked while a recipe runs."""
-        return self.recipe(run) / "wanted.lock"
-
     def is_running(self, run: str) -> bool:
         """Whether a process runs this recipe now."""
         import filelock
 
-        if not self.wanted_lock(run).exists():
+        file = self._recipes / run / "wanted.lock"
+        if not file.exists():
             return False
-        with about(self.wanted_lock(run)):
+        with about(file):
             try:
-                with filelock.FileLock(self.wanted_lock(run)).acquire(timeout=0):
+                with filelock.FileLock(file).acquire(timeout=0):
                     return False
             except filelock.Timeout:
                 return True
 
-    def recipe_folders(self) -> list[Path]:
-        """Folders of all recipes that finished or began, readable or not."""
-        files = (self.folder / "recipes").glob("*/*.json")
-        return sorted({file.parent for file in files if file.name in ("run.json", "wanted.json")})
+    # --- reading
 
-    def begun(self) -> Iterator[tuple[Path, Wanted]]:
-        """Folders of recipes that began, finished or not, with the stages they want."""
-        for file in sorted((self.folder / "recipes").glob("*/wanted.json")):
-            wanted = self._readable(file, Wanted)
-            if wanted is not None:
-                yield file.parent, wanted
+    def named(self, name: str, rooms: Iterable[str], files: Iterable[str], what: str) -> Path:
+        """The folder of this path, or the one of ``rooms`` (stages, evals, recipes) whose name begins so.
 
-    # --- names
+        It holds one of ``files``, as each ``what`` does. Raises NoRuns and BadFile.
+        """
+        with about(name or self.folder):
+            if name and any((Path(name) / file).is_file() for file in files):
+                return Path(name)
+            roots = [self.folder / room for room in rooms if name and "/" not in name]
+            folders = [f for root in roots if root.is_dir() for f in root.iterdir() if f.name.startswith(name)]
+            matching = sorted(f for f in folders if any((f / file).is_file() for file in files))
+        if not matching:
+            raise NoRuns(f"no {what} {name!r} in {self.folder}; 'harness runs ls' lists them, or give a run's folder")
+        if len(matching) > 1:
+            raise NoRuns(f"{name!r} begins several runs: {', '.join(f.name for f in matching[:6])}")
+        return matching[0]
 
-    def named(self, name: str, *rooms: str) -> list[Path]:
-        """Folders of ``rooms`` (stages, evals, recipes) whose name begins with ``name``; none for an empty name."""
-        if not name or "/" in name:
-            return []
-        with about(self.folder):
-            folders = [f for room in rooms if (self.folder / room).is_dir() for f in (self.folder / room).iterdir()]
-        return sorted(f for f in folders if f.name.startswith(name) and f.is_dir())
-
-    def _readable(self, file: Path, model: type[_Model]) -> _Model | None:
-        """A record of a listing; a file that cannot be read is noted and passed over."""
-        try:
-            return read_kept(file, model)
-        except HarnessError as error:
-            if file not in self._noted:
-                self.note(f"skipped: {error}")
-                self._noted.add(file)
-            return None
+    def _all(self, pattern: str, model: type[_Model]) -> Iterator[tuple[Path, _Model]]:
+        """All records of a kind with their files; those that cannot be read are noted once and passed over."""
+        for file in sorted(self.folder.glob(pattern)):
+            try:
+                yield file, read_kept(file, model)
+            except HarnessError as error:
+                if file not in self._noted:
+                    self._note(f"skipped: {error}")
+                    self._noted.add(file)
 
 
 def read_kept(file: Path, model: type[_Model]) -> _Model:
     """A record that a store keeps. Raises BadFile."""
     return read_record(file, model, "move its folder away, or run it again", unnumbered=SCHEMA)
-
-
-def unique(found: list[Path], name: str, missing: str) -> Path:
-    """The one folder that ``name`` begins. Raises NoRuns, with ``missing`` where there is none."""
-    if not found:
-        raise NoRuns(missing)
-    if len(found) > 1:
-        raise NoRuns(f"{name!r} begins several runs: {', '.join(f.name for f in found[:6])}")
-    return found[0]

@@ -1,15 +1,17 @@
-"""The figures of one model on one task, every sample counted; and samples by item, as all tests take them."""
+"""The figures of one model on one task, every sample counted."""
 
 from __future__ import annotations
 
 import statistics
-from collections.abc import Callable, Sequence
+from collections import Counter
+from collections.abc import Sequence
 
 from harness.evaluation.response_metrics import METRICS
 from harness.records import Sample
-from harness.results.records import Summary
+from harness.results import budget
+from harness.results.records import Data, Summary
+from harness.results.statistics import item_interval, scores_by_item, test_at_n
 
-_VERDICTS = ("correct", "wrong", "no_answer", "unfinished", "grader_timeout", "infra_error")
 ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
 
 
@@ -19,13 +21,10 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
     ``cap``: the token limit of the run, for the area under the budget curve. The interval of accuracy comes from the
     spread between items.
     """
-    from harness.results import budget
-    from harness.results.statistics import item_interval, test_at_n
-
-    n = len(samples)
-    if n == 0:
+    if not samples:
         raise ValueError("no samples: a row without items has no figures")
-    count = {verdict: sum(s.grade.verdict == verdict for s in samples) for verdict in _VERDICTS}
+    n = len(samples)
+    count = Counter(s.grade.verdict for s in samples)
     answered = count["correct"] + count["wrong"]
     thinking = [s.thinking_tokens for s in samples]
     scores = scores_by_item(samples)
@@ -58,37 +57,9 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
     )
 
 
-def of_task(samples: Sequence[Sample], task: str) -> list[Sample]:
-    return [sample for sample in samples if sample.task == task]
-
-
-def by_item(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[str, list[float]]:
-    """A value of each item's samples, in the order of their numbers."""
-    out: dict[str, list[float]] = {}
-    for sample in sorted(samples, key=lambda s: s.index):
-        out.setdefault(sample.problem_id, []).append(float(value(sample)))
-    return out
-
-
-def scores_by_item(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    """Each item's samples: 1 where right, else 0."""
-    return by_item(samples, lambda s: s.grade.correct)
-
-
-def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    """Each item's samples: 1 where without an answer, else 0."""
-    return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
-
-
-def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
-    """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
-    shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]
-    return {name: name.split(":")[0] for name in shared}
-
-
-def _measured(samples: Sequence[Sample]) -> dict[str, float | None]:
+def _measured(samples: Sequence[Sample]) -> Data:
     """What the metrics of responses sum up to; None where one is known of no sample."""
-    out: dict[str, float | None] = {}
+    out: Data = {}
     for name, metric in METRICS.items():
         known = [v for s in samples if isinstance(v := getattr(s.metrics, name, None), int | float)]
         if metric.summary == "share":
@@ -99,9 +70,9 @@ def _measured(samples: Sequence[Sample]) -> dict[str, float | None]:
     return out
 
 
-def _instruction_figures(samples: Sequence[Sample]) -> dict[str, float]:
+def _instruction_figures(samples: Sequence[Sample]) -> Data:
     """IFEval's four figures where samples carry verdicts by instruction; an unanswered sample follows none."""
-    out: dict[str, float] = {}
+    out: Data = {}
     for rule in ("strict", "loose") if any("strict" in s.grade.details for s in samples) else ():
         lists = [s.grade.details.get(rule) or [False] for s in samples]
         flat = [ok for one in lists for ok in one]

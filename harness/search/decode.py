@@ -22,7 +22,7 @@ from harness.search.run.roles import Role
 from harness.search.spec import Goals, SearchSpec
 from harness.search.store import trees
 from harness.search.tree.core import Tree
-from harness.search.tree.paths import chain_ids, render, spans_of
+from harness.search.tree.nodes import chain_ids, render, spans_of
 from harness.thoughts import THINK_OPEN, THINK_TAGS
 
 
@@ -43,67 +43,60 @@ class Trees:
 
         Raises ModelError for think tags other than ours, for conversations and for tasks without a reader of answers.
         """
-        decode(self, asked)
+        if asked.tags != THINK_TAGS:
+            raise ModelError(f"tree decoding writes <think> tags, but this model uses {asked.tags[0]}")
+        if not asked.missing:
+            return
+        requests, places, left = asked.requests, asked.places, set(asked.missing)
+        groups: dict[str, list[int]] = defaultdict(list)
+        for index, request in enumerate(requests):  # all: which trees share a batch must not hang on what is missing
+            groups[f"{places[index][0]}/{seed_of(request.prompt_ids):012x}"].append(index)
+        problems, prompts = [], {}
+        for name, indices in groups.items():
+            doc = asked.documents[indices[0]]
+            if not isinstance(doc, dict) or doc.get("family") not in FAMILIES:
+                raise ModelError("tree decoding needs to read answers, so it works on harness's own tasks only")
+            if int(doc.get("turn") or 1) > 1:
+                raise ModelError("conversations of several turns cannot be decoded by a tree")
+            problems.append(Problem.of_document(doc).model_copy(update={"id": name}))
+            ids = list(requests[indices[0]].prompt_ids)
+            opened = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
+            prompts[name] = (ids, opened)
 
+        def prompt(problem: Problem, role: str) -> list[int]:
+            ids, opened = prompts[problem.id]
+            return ids if opened else ids + list(asked.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
 
-def decode(how: Trees, asked: Asked) -> None:
-    """Search one tree for each problem asked about and hand its answers to ``asked.done``."""
-    if asked.tags != THINK_TAGS:
-        raise ModelError(f"tree decoding writes <think> tags, but this model uses {asked.tags[0]}")
-    requests, places, missing, done = asked.requests, asked.places, asked.missing, asked.done
-    groups: dict[str, list[int]] = defaultdict(list)
-    if not missing:
-        return
-    left = set(missing)
-    for index in range(len(requests)):  # all of them: which trees share a batch must not hang on what is missing
-        groups[f"{places[index][0]}/{seed_of(requests[index].prompt_ids):012x}"].append(index)
-    problems, prompts = [], {}
-    for name, indices in groups.items():
-        doc = asked.documents[indices[0]]
-        if not isinstance(doc, dict) or doc.get("family") not in FAMILIES:
-            raise ModelError("tree decoding needs to read answers, so it works on harness's own tasks only")
-        if int(doc.get("turn") or 1) > 1:
-            raise ModelError("conversations of several turns cannot be decoded by a tree")
-        problems.append(Problem.of_document(doc).model_copy(update={"id": name}))
-        ids = list(requests[indices[0]].prompt_ids)
-        opened = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
-        prompts[name] = (ids, opened)
+        def finished(problem: Problem, tree: Tree) -> None:
+            answers = _guesses(tree, asked.tokenizer, prompts[problem.id][1])
+            empty = Completion("", (), "length")  # the tree brought fewer answers than were asked for
+            wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
+            asked.done([(index, answers[number] if number < len(answers) else empty) for index, number in wanted])
 
-    def prompt(problem: Problem, role: str) -> list[int]:
-        ids, opened = prompts[problem.id]
-        return ids if opened else ids + list(asked.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
-
-    def finished(problem: Problem, tree: Tree) -> None:
-        answers = _guesses(tree, asked.tokenizer, prompts[problem.id][1])
-        empty = Completion("", (), "length")  # the tree brought fewer answers than were asked for
-        wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
-        done([(index, answers[number] if number < len(answers) else empty) for index, number in wanted])
-
-    completer = asked.completer
-    # Batches of a model in this process have always the same size; a server takes what it takes at once.
-    slots = 64 if completer.lockstep else completer.batch_size
-    change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
-    at_test = AtTest(
-        role=Role([completer], asked.tokenizer, slots=slots), grammar=load(how.grammar).model_copy(update=change),
-        prompt=prompt, each=finished,
-    )  # fmt: skip
-    goals = Goals(
-        correct=10**6, wrong=10**6, rollouts=3 * how.budget, reflections=0, requests=0, answers=how.budget
-    )  # fmt: skip
-    spec = SearchSpec(grammar=how.grammar, seed=asked.seed, in_flight=how.in_flight, window=256)
-    execute(Plan(search=spec, goals=goals, models={}), problems, asked.folder / "trees", at_test=at_test)
+        # Batches of a model in this process have always the same size; a server takes what it takes at once.
+        slots = 64 if asked.completer.lockstep else asked.completer.batch_size
+        change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
+        at_test = AtTest(
+            role=Role([asked.completer], asked.tokenizer, slots=slots), prompt=prompt, each=finished,
+            grammar=load(self.grammar).model_copy(update=change),
+        )  # fmt: skip
+        goals = Goals(
+            correct=10**6, wrong=10**6, rollouts=3 * self.budget, reflections=0, requests=0, answers=self.budget
+        )  # fmt: skip
+        spec = SearchSpec(grammar=self.grammar, seed=asked.seed, in_flight=self.in_flight, window=256)
+        execute(Plan(search=spec, goals=goals, models={}), problems, asked.folder / "trees", at_test=at_test)
 
 
 def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:
     """The tree's answers as whole responses in a drawn order, so that the first k are any k; those cut come last."""
     out = []
-    head = list(tokenizer.encode(THINK_OPEN, add_special_tokens=False)) if opened else []
+    head = len(tokenizer.encode(THINK_OPEN, add_special_tokens=False)) if opened else 0
     leaves = [node for node in tree.written() if node.kind == "answer"]
     for leaf in sorted(leaves, key=lambda node: (bool(node.spoilt), seed_of(tree.seed, "guess", node.id))):
         ids, text = chain_ids(leaf, tree.grammar, tokenizer), render(tree.grammar, spans_of(leaf))
         finish: Finish = "length" if leaf.spoilt else "stop"
         ids = ids[:-1] if leaf.spoilt else ids  # what was cut did not end its turn
-        out.append(Completion(text.removeprefix(THINK_OPEN) if opened else text, tuple(ids[len(head) :]), finish))
+        out.append(Completion(text.removeprefix(THINK_OPEN) if opened else text, tuple(ids[head:]), finish))
     return out
 
 

@@ -5,25 +5,26 @@ A plan can be sent to another process, so shards on other machines run exactly w
 
 from __future__ import annotations
 
-from collections.abc import Callable, Iterable, Iterator, Mapping
+import asyncio
+from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
 from dataclasses import dataclass, field
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from harness.errors import SearchMismatch
+from harness.errors import ModelError, SearchMismatch
 from harness.grading.grade import Grader
 from harness.models.backends import opened
 from harness.models.spec import ModelSpec
 from harness.records import Problem
 from harness.search.grammar.load import load
 from harness.search.grammar.schema import Grammar
-from harness.search.run.budget import Budget
-from harness.search.run.driver import run
+from harness.search.run import order
+from harness.search.run.flow import Flow
 from harness.search.run.roles import Role
-from harness.search.run.verify import GraderVerifier, Verifier, WithoutVerdicts
-from harness.search.run.work import Search
+from harness.search.run.rounds import search_in_rounds
+from harness.search.run.work import Budget, GraderVerifier, Search
 from harness.search.spec import Goals, Limits, SearchSpec
 from harness.search.store import Settings, Store, folded
 from harness.search.tree.core import Tree
@@ -69,56 +70,67 @@ def execute(
     ``budget`` counts against the plan's limits, for several shards of one run. Raises what models, store and search
     raise: ModelError, SearchMismatch, JournalBroken, NotWritten, GraderBroken, SearchIncomplete.
     """
-    spec = plan.search
+    spec, blind = plan.search, at_test is not None
+    names = {role: specs[0].model for role, specs in plan.models.items()}
     with ExitStack() as stack:
         if at_test is None:
-            roles = _roles(plan.models, logs or folder, stack)
+            roles = {role: _role(specs, (logs or folder) / role, stack) for role, specs in plan.models.items()}
+            roles = {"critic": roles["generator"]} | roles
         else:
             roles = {"generator": at_test.role, "critic": at_test.role}
-        settings = _settings(plan, roles, at_test)
+        settings = Settings(
+            grammar=load(spec.grammar) if at_test is None else at_test.grammar, goals=plan.goals,
+            policy="decoding" if blind else spec.policy, seed=spec.seed, in_flight=spec.in_flight,
+            reward="votes" if blind else "verdict",
+            models={role: roles[role].name for role in ("generator", "critic")},
+            names={role: names.get(role, names.get("generator", "")) for role in ("generator", "critic")},
+        )  # fmt: skip
         store = stack.enter_context(Store(folder, settings))
         if store.torn:
             notice(f"{folder / 'journal.jsonl'}: the last line was torn ({store.torn} bytes); it was dropped")
         grader = grader or stack.enter_context(Grader(spec.graders, nltk_data=plan.nltk_data))
-        verifier: Verifier = GraderVerifier(grader, max(4, 2 * spec.graders))
         search = Search(
-            settings=settings, roles=roles, verifier=verifier if at_test is None else WithoutVerdicts(verifier),
+            settings=settings, roles=roles, verifier=GraderVerifier(grader, max(4, 2 * spec.graders), blind),
             deterministic=spec.deterministic, window=spec.window, limits=plan.limits, chunk=roles["generator"].slots,
             progress=progress, budget=budget,
         )  # fmt: skip
         if at_test is not None:
             search.prompt, search.each = at_test.prompt, at_test.each
             problems = list(problems)
-            names = {problem.id for problem in problems}
+            wanted = {problem.id for problem in problems}
             for stored, tree, _ in folded(folder):
-                if stored.why and stored.problem.id in names:
+                if stored.why and stored.problem.id in wanted:
                     at_test.each(stored.problem, tree)
         run(search, problems, store)
 
 
-def _roles(models: Mapping[str, tuple[ModelSpec, ...]], logs: Path, stack: ExitStack) -> dict[str, Role]:
-    roles = {}
-    for name, specs in models.items():
-        replicas: list[tuple[Any, Any]] = [
-            stack.enter_context(opened(spec, logs / (f"{name}-{number}" if len(specs) > 1 else name)))
-            for number, spec in enumerate(specs)
-        ]
-        roles[name] = Role([completer for completer, _ in replicas], replicas[0][1], slots=specs[0].concurrency)
-    return {"critic": roles["generator"]} | roles
+def run(search: Search, problems: Iterable[Problem], store: Store) -> None:
+    """Search every problem that the store has not finished. Raises SearchIncomplete when some stay unfinished."""
+    asyncio.run(run_async(search, problems, store))
 
 
-def _settings(plan: Plan, roles: Mapping[str, Role], at_test: AtTest | None) -> Settings:
-    spec, names = plan.search, {role: specs[0].model for role, specs in plan.models.items()}
-    return Settings(
-        grammar=load(spec.grammar) if at_test is None else at_test.grammar,
-        goals=plan.goals,
-        policy=spec.policy if at_test is None else "decoding",
-        seed=spec.seed,
-        in_flight=spec.in_flight,
-        reward="verdict" if at_test is None else "votes",
-        models={role: roles[role].name for role in ("generator", "critic")},
-        names={role: names.get(role, names.get("generator", "")) for role in ("generator", "critic")},
-    )
+async def run_async(search: Search, problems: Iterable[Problem], store: Store) -> None:
+    """``run`` within an event loop. Servers run freely, a model in this process works in rounds."""
+    budget = search.budget or Budget(limits=search.limits)
+    budget.freed = asyncio.Event()  # belongs to this event loop
+    problems = (store.checked(problem) for problem in problems)
+    if any(role.lockstep for role in search.roles.values()):
+        if search.limits.problem_seconds:
+            raise ModelError("seconds of one problem can be limited with a server only, not with a model in here")
+        order.enter(store, "rounds")
+        await search_in_rounds(search, problems, store, budget)
+    else:
+        order.enter(store, "asked" if search.deterministic else "arrived")
+        await Flow(search, store, budget).run(p for p in problems if p.id not in store.finished)
+    store.compact()
+
+
+def _role(specs: Sequence[ModelSpec], logs: Path, stack: ExitStack) -> Role:
+    replicas: list[tuple[Any, Any]] = [
+        stack.enter_context(opened(spec, logs.with_name(f"{logs.name}-{number}") if len(specs) > 1 else logs))
+        for number, spec in enumerate(specs)
+    ]
+    return Role([completer for completer, _ in replicas], replicas[0][1], slots=specs[0].concurrency)
 
 
 def shard(problems: Iterable[Problem], number: int, shards: int) -> Iterator[Problem]:

@@ -12,6 +12,7 @@ from pydantic import ValidationError
 from harness.errors import JournalBroken
 from harness.files import reason_of
 from harness.records import Problem
+from harness.search.tree.nodes import Result
 
 
 class Part(TypedDict):
@@ -35,30 +36,6 @@ class NodeRow(Part):
     rest: NotRequired[list[Part]]
 
 
-class Begun(TypedDict):
-    """A problem at its start; ``record`` is the Problem, ``tokens`` the length of its prompt."""
-
-    problem: str
-    record: dict[str, Any]
-    tokens: int
-
-
-class Done(TypedDict):
-    """The end of a problem, and why it ended."""
-
-    problem: str
-    done: str
-
-
-class Entry(TypedDict):
-    """A problem with all its rows: a line of a segment."""
-
-    problem: dict[str, Any]
-    tokens: int
-    why: str
-    rows: list[NodeRow]
-
-
 @dataclass(kw_only=True)
 class Stored:
     """One problem of a search: its record, its rows in the order of writing, and why it ended ("" if it has not)."""
@@ -68,25 +45,33 @@ class Stored:
     rows: list[NodeRow] = field(default_factory=list)
     why: str = ""
 
-    def entry(self) -> Entry:
+    def line(self) -> dict[str, Any]:
         """The line of a segment."""
         record = self.problem.model_dump()
         return {"problem": record, "tokens": self.prompt_tokens, "why": self.why, "rows": self.rows}
 
 
-def begun(problem: Problem, prompt_tokens: int) -> Begun:
-    """The line that a problem begins with."""
-    return {"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}
+def result(row: NodeRow) -> Result:
+    """A row of the journal as the tree takes it."""
+    rest = tuple((part.get("kind", ""), _result(part)) for part in row.get("rest", ()))
+    return _result(row, row["generated"], rest)
 
 
-def of_entry(line: Mapping[str, Any], path: Path, number: int) -> Stored:
-    """A line of a segment. Raises JournalBroken for another shape."""
+def _result(part: Part, generated: int = 0, rest: tuple[tuple[str, Result], ...] = ()) -> Result:
+    return Result(
+        text=part["text"], token_ids=tuple(part["ids"]), finish=part["finish"], verdict=part.get("verdict", ""),
+        reason=part.get("reason", ""), answer=part.get("answer", ""), generated=generated, rest=rest,
+    )  # fmt: skip
+
+
+def of_segment(line: Mapping[str, Any], path: Path, number: int) -> Stored:
+    """A problem with all its rows: a line of a segment. Raises JournalBroken for another shape."""
     try:
         problem = Problem.model_validate(line["problem"])
         rows = [_node(row) for row in _typed(line, "rows", list)]
         why, tokens = _typed(line, "why", str), _typed(line, "tokens", int)
     except (KeyError, TypeError, ValueError) as error:
-        raise broken(path, number, error) from None
+        raise _broken(path, number, error) from None
     return Stored(problem=problem, prompt_tokens=tokens, rows=rows, why=why)
 
 
@@ -109,12 +94,11 @@ def of_journal(lines: Iterable[dict[str, Any]], path: Path, without: set[str]) -
                 del line["problem"]
                 out[name].rows.append(_node(line))
         except (KeyError, TypeError, ValueError) as error:
-            raise broken(path, number, error) from None
+            raise _broken(path, number, error) from None
     return out
 
 
-def broken(path: Path, number: int, error: Exception) -> JournalBroken:
-    """The error for a line that is no row."""
+def _broken(path: Path, number: int, error: Exception) -> JournalBroken:
     why = reason_of(error) if isinstance(error, ValidationError) else str(error)
     return JournalBroken(
         f"{path}:{number}: not a row of a search ({' '.join(why.split())[:160]}); the file was edited or the disk "

@@ -15,53 +15,33 @@ from harness.search.tree.core import Tree
 
 
 @dataclass
-class Family:
-    """Sums over the problems of one family. ``both``: problems with a correct and a wrong chain, usable for pairs."""
-
-    problems: int = 0
-    correct: int = 0
-    both: int = 0
-    correct_chains: int = 0
-    wrong_chains: int = 0
-
-
-@dataclass
 class SearchYield:
-    """Add every tree once; ``figures`` are plain numbers."""
+    """Sums; add every tree once. ``families`` by name: problems, those with a correct chain, with both, and chains."""
 
-    families: dict[str, Family] = field(default_factory=lambda: defaultdict(Family))
+    families: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
     endings: Counter[str] = field(default_factory=Counter)
     nodes: Counter[str] = field(default_factory=Counter)
     tokens: Counter[str] = field(default_factory=Counter)
     discarded: Counter[str] = field(default_factory=Counter)
-    texts: int = 0
-    unvisited: int = 0
-    rollouts: int = 0
-    reflections: int = 0
-    followed: int = 0
-    pairs: int = 0
+    more: Counter[str] = field(default_factory=Counter)
 
     def add(self, problem: Problem, tree: Tree, rows: Sequence[NodeRow], why: str) -> None:
         """Take in one problem; ``rows`` are its journal rows, ``why`` its ending ("" while it is unfinished)."""
-        family, correct, wrong = self.families[problem.family], len(tree.correct), len(tree.wrong)
-        family.problems += 1
-        family.correct += correct > 0
-        family.both += correct > 0 and wrong > 0
-        family.correct_chains += correct
-        family.wrong_chains += wrong
-        self.pairs += min(correct, wrong)
+        correct, wrong, texts = len(tree.correct), len(tree.wrong), tree.written()
+        self.families[problem.family].update(
+            problems=1, with_correct=min(1, correct), with_both=min(1, correct, wrong), correct_chains=correct,
+            wrong_chains=wrong,
+        )  # fmt: skip
         self.endings[why or "unfinished"] += 1
         for row in rows:
             self.nodes[row["role"]] += 1 + len(row.get("rest", ()))
             self.tokens[row["role"]] += row["generated"]
-        texts = tree.written()
-        self.texts += len(texts)
         self.discarded.update(node.discarded for node in texts if node.discarded)
-        self.unvisited += len(tree.unvisited())
-        self.rollouts += tree.rollouts
         written, followed = tree.reflections()
-        self.reflections += written
-        self.followed += followed
+        self.more.update(
+            pairs=min(correct, wrong), texts=len(texts), unvisited=len(tree.unvisited()), rollouts=tree.rollouts,
+            reflections=written, followed=followed,
+        )  # fmt: skip
 
     @classmethod
     def of(cls, root: Path) -> SearchYield:
@@ -73,33 +53,26 @@ class SearchYield:
 
     def figures(self) -> dict[str, Any]:
         """All sums, shares from 0 to 1, and what a chain and a pair cost in generated tokens (None without any)."""
-        of = list(self.families.values())
-        problems, chains = sum(f.problems for f in of), sum(f.correct_chains for f in of)
-        tokens = sum(self.tokens.values())
+        all_families = sum(self.families.values(), Counter[str]())
+        problems, chains, tokens = all_families["problems"], all_families["correct_chains"], sum(self.tokens.values())
         return {
             "problems": problems,
-            "with_correct": _share(sum(f.correct for f in of), problems),
-            "with_both": _share(sum(f.both for f in of), problems),
+            "with_correct": _share(all_families["with_correct"], problems),
+            "with_both": _share(all_families["with_both"], problems),
             "correct_chains": chains,
-            "wrong_chains": sum(f.wrong_chains for f in of),
-            "rollouts": self.rollouts,
-            "reflections": self.reflections,
-            "reflections_followed": self.followed,
-            "never_visited": _share(self.unvisited, self.texts),
+            "wrong_chains": all_families["wrong_chains"],
+            "rollouts": self.more["rollouts"],
+            "reflections": self.more["reflections"],
+            "reflections_followed": self.more["followed"],
+            "never_visited": _share(self.more["unvisited"], self.more["texts"]),
             "discarded": dict(self.discarded),
             "endings": dict(self.endings),
             "nodes": dict(self.nodes),
             "tokens": dict(self.tokens),
             "tokens_per_correct_chain": tokens / chains if chains else None,
-            "pairs_per_1000_tokens": 1000 * self.pairs / tokens if tokens else None,
-            "by_family": {
-                name: {
-                    "problems": f.problems, "with_correct": f.correct, "with_both": f.both,
-                    "correct_chains": f.correct_chains, "wrong_chains": f.wrong_chains,
-                }
-                for name, f in sorted(self.families.items())
-            },
-        }  # fmt: skip
+            "pairs_per_1000_tokens": 1000 * self.more["pairs"] / tokens if tokens else None,
+            "by_family": {name: dict(sums) for name, sums in sorted(self.families.items())},
+        }
 
 
 def _share(part: int, whole: int) -> float:

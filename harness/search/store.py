@@ -25,15 +25,16 @@ from harness.models.base import seed_of
 from harness.records import Problem
 from harness.search import rows as lines
 from harness.search.grammar.schema import Grammar
-from harness.search.rows import NodeRow, Part, Stored
+from harness.search.rows import NodeRow, Stored
 from harness.search.spec import Goals
 from harness.search.tree.core import Reward, Tree
 from harness.search.tree.marco_o1 import OriginalTree
-from harness.search.tree.nodes import Result
 from harness.search.tree.policies import POLICIES
 from harness.spec import Spec, knob
 
 COMPACT_BYTES = 16 << 20
+# Where a problem is: in memory (from a journal), or file, number and offset of its line.
+_Place = Stored | tuple[Path, int, int]
 
 
 class Settings(Spec):
@@ -65,16 +66,27 @@ class Settings(Spec):
         if self.policy == "original":
             known = {row["node"]: row for row in stored.rows}
             while (asked := tree.ask()) is not None and asked.node in known:
-                tree.tell(asked.node, result(known[asked.node]))
+                tree.tell(asked.node, lines.result(known[asked.node]))
             return tree
         for row in stored.rows:
-            tree.tell(row["node"], result(row))
+            tree.tell(row["node"], lines.result(row))
         return tree
 
     def differences(self, other: Settings) -> list[str]:
         """Every setting that two searches do not share, as "name: this one's, now the other's"."""
         ours, others = (each.model_dump(mode="json", exclude={"names"}) for each in (self, other))
         return _different(ours, others)
+
+
+def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> list[str]:
+    out = []
+    for key in sorted(old.keys() | new.keys()):
+        a, b = old.get(key), new.get(key)
+        if isinstance(a, dict) and isinstance(b, dict):
+            out += _different(a, b, f"{under}{key}.")
+        elif a != b:
+            out.append(f"{under}{key}: {json.dumps(a)[:40]}, now {json.dumps(b)[:40]}")
+    return out
 
 
 class Store:
@@ -98,9 +110,9 @@ class Store:
         try:
             self._same_search()
             # The text of each problem, as a hash: of 100,000 problems the texts would not fit.
-            self._texts = {stored.problem.id: _text(stored.problem) for stored in _segments(self.folder)}
+            self._texts = {stored.problem.id: _text(stored.problem) for _, stored in _segments(self.folder)}
             self._archived = set(self._texts)
-            journalled = _journalled(self.folder, self._archived)
+            journalled = self._journalled()
             self._texts |= {name: _text(stored.problem) for name, stored in journalled.items()}
             self._unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
             self.finished = self._archived | (journalled.keys() - self._unfinished.keys())
@@ -114,14 +126,16 @@ class Store:
 
     def _same_search(self) -> None:
         file = self.folder / "search.json"
-        empty = not self._journal.size and not _segment_files(self.folder)
-        if not file.exists() or empty:
+        if not file.exists() or not (self._journal.size or self.segments):
             write_whole(file, self.settings.model_dump_json(indent=1) + "\n")
-            return
-        if different := settings_of(self.folder).differences(self.settings):
+        elif different := settings_of(self.folder).differences(self.settings):
             raise SearchMismatch(
                 f"{self.folder}: holds a search with other settings ({'; '.join(different[:4])}); use another folder"
             )
+
+    def _journalled(self) -> dict[str, Stored]:
+        file = self.folder / "journal.jsonl"
+        return lines.of_journal(read(file), file, self._archived)
 
     def earlier(self, problem: str) -> list[NodeRow]:
         """Rows that an interrupted run left of a problem; they are handed out once."""
@@ -140,7 +154,7 @@ class Store:
 
     def archived(self, segments: int) -> set[str]:
         """Ids of the problems in the first so many segments."""
-        return {stored.problem.id for stored in _segments(self.folder, segments)}
+        return {stored.problem.id for _, stored in _segments(self.folder, segments)}
 
     def checked(self, problem: Problem) -> Problem:
         """``problem``, which must be the one that is stored under its id, if any. Raises SearchMismatch."""
@@ -153,7 +167,7 @@ class Store:
 
     def begin(self, problem: Problem, prompt_tokens: int) -> None:
         """Write down that work on a problem begins."""
-        self._journal.append([dict(lines.begun(problem, prompt_tokens))])
+        self._journal.append([_begun(problem, prompt_tokens)])
 
     def write(self, rows: Iterable[tuple[str, NodeRow]]) -> None:
         """Append rows, each with the id of its problem, in one flush. Raises NotWritten."""
@@ -169,16 +183,26 @@ class Store:
 
     def compact(self) -> None:
         """Move finished problems into a segment of their own."""
-        found = _journalled(self.folder, self._archived)
-        done = [stored for stored in found.values() if stored.why]
+        journalled = self._journalled().values()
+        done = [stored for stored in journalled if stored.why]
         if not done:
             return
-        segments = _segment_files(self.folder)
-        number = int(segments[-1].stem.rpartition("-")[2]) + 1 if segments else 0
-        write_rows(self.folder / f"trees-{number:06d}.jsonl", (dict(stored.entry()) for stored in done))
+        files = _segment_files(self.folder)
+        number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 0
+        write_rows(self.folder / f"trees-{number:06d}.jsonl", (stored.line() for stored in done))
         self._archived |= {stored.problem.id for stored in done}
-        self._journal.rewrite(row for stored in found.values() if not stored.why for row in _journal_lines(stored))
+        self._journal.rewrite(row for stored in journalled if not stored.why for row in _journal_lines(stored))
         self._kept = self._journal.size
+
+
+def _begun(problem: Problem, prompt_tokens: int) -> dict[str, Any]:
+    return {"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}
+
+
+def _journal_lines(stored: Stored) -> Iterator[dict[str, Any]]:
+    yield _begun(stored.problem, stored.prompt_tokens)
+    for row in stored.rows:
+        yield {"problem": stored.problem.id, **row}
 
 
 def _encoded(row: Mapping[str, Any]) -> str:
@@ -189,183 +213,113 @@ def _encoded(row: Mapping[str, Any]) -> str:
         return json.dumps(row) + "\n"
 
 
-def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> list[str]:
-    """Every setting that two searches do not share, as "name: old, now new"."""
-    out = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            out += _different(a, b, f"{under}{key}.")
-        elif a != b:
-            out.append(f"{under}{key}: {json.dumps(a)[:40]}, now {json.dumps(b)[:40]}")
-    return out
+def _text(problem: Problem) -> int:
+    return hash((problem.family, problem.prompt, json.dumps(problem.gold, sort_keys=True)))
 
 
 def settings_of(folder: Path) -> Settings:
-    """The settings of the search in ``folder``. Raises BadFile when there is none, or one of another version."""
-    file = folder / "search.json"
-    if not file.exists():
-        raise _no_search(folder)
-    return read_record(file, Settings, "it does not describe a search; was it edited?")
-
-
-def _no_search(folder: Path) -> BadFile:
-    return BadFile(f"{folder}: holds no search (no search.json); 'harness search run' makes one")
-
-
-def folders(root: Path) -> list[Path]:
-    """The search itself, or its shards: every folder with a search at or under ``root``."""
-    found = sorted(file.parent for file in root.glob("**/search.json"))
-    if not found:
-        raise _no_search(root)
-    return found
-
-
-def trees(root: Path) -> Iterator[Stored]:
-    """Every problem of a search and its shards, each once: finished ones first. Shards merge by this alone."""
-    return (stored for _, stored in _merged(root))
-
-
-def _merged(root: Path) -> Iterator[tuple[Path, Stored]]:
-    seen: dict[str, Path] = {}
-    for finished in (True, False):
-        for folder in folders(root):
-            for stored in own(folder):
-                other = seen.get(stored.problem.id)
-                # What was finished between the two passes counts in the second.
-                if other is None and (stored.why or not finished):
-                    seen[stored.problem.id] = folder
-                    yield folder, stored
-                elif other not in (None, folder):
-                    _same_problem(stored.problem.id, other, settings_of(other), folder, settings_of(folder))
-
-
-def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
-    """Every problem of a search and its shards with its tree."""
-    settings = {folder: settings_of(folder) for folder in folders(root)}
-    for folder, stored in _merged(root):
-        yield stored, settings[folder].fold(stored), settings[folder]
+    """The settings of the search in ``folder``. Raises BadFile for a file of another version."""
+    return read_record(folder / "search.json", Settings, "it does not describe a search; was it edited?")
 
 
 class Forest:
     """The trees of searches and their shards, read one at a time and in any order. ``ids``: the problems, sorted.
 
-    Holds where each finished problem's line is, and what is still in the journals. Raises what ``trees`` raises.
+    Holds where each finished problem's line is, and what is still in the journals. Of a problem in several shards the
+    finished one counts. Raises BadFile without a search, SearchMismatch for a problem in two different searches.
     """
 
     def __init__(self, *roots: Path) -> None:
         self._settings: dict[Path, Settings] = {}
-        self._where: dict[str, tuple[Path, Stored | tuple[Path, int, int]]] = {}
+        self.places: dict[str, tuple[Path, _Place]] = {}  # finished problems first
         for root in roots:
-            for folder in folders(root):
-                self._settings[folder] = settings_of(folder)
+            found = sorted(file.parent for file in root.glob("**/search.json"))
+            if not found:
+                raise BadFile(f"{root}: holds no search (no search.json); 'harness search run' makes one")
+            self._settings |= {folder: settings_of(folder) for folder in found}
         unfinished: list[tuple[Path, Stored]] = []
         for folder in self._settings:
-            names = set()
-            for file in _segment_files(folder):
-                for number, offset, stored in _located(file):
-                    names.add(stored.problem.id)
-                    self._add(folder, stored.problem.id, (file, number, offset))
-            for stored in _journalled(folder, names).values():
+            for place, stored in _problems(folder):
                 if stored.why:
-                    self._add(folder, stored.problem.id, stored)
+                    self._add(folder, stored.problem.id, place)
                 else:
                     unfinished.append((folder, stored))
         for folder, stored in unfinished:
             self._add(folder, stored.problem.id, stored)
-        self.ids = sorted(self._where)
+        self.ids = sorted(self.places)
 
     @property
     def settings(self) -> Settings:
         """Those of the first folder."""
         return next(iter(self._settings.values()))
 
-    def _add(self, folder: Path, name: str, place: Stored | tuple[Path, int, int]) -> None:
-        other = self._where.setdefault(name, (folder, place))[0]
-        if other != folder:
-            _same_problem(name, other, self._settings[other], folder, self._settings[folder])
+    def _add(self, folder: Path, name: str, place: _Place) -> None:
+        other = self.places.setdefault(name, (folder, place))[0]
+        if other != folder and self._settings[other].differences(self._settings[folder]):
+            raise SearchMismatch(f"problem {name} is in two searches, {other} and {folder}; name one of them")
 
-    def folded(self, problem: str) -> tuple[Stored, Tree]:
-        """A problem and its tree. Raises KeyError for an unknown id."""
-        folder, place = self._where[problem]
+    def stored(self, problem: str) -> tuple[Stored, Settings]:
+        """A problem and the settings of its search. Raises KeyError for an unknown id."""
+        folder, place = self.places[problem]
         if not isinstance(place, Stored):
             file, number, offset = place
             with about(file), file.open("rb") as opened:
                 opened.seek(offset)
-                place = lines.of_entry(next(rows_of([opened.readline()], file)), file, number)
-        return place, self._settings[folder].fold(place)
+                place = lines.of_segment(next(rows_of([opened.readline()], file)), file, number)
+        return place, self._settings[folder]
+
+    def folded(self, problem: str) -> tuple[Stored, Tree]:
+        """A problem and its tree. Raises KeyError for an unknown id."""
+        stored, settings = self.stored(problem)
+        return stored, settings.fold(stored)
 
 
-def _same_problem(name: str, one: Path, settings: Settings, other: Path, others: Settings) -> None:
-    if settings.differences(others):
-        raise SearchMismatch(f"problem {name} is in two searches, {one} and {other}; name one of them")
+def trees(root: Path) -> Iterator[Stored]:
+    """Every problem of a search and its shards, each once: finished ones first."""
+    forest = Forest(root)
+    return (forest.stored(name)[0] for name in forest.places)
 
 
-def _located(file: Path) -> Iterator[tuple[int, int, Stored]]:
-    """(number of the line, its offset, what it holds) of a segment. Raises JournalBroken for one that was cut."""
-    sizes = [0]
-
-    def measured(opened: IO[bytes]) -> Iterator[bytes]:
-        for line in opened:
-            sizes.append(len(line))
-            yield line
-
-    offset = 0
-    with about(file), file.open("rb") as opened:
-        for number, row in enumerate(rows_of(measured(opened), file), 1):
-            yield number, offset, lines.of_entry(row, file, number)
-            offset += sizes[number]
-    if offset != file.stat().st_size:
-        raise JournalBroken(f"{file}: the last line has no end; was the file cut or edited?")
+def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
+    """Every problem of a search and its shards with its tree."""
+    forest = Forest(root)
+    for name in forest.places:
+        stored, settings = forest.stored(name)
+        yield stored, settings.fold(stored), settings
 
 
-def own(folder: Path) -> Iterator[Stored]:
-    """Every problem of one folder, without shards below it."""
+def _problems(folder: Path) -> Iterator[tuple[_Place, Stored]]:
+    """Every problem of one folder, and where it is."""
     names = set()
     journal = folder / "journal.jsonl"
     # Opened first: what a running search moves into a segment meanwhile is still in this file.
     with about(journal):
         opened = journal.open("rb") if journal.exists() else None
-    for stored in _segments(folder):
+    for place, stored in _segments(folder):
         names.add(stored.problem.id)
-        yield stored
+        yield place, stored
     if opened is not None:
         with opened:
-            yield from lines.of_journal(rows_of(opened, journal), journal, names).values()
-
-
-def _text(problem: Problem) -> int:
-    return hash((problem.family, problem.prompt, json.dumps(problem.gold, sort_keys=True)))
-
-
-def _segments(folder: Path, first: int | None = None) -> Iterator[Stored]:
-    for file in _segment_files(folder)[:first]:
-        yield from (stored for _, _, stored in _located(file))
+            yield from ((each, each) for each in lines.of_journal(rows_of(opened, journal), journal, names).values())
 
 
 def _segment_files(folder: Path) -> list[Path]:
     return sorted(folder.glob("trees-*.jsonl"))
 
 
-def _journalled(folder: Path, without: set[str]) -> dict[str, Stored]:
-    file = folder / "journal.jsonl"
-    return lines.of_journal(read(file), file, without)
+def _segments(folder: Path, first: int | None = None) -> Iterator[tuple[tuple[Path, int, int], Stored]]:
+    """What the (first so many) segments hold, and where. Raises JournalBroken for one that was cut."""
+    for file in _segment_files(folder)[:first]:
+        offset, sizes = 0, list[int]()
+        with about(file), file.open("rb") as opened:
+            for number, row in enumerate(rows_of(_measured(opened, sizes), file), 1):
+                yield (file, number, offset), lines.of_segment(row, file, number)
+                offset += sizes.pop()
+        if offset != file.stat().st_size:
+            raise JournalBroken(f"{file}: the last line has no end; was the file cut or edited?")
 
 
-def _journal_lines(stored: Stored) -> Iterator[dict[str, Any]]:
-    yield dict(lines.begun(stored.problem, stored.prompt_tokens))
-    for row in stored.rows:
-        yield {"problem": stored.problem.id, **row}
-
-
-def result(row: NodeRow) -> Result:
-    """A row of the journal as the tree takes it."""
-    rest = tuple((part.get("kind", ""), _part(part)) for part in row.get("rest", ()))
-    return _part(row, row["generated"], rest)
-
-
-def _part(part: Part, generated: int = 0, rest: tuple[tuple[str, Result], ...] = ()) -> Result:
-    return Result(
-        text=part["text"], token_ids=tuple(part["ids"]), finish=part["finish"], verdict=part.get("verdict", ""),
-        reason=part.get("reason", ""), answer=part.get("answer", ""), generated=generated, rest=rest,
-    )  # fmt: skip
+def _measured(opened: IO[bytes], sizes: list[int]) -> Iterator[bytes]:
+    for line in opened:
+        sizes.append(len(line))
+        yield line

@@ -9,8 +9,10 @@ from transformers import AttentionInterface, AttentionMaskInterface
 from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
+from harness.errors import TrainingError
 from harness.training.groups import Batch
 from harness.training.layout import Layout
+from harness.training.spec import LayoutChoice
 
 NAME = "shared_prefix"
 
@@ -24,10 +26,9 @@ def attention(
     Each block gathers the keys of its rows, so a shared token's key is computed once and read many times.
     """
     if layout is None:
-        plain: tuple[torch.Tensor, None] = sdpa_attention_forward(
+        return sdpa_attention_forward(  # type: ignore[no-any-return]
             module, query, key, value, attention_mask, dropout=dropout, scaling=scaling, **kwargs
         )
-        return plain
     repeats = query.shape[1] // key.shape[1]
     queries, keys, values = (x[0].transpose(0, 1) for x in (query, key, value))  # (U, H, D)
     outputs = []
@@ -47,6 +48,17 @@ def register() -> str:
     AttentionInterface.register(NAME, attention)
     AttentionMaskInterface.register(NAME, sdpa_mask)
     return NAME
+
+
+def layout_for(choice: LayoutChoice, model: Any) -> LayoutChoice:
+    """The layout that ``model`` can train in, its attention made ready for it. Raises TrainingError."""
+    reason = why_not(model)
+    if reason and choice == "shared":
+        raise TrainingError(f"layout shared: {reason}; use auto or rows")
+    if reason or choice == "rows":
+        return "rows"
+    model.set_attn_implementation(register())
+    return choice
 
 
 def why_not(model: Any) -> str:
@@ -79,7 +91,7 @@ def batch_logps(model: Any, batch: Batch) -> torch.Tensor:
             input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False,
             labels=batch["input_ids"].masked_fill(prompt, -100), fused_lm_head=True,
         )  # fmt: skip
-        logps: torch.Tensor = outputs.log_probs
+        logps = outputs.log_probs
     else:
         already_a_mask = torch.empty(1, 1, 1, 1, device=layout.ids.device)  # no dense mask is built from a 4-D one
         outputs = model(
@@ -87,5 +99,4 @@ def batch_logps(model: Any, batch: Batch) -> torch.Tensor:
             layout=layout, shift_labels=layout.labels, fused_lm_head=True,
         )  # fmt: skip
         logps = outputs.log_probs[0][layout.gather]
-    written: torch.Tensor = logps * completion
-    return written
+    return logps * completion  # type: ignore[no-any-return]

@@ -9,12 +9,12 @@ import json
 import os
 import shutil
 from collections.abc import Callable, Iterator
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from pathlib import Path
 from typing import Any
 
 from pydantic import BaseModel
-from safetensors import SafetensorError
+from safetensors import SafetensorError, safe_open
 
 from harness.errors import TrainingError, first_line
 from harness.files import about
@@ -48,14 +48,23 @@ def claimed(out: Path, identity: str) -> Iterator[TrainingFigures | None]:
     Of several processes that train together, the first holds the lock. Raises TrainingError where ``out``, or the
     working folder beside it, belongs to something else, or another command trains there at this moment.
     """
+    import filelock
+
     figures = _done(out, identity)
     if figures is not None:
         yield figures
         return
     work = out.with_name(out.name + ".work")
-    with about(work):
-        work.mkdir(parents=True, exist_ok=True)
-    with _locked(work):
+    with ExitStack() as locks:
+        with about(work):
+            work.mkdir(parents=True, exist_ok=True)
+            try:
+                if os.environ.get("RANK", "0") == "0":
+                    locks.enter_context(filelock.FileLock(work / "lock").acquire(timeout=0))
+            except filelock.Timeout:
+                raise TrainingError(
+                    f"{work}: another command trains here at this moment; wait for its end, or choose another --out"
+                ) from None
         figures = _done(out, identity)  # another command may have finished it in between
         if figures is None:
             begun = _record(work / RECORD)
@@ -77,27 +86,6 @@ def _done(out: Path, identity: str) -> TrainingFigures | None:
         what = "another training's model" if record else "something that is no model of ours"
         raise TrainingError(f"{out} holds {what}; choose another --out or remove it")
     return None
-
-
-@contextmanager
-def _locked(work: Path) -> Iterator[None]:
-    if os.environ.get("RANK", "0") != "0":
-        yield
-        return
-    import filelock
-
-    lock = filelock.FileLock(work / "lock")
-    with about(work):
-        try:
-            lock.acquire(timeout=0)
-        except filelock.Timeout:
-            raise TrainingError(
-                f"{work}: another command trains here at this moment; wait for its end, or choose another --out"
-            ) from None
-    try:
-        yield
-    finally:
-        lock.release()
 
 
 def _record(file: Path) -> Record | None:
@@ -143,20 +131,15 @@ def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial
         del trainer._get_output_dir
     wait()
     if main:
-        for file in (aside / name).rglob("*"):
-            _sync(file)
+        for file in filter(Path.is_file, (aside / name).rglob("*")):
+            with file.open("rb") as opened:
+                os.fsync(opened.fileno())
         shutil.rmtree(work / name, ignore_errors=True)
         os.replace(aside / name, work / name)
         shutil.rmtree(aside)
         for _, old in sorted(_numbered(work))[: -(trainer.args.save_total_limit or 2)]:
             shutil.rmtree(old)
     wait()
-
-
-def _sync(file: Path) -> None:
-    if file.is_file():
-        with file.open("rb") as opened:
-            os.fsync(opened.fileno())
 
 
 def _numbered(folder: Path) -> list[tuple[int, Path]]:
@@ -171,12 +154,10 @@ def last_complete(folder: Path) -> Path | None:
     state names the step of the folder.
     """
     shutil.rmtree(folder / _ASIDE, ignore_errors=True)
-    whole = []
-    for step, path in _numbered(folder):
-        if _complete(path, step):
-            whole.append((step, path))
-        else:
-            shutil.rmtree(path, ignore_errors=True)
+    numbered = _numbered(folder)
+    whole = [(step, path) for step, path in numbered if _complete(path, step)]
+    for _, path in set(numbered) - set(whole):
+        shutil.rmtree(path, ignore_errors=True)
     return max(whole)[1] if whole else None
 
 
@@ -184,6 +165,11 @@ def kept(folder: Path) -> str:
     """A sentence on what a stopped training can go on from."""
     steps = [step for step, path in _numbered(folder) if _complete(path, step)]
     return f"The checkpoint of step {max(steps)} is kept in {folder}" if steps else "There is no checkpoint yet"
+
+
+def spoilt(what: str, folder: str) -> TrainingError:
+    """The error of a training that came to numbers that are none; ``folder``: where its checkpoints lie."""
+    return TrainingError(f"{what}; lower the learning rate. {kept(Path(folder))}. To start anew, remove {folder}")
 
 
 def _complete(path: Path, step: int) -> bool:
@@ -196,16 +182,10 @@ def _complete(path: Path, step: int) -> bool:
         index = path / "model.safetensors.index.json"
         if index.exists():
             weights += [path / name for name in set(json.loads(index.read_text())["weight_map"].values())]
+        for file in weights:
+            with safe_open(file, "np"):  # reads the header, and refuses one that does not fit the file's length
+                pass
         state = json.loads((path / "trainer_state.json").read_text())
-        whole = bool(weights or sharded) and all(_whole(file) for file in weights)
-    except (OSError, ValueError, KeyError):
+        return bool(weights or sharded) and state.get("global_step") == step
+    except (OSError, ValueError, KeyError, SafetensorError):
         return False
-    return bool(whole and state.get("global_step") == step)
-
-
-def _whole(file: Path) -> bool:
-    with file.open("rb") as opened:
-        length = int.from_bytes(opened.read(8), "little")
-        header = json.loads(opened.read(length))
-    end = max(entry["data_offsets"][1] for name, entry in header.items() if name != "__metadata__")
-    return file.stat().st_size == 8 + length + int(end)

@@ -48,7 +48,7 @@ def read_rows(
     file = data / f"{kind}.jsonl" if data.is_dir() else data
     sides, out = _KINDS[kind], TrainingRows()
     for where, row in _raw(file):
-        prompt, completions = _ids(row, sides, tokenizer, where, out)
+        prompt, *completions = _ids(row, sides, tokenizer, where, out.notes)
         longest = len(prompt) + max(map(len, completions))
         if not prompt or not all(completions):
             out.left_out["rows with an empty prompt or completion"] += 1
@@ -67,6 +67,7 @@ def read_rows(
 
 
 def _raw(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
+    """Each row after where it stands."""
     if file.suffix == ".parquet":
         import pyarrow
         import pyarrow.parquet
@@ -76,54 +77,51 @@ def _raw(file: Path) -> Iterator[tuple[str, dict[str, object]]]:
                 table = pyarrow.parquet.read_table(file)
         except pyarrow.ArrowException as error:
             raise DataError(f"{file}: no Parquet file ({first_line(error, 100)})") from None
-        for number, row in enumerate(table.to_pylist(), 1):
-            yield f"{file}: row {number}", row
+        yield from ((f"{file}: row {number}", row) for number, row in enumerate(table.to_pylist(), 1))
         return
     with about(file), file.open("rb") as lines:
         for number, line in enumerate(lines, 1):
-            if line.strip():
-                yield f"{file}:{number}", _row(line, f"{file}:{number}")
-
-
-def _row(line: bytes, where: str) -> dict[str, object]:
-    try:
-        row = json.loads(line.decode("utf-8"))
-        if b"\\ud" in line.lower():  # half of a surrogate pair is JSON, but no text
-            json.dumps(row, ensure_ascii=False).encode()
-    except (ValueError, RecursionError) as error:
-        raise DataError(f"{where}: not JSON in UTF-8 ({str(error)[:100]})") from None
-    if not isinstance(row, dict):
-        raise DataError(f"{where}: not an object")
-    return row
+            if not line.strip():
+                continue
+            try:
+                row = json.loads(line.decode("utf-8"))
+                if b"\\ud" in line.lower():  # half of a surrogate pair is JSON, but no text
+                    json.dumps(row, ensure_ascii=False).encode()
+            except (ValueError, RecursionError) as error:
+                raise DataError(f"{file}:{number}: not JSON in UTF-8 ({str(error)[:100]})") from None
+            if not isinstance(row, dict):
+                raise DataError(f"{file}:{number}: not an object")
+            yield f"{file}:{number}", row
 
 
 def _ids(
-    row: dict[str, object], sides: tuple[str, ...], tokenizer: Any, where: str, out: TrainingRows
-) -> tuple[list[int], list[list[int]]]:
+    row: dict[str, object], sides: tuple[str, ...], tokenizer: Any, where: str, notes: Counter[str]
+) -> list[list[int]]:
+    """The ids of prompt and sides."""
     given: list[Any] = [row.get(f"{side}_ids") for side in ("prompt", *sides)]
+    size = len(tokenizer)
+    known = all(isinstance(ids, list) and all(type(x) is int and 0 <= x < size for x in ids) for ids in given)
     text = _texts(row, sides, where)
-    if all(_are_ids(ids, len(tokenizer)) for ids in given):
-        if text is None or list(_prompt(tokenizer, text[0], where)) == list(given[0]):
-            return list(given[0]), [list(ids) for ids in given[1:]]
-        out.notes["rows of another tokenizer's ids, encoded anew from their text"] += 1
-    if text is None:
+    if text is None and not known:
         raise DataError(f"{where}: has neither prompt, {', '.join(sides)} nor their token ids for this tokenizer")
+    if text is None:
+        return given
     prompt = _prompt(tokenizer, text[0], where)
-    return list(prompt), [_completion(tokenizer, text[0], side, where) for side in text[1:]]
-
-
-def _are_ids(value: Any, size: int) -> bool:
-    return isinstance(value, list) and all(type(x) is int and 0 <= x < size for x in value)
+    if known and prompt == given[0]:
+        return given
+    if known:
+        notes["rows of another tokenizer's ids, encoded anew from their text"] += 1
+    return [prompt, *(_completion(tokenizer, text[0], side, where) for side in text[1:])]
 
 
 Messages = list[dict[str, str]]
 
 
-def _texts(row: dict[str, object], sides: tuple[str, ...], where: str) -> list[Any] | None:
+def _texts(row: dict[str, object], sides: tuple[str, ...], where: str) -> list[str | Messages] | None:
     """Prompt and sides as strings or lists of messages; a conversation under ``messages`` ends in its completion."""
     if sides == ("completion",) and row.get("messages"):
         messages = _messages(row["messages"], where, "messages")
-        if not isinstance(messages, list) or len(messages) < 2 or messages[-1]["role"] != "assistant":
+        if isinstance(messages, str) or len(messages) < 2 or messages[-1]["role"] != "assistant":
             raise DataError(f"{where}: messages do not end in the assistant's reply to something")
         return [messages[:-1], messages[-1:]]
     if any(row.get(name) is None for name in ("prompt", *sides)):
@@ -141,11 +139,11 @@ def _messages(value: Any, where: str, name: str) -> str | Messages:
     raise DataError(f"{where}: {name} is neither a text nor a list of messages with role and content")
 
 
-def _prompt(tokenizer: Any, prompt: str | Messages, where: str) -> tuple[int, ...]:
+def _prompt(tokenizer: Any, prompt: str | Messages, where: str) -> list[int]:
     if isinstance(prompt, str):
-        return encode(tokenizer, prompt, chat=False)
+        return list(encode(tokenizer, prompt, chat=False))
     try:
-        return encode(tokenizer, _render(tokenizer, prompt, where), chat=True)
+        return list(encode(tokenizer, _render(tokenizer, prompt, where), chat=True))
     except ModelError as error:
         raise DataError(f"{where}: {error}") from None
 
@@ -158,32 +156,30 @@ def _render(tokenizer: Any, messages: Messages, where: str, generate: bool = Tru
 
 def _completion(tokenizer: Any, prompt: str | Messages, side: str | Messages, where: str) -> list[int]:
     """The ids that follow the prompt's: for a conversation what the template adds, up to the end of the turn."""
+    ended = False
     if isinstance(prompt, str) and isinstance(side, str):
-        text, ended = side, False
+        text = written = side
     elif isinstance(prompt, list) and isinstance(side, list):
         if len(side) > 1 or any(message["role"] != "assistant" for message in side):
             raise DataError(f"{where}: a completion is one message of the assistant; put earlier turns into the prompt")
-        text, ended = _turn(tokenizer, prompt, side, where)
+        written = side[0]["content"] if side else ""
+        before = _render(tokenizer, prompt, where)
+        text, ended = _turn(tokenizer, before, _render(tokenizer, [*prompt, *side], where, generate=False), written)
     else:
         raise DataError(f"{where}: prompt and completion must both be texts or both be messages")
-    if not _written(side).strip():
+    if not written.strip():
         return []
     ids = list(tokenizer.encode(text, add_special_tokens=False))
-    if ended:
-        return ids
-    if tokenizer.eos_token_id is None:
+    if not ended and tokenizer.eos_token_id is None:
         raise DataError(f"{where}: the tokenizer has no end-of-sequence token to end a completion with")
-    return [*ids, tokenizer.eos_token_id]
+    return ids if ended else [*ids, tokenizer.eos_token_id]
 
 
-def _turn(tokenizer: Any, prompt: Messages, side: Messages, where: str) -> tuple[str, bool]:
+def _turn(tokenizer: Any, before: str, whole: str, written: str) -> tuple[str, bool]:
     """What the template adds to the prompt, up to the token that ends the turn; whether there is such a token.
 
     What follows it is nobody's to learn. Where a template rewrites the prompt or the reply, the reply stands as it is.
     """
-    before = _render(tokenizer, prompt, where)
-    whole = _render(tokenizer, [*prompt, *side], where, generate=False)
-    written = _written(side)
     text = whole[len(before) :]
     at = text.rfind(written.strip())
     if not whole.startswith(before) or at < 0:
@@ -192,7 +188,3 @@ def _turn(tokenizer: Any, prompt: Messages, side: Messages, where: str) -> tuple
     ends = [(text.find(token, end), token) for token in tokenizer.get_added_vocab()]
     first = min(((at, token) for at, token in ends if at >= 0), default=None)
     return (text[: first[0] + len(first[1])], True) if first else (text.rstrip(), False)
-
-
-def _written(side: str | Messages) -> str:
-    return side if isinstance(side, str) else "".join(message["content"] for message in side)

@@ -19,8 +19,7 @@ from harness.training.spec import LayoutChoice, Objective
 if TYPE_CHECKING:
     from torch import Tensor
 
-Row = tuple[Sequence[int], Sequence[int]]
-PairRow = tuple[Sequence[int], Sequence[int], Sequence[int]]
+Row = tuple[Sequence[int], ...]  # prompt and completion, or prompt, chosen and rejected
 
 
 class GroupRow(TypedDict):
@@ -53,33 +52,30 @@ class Batch(TypedDict):
     layout: NotRequired[Layout]
 
 
-def _group(prompt: Sequence[int]) -> GroupRow:
-    return {"prompt": list(prompt), "chains": [], "pairs": []}
+def groups_of(rows: Iterable[Row], trees: bool = False) -> list[GroupRow]:
+    """Dataset rows: one for each of ``rows``, or with ``trees`` one per prompt with all its chains and pairs.
 
-
-def _index(group: GroupRow, chain: Sequence[int]) -> int:
-    """Index of ``chain`` in its group, appended if it is new."""
-    ids = list(chain)
-    if ids not in group["chains"]:
-        group["chains"].append(ids)
-    return group["chains"].index(ids)
-
-
-def sft_groups(rows: Iterable[Row], trees: bool = False) -> list[GroupRow]:
-    """Dataset rows for SFT: one per chain, or with ``trees`` one per prompt (equal chains keep their weight)."""
-    groups: dict[Any, GroupRow] = {}
-    for number, (prompt, chain) in enumerate(rows):
-        groups.setdefault(tuple(prompt) if trees else number, _group(prompt))["chains"].append(list(chain))
+    Equal chains keep their weight in SFT; a chain of several pairs stands in its group once.
+    """
+    groups: dict[object, GroupRow] = {}
+    for number, (prompt, *sides) in enumerate(rows):
+        empty = GroupRow(prompt=list(prompt), chains=[], pairs=[])
+        group = groups.setdefault(tuple(prompt) if trees else number, empty)
+        chains = group["chains"]
+        ids = [list(side) for side in sides]
+        if len(ids) == 1:
+            chains += ids
+        else:
+            for chain in ids:
+                if chain not in chains:
+                    chains.append(chain)
+            group["pairs"].append([chains.index(chain) for chain in ids])
     return list(groups.values())
 
 
-def pair_groups(rows: Iterable[PairRow], trees: bool = False) -> list[GroupRow]:
-    """Dataset rows for preference training: one per pair, or with ``trees`` one per prompt with all its pairs."""
-    groups: dict[Any, GroupRow] = {}
-    for number, (prompt, chosen, rejected) in enumerate(rows):
-        group = groups.setdefault(tuple(prompt) if trees else number, _group(prompt))
-        group["pairs"].append([_index(group, chosen), _index(group, rejected)])
-    return list(groups.values())
+def padding(tokenizer: Any) -> int:
+    """The id that fills rows: any will do, no target and no attention is ever on it."""
+    return int(next((x for x in (tokenizer.pad_token_id, tokenizer.eos_token_id) if x is not None), 0))
 
 
 # The shared layout gathers keys and outputs; below this saving in tokens the plain rows are as fast.
@@ -97,7 +93,7 @@ class Collator:
     def __call__(self, groups: Sequence[GroupRow]) -> Batch:
         import torch
 
-        rows: list[Row] = [(g["prompt"], chain) for g in groups for chain in g["chains"]]
+        rows = [(group["prompt"], chain) for group in groups for chain in group["chains"]]
         ids = [[*prompt, *chain] for prompt, chain in rows]
         width = max(map(len, ids))
         tokens = np.full((len(ids), width), self.pad)
@@ -107,35 +103,23 @@ class Collator:
             tokens[r, : len(row)], attention[r, : len(row)] = row, 1
             completion[r, len(prompt) - 1 : len(row) - 1] = True
         arrays = {"input_ids": tokens, "attention_mask": attention, "completion": completion}
-        arrays |= self._pairs(groups, rows, completion)
+        if self.objective is None:
+            counts = (len(rows), completion.sum())
+        else:
+            pairs, first = [], 0
+            for group in groups:
+                pairs += [(first + chosen, first + rejected) for chosen, rejected in group["pairs"]]
+                first += len(group["chains"])
+            fork = [common_prefix(rows[chosen][1], rows[rejected][1]) for chosen, rejected in pairs]
+            arrays |= {"pairs": np.array(pairs), "fork": np.array(fork)}
+            left_out = sum(fork) if self.objective.masks_sft else 0
+            counts = (len(pairs), sum(len(rows[chosen][1]) for chosen, _ in pairs) - left_out)
+        arrays["counts"] = np.array(counts, dtype=np.float32)
         if groups[0].get("reference"):
-            arrays["reference"] = _reference(groups, rows, completion.shape)
+            known = np.zeros(completion.shape, dtype=np.float32)
+            known[completion] = [x for group in groups for chain in group["reference"] for x in chain]
+            arrays["reference"] = known
         batch: Batch = {name: torch.from_numpy(array) for name, array in arrays.items()}  # type: ignore[assignment]
         if self.choice == "shared" or (self.choice == "auto" and tokens.size >= PAYS * unique_positions(ids)):
             batch["layout"] = plan(ids, [len(prompt) for prompt, _ in rows])
         return batch
-
-    def _pairs(self, groups: Any, rows: list[Row], completion: np.ndarray) -> dict[str, np.ndarray]:
-        if self.objective is None:
-            return {"counts": np.array([len(rows), completion.sum()], dtype=np.float32)}
-        pairs: list[tuple[int, int]] = []
-        first = 0
-        for group in groups:
-            pairs += [(first + chosen, first + rejected) for chosen, rejected in group["pairs"]]
-            first += len(group["chains"])
-        fork = [common_prefix(rows[chosen][1], rows[rejected][1]) for chosen, rejected in pairs]
-        left_out = sum(fork) if self.objective.masks_sft else 0
-        trained = sum(len(rows[chosen][1]) for chosen, _ in pairs) - left_out
-        return {
-            "pairs": np.array(pairs),
-            "fork": np.array(fork),
-            "counts": np.array([len(pairs), trained], dtype=np.float32),
-        }
-
-
-def _reference(groups: Sequence[GroupRow], rows: list[Row], shape: tuple[int, ...]) -> np.ndarray:
-    out = np.zeros(shape, dtype=np.float32)
-    known = [values for group in groups for values in group["reference"]]
-    for r, ((prompt, _), values) in enumerate(zip(rows, known, strict=True)):
-        out[r, len(prompt) - 1 : len(prompt) - 1 + len(values)] = values
-    return out

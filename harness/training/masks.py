@@ -10,11 +10,10 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from typing import Any
 
-from harness.training.arguments import padding
 from harness.training.attention import batch_logps
-from harness.training.groups import Collator, PairRow, pair_groups
+from harness.training.groups import Collator, Row, groups_of, padding
 from harness.training.objective import Totals, preference_loss
-from harness.training.spec import MaskPrefix, Objective
+from harness.training.spec import Objective
 
 _SMOOTHED = Objective(label_smoothing=0.1)
 CASES: dict[str, Objective] = {
@@ -24,6 +23,8 @@ CASES: dict[str, Objective] = {
     "cDPO + SFT, sequence_mean": _SMOOTHED.model_copy(update={"sft_weight": 1.0}),
     "cDPO + SFT, token_mean": _SMOOTHED.model_copy(update={"sft_weight": 1.0, "sft_normalization": "token_mean"}),
 }
+_MASKED = {"preference": "dpo", "SFT": "sft", "both": "both"}  # the latter two where there is an SFT term
+_ROWS = 8  # pairs in a pass
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -40,23 +41,23 @@ class GradientChange:
     share: float
 
 
-def gradient_table(
-    model: str, reference: str, pairs: Sequence[PairRow], micro_batch: int = 8, beta: float = 0.1
-) -> list[GradientChange]:
+def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float = 0.1) -> list[GradientChange]:
     """For every objective and mask: how far the gradient over all ``pairs`` moves from the unmasked one.
 
     ``reference`` may be the model itself.
     """
     import torch
+    from trl.trainer.utils import add_fused_lm_head
 
-    from harness.models.loading import load_tokenizer
+    from harness.models.loading import load_model, load_tokenizer
     from harness.training.trainer import pair_masks
 
-    tokenizer = load_tokenizer(model)
-    policy, fixed = _ready(model), _ready(reference)
-    collate = Collator(pad=padding(tokenizer), choice="rows", objective=Objective())
-    groups = pair_groups(pairs)
-    batches = [collate(groups[i : i + micro_batch]) for i in range(0, len(groups), micro_batch)]
+    collate = Collator(pad=padding(load_tokenizer(model)), choice="rows", objective=Objective())
+    policy, fixed = (load_model(name, dtype=torch.float32).eval() for name in (model, reference))
+    add_fused_lm_head(policy)
+    add_fused_lm_head(fixed)
+    groups = groups_of(pairs)
+    batches = [collate(groups[i : i + _ROWS]) for i in range(0, len(groups), _ROWS)]
     rows = [batch["pairs"].T.flatten() for batch in batches]  # chosen rows, then rejected
     masks = [pair_masks(batch, index) for batch, index in zip(batches, rows, strict=True)]
     share = sum(int(m.shared.sum()) for m in masks) / sum(int(m.completion.sum()) for m in masks)
@@ -76,25 +77,11 @@ def gradient_table(
 
     out = []
     for name, objective in CASES.items():
-        masked: dict[str, MaskPrefix] = {"preference": "dpo"}
-        if objective.sft_weight:
-            masked |= {"SFT": "sft", "both": "both"}
         plain = {precision: gradient(objective, precision) for precision in ("float32", "bfloat16")}
-        for where, mask_prefix in masked.items():
+        for masked, mask_prefix in _MASKED.items() if objective.sft_weight else [*_MASKED.items()][:1]:
             changes = {}
             for precision, before in plain.items():
                 after = gradient(objective.model_copy(update={"mask_prefix": mask_prefix}), precision)
                 changes[precision] = float((after - before).norm() / before.norm())
-            out.append(GradientChange(objective=name, masked=where, change=changes, share=share))
+            out.append(GradientChange(objective=name, masked=masked, change=changes, share=share))
     return out
-
-
-def _ready(name: str) -> Any:
-    import torch
-    from trl.trainer.utils import add_fused_lm_head
-
-    from harness.models.loading import load_model
-
-    model = load_model(name, dtype=torch.float32).eval()
-    add_fused_lm_head(model)
-    return model

@@ -3,11 +3,8 @@
 L = L_cDPO + alpha * L_SFT (arXiv 2503.01461, section 4), with m = beta * (log-ratio of chosen - log-ratio of rejected)
 and L_cDPO = -(1 - e) * log sigma(m) - e * log sigma(-m). TRL's ``sigmoid`` loss ignores ``label_smoothing``.
 
-With summed log-probabilities the shared prefix cancels in m exactly, so masking it in the DPO term changes rounding
-only; it acts through the SFT term and through length normalisation (docs/training.md has the figures).
-
-Every loss is a sum over the rows at hand divided by totals of the *global* batch, so that it is the same under any
-split into micro-batches and processes.
+With summed log-probabilities masking the shared prefix in the DPO term changes rounding only (masks.py). Every loss is
+a sum over the rows at hand divided by totals of the *global* batch: the same under any split of it.
 """
 
 from __future__ import annotations
@@ -38,8 +35,7 @@ class Masks:
 
     def sft(self, objective: Objective) -> Tensor:
         """Targets of the SFT term, those of the chosen rows, (B, T)."""
-        kept = self.completion & ~self.shared if objective.masks_sft else self.completion
-        return kept[: len(kept) // 2]
+        return (self.completion & ~self.shared if objective.masks_sft else self.completion).chunk(2)[0]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -87,19 +83,17 @@ def preference_loss(
     margin = objective.beta * (chosen - rejected)
     e = objective.label_smoothing
     preference = (-(1 - e) * F.logsigmoid(margin) - e * F.logsigmoid(-margin)).sum() / pairs
-    parts = {"preference": preference}
-    value = preference
+    value, parts = preference, {"preference": preference}
     if objective.sft_weight:
-        half = len(logps) // 2
-        parts["sft"] = sft_loss(logps[:half], masks.sft(objective), objective.sft_normalization, totals)
+        parts["sft"] = sft_loss(logps.chunk(2)[0], masks.sft(objective), objective.sft_normalization, totals)
         value = preference + objective.sft_weight * parts["sft"]
-    summed = sequence_scores(logps.detach(), masks.completion, False)
+    summed = sequence_scores(logps.detach(), masks.completion, False).chunk(2)
     means = {
         "margin": margin,
         "preferred": margin > 0,
         "chosen_change": chosen,
         "rejected_change": rejected,
-        "logps/chosen": summed[: len(summed) // 2],
-        "logps/rejected": summed[len(summed) // 2 :],
+        "logps/chosen": summed[0],
+        "logps/rejected": summed[1],
     }
     return value, parts | {name: each.detach().to(logps.dtype).sum() / pairs for name, each in means.items()}

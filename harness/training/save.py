@@ -8,20 +8,17 @@ import shutil
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
 from harness.errors import TrainingError
 from harness.training.checkpoints import RECORD, Record, writing
-from harness.training.spec import TrainingFigures
+from harness.training.spec import TrainingFigures, TrainingJob
 
 
-def write_model(
-    trainer: Any, base: str, out: Path, identity: str, figures: TrainingFigures, about: dict[str, JsonValue]
-) -> None:
-    """Write the trainer's model to ``out``; adapters are merged into ``base`` and kept in ``out/adapter`` as well.
+def write_model(trainer: Any, job: TrainingJob, identity: str, figures: TrainingFigures) -> None:
+    """Write the trainer's model to ``job.out``; adapters are merged into the base and kept in ``adapter`` as well.
 
     Raises TrainingError, with the checkpoints kept, where a sharded model was not gathered.
     """
+    out, work = job.out, Path(trainer.args.output_dir)
     aside = out.with_name(out.name + ".part")
     main = trainer.accelerator.is_main_process
     lora = hasattr(trainer.accelerator.unwrap_model(trainer.model), "peft_config")
@@ -30,17 +27,22 @@ def write_model(
     trainer.accelerator.wait_for_everyone()
     if trainer.is_fsdp_enabled:  # its shards are gathered for the whole model, whatever its checkpoints are
         trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    with writing(out.name, Path(trainer.args.output_dir)):
+    with writing(out.name, work):
         trainer.save_model(str(aside / "adapter" if lora else aside))
     trainer.accelerator.wait_for_everyone()
     if main:
         if not list(aside.rglob("*.safetensors")):
             raise TrainingError(
-                f"{out.name}: no whole weights were written; the checkpoints are kept in {trainer.args.output_dir}. "
+                f"{out.name}: no whole weights were written; the checkpoints are kept in {work}. "
                 "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
             )
-        with writing(out.name, Path(trainer.args.output_dir)):
-            _beside(trainer, base, aside, lora, card(base, out.name, figures, about))
+        with writing(out.name, work):
+            if lora:
+                _merge(job.model, aside)
+            trainer.processing_class.save_pretrained(aside)
+            log = trainer.state.log_history
+            (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
+            (aside / "README.md").write_text(_card(job, figures))
             record = Record(identity=identity, figures=figures)
             (aside / RECORD).write_text(record.model_dump_json(indent=1, exclude_none=True) + "\n")
         for name in ("training_args.bin", "adapter/training_args.bin"):  # a pickle: no one should have to load it
@@ -48,18 +50,8 @@ def write_model(
         if out.exists():  # an empty folder: claimed() refused any other
             out.rmdir()
         os.replace(aside, out)
-        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+        shutil.rmtree(work, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-
-
-def _beside(trainer: Any, base: str, aside: Path, lora: bool, text: str) -> None:
-    """What stands beside the weights; adapters become whole weights first."""
-    if lora:
-        _merge(base, aside)
-    trainer.processing_class.save_pretrained(aside)
-    log = trainer.state.log_history
-    (aside / "training.jsonl").write_text("".join(json.dumps(row) + "\n" for row in log))
-    (aside / "README.md").write_text(text)
 
 
 def _merge(base: str, aside: Path) -> None:
@@ -72,14 +64,15 @@ def _merge(base: str, aside: Path) -> None:
     PeftModel.from_pretrained(model, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
 
 
-def card(base: str, name: str, figures: TrainingFigures, about: dict[str, JsonValue]) -> str:
+def _card(job: TrainingJob, figures: TrainingFigures) -> str:
     """A model card: what it was trained from, on what, under which objective, and how training went."""
-    rows = [("base model", f"`{base}`"), *((key.replace("_", " "), _cell(value)) for key, value in about.items())]
-    trained = figures.model_dump(exclude_none=True)
-    rows += [(key.replace("_", " "), _cell(value)) for key, value in trained.items()]
-    table = "\n".join(f"| {key} | {value} |" for key, value in rows)
+    dumped = job.model_dump(mode="json")
+    settings = {name: dumped[name] for name in ("objective", "training", "seed")}
+    rows = settings | job.about | figures.model_dump(exclude_none=True)
+    cells = [("base model", f"`{job.model}`"), *((key.replace("_", " "), _cell(value)) for key, value in rows.items())]
+    table = "\n".join(f"| {key} | {value} |" for key, value in cells)
     head = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [harness]\n---\n"
-    return f"{head}\n# {name}\n\n| | |\n| --- | --- |\n{table}\n\nEvery logged step is in `training.jsonl`.\n"
+    return f"{head}\n# {job.out.name}\n\n| | |\n| --- | --- |\n{table}\n\nEvery logged step is in `training.jsonl`.\n"
 
 
 def _cell(value: Any) -> str:

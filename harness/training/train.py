@@ -6,144 +6,169 @@ finished model is written aside and renamed: a folder under its final name is a 
 
 from __future__ import annotations
 
-import contextlib
 import hashlib
+import importlib.util
 import json
+import math
 import os
 from collections.abc import Callable, Sequence
 from pathlib import Path
 from typing import Any
 
-from pydantic import JsonValue
-
-from harness.errors import TrainingError
+from harness.errors import TrainingError, Usage
+from harness.files import read_json
 from harness.journal import read
 from harness.models.digests import model_digest
 from harness.models.loading import context_length, load_model, load_tokenizer
 from harness.spec import digest
-from harness.training.arguments import layout_for, lora_config, padding, trainer_arguments
-from harness.training.checkpoints import claimed, last_complete
-from harness.training.groups import Collator, GroupRow, PairRow, Row, pair_groups, sft_groups
+from harness.training.checkpoints import claimed
+from harness.training.groups import Collator, GroupRow, Row, groups_of, padding
 from harness.training.save import write_model
-from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
-from harness.training.weights import fingerprint, refuse_unchanged
+from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
 COLUMNS = {SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids")}
-
-
-def train(
-    *, model: str, rows: Sequence[Row] | Sequence[PairRow], objective: Objective | SftObjective,
-    training: TrainingSpec, seed: int, out: Path, progress: Progress = lambda step, total: None,
-    reference: Path | None = None, about: dict[str, JsonValue] | None = None,
-) -> TrainingFigures:  # fmt: skip
-    """Train ``model`` into the folder ``out``; a training that is already finished there is not run again.
-
-    ``rows``: (prompt ids, completion ids) for SFT, (prompt, chosen, rejected) under a preference ``objective``, whose
-    reference is ``model`` itself; the reference's log-probs are kept in ``reference``, by default beside ``out``. Only
-    completions are trained on. ``about`` goes into the model card. Raises TrainingError, ModelError.
-    """
-    out = out.resolve()
-    _check_rows(model, rows)
-    groups = (pair_groups if isinstance(objective, Objective) else sft_groups)(rows, training.trees)  # type: ignore[arg-type]
-    arguments = trainer_arguments(training, seed, out, len(groups))
-    content = hashlib.sha256(json.dumps(groups, separators=(",", ":")).encode()).hexdigest()
-    identity = digest(model_digest(model), content, objective, training, seed)
-    settings: dict[str, JsonValue] = {
-        "objective": objective.model_dump(),
-        "training": training.model_dump(mode="json"),
-        "seed": seed,
-    }
-    with claimed(out, identity) as figures:
-        if figures is None:
-            trainer = _trainer(model, groups, objective, training, arguments, progress, reference)
-            _fit(trainer)
-            figures = _figures(trainer, rows, objective)
-            write_model(trainer, model, out, identity, figures, settings | (about or {}))
-    return figures
 
 
 def run(job: TrainingJob, progress: Progress = lambda step, total: None) -> TrainingFigures:
     """The training that ``job`` describes, on the rows of its file. Raises TrainingError, ModelError, JournalBroken."""
     columns = COLUMNS[type(job.objective)]
     try:
-        rows: list[Any] = [tuple(row[column] for column in columns) for row in read(job.data)]
+        rows = [tuple(row[column] for column in columns) for row in read(job.data)]
     except KeyError as error:
         raise TrainingError(f"{job.data}: a row has no {error.args[0]}") from None
-    return train(
-        model=job.model, rows=rows, objective=job.objective, training=job.training, seed=job.seed, out=job.out,
-        progress=progress, reference=job.reference, about=job.about,
-    )  # fmt: skip
+    return train(job, rows, progress)
 
 
-def _trainer(
-    model: str, groups: list[GroupRow], objective: Objective | SftObjective, training: TrainingSpec,
-    arguments: dict[str, Any], progress: Progress, reference: Path | None,
-) -> Any:  # fmt: skip
+def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda step, total: None) -> TrainingFigures:
+    """Train a model into the folder ``job.out``; a training that is already finished there is not run again.
+
+    ``rows`` of token ids: (prompt, completion) for SFT, (prompt, chosen, rejected) under a preference objective, whose
+    reference is the model itself. Only completions are trained on. Raises TrainingError, ModelError.
+    """
+    job = job.model_copy(update={"out": job.out.resolve()})
+    _check_rows(job.model, rows)
+    groups = groups_of(rows, job.training.trees)
+    arguments = _arguments(job, len(groups))
+    content = hashlib.sha256(json.dumps(groups, separators=(",", ":")).encode()).hexdigest()
+    identity = digest(model_digest(job.model), content, job.objective, job.training, job.seed)
+    with claimed(job.out, identity) as figures:
+        if figures is None:
+            from harness.training.trainer import fit
+
+            trainer = _trainer(job, groups, arguments, progress)
+            fit(trainer)
+            figures = _figures(trainer, rows)
+            write_model(trainer, job, identity, figures)
+    return figures
+
+
+def _arguments(job: TrainingJob, rows: int) -> dict[str, object]:
+    """Keyword arguments of SFTConfig and DPOConfig; their defaults are for GPUs, so all is set here.
+
+    Raises TrainingError where a batch cannot be split as asked.
+    """
+    import torch
+
+    training = job.training
+    gpu = torch.cuda.is_available()
+    processes = int(os.environ.get("WORLD_SIZE", "1"))
+    if torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
+        raise TrainingError("several GPUs are visible: use accelerate launch, or name one in CUDA_VISIBLE_DEVICES")
+    if training.batch_size % ((training.micro_batch or 1) * processes):
+        raise TrainingError(
+            f"{training.batch_size} rows a step cannot be split into micro-batches of {training.micro_batch or 1} "
+            f"on {processes} process(es): choose a batch size that is a multiple of both"
+        )
+    if training.deepspeed:
+        read_json(training.deepspeed)  # a file of another kind is one line
+        if importlib.util.find_spec("deepspeed") is None:
+            raise Usage(f"--deepspeed {training.deepspeed}: the package deepspeed is not installed")
+    micro = training.micro_batch or max(min(training.batch_size, rows) // processes, 1)
+    return {
+        "output_dir": str(job.out.with_name(job.out.name + ".work")),
+        "learning_rate": training.learning_rate,
+        "num_train_epochs": training.epochs,
+        "per_device_train_batch_size": micro,
+        "gradient_accumulation_steps": math.ceil(min(training.batch_size, rows) / (micro * processes)),
+        "lr_scheduler_type": "linear",
+        "warmup_steps": training.warmup,
+        "seed": job.seed,
+        "data_seed": job.seed,
+        "bf16": training.precision == "bfloat16" or (training.precision == "auto" and gpu),
+        "use_cpu": not gpu,
+        "gradient_checkpointing": training.recompute,
+        "remove_unused_columns": False,
+        "logging_steps": 1,
+        "logging_nan_inf_filter": False,  # a loss that is no number ends the run instead of looking like the last one
+        "save_steps": training.save_steps,
+        "save_total_limit": 2,
+        "report_to": "none",
+        "disable_tqdm": True,
+        "dataloader_pin_memory": False,
+        "deepspeed": str(training.deepspeed) if training.deepspeed else None,
+    }
+
+
+def _trainer(job: TrainingJob, groups: list[GroupRow], arguments: dict[str, object], progress: Progress) -> Any:
     import torch
     from datasets import Dataset
+    from peft import LoraConfig
     from transformers import PrinterCallback
     from trl import DPOConfig, SFTConfig
 
-    from harness.training.reference import Reference
-    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer, progress_callback
+    from harness.training.attention import layout_for
+    from harness.training.reference import reference_file
+    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer, Report
 
-    loaded, tokenizer = load_model(model, dtype=torch.float32), load_tokenizer(model)
-    pairs = objective if isinstance(objective, Objective) else None
+    model, tokenizer = load_model(job.model, dtype=torch.float32), load_tokenizer(job.model)
+    layout, pad, r = layout_for(job.training.layout, model), padding(tokenizer), job.training.lora
+    adapters = LoraConfig(r=r, lora_alpha=2 * r, target_modules="all-linear", task_type="CAUSAL_LM") if r else None
     common = {
-        "model": loaded,
+        "model": model,
         "processing_class": tokenizer,
         "train_dataset": Dataset.from_list(groups),
-        "data_collator": Collator(pad=padding(tokenizer), choice=layout_for(training, loaded), objective=pairs),
-        "peft_config": lora_config(training),
-        "callbacks": [progress_callback(progress)],
+        "peft_config": adapters,
+        "callbacks": [Report(progress)],
     }
     trainer: Any
-    if pairs is None:
-        options = {"max_length": None, "packing": False, "dataset_kwargs": {"skip_prepare_dataset": True}}
+    if isinstance(job.objective, SftObjective):
         trainer = ChainSFTTrainer(
-            normalization=objective.normalization,  # type: ignore[union-attr]
-            args=SFTConfig(**arguments, **options), **common,
-        )  # fmt: skip
-    else:
-        folder = reference or Path(arguments["output_dir"]) / "reference"
-        micro = arguments["per_device_train_batch_size"]
-        trainer = PreferenceTrainer(
-            objective=pairs,
-            reference=Reference.of(folder, model, groups, f"bf16={arguments['bf16']}"),
-            args=DPOConfig(
-                **arguments, max_length=None, precompute_ref_log_probs=True, beta=pairs.beta,
-                precompute_ref_batch_size=micro,
+            normalization=job.objective.normalization,
+            data_collator=Collator(pad=pad, choice=layout),
+            args=SFTConfig(
+                **arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}
             ),
             **common,
         )  # fmt: skip
-    trainer.term_norms = training.term_norms
+    else:
+        folder = job.reference or Path(str(arguments["output_dir"])) / "reference"
+        trainer = PreferenceTrainer(
+            objective=job.objective,
+            reference=reference_file(folder, job.model, groups, f"bf16={arguments['bf16']}"),
+            data_collator=Collator(pad=pad, choice=layout, objective=job.objective),
+            args=DPOConfig(
+                **arguments, max_length=None, precompute_ref_log_probs=True, beta=job.objective.beta,
+                precompute_ref_batch_size=arguments["per_device_train_batch_size"],
+            ),
+            **common,
+        )  # fmt: skip
+    trainer.term_norms = job.training.term_norms
     trainer.remove_callback(PrinterCallback)  # prints every log to stdout
     return trainer
 
 
-def _fit(trainer: Any) -> None:
-    """Train from the last whole checkpoint on, or from the start. Raises TrainingError where no weight changed."""
-    before = fingerprint(trainer.model)
-    with trainer.accelerator.main_process_first():
-        checkpoint = last_complete(Path(trainer.args.output_dir))
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
-        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
-    refuse_unchanged(trainer, before)
-
-
-def _figures(trainer: Any, rows: Sequence[Any], objective: Objective | SftObjective) -> TrainingFigures:
+def _figures(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
     import torch
 
     history = [row for row in trainer.state.log_history if "loss" in row]
     last = history[-1] if history else {}
     through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
-    if isinstance(objective, Objective):
-        counts = {"pairs": len(rows)}
-    else:
-        counts = {"rows": len(rows), "completion_tokens": sum(len(completion) for _, completion in rows)}
+    sft = len(rows[0]) == 2
     return TrainingFigures(
-        **counts,
+        rows=len(rows) if sft else None,
+        completion_tokens=sum(len(row[1]) for row in rows) if sft else None,
+        pairs=None if sft else len(rows),
         steps=trainer.state.global_step,
         # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
         loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,
@@ -155,7 +180,7 @@ def _figures(trainer: Any, rows: Sequence[Any], objective: Objective | SftObject
     )
 
 
-def _check_rows(model: str, rows: Sequence[Any]) -> None:
+def _check_rows(model: str, rows: Sequence[Row]) -> None:
     if not rows:
         raise TrainingError(f"no rows to train {model} on: the stage before it found none")
     if not all(len(side) for row in rows for side in row):

@@ -6,8 +6,10 @@ Rests on names of TRL 1.16 and transformers 5.23 that are not public (``_metrics
 
 from __future__ import annotations
 
+import contextlib
 import math
-from collections.abc import Callable
+import os
+from collections.abc import Callable, Iterator
 from pathlib import Path
 from typing import Any
 
@@ -21,9 +23,8 @@ from harness.training import checkpoints
 from harness.training.attention import batch_logps
 from harness.training.groups import Batch
 from harness.training.objective import Masks, Totals, preference_loss, sft_loss
-from harness.training.reference import Reference
+from harness.training.reference import Logps, load_logps, save_logps
 from harness.training.spec import Normalization, Objective
-from harness.training.weights import refuse_spoilt
 
 
 class _ChainTrainer:
@@ -32,42 +33,31 @@ class _ChainTrainer:
     loss_is_scaled_for_ga = True  # every loss is divided by totals of the global batch
     term_norms = 0  # gradient norm of each term every so many steps; 0 never
 
-    def _get_num_items_in_batch(self: Any, batch_samples: list[Any], device: Any) -> Any:
+    def _get_num_items_in_batch(self: Any, batch_samples: list[Batch], device: Any) -> Any:
         """(2,) sequences (or pairs) and SFT targets of the global batch, over micro-batches and processes."""
         counts = torch.stack([batch["counts"] for batch in batch_samples]).sum(0).to(device)
-        return self.accelerator.gather(counts[None]).sum(0) if self.accelerator.num_processes > 1 else counts
+        return self.accelerator.gather(counts[None]).sum(0)
 
     def _prepare_inputs(self: Any, inputs: Any) -> Any:
         """To the device, layouts too, and never cast: the Trainer would round the reference under DeepSpeed."""
         return send_to_device(inputs, self.accelerator.device)
 
-    def compute_loss(
-        self: Any, model: Any, inputs: Any, return_outputs: bool = False, num_items_in_batch: Any = None
-    ) -> Any:
-        if return_outputs:
-            raise NotImplementedError("training reports its terms in the log, not as outputs")
-        counts = inputs["counts"] if num_items_in_batch is None else num_items_in_batch
-        totals = Totals(sequences=counts[0], tokens=counts[1].clamp(min=1))
+    def compute_loss(self: Any, model: Any, inputs: Any, num_items_in_batch: Any) -> Any:
+        totals = Totals(sequences=num_items_in_batch[0], tokens=num_items_in_batch[1].clamp(min=1))
         value, parts, means = self.terms(batch_logps(model, inputs), inputs, totals)
-        self._log_terms(parts, means, inputs, totals)
+        self._log_terms(parts, means, inputs)
         # DDP takes the mean of the processes' gradients, and each holds only its share of the global sum.
         return value * self.accelerator.num_processes
 
-    def _log_terms(self: Any, parts: dict[str, Any], means: dict[str, Any], inputs: Any, totals: Totals) -> None:
+    def _log_terms(self: Any, parts: dict[str, torch.Tensor], means: dict[str, torch.Tensor], inputs: Any) -> None:
         """The log takes the mean over micro-batches, so a share of a sum is entered times their number."""
-        steps = self.current_gradient_accumulation_steps if self.model.training else 1
-        shares = {name: part.detach() for name, part in parts.items()} | means
         through = inputs["layout"].unique if "layout" in inputs else inputs["input_ids"].numel()
-        sums = torch.tensor([through, inputs["attention_mask"].sum()], dtype=torch.float32, device=totals.tokens.device)
-        values = torch.cat([torch.stack([share.float() for share in shares.values()]), sums])
-        if self.accelerator.num_processes > 1:
-            values = self.accelerator.reduce(values, "sum")
-        *terms, network, rows = values.tolist()
-        metrics = self._metrics["train" if self.model.training else "eval"]
-        for name, value in zip(shares, terms, strict=True):
-            metrics[name].append(value * steps)
-        metrics["tokens/network"].append(network * steps)
-        metrics["tokens/rows"].append(rows * steps)
+        counted = {"tokens/network": torch.tensor(through), "tokens/rows": inputs["attention_mask"].sum()}
+        shares = {name: part.detach() for name, part in parts.items()} | means | counted
+        values = torch.stack([share.float().to(self.accelerator.device) for share in shares.values()])
+        metrics = self._metrics["train"]
+        for name, value in zip(shares, self.accelerator.reduce(values, "sum").tolist(), strict=True):
+            metrics[name].append(value * self.current_gradient_accumulation_steps)
         if self.term_norms and self.state.global_step % self.term_norms == 0:
             parameters = [p for p in self.model.parameters() if p.requires_grad]
             for name, part in parts.items():
@@ -78,10 +68,8 @@ class _ChainTrainer:
     def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
         if not torch.isfinite(loss):
-            raise TrainingError(
-                f"step {self.state.global_step + 1}: the loss became {float(loss)}; lower the learning rate. "
-                f"{checkpoints.kept(Path(self.args.output_dir))}. To start anew, remove {self.args.output_dir}"
-            )
+            step = self.state.global_step + 1
+            raise checkpoints.spoilt(f"step {step}: the loss became {float(loss)}", self.args.output_dir)
         return loss
 
     def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -91,12 +79,16 @@ class _ChainTrainer:
         return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
 
     def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
-        refuse_spoilt(self)
+        """Raises TrainingError where a weight is no finite number, in any process."""
+        bad = not all(bool(torch.isfinite(part).all()) for part in _trained(self.model))
+        if self.accelerator.reduce(torch.tensor(float(bad), device=self.accelerator.device), "sum"):
+            step = self.state.global_step
+            raise checkpoints.spoilt(f"step {step}: weights became inf or nan", self.args.output_dir)
         checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
 
 
 class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
-    """``SFTTrainer`` on groups of chains (groups.sft_groups); the loss covers the completions alone."""
+    """``SFTTrainer`` on groups of chains (groups.groups_of); the loss covers the completions alone."""
 
     def __init__(self, normalization: Normalization = "token_mean", **kwargs: Any) -> None:
         self.normalization = normalization
@@ -104,14 +96,13 @@ class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
 
     def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
         value = sft_loss(logps, inputs["completion"], self.normalization, totals)
-        lengths = inputs["completion"].sum() / totals.sequences
-        return value, {"sft": value}, {"completion_tokens": lengths}
+        return value, {"sft": value}, {"completion_tokens": inputs["completion"].sum() / totals.sequences}
 
 
 class PreferenceTrainer(_ChainTrainer, DPOTrainer):
-    """``DPOTrainer`` on groups of chains and pairs (groups.pair_groups) under an ``Objective``."""
+    """``DPOTrainer`` on groups of chains and pairs (groups.groups_of) under an ``Objective``."""
 
-    def __init__(self, objective: Objective, reference: Reference, **kwargs: Any) -> None:
+    def __init__(self, objective: Objective, reference: Path, **kwargs: Any) -> None:
         self.objective, self.reference = objective, reference
         super().__init__(**kwargs)
 
@@ -120,18 +111,16 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
         """The reference's per-token log-probs as a column: they serve every mask and normalisation."""
-        known = [self.reference.load() if self.accelerator.is_main_process else None]
-        if self.accelerator.num_processes > 1:  # the main process decides for all
-            broadcast_object_list(known)
-        values = known[0]
+        main = self.accelerator.is_main_process  # decides for all
+        [values] = broadcast_object_list([load_logps(self.reference, dataset["chains"]) if main else None])
         if values is None:
             values = self._reference_logps(dataset, batch_size)
-            if self.accelerator.is_main_process:
+            if main:
                 with checkpoints.writing("the reference's log-probs", Path(self.args.output_dir)):
-                    self.reference.save(values)
+                    save_logps(self.reference, values)
         return dataset.add_column("reference", values)
 
-    def _reference_logps(self, dataset: Any, batch_size: int) -> list[list[list[float]]]:
+    def _reference_logps(self, dataset: Any, batch_size: int) -> Logps:
         """[group][chain][token]; every process takes its share of the batches."""
         if any(getattr(parameter, "ds_status", None) for parameter in self.model.parameters()):
             raise TrainingError(
@@ -148,52 +137,73 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
             inputs = self._prepare_inputs(self.data_collator(groups))
             with torch.no_grad(), self.accelerator.autocast():
                 logps = batch_logps(self.model, inputs).float().cpu()
-            written = inputs["completion"].cpu()
-            chains = iter([row[mask].tolist() for row, mask in zip(logps, written, strict=True)])
+            chains = (row[mask].tolist() for row, mask in zip(logps, inputs["completion"].cpu(), strict=True))
             numbered += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
         self.model.train(was_training)
         self.model.to(device)
-        if processes > 1:
-            numbered = gather_object(numbered)
-        return [values for _, values in sorted(numbered)]
+        return [values for _, values in sorted(gather_object(numbered))]
 
     def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
         rows = inputs["pairs"].T.flatten()  # chosen rows, then rejected
         masks = pair_masks(inputs, rows)
         value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
         graph = {name: parts.pop(name) for name in ("preference", "sft") if name in parts}
-        half = len(rows) // 2
         sizes = masks.completion.sum(1)
+        chosen, rejected = sizes.chunk(2)
         parts |= {
-            "tokens/chosen": sizes[:half].sum() / totals.sequences,
-            "tokens/rejected": sizes[half:].sum() / totals.sequences,
+            "tokens/chosen": chosen.sum() / totals.sequences,
+            "tokens/rejected": rejected.sum() / totals.sequences,
             "shared_share": (masks.shared.sum(1) / sizes).sum() / (2 * totals.sequences),
         }
         return value, graph, parts
 
 
-def progress_callback(progress: Callable[[int, int], None]) -> TrainerCallback:
+class Report(TrainerCallback):
     """Reports (step, steps in all) of the main process; raises TrainingError where a gradient is no number."""
 
-    class Report(TrainerCallback):
-        def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-            if state.is_world_process_zero:
-                progress(state.global_step, state.max_steps)
+    def __init__(self, progress: Callable[[int, int], None]) -> None:
+        self.progress = progress
 
-        def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-            norm = float((logs or {}).get("grad_norm", 0.0))
-            if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
-                raise TrainingError(
-                    f"step {state.global_step}: the gradient became {norm}; lower the learning rate. "
-                    f"{checkpoints.kept(Path(args.output_dir))}. To start anew, remove {args.output_dir}"
-                )
+    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
+        if state.is_world_process_zero:
+            self.progress(state.global_step, state.max_steps)
 
-    return Report()
+    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
+        norm = float((logs or {}).get("grad_norm", 0.0))
+        if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
+            raise checkpoints.spoilt(f"step {state.global_step}: the gradient became {norm}", args.output_dir)
+
+
+def fit(trainer: Any) -> None:
+    """Train from the last whole checkpoint on, or from the start. Raises TrainingError where no weight changed."""
+    before, args = fingerprint(trainer.model), trainer.args
+    with trainer.accelerator.main_process_first():
+        checkpoint = checkpoints.last_complete(Path(args.output_dir))
+    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+        trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
+    if fingerprint(trainer.model) == before:
+        raise TrainingError(
+            f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g} changed no "
+            f"weight: raise the learning rate or train for more steps. To start anew, remove {args.output_dir}"
+        )
+
+
+def fingerprint(model: Any) -> list[int]:
+    """One number for each trained tensor, the sum of its bits: another number where a weight is another."""
+    bits = {1: torch.uint8, 2: torch.int16, 4: torch.int32, 8: torch.int64}
+    return [int(part.view(bits[part.element_size()]).sum(dtype=torch.int64)) for part in _trained(model)]
+
+
+def _trained(model: Any) -> Iterator[Any]:
+    """The trained tensors, of sharded ones the part that this process holds."""
+    for parameter in model.parameters():
+        if parameter.requires_grad:
+            part = parameter.detach()
+            yield part.to_local() if hasattr(part, "to_local") else part
 
 
 def pair_masks(inputs: Batch, rows: torch.Tensor) -> Masks:
     """Masks of the pairs' rows, (2P, T - 1), from the batch's completions and forks."""
     completion = inputs["completion"][rows]
-    written = completion.cumsum(1)  # 1 at the first completion token
-    shared = completion & (written <= inputs["fork"].repeat(2)[:, None])
-    return Masks(completion=completion, shared=shared)
+    number = completion.cumsum(1)  # 1 at the first completion token
+    return Masks(completion=completion, shared=completion & (number <= inputs["fork"].repeat(2)[:, None]))

@@ -7,7 +7,7 @@ from collections.abc import Mapping, Sequence
 from dataclasses import asdict
 from pathlib import Path
 
-from harness.evaluation.preview import Preview
+from harness.evaluation.preflight import Preview
 from harness.records import Sample
 from harness.results.decodings import AtBudget
 from harness.results.records import Gap, Summary

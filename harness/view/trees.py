@@ -56,7 +56,7 @@ def _spans(node: Node, tree: Tree, settings: Settings) -> list[tuple[str, Style]
         out.append((f"  {node.result.verdict}", _VERDICTS.get(node.result.verdict, "open")))
     if node.discarded:
         out.append((f"  {node.discarded}", "open"))
-    role = "generator" if tree.whole and not node.on else tree.grammar.kinds[node.kind or ""].role
+    role = tree.writer(node)
     model = (settings.names.get(role) or role).rstrip("/").rpartition("/")[2].rpartition(":")[2]
     return [*out, (f"  {len(node.result.token_ids)}t {one_line(model, 16)}", "mark")]
 

@@ -195,6 +195,12 @@ def test_cut_responses_in_any_servers_words_and_half_a_surrogate_pair(tmp_path):
         ('{"gold": 1, "response": "1"}\n', ["--task", "gsm9k"], "did you mean 'gsm8k'"),
         ('{"gold": 1, "response": "1"}\n', ["--grader", "number", "--think-tags", "<a>"], "think tags"),
         ("[1]\n", ["--grader", "number"], "a row is an object"),
+        pytest.param(
+            json.dumps({"gold": '{"a":' * 9_000, "response": "1"}),
+            ["--grader", "number"],
+            ":1: the gold answer",
+            id="a gold answer too deep to parse",
+        ),
     ],
 )
 def test_bad_input_is_one_line(tmp_path, text, args, message):

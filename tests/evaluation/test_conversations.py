@@ -8,11 +8,11 @@ import pytest
 
 from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, load_samples
-from harness.evaluation.spec import Decoding, Selection
+from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.prompts import is_prefilled, prompt_ids, think_tags
 from harness.models.spec import Prompting
 from harness.problems.registry import select
-from harness.results.evaluating import evaluate_and_summarise
+from harness.results.runs import evaluate_and_summarise
 from tests.replies import MockCompleter
 
 FOREIGN = """task: adding
@@ -42,7 +42,7 @@ def test_a_later_turn_sees_the_earlier_answers_without_their_thinking(tokenizer,
     plan = EvalPlan(
         tasks=select(["multi_if_en_turns"], None), decoding=Decoding(max_tokens=64, temperature=0.0),
         selection=Selection(ids=",".join(ids)),
-        settings={"data_dir": str(shared_data)},
+        data=ProblemData(data_dir=shared_data),
     )  # fmt: skip
     rows = evaluate_and_summarise(MockCompleter(tokenizer, reply), tokenizer, plan, tmp_path)
     assert rows["multi_if_en_turns"].n == 3

@@ -10,12 +10,12 @@ from harness.errors import UnknownTask
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.lm_eval_tasks import load_tasks
 from harness.evaluation.plan import EvalPlan, load_samples
-from harness.evaluation.spec import Decoding
+from harness.evaluation.spec import Decoding, ProblemData
 from harness.models.backends.hf import HFCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
-from harness.results.evaluating import evaluate_and_summarise
+from harness.results.runs import evaluate_and_summarise
 from tests.cli.test_cli import harness
 from tests.replies import MockCompleter
 
@@ -51,7 +51,7 @@ def completer(student):
 
 def run(completer, folder, **settings):
     decoding = Decoding(max_tokens=150, **settings)
-    plan = EvalPlan(tasks=select([], "embedded"), decoding=decoding, settings={"split": "dev", "count": 12})
+    plan = EvalPlan(tasks=select([], "embedded"), decoding=decoding, data=ProblemData(split="dev", count=12))
     return evaluate_and_summarise(completer, completer.tokenizer, plan, folder)
 
 
@@ -130,7 +130,7 @@ def test_lm_eval_is_left_as_it_was():
     from lm_eval.api import task
 
     before = evaluator.get_git_commit_hash, task.tqdm
-    load_tasks(EvalPlan(tasks=select(["mini_math"], None), settings={"split": "dev", "count": 2}))
+    load_tasks(EvalPlan(tasks=select(["mini_math"], None), data=ProblemData(split="dev", count=2)))
     assert (evaluator.get_git_commit_hash, task.tqdm) == before
 
 

@@ -72,7 +72,7 @@ def test_strict_and_loose_equal_lm_eval_on_any_response(registry, reference, dat
     example = reference.InputExample(key=0, instruction_id_list=names, prompt=prompt, kwargs=arguments)
     strict = reference.test_instruction_following_strict(example, response).follow_instruction_list
     loose = reference.test_instruction_following_loose(example, response).follow_instruction_list
-    verdict, _, _, details = instructions.check(gold, response, registry)
+    verdict, _, _, details = instructions.check(gold, response)
     assert details["strict"] == strict
     assert details["loose"] == loose
     assert (verdict == "correct") == (bool(response.strip()) and all(strict))
@@ -93,22 +93,22 @@ def test_every_ifeval_prompt_has_the_same_verdicts_as_lm_eval(registry, referenc
             continue  # lm-eval replaces '#' and '!' by a random letter there
         response = "\n".join(rng.choices(FRAGMENTS, k=12))
         example = reference.InputExample(**{k: row[k] for k in ("key", "instruction_id_list", "prompt", "kwargs")})
-        details = instructions.check(row, response, registry)[3]
+        details = instructions.check(row, response)[3]
         assert (
             details["strict"] == reference.test_instruction_following_strict(example, response).follow_instruction_list
         )
         assert details["loose"] == reference.test_instruction_following_loose(example, response).follow_instruction_list
 
 
-def one(name, arguments, response, registry, **more):
+def one(name, arguments, response, **more):
     gold = {"instruction_id_list": [name], "kwargs": [arguments], "prompt": "p", **more}
-    return instructions.check(gold, response, registry)
+    return instructions.check(gold, response)
 
 
 def test_a_character_that_is_no_letter_is_counted_itself(registry):
     arguments = {"letter": "#", "let_frequency": 3, "let_relation": "at least"}
-    assert {one("keywords:letter_frequency", arguments, "# # #", registry)[0] for _ in range(20)} == {"correct"}
-    assert {one("keywords:letter_frequency", arguments, "# #", registry)[0] for _ in range(20)} == {"wrong"}
+    assert {one("keywords:letter_frequency", arguments, "# # #")[0] for _ in range(20)} == {"correct"}
+    assert {one("keywords:letter_frequency", arguments, "# #")[0] for _ in range(20)} == {"wrong"}
 
 
 @pytest.mark.parametrize(
@@ -123,19 +123,19 @@ def test_a_character_that_is_no_letter_is_counted_itself(registry):
     ],
 )  # fmt: skip
 def test_other_languages_have_their_own_words_and_commas(registry, name, arguments, language, good, bad):
-    assert one(name, arguments, good, registry, language=language)[0] == "correct"
-    assert one(name, arguments, bad, registry, language=language)[0] == "wrong"
+    assert one(name, arguments, good, language=language)[0] == "correct"
+    assert one(name, arguments, bad, language=language)[0] == "wrong"
 
 
 def test_loose_forgives_a_first_line_and_asterisks_and_rules_where_the_gold_says_so(registry):
     arguments = {"end_phrase": "Bye."}
-    strict = one("startend:end_checker", arguments, "Bye.\nMore", registry)
+    strict = one("startend:end_checker", arguments, "Bye.\nMore")
     assert (strict[0], strict[3]) == ("wrong", {"strict": [False], "loose": [True]})
-    assert one("startend:end_checker", arguments, "Bye.\nMore", registry, rule="loose")[0] == "correct"
+    assert one("startend:end_checker", arguments, "Bye.\nMore", rule="loose")[0] == "correct"
 
 
 def test_a_checker_that_fails_is_neither_followed_nor_broken(registry):
     with pytest.raises(instructions.CheckerFailed, match="no such kind"):
-        one("no:such", {}, "x", registry)
+        one("no:such", {}, "x")
     with pytest.raises(instructions.TooLong):
-        one("punctuation:no_comma", {}, "x" * 300_000, registry)
+        one("punctuation:no_comma", {}, "x" * 300_000)

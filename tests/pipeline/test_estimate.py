@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.pipeline.estimate import estimates, parameters, rates_of
+from harness.pipeline.estimate import parameters, rates_of, stage_rows
 from harness.pipeline.graph import build
 from harness.pipeline.recipe_files import load_profile, load_recipe
 
@@ -45,16 +45,15 @@ def test_a_finished_stage_gives_the_rate_of_its_kind_and_model(tmp_path):
     assert (rates["sft", "student"].per_item, rates["sft", "student"].seconds) == (200, 0.01)
     assert (rates["eval", "student"].per_item, rates["eval", "student"].seconds) == (100, 0.005)
     graph = build(load_recipe("ablation_full"), load_profile("tiny"), ["base"])
-    [(digest, _job)] = graph.jobs.items()
-    found = estimates(graph, tmp_path)[digest]
-    assert (found.tokens, found.most) == (900 * 100, False)
+    [found] = stage_rows(graph, tmp_path)
+    assert (found.tokens, found.at_most) == (900 * 100, False)
     assert found.seconds == pytest.approx(450)
 
 
 def test_without_a_rate_the_token_limit_is_the_bound_and_no_time_is_told(tmp_path):
     graph = build(load_recipe("ablation_full"), load_profile("paper"), ["base"])
-    [found] = estimates(graph, tmp_path).values()
-    assert found.most
+    [found] = stage_rows(graph, tmp_path)
+    assert found.at_most
     assert found.tokens % 16384 == 0
     assert found.seconds is None
     assert found.memory == 32e9

@@ -10,8 +10,7 @@ from pathlib import Path
 import pytest
 
 from harness.pipeline import identity
-from harness.pipeline.graph import build
-from harness.pipeline.job import Graph
+from harness.pipeline.graph import Graph, build
 from harness.pipeline.kinds import all_kinds
 from harness.pipeline.recipe_files import load_profile, load_recipe
 
@@ -139,4 +138,4 @@ def test_code_stays_within_what_a_kind_runs(kind):
     """Were the scheduler, or the list of all kinds, part of it, every change would make all results again."""
     names = set(identity.closure(type(kind).__module__))
     assert not {n for n in names if n.startswith(("harness.view", "harness.cli", "harness.results.store"))}
-    assert not {f"harness.pipeline.{n}" for n in ("graph", "recipe", "runner", "worker", "estimate", "job")} & names
+    assert not {f"harness.pipeline.{n}" for n in ("graph", "recipe", "runner", "worker", "estimate")} & names

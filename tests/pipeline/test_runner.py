@@ -15,7 +15,8 @@ import pytest
 
 from harness.models.spec import ModelSpec
 from harness.pipeline import runner, worker
-from harness.pipeline.job import Graph, Job
+from harness.pipeline.graph import Graph
+from harness.pipeline.kind import Job
 from harness.results.store import Store
 
 
@@ -108,10 +109,13 @@ KIND = Sleep()
 MAIN = """
 from pathlib import Path
 
-from harness.pipeline import kinds, runner
-from harness.pipeline.job import Graph, Job
+from harness.pipeline import kinds
 
 kinds.__path__.append({folder!r})
+from harness.pipeline import runner
+from harness.pipeline.graph import Graph
+from harness.pipeline.kind import Job
+
 if __name__ == "__main__":
     runner.run(Graph(jobs={{"s0": Job(name="sleep", kind="sleep", digest="s0")}}), Path("runs"), 1)
 """

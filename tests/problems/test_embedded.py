@@ -7,7 +7,7 @@ import random
 import pytest
 
 from harness.grading.grade import Grader
-from harness.problems.embedded import FAMILIES, draw, mini_blocks, mini_math, problems, split_of
+from harness.problems.embedded import FAMILIES, LEVELS, draw, mini_blocks, mini_math, problems, split_of
 from harness.problems.embedded.worked import CARELESS, CHECKS, Style, chain, padding
 from harness.thoughts import render
 
@@ -34,7 +34,7 @@ def test_problems_are_a_function_of_the_seed(family):
 
 @pytest.mark.parametrize("family", FAMILIES)
 def test_every_level_is_drawn_and_ids_are_unique(family):
-    for level in FAMILIES[family].LEVELS:
+    for level in LEVELS:
         drawn = problems(family, "search", 40, levels={level: 1.0})
         assert {p.level for p in drawn} == {level}
         assert len({p.id for p in drawn}) == 40
@@ -74,7 +74,7 @@ def test_math_gold_equals_the_story_read_back():
 
 def test_math_values_stay_small():
     rng = random.Random(0)
-    for level in mini_math.LEVELS:
+    for level in LEVELS:
         for _ in range(300):
             assert all(0 <= v <= 99 for v in mini_math.values(draw("mini_math", rng, level, "pretrain").gold))
 

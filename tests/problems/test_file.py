@@ -10,8 +10,7 @@ import pytest
 from commands import here
 
 from harness.errors import BadFile, DataError
-from harness.problems.documents import check_documents
-from harness.problems.file import read_problems
+from harness.problems.file import check_documents, read_problems
 
 
 def rows(path, *entries):
@@ -86,7 +85,7 @@ def test_documents_of_a_task_of_ones_own(documents, why):
 
 
 def test_no_published_or_generated_gold_answer_is_refused(shared_data):
-    from harness.grading.golds import gold_defect
+    from harness.grading.families import gold_defect
     from harness.problems.load import load
 
     for task in ("math500", "blocksworld", "mystery_blocksworld", "blocksworld_hard", "ifeval", "mini_blocks"):
@@ -95,7 +94,7 @@ def test_no_published_or_generated_gold_answer_is_refused(shared_data):
 
 def test_the_kinds_of_instruction_are_those_of_lm_eval():
     from harness.grading import instructions
-    from harness.grading.golds import INSTRUCTIONS
+    from harness.grading.families import INSTRUCTIONS
 
     known = {f"{group}:{kind}" for group, kinds in INSTRUCTIONS.items() for kind in kinds}
     assert known == {*instructions.load(), *instructions._OWN}

@@ -6,10 +6,9 @@ from harness.models.backends.mock import scripted_server
 from harness.models.base import seed_of
 from harness.problems.embedded import problems
 from harness.search.grammar.load import load
-from harness.search.run.driver import run as drive
+from harness.search.launch import run as drive
 from harness.search.run.roles import Role
-from harness.search.run.verify import GraderVerifier
-from harness.search.run.work import Search
+from harness.search.run.work import GraderVerifier, Search
 from harness.search.spec import Goals
 from harness.search.store import Settings, Store, trees
 

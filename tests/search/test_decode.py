@@ -8,11 +8,11 @@ import pytest
 
 from harness.errors import ModelError
 from harness.evaluation.plan import EvalPlan, load_samples
-from harness.evaluation.spec import Decoding
+from harness.evaluation.spec import Decoding, ProblemData
 from harness.models.backends.hf import HFCompleter
 from harness.problems.registry import select
 from harness.results.decodings import compare_decodings
-from harness.results.evaluating import evaluate_and_summarise
+from harness.results.runs import evaluate_and_summarise
 from harness.search.decode import Trees, tokens_of_trees
 from harness.search.store import trees
 from tests.cli.test_cli import harness
@@ -25,8 +25,8 @@ def completer(student):
 
 def plan(task="mini_math", budget=4, count=6):
     decoding = Decoding(max_tokens=150, samples=budget)
-    settings = {"split": "dev", "count": count}
-    return EvalPlan(tasks=select([task], None), decoding=decoding, settings=settings, sampler=Trees(budget=budget))
+    data = ProblemData(split="dev", count=count)
+    return EvalPlan(tasks=select([task], None), decoding=decoding, data=data, sampler=Trees(budget=budget))
 
 
 def run(completer):

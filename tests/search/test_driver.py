@@ -13,10 +13,9 @@ from harness.chains.extract import chains_of
 from harness.errors import SearchIncomplete, SearchMismatch
 from harness.models.prompts import prompt_ids
 from harness.search.grammar.load import load
-from harness.search.run.budget import Budget
-from harness.search.run.driver import run as drive
+from harness.search.launch import run as drive
 from harness.search.run.roles import Role
-from harness.search.run.work import Search
+from harness.search.run.work import Budget, Search
 from harness.search.spec import Goals, Limits
 from harness.search.stats import SearchYield
 from harness.search.store import Settings, Store, trees

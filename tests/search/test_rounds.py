@@ -7,10 +7,9 @@ import json
 import pytest
 
 from harness.errors import ModelError, SearchIncomplete, SearchMismatch
-from harness.search.run.driver import run as drive
+from harness.search.launch import run as drive
 from harness.search.run.roles import Role
-from harness.search.run.verify import GraderVerifier
-from harness.search.run.work import Search
+from harness.search.run.work import GraderVerifier, Search
 from harness.search.spec import Limits
 from harness.search.store import Store
 from tests.replies import MockCompleter

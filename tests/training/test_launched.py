@@ -15,7 +15,9 @@ import pytest
 from harness.chains.spec import SftRule
 from harness.journal import write_rows
 from harness.models.shipped import resolve
-from harness.pipeline.training import train_sft
+from harness.models.spec import ModelSpec
+from harness.pipeline.kind import Job
+from harness.pipeline.kinds import kind_of
 from harness.records import Chain
 from harness.training.spec import TrainingJob, TrainingSpec
 from tests.commands import here as harness
@@ -26,11 +28,14 @@ WORKER = """
 import sys
 from pathlib import Path
 from harness.chains.spec import SftRule
-from harness.pipeline.training import train_sft
+from harness.models.spec import ModelSpec
+from harness.pipeline.kind import Job
+from harness.pipeline.kinds import kind_of
 from harness.training.spec import TrainingSpec
-folder = Path(sys.argv[1])
-train_sft(chains=folder / "chains.jsonl", model=sys.argv[2], folder=folder, seed=0, rule=SftRule(),
-          training=TrainingSpec(learning_rate=1e-3, epochs=1000, batch_size=4), launch=sys.executable)
+folder, dose = Path(sys.argv[1]), TrainingSpec(learning_rate=1e-3, epochs=1000, batch_size=4).identity()
+job = Job(name="unit", kind="sft", digest="d0", params=SftRule().model_dump() | {"seed": 0, "dose": dose},
+          models={"model": ModelSpec(model=sys.argv[2])}, how={"launch": sys.executable})
+kind_of("sft").run(job, folder, {"chains": folder}, lambda done, total, tokens: None)
 """
 
 
@@ -61,6 +66,16 @@ def running(folder: Path) -> list[int]:
     return found
 
 
+def train_sft(chains: Path, folder: Path, training: TrainingSpec, seed: int, launch: str):
+    """The stage of a recipe, run here."""
+    job = Job(
+        name="unit", kind="sft", digest="d0", how={"launch": launch},
+        params=SftRule().model_dump() | {"seed": seed, "dose": training.identity()},
+        models={"model": ModelSpec(model=resolve("shipped:student"))},
+    )  # fmt: skip
+    return kind_of("sft").run(job, folder, {"chains": chains}, lambda done, total, tokens: None)
+
+
 def wait_until(true, seconds=60.0):
     end = time.monotonic() + seconds
     while not true() and time.monotonic() < end:
@@ -73,10 +88,7 @@ def test_launched_training_gives_the_weights_of_training_here(folder, tmp_path):
     figures = {}
     for name, launch in (("here", ""), ("launched", sys.executable)):
         (folder / name).mkdir()
-        figures[name] = train_sft(
-            chains=folder / "chains.jsonl", model=resolve("shipped:student"), folder=folder / name, training=spec,
-            seed=3, rule=SftRule(), launch=launch, about={"stage": "unit"},
-        )  # fmt: skip
+        figures[name] = train_sft(folder, folder / name, spec, 3, launch)
     assert figures["launched"] == figures["here"]
     assert figures["here"]["mean_tokens"] == 17.5
     weights = [(folder / name / "model" / "model.safetensors").read_bytes() for name in figures]
@@ -93,10 +105,7 @@ def test_a_launcher_that_fails_or_is_not_there_is_one_line(folder):
         ("false", TrainingError, "ended with 1"),
     ):
         with pytest.raises(error, match=text):
-            train_sft(
-                chains=folder / "chains.jsonl", model=resolve("shipped:student"), folder=folder,
-                training=TrainingSpec(), seed=0, rule=SftRule(), launch=launch,
-            )  # fmt: skip
+            train_sft(folder, folder, TrainingSpec(), 0, launch)
 
 
 @pytest.mark.parametrize("how", ["SIGINT to the group", "SIGTERM", "SIGKILL"])

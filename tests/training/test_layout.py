@@ -11,7 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.training.attention import batch_logps, register, why_not
-from harness.training.groups import Collator, pair_groups, sft_groups
+from harness.training.groups import Collator, groups_of
 from harness.training.layout import plan, unique_positions
 from harness.training.spec import Objective
 
@@ -59,7 +59,7 @@ def test_equals_ordinary_rows_in_value_and_gradient(model, seed, trees, chains):
     for _ in range(trees):
         prompt = [rng.randrange(VOCABULARY) for _ in range(rng.randint(1, 6))]
         rows += [(prompt, chain) for chain in tree(rng, chains)]
-    groups = sft_groups(rows, trees=True)
+    groups = groups_of(rows, trees=True)
     plain, shared = Collator(pad=0, choice="rows")(groups), Collator(pad=0, choice="shared")(groups)
     weights = torch.from_numpy(np.random.default_rng(seed).normal(size=plain["completion"].shape)).float()
     a, b = logps_and_gradient(model, plain, weights), logps_and_gradient(model, shared, weights)
@@ -92,13 +92,13 @@ def test_auto_shares_only_where_it_pays():
     prompt = [rng.randrange(VOCABULARY) for _ in range(40)]
     alike = [(prompt, [*prompt[:30], i]) for i in range(4)]
     apart = [([i + 1, 2, 3], [rng.randrange(VOCABULARY) for _ in range(20)]) for i in range(4)]
-    assert "layout" in Collator(pad=0, choice="auto")(sft_groups(alike, trees=True))
-    assert "layout" not in Collator(pad=0, choice="auto")(sft_groups(apart))
+    assert "layout" in Collator(pad=0, choice="auto")(groups_of(alike, trees=True))
+    assert "layout" not in Collator(pad=0, choice="auto")(groups_of(apart))
 
 
 def test_a_chain_in_several_pairs_stands_in_the_batch_once():
     pairs = [([1, 2], [3, 4], [3, 5]), ([1, 2], [3, 4], [6, 7]), ([8, 9], [3, 4], [5, 5])]
-    batch = Collator(pad=0, choice="rows", objective=Objective())(pair_groups(pairs, trees=True))
+    batch = Collator(pad=0, choice="rows", objective=Objective())(groups_of(pairs, trees=True))
     assert batch["pairs"].tolist() == [[0, 1], [0, 2], [3, 4]]
     assert batch["fork"].tolist() == [1, 0, 0]
     assert len(batch["input_ids"]) == 5

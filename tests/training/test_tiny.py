@@ -89,7 +89,7 @@ def test_the_pretraining_stage_leaves_a_model_that_publishing_finds(tokenizer, t
     import json
 
     from harness.models.backends.hf import HFCompleter
-    from harness.pipeline.job import Job
+    from harness.pipeline.kind import Job
     from harness.pipeline.kinds import kind_of
     from tools.publish_tiny import trained
 

@@ -5,23 +5,24 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Any
 
-from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingSpec
-from harness.training.train import train
+from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
+from harness.training.train import Progress, train
 
 
-def sft(
-    model: str, rows: Any, out: Path, *, mean: str = "token_mean", seed: int = 0, spec: TrainingSpec, **more: Any
-) -> TrainingFigures:
+def sft(model: str, rows: Any, out: Path, *, mean: str = "token_mean", **more: Any) -> TrainingFigures:
     """SFT with seed 0."""
-    objective = SftObjective(normalization=mean)  # type: ignore[arg-type]
-    return train(model=model, rows=rows, objective=objective, training=spec, seed=seed, out=out, **more)
+    return _train(model, rows, out, objective=SftObjective(normalization=mean), **more)  # type: ignore[arg-type]
 
 
-def preference(
-    model: str, pairs: Any, out: Path, *, objective: Objective, seed: int = 0, spec: TrainingSpec, **more: Any
-) -> TrainingFigures:
+def preference(model: str, pairs: Any, out: Path, *, objective: Objective, **more: Any) -> TrainingFigures:
     """Preference training with seed 0."""
-    return train(model=model, rows=pairs, objective=objective, training=spec, seed=seed, out=out, **more)
+    return _train(model, pairs, out, objective=objective, **more)
+
+
+def _train(
+    model: str, rows: Any, out: Path, *, spec: TrainingSpec, progress: Progress = lambda step, total: None, **more: Any
+) -> TrainingFigures:
+    return train(TrainingJob(model=model, data=Path("in memory"), out=out, training=spec, **more), rows, progress)
 
 
 def changed(spec: Any, **fields: Any) -> Any:

@@ -1,8 +1,8 @@
 """In-process completion of any ``AutoModelForCausalLM``: batches whatever is waiting, one seed per request.
 
-A batch is generated together, left-padded, on a key-value cache that drops finished rows. Every row samples from
-its own seed by inverting the distribution function, so a row's tokens do not depend on its neighbours beyond rounding.
-Weights stay in float32 on CPU: reduced precision changes one greedy answer in eight at this size.
+Every row of a left-padded batch samples from its own seed by inverting the distribution function, so its tokens do not
+depend on its neighbours beyond rounding. Weights stay in float32 on CPU: reduced precision changes one greedy answer in
+eight at this size.
 """
 
 from __future__ import annotations
@@ -27,12 +27,12 @@ class HFCompleter:
 
     lockstep = True  # which rows share a batch changes rounding, and so what is sampled
 
-    def __init__(self, path: str, batch_size: int = 64, device: str | None = None, threads: int | None = None) -> None:
+    def __init__(self, path: str, batch_size: int = 64, threads: int | None = None) -> None:
         import torch
 
         if threads:
             torch.set_num_threads(threads)
-        self.device = device or ("cuda" if torch.cuda.is_available() else "cpu")
+        self.device = "cuda" if torch.cuda.is_available() else "cpu"
         dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
         self.model = load_model(path, dtype=dtype).to(self.device).eval()
         self.tokenizer = load_tokenizer(path)
@@ -40,8 +40,6 @@ class HFCompleter:
         self.batch_size = batch_size
         self.context = context_of(self.model.config)
         self.generated_tokens = 0
-        self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
-        self._busy = False
         self._loop: asyncio.AbstractEventLoop | None = None
         eos = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
         self._eos = set(eos if isinstance(eos, list) else [eos])
@@ -49,7 +47,8 @@ class HFCompleter:
     async def complete(self, request: Request) -> Completion:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:  # nobody waits any more for what an interrupted loop left
-            self._loop, self._waiting, self._busy = loop, [], False
+            self._loop, self._busy = loop, False
+            self._waiting: list[tuple[Request, asyncio.Future[Completion]]] = []
         future: asyncio.Future[Completion] = loop.create_future()
         self._waiting.append((request, future))
         if not self._busy:
@@ -79,9 +78,8 @@ class HFCompleter:
         """Complete a batch; the result is a function of the batch alone."""
         import torch
 
-        rows = [_Row(index, request, self.context) for index, request in enumerate(requests)]
-        live = [row for row in rows if row.room > 0]
-        if live:
+        rows = [_Row(request, self.context) for request in requests]
+        if live := [row for row in rows if row.room > 0]:
             with torch.inference_mode():
                 self._decode(live)
         self.generated_tokens += sum(len(row.ids) for row in rows)
@@ -134,8 +132,7 @@ class HFCompleter:
 class _Row:
     """One request in a batch: what it has sampled and why it ended."""
 
-    def __init__(self, index: int, request: Request, context: int) -> None:
-        self.index = index
+    def __init__(self, request: Request, context: int) -> None:
         self.request = request
         self.room = request.room(context)
         self.cut_by = request.cut_by(context)

@@ -22,7 +22,11 @@ def scripted_text(prompt: str, seed: int) -> str:
     """A reply that depends on prompt and seed alone: mostly a closed thought and a number, sometimes each failure."""
     dice = hashlib.sha256(f"{seed}\x1f{prompt}".encode()).digest()
     if (open_tag := re.search(r"<(/?[\w-]+)>[^<]*$", prompt)) and open_tag[1] != "think":
-        return _scripted_thought(open_tag[1], dice)
+        # A search asks for the rest of an open thought with its closing tag, or for the answer after the thinking.
+        if open_tag[1] == "/think":
+            return f"The answer is \\boxed{{{dice[1] % 6}}}."
+        text = "".join(f"So {n} + {dice[3] % 20} = {n + dice[3] % 20}. " for n in range(1 + dice[2] % 6))
+        return text if dice[0] % 16 == 0 else f"{text}</{open_tag[1]}>"  # some end the turn in the middle of a thought
     number = dice[1] % 20
     thought = "".join(f"So {n} + {number} = {n + number}. " for n in range(2 + dice[2] % 6))
     return {
@@ -31,14 +35,6 @@ def scripted_text(prompt: str, seed: int) -> str:
         2: "<think>" + "Wait, let me check that again. " * 40,  # a loop
         3: f"{thought}</think>The answer is \\boxed{{{number}}}.",  # an orphan close
     }.get(dice[0] % 16, f"<think>{thought}</think>The answer is \\boxed{{{number}}}.")
-
-
-def _scripted_thought(tag: str, dice: bytes) -> str:
-    """What a search receives: the rest of an open thought with its closing tag, or the answer after the thinking."""
-    if tag == "/think":
-        return f"The answer is \\boxed{{{dice[1] % 6}}}."
-    text = "".join(f"So {n} + {dice[3] % 20} = {n + dice[3] % 20}. " for n in range(1 + dice[2] % 6))
-    return text if dice[0] % 16 == 0 else f"{text}</{tag}>"  # some end the turn in the middle of a thought
 
 
 FAULTS = ("error", "reset", "stall", "torn", "malformed", "no choices", "wrong finish")

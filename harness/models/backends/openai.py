@@ -28,14 +28,14 @@ _REASONS = {"stop", "length", "eos", "eos_token", "end_turn", "stop_sequence"}
 
 # Sends one request body, returns status and text of the reply. Raises OSError or TimeoutError when there is none.
 Post = Callable[[bytes], Awaitable[tuple[int, str]]]
+_Choice = dict[str, Any]  # of a server's reply, with the keys that it gives
 
 
 class OpenAICompleter:
     """``base_url`` ends in ``/v1``. Failures that may pass are tried again ``retries`` times with backoff.
 
     Those are transport errors, 408, 409, 429 and 5xx, and replies that are no whole completion. ``concurrency``: calls
-    in flight, ``timeout``: seconds of each. ``digest``: by default the model's name. ``post`` replaces the network, as
-    the mock backend does.
+    in flight, ``timeout``: seconds of each. ``digest``: by default the model's name. ``post`` replaces the network.
     """
 
     lockstep = False
@@ -52,19 +52,15 @@ class OpenAICompleter:
         self.context = context
         self.batch_size = concurrency
         self.generated_tokens = 0
-        self._retries = retries
-        self._backoff = backoff
+        self._retries, self._backoff, self._timeout, self._given_post = retries, backoff, timeout, post
         self._url = f"{base_url.rstrip('/')}/completions"
-        self._timeout = timeout
-        self._given_post = post
         # Connections and semaphores belong to one event loop, and every run of a task has its own.
         self._loop: asyncio.AbstractEventLoop | None = None
 
     async def _here(self) -> tuple[Post, asyncio.Semaphore]:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
-            self._loop = loop
-            self._slots = asyncio.Semaphore(self.batch_size)
+            self._loop, self._slots = loop, asyncio.Semaphore(self.batch_size)
             if self._given_post is not None:
                 self._post = self._given_post
             else:
@@ -78,16 +74,10 @@ class OpenAICompleter:
         if room <= 0:
             return Completion("", (), "context", len(request.prompt_ids))
         body = {
-            "model": self.model,
-            "prompt": list(request.prompt_ids),
-            "max_tokens": room,
-            "temperature": request.temperature,
-            "top_p": request.top_p,
-            "seed": request.seed % (1 << 31),
-            "stop": list(request.stop) or None,
-            "return_token_ids": True,
-            "skip_special_tokens": False,
-        }
+            "model": self.model, "prompt": list(request.prompt_ids), "max_tokens": room,
+            "temperature": request.temperature, "top_p": request.top_p, "seed": request.seed % (1 << 31),
+            "stop": list(request.stop) or None, "return_token_ids": True, "skip_special_tokens": False,
+        }  # fmt: skip
         post, slots = await self._here()
         async with slots:
             choice = await self._choice(post, orjson.dumps(body))
@@ -108,7 +98,7 @@ class OpenAICompleter:
         self.generated_tokens += len(ids)
         return Completion(text, tuple(ids), finish, len(request.prompt_ids), ended=ended)
 
-    async def _choice(self, post: Post, body: bytes) -> dict[str, Any] | None:
+    async def _choice(self, post: Post, body: bytes) -> _Choice | None:
         """The first choice of the reply, or None when the prompt does not fit the server's context."""
         problem = ""
         for attempt in range(self._retries + 1):
@@ -122,7 +112,9 @@ class OpenAICompleter:
             if status == 400 and "context length" in text:
                 return None
             if status >= 400:
-                problem = f"HTTP {status}: {_one_line(text)}"
+                # The beginning of the error page, without what a terminal would obey.
+                page = " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())[:200]
+                problem = f"HTTP {status}: {page}"
                 if status in (408, 409, 429) or status >= 500:
                     continue
                 break
@@ -132,33 +124,24 @@ class OpenAICompleter:
         raise ModelError(f"{self._url}: {problem}; check that the server is up and serves {self.model!r}")
 
 
-def _one_line(text: str) -> str:
-    """The beginning of a server's error page, without what a terminal would obey."""
-    return " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())[:200]
-
-
-def _parsed(reply: str) -> Any:
-    try:
-        return orjson.loads(reply)
-    except ValueError:  # it refuses half of a surrogate pair, which is no reason to ask again
-        return json.loads(reply)
-
-
-def _ended_turn(choice: dict[str, Any]) -> bool:
+def _ended_turn(choice: _Choice) -> bool:
     """Whether the model ended its turn, where the server says so.
 
     vLLM names the stop string that it met, nothing at the tokenizer's end token, and the id of any other end token.
     """
-    reason = choice.get("finish_reason")
-    return reason not in ("stop", "stop_sequence") or (
-        "stop_reason" in choice and not isinstance(choice["stop_reason"], str)
-    )
+    if choice.get("finish_reason") not in ("stop", "stop_sequence"):
+        return True
+    return "stop_reason" in choice and not isinstance(choice["stop_reason"], str)
 
 
-def _first_choice(reply: str) -> tuple[dict[str, Any] | None, str]:
+def _first_choice(reply: str) -> tuple[_Choice | None, str]:
     """The first choice of a reply, or what is wrong with it."""
     try:
-        choice = dict(_parsed(reply)["choices"][0])
+        try:
+            whole = orjson.loads(reply)
+        except ValueError:  # it refuses half of a surrogate pair, which is no reason to ask again
+            whole = json.loads(reply)
+        choice = dict(whole["choices"][0])
     except (ValueError, RecursionError):
         return None, "the reply is not JSON; is this a completions endpoint?"
     except (KeyError, IndexError, TypeError):
@@ -196,13 +179,10 @@ async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGener
         yield post
 
 
-LOCAL_SERVER = "http://127.0.0.1:8000/v1"
-
-
 @contextmanager
 def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[OpenAICompleter, Any]]:
     """A client of the spec's server; without an address, of one at port 8000 of this machine."""
-    yield client(spec, spec.base_url or LOCAL_SERVER, spec.model)
+    yield client(spec, spec.base_url or "http://127.0.0.1:8000/v1", spec.model)
 
 
 def client(spec: ModelSpec, url: str, name: str) -> tuple[OpenAICompleter, Any]:
@@ -212,10 +192,8 @@ def client(spec: ModelSpec, url: str, name: str) -> tuple[OpenAICompleter, Any]:
     """
     path, tokenizer = resolve(spec.model), load_tokenizer(tokenizer_path(spec))
     is_local = Path(path).is_dir()
-    located = is_local or spec.backend == "vllm"
-    completer = OpenAICompleter(
+    digest = model_digest(path) if is_local or spec.backend == "vllm" else spec.model
+    return OpenAICompleter(
         base_url=url, model=name, tokenizer=tokenizer, concurrency=spec.concurrency, timeout=spec.timeout,
-        digest=f"{spec.backend}:{model_digest(path) if located else spec.model}",
-        context=context_length(path) if is_local else 0,
-    )  # fmt: skip
-    return completer, tokenizer
+        digest=f"{spec.backend}:{digest}", context=context_length(path) if is_local else 0,
+    ), tokenizer  # fmt: skip

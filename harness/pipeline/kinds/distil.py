@@ -3,19 +3,18 @@
 from __future__ import annotations
 
 import random
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
 from typing import TYPE_CHECKING, ClassVar, Literal
 
 from harness.errors import RecipeError
-from harness.pipeline.kind import Kind, Planner, Profiled, Stage
-from harness.pipeline.sources import searched, tokenizer_of
+from harness.models.spec import ModelSpec
+from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage
+from harness.pipeline.sources import searched
 from harness.spec import Spec, knob
 
 if TYPE_CHECKING:
     from harness.chains.distilled import Taught
-    from harness.models.spec import ModelSpec
-    from harness.pipeline.job import Graph, Job, Params, Report
 
 
 class DistilStage(Stage):
@@ -72,14 +71,17 @@ class Distil(Kind):
             )
         return plan.add(
             self.name, f"distil {name}", params={"padding": padding, "seed": scale.seed}, inputs={"taught": taught},
-            models={"tokenizer": vocabulary or plan.model("student")}, stage=name,
+            models={"tokenizer": vocabulary or plan.model("student")}, how={"samples": params.get("samples", 1)},
+            stage=name,
         )  # fmt: skip
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.chains.distilled import Output, Taught, chains_of_outputs, filtered
         from harness.journal import read_records, write_rows
+        from harness.models.loading import load_tokenizer
 
-        tokenizer = tokenizer_of(job.models["tokenizer"])
+        vocabulary = job.models["tokenizer"]
+        tokenizer = load_tokenizer(vocabulary.tokenizer or vocabulary.model)
         taught = list(read_records(inputs["taught"] / "taught.jsonl", Taught))
         if job.params["padding"]:
             rng = random.Random(f"padding/{job.params['seed']}")
@@ -97,9 +99,9 @@ class Distil(Kind):
     def summary(self, figures: Params) -> str:
         return f"{figures['correct_chains']:,} correct chains of {figures['mean_tokens']:g} tokens"
 
-    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
-        outputs, taught = of(job.inputs["taught"]), graph.jobs[job.inputs["taught"]]
-        return None if outputs is None else outputs // int(taught.params.get("samples", 1))
+    def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
+        outputs = inputs["taught"]
+        return None if outputs is None else outputs // int(job.how["samples"])
 
 
 def _padded(taught: Taught, rng: random.Random, least: int) -> Taught:

@@ -4,26 +4,23 @@ from __future__ import annotations
 
 from typing import TYPE_CHECKING
 
-from harness.pipeline.kind import Planner
+from harness.pipeline.kind import Job, Params, Planner
 from harness.pipeline.kinds.evaluate import Evaluate
 from harness.pipeline.sources import SearchScale
 
 if TYPE_CHECKING:
     from harness.models.sampling import Sampler
-    from harness.pipeline.job import Job, Params
 
 
 class EvaluateTrees(Evaluate):
     name = "eval tree"
     scale = None  # that of plain sampling
 
-    def more(self, plan: Planner) -> Params:
-        return {"tree": plan.scale(SearchScale).grammar}
-
-    def reads(self, plan: Planner) -> list[str]:
+    def more(self, plan: Planner) -> tuple[Params, list[str]]:
         from harness.search.grammar.load import load
 
-        return [load(plan.scale(SearchScale).grammar).digest_source]
+        grammar = plan.scale(SearchScale).grammar
+        return {"tree": grammar}, [load(grammar).digest_source]
 
     def sampler(self, job: Job) -> Sampler:
         from harness.search.decode import Trees

@@ -4,15 +4,15 @@ from __future__ import annotations
 
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from harness.chains.select import pairs
 from harness.chains.spec import LengthRule, PairRule
-from harness.pipeline.trained import TrainedStage, Training, TrainingScale, fields_of
+from harness.journal import write_rows
+from harness.pipeline.kind import Job, Params, Report, part_of
+from harness.pipeline.training import TrainedStage, Training, TrainingScale, chains_of, fitting
 from harness.spec import knob
 from harness.training.spec import Objective
-
-if TYPE_CHECKING:
-    from harness.pipeline.job import Job, Params, Report
 
 
 class ArmObjective(Objective):
@@ -22,16 +22,11 @@ class ArmObjective(Objective):
 
 
 class PreferenceStage(TrainedStage, PairRule):
-    """DPO in any of its variants, on pairs of a search."""
-
     kind: Literal["preference"]
     needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "pairs"}
+    length: ClassVar[str] = "chosen"
     chosen: LengthRule = knob("longest", "Which of a problem's correct chains is the chosen one, by length.")
     objective: ArmObjective = knob(ArmObjective(), "The switches of this arm.")
-
-    @property
-    def length(self) -> str:
-        return self.chosen
 
 
 class PreferenceScale(TrainingScale):
@@ -46,14 +41,20 @@ class Preference(Training):
     scale = PreferenceScale
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.pipeline.training import train_preference
-
+        picked = pairs(chains_of(inputs), part_of(PairRule, job.params), job.params["seed"])
+        write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in picked))
+        columns = {"prompt_ids", "chosen_ids", "rejected_ids"}
+        rows = fitting(job, [{key: value for key, value in pair if key in columns} for pair in picked], "pairs")
         switches = job.params["objective"]
-        beta = switches["beta"] or job.params["dose"]["beta"]
-        return train_preference(  # arms that differ in the objective alone share what is computed of their reference
-            rule=fields_of(PairRule, job.params), objective=Objective(**{**switches, "beta": beta}),
-            reference=folder.parent.parent / "reference", **self.given(job, folder, inputs, report),
-        )  # fmt: skip
+        objective = Objective(**{**switches, "beta": switches["beta"] or job.params["dose"]["beta"]})
+        # Arms that differ in the objective alone share what is computed of their reference.
+        figures = self.train(job, folder, inputs, report, rows, objective, folder.parent.parent / "reference")
+        totals = {
+            "chosen_tokens": sum(len(p.chosen_ids) for p in picked),
+            "rejected_tokens": sum(len(p.rejected_ids) for p in picked),
+            "shared_tokens": sum(p.fork for p in picked),
+        }
+        return figures | {name: round(total / len(picked), 1) for name, total in totals.items()}
 
     def summary(self, figures: Params) -> str:
         f = figures

@@ -4,22 +4,17 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from pydantic import field_validator
 
 from harness.errors import nearest
-from harness.pipeline.kind import Kind, Planner, Stage
+from harness.models.spec import ModelSpec
+from harness.pipeline.kind import Job, Kind, Params, Planner, Report, Stage
 from harness.spec import Spec, knob
-
-if TYPE_CHECKING:
-    from harness.models.spec import ModelSpec
-    from harness.pipeline.job import Job, Params, Report
 
 
 class PretrainStage(Stage):
-    """A tiny model from scratch, by the name of its spec."""
-
     kind: Literal["pretrain"]
     yields: ClassVar[tuple[str, ...]] = ("model",)
     spec: str = knob(..., "The name of the tiny model.")

@@ -2,18 +2,15 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable
+from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
-from harness.pipeline.kind import Kind, Planner, Profiled, Spent, Stage
+from harness.models.spec import ModelSpec
+from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
 from harness.pipeline.sources import SearchScale, problem_count, problems_of, searched
 from harness.search.spec import Goals, SearchSpec
 from harness.spec import knob
-
-if TYPE_CHECKING:
-    from harness.models.spec import ModelSpec
-    from harness.pipeline.job import Graph, Job, Params, Report
 
 
 class SearchStage(Stage, Goals):
@@ -33,7 +30,6 @@ class Search(Kind):
     name = "search"
     stage = SearchStage
     scale = SearchScale
-    asks = "generator"
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         from harness.search.grammar.load import load
@@ -41,11 +37,11 @@ class Search(Kind):
         assert isinstance(stage, SearchStage)
         scale = plan.scale(SearchScale)
         models = {"generator": plan.model(stage.generator), "critic": plan.model(stage.critic)}
-        problems = searched(plan)
-        goals = Goals(**{field: getattr(stage, field) for field in Goals.model_fields})
-        params = problems.params | scale.identity() | {"goals": goals.identity(), "sources": problems.params["sources"]}
-        how = problems.how | scale.model_dump(include={"window", "deterministic", "graders"})
-        reads: list[str | Path] = [load(scale.grammar).digest_source, *problems.files]
+        problems, how, files = searched(plan)
+        goals = part_of(Goals, vars(stage)).identity()
+        params = problems | scale.identity() | {"goals": goals, "sources": problems["sources"]}
+        how |= scale.model_dump(include={"window", "deterministic", "graders"})
+        reads: list[str | Path] = [load(scale.grammar).digest_source, *files]
         shards = {}
         for i in range(scale.shards):
             shards[f"shard{i}"] = plan.add(
@@ -65,8 +61,7 @@ class Search(Kind):
         params = job.params
         problems = list(shard(problems_of(job), params["shard"], params["shards"]))
         models = {role: model.replicas() for role, model in job.models.items()}
-        fields = {key: value for key, value in (params | job.how).items() if key in SearchSpec.model_fields}
-        spec = SearchSpec.model_validate(fields)
+        spec = part_of(SearchSpec, params | job.how)
         if models["generator"][0].backend == "hf":  # all at once, so that batches are full and near in length
             spec = spec.model_copy(update={"window": max(1, len(problems))})
         execute(
@@ -80,10 +75,10 @@ class Search(Kind):
         tokens = sum(figures["tokens"].values())
         return f"{figures['problems']} problems, {tokens:,} tokens, {figures['rollouts']:,} rollouts"
 
-    def spent(self, figures: Params) -> Spent:
-        return Spent(sum(figures["tokens"].values()), figures["problems"])
+    def spent(self, figures: Params) -> tuple[int, int]:
+        return sum(figures["tokens"].values()), figures["problems"]
 
-    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
+    def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return -(-problem_count(job) // int(job.params["shards"]))
 
 

@@ -3,23 +3,18 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Literal
+from typing import ClassVar, Literal
 
+from harness.chains.select import sft_chains
 from harness.chains.spec import SftRule
-from harness.pipeline.trained import TrainedStage, Training, TrainingScale, fields_of
-
-if TYPE_CHECKING:
-    from harness.pipeline.job import Job, Params, Report
+from harness.pipeline.kind import Job, Params, Report, part_of
+from harness.pipeline.training import TrainedStage, Training, TrainingScale, chains_of, fitting
+from harness.training.spec import SftObjective
 
 
 class SftStage(TrainedStage, SftRule):
-    """SFT on the correct chains of a search or of a teacher."""
-
     kind: Literal["sft"]
-
-    @property
-    def length(self) -> str:
-        return self.rule
+    length: ClassVar[str] = "rule"
 
 
 class SftScale(TrainingScale):
@@ -32,9 +27,11 @@ class Sft(Training):
     scale = SftScale
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.pipeline.training import train_sft
-
-        return train_sft(rule=fields_of(SftRule, job.params), **self.given(job, folder, inputs, report))
+        chosen = sft_chains(chains_of(inputs), part_of(SftRule, job.params), job.params["seed"])
+        every = [{"prompt_ids": c.prompt_ids, "completion_ids": c.token_ids} for c in chosen]
+        rows = fitting(job, every, "correct chains")
+        figures = self.train(job, folder, inputs, report, rows, SftObjective())
+        return figures | {"mean_tokens": round(sum(len(row["completion_ids"]) for row in rows) / len(rows), 1)}
 
     def summary(self, figures: Params) -> str:
         f = figures

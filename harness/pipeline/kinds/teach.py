@@ -2,21 +2,18 @@
 
 from __future__ import annotations
 
-import asyncio
 from collections import Counter
-from collections.abc import Callable
+from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import TYPE_CHECKING
 
-from harness.pipeline.kind import Kind, Spent
-from harness.pipeline.sources import loaded, problem_count, problems_of
+from harness.pipeline.kind import Job, Kind, Params, Report
+from harness.pipeline.sources import problem_count, problems_of
 
 if TYPE_CHECKING:
     from harness.chains.distilled import Output
-    from harness.models.base import Completion, Request
-    from harness.pipeline.job import Graph, Job, Params, Report
-    from harness.records import Problem
+    from harness.models.base import Completion
 
 
 class Teach(Kind):
@@ -26,7 +23,6 @@ class Teach(Kind):
     """
 
     name = "teach"
-    asks = "teacher"
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.chains.distilled import Taught, filtered, read_outputs
@@ -57,70 +53,62 @@ class Teach(Kind):
         verdicts = ", ".join(f"{n} {verdict}" for verdict, n in figures["verdicts"].items())
         return f"{figures['outputs']} outputs: {verdicts or 'none fit to train on'}"
 
-    def spent(self, figures: Params) -> Spent:
-        return Spent(figures.get("generated_tokens") or 0, figures["outputs"])
+    def spent(self, figures: Params) -> tuple[int, int]:
+        return figures.get("generated_tokens") or 0, figures["outputs"]
 
-    def items(self, graph: Graph, job: Job, of: Callable[[str], int | None]) -> int | None:
+    def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         if "file" in job.how:
             return int(job.params["problems"]) or None
         return problem_count(job) * int(job.params["samples"])
 
-    def most(self, job: Job) -> int | None:
-        return job.params.get("max_tokens")
-
 
 def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]:
-    """The teacher's outputs to the plain prompts. A killed job goes on from its journal."""
+    """The teacher's outputs to the plain prompts, and their tokens. A killed job goes on from its journal."""
     from harness.chains.distilled import Output
-    from harness.errors import ModelError
     from harness.journal import Journal, read
-    from harness.models.base import complete_all, complete_in_chunks
-    from harness.models.prompts import is_prefilled, think_tags
+    from harness.models.backends import opened
+    from harness.models.base import Request, seed_of
+    from harness.models.prompts import is_prefilled, prompt_ids, think_tags
+    from harness.models.sampling import Asked, Plain
 
     params, problems = job.params, problems_of(job)
+    logs = folder / "teacher"
+    logs.mkdir(exist_ok=True)
     with (
-        loaded(job.models["teacher"], folder / "teacher") as (completer, tokenizer),
+        opened(job.models["teacher"].replicas()[0], logs) as (completer, tokenizer),
         Journal(folder / "outputs.journal.jsonl") as journal,
     ):
-        opening = think_tags(tokenizer)[0]
-        requests = [_request(problem, tokenizer, params, i) for problem in problems for i in range(params["samples"])]
+        tags = think_tags(tokenizer)
+        requests = [
+            Request(
+                tuple(prompt_ids(tokenizer, problem.prompt)), params["max_tokens"], params["temperature"],
+                seed=seed_of("teach", params["sampling_seed"], problem.id, i),
+            )
+            for problem in problems for i in range(params["samples"])
+        ]  # fmt: skip
         known = {row["index"]: row for row in read(journal.path)}
-        tokens = [sum(row["tokens"] for row in known.values())]
+        tokens = sum(row["tokens"] for row in known.values())
 
         def done(results: list[tuple[int, Completion]]) -> None:
-            rows: list[Params] = [
-                {"index": i, "text": c.text, "finish": c.finish, "tokens": len(c.token_ids)} for i, c in results
-            ]
-            journal.append(rows)
-            known.update({row["index"]: row for row in rows})
-            tokens[0] += sum(row["tokens"] for row in rows)
-            report(len(known), len(requests), tokens[0])
+            nonlocal tokens
+            for i, c in results:
+                known[i] = {"index": i, "text": c.text, "finish": c.finish, "tokens": len(c.token_ids)}
+                tokens += len(c.token_ids)
+            journal.append([known[i] for i, _ in results])
+            report(len(known), len(requests), tokens)
 
-        if completer.lockstep:
-            asyncio.run(complete_in_chunks(completer, requests, known.__contains__, done))
-        else:
-            missing = [i for i in range(len(requests)) if i not in known]
-            failed = asyncio.run(complete_all(completer, requests, missing, done))
-            if failed:
-                raise ModelError(f"{len(failed)} of {len(requests)} calls of the teacher failed; first: {failed[0]}")
-        prefilled = is_prefilled(tokenizer.decode(requests[0].prompt_ids), think_tags(tokenizer)) if requests else False
-    head = opening if prefilled else ""
+        missing = [i for i in range(len(requests)) if i not in known]
+        Plain()(Asked(
+            completer=completer, tokenizer=tokenizer, tags=tags, seed=params["sampling_seed"], folder=folder,
+            requests=requests, documents=problems, places=(), missing=missing, done=done,
+        ))  # fmt: skip
+        prefilled = bool(requests) and is_prefilled(tokenizer.decode(requests[0].prompt_ids), tags)
+    head = tags[0] if prefilled else ""
     outputs = [
-        Output(
-            problem=problems[i // params["samples"]], text=head + known[i]["text"], finish=known[i]["finish"],
-        )
+        Output(problem=problems[i // params["samples"]], text=head + known[i]["text"], finish=known[i]["finish"])
         for i in range(len(requests))
-    ]  # fmt: skip
-    return outputs, tokens[0]
-
-
-def _request(problem: Problem, tokenizer: Any, params: Params, index: int) -> Request:
-    from harness.models.base import Request, seed_of
-    from harness.models.prompts import prompt_ids
-
-    ids = tuple(prompt_ids(tokenizer, problem.prompt))
-    seed = seed_of("teach", params["sampling_seed"], problem.id, index)
-    return Request(ids, params["max_tokens"], params["temperature"], seed=seed)
+    ]
+    return outputs, tokens
 
 
 KIND = Teach()

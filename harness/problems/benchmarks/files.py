@@ -2,7 +2,9 @@
 
 from __future__ import annotations
 
+import csv
 import hashlib
+import io
 import json
 from pathlib import Path
 from typing import Any, TypeVar
@@ -30,8 +32,11 @@ SHA256 = {
 }
 
 
-def read_text(data_dir: str, name: str) -> str:
-    """A file under ``data_dir``. Raises DataError when it is missing or its sha256 is not the published one."""
+def read(data_dir: str | Path, name: str) -> list[Row]:
+    """Rows of a file (JSONL, CSV, or the ``instances`` of a JSON file) under ``data_dir``.
+
+    Raises DataError when it is missing or its sha256 is not the published one.
+    """
     folder = Path(data_dir)
     path = next((p for p in (folder / name, folder / Path(name).name) if p.is_file()), None)
     if path is None:
@@ -40,15 +45,12 @@ def read_text(data_dir: str, name: str) -> str:
         data = path.read_bytes()
     if name in SHA256 and hashlib.sha256(data).hexdigest() != SHA256[name]:
         raise DataError(f"{path}: not the published file (sha256 differs); scores on it would not be comparable")
-    return data.decode()
-
-
-def read_rows(data_dir: str, name: str) -> list[Row]:
-    return [json.loads(line) for line in read_text(data_dir, name).splitlines() if line.strip()]
-
-
-def read_json(data_dir: str, name: str) -> Row:
-    return dict(json.loads(read_text(data_dir, name)))
+    text = data.decode()
+    if name.endswith(".csv"):
+        return list(csv.DictReader(io.StringIO(text)))
+    if name.endswith(".json"):
+        return list(json.loads(text)["instances"])
+    return [json.loads(line) for line in text.splitlines() if line.strip()]
 
 
 def from_hub(name: str, config: str | None, split: str) -> list[Row]:
@@ -58,10 +60,8 @@ def from_hub(name: str, config: str | None, split: str) -> list[Row]:
     try:
         return [dict(row) for row in load_dataset(name, config, split=split)]
     except Exception as error:
-        why = " ".join(str(error).split())[:120]
-        raise DataError(
-            f"{name}: the hub gave no data ({type(error).__name__}: {why}); without network use --data-dir"
-        ) from error
+        why = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        raise DataError(f"{name}: the hub gave no data ({why}); without network use --data-dir") from error
 
 
 def counted(task: str, rows: list[_Row], count: int) -> list[_Row]:

@@ -2,14 +2,12 @@
 
 from __future__ import annotations
 
-import csv
-import io
 import json
 from collections.abc import Callable
 from functools import partial
 
 from harness.errors import DataError
-from harness.problems.benchmarks.files import Row, counted, from_hub, read_rows, read_text
+from harness.problems.benchmarks.files import Row, counted, from_hub, read
 from harness.records import Gold, Problem
 
 LANGUAGES = {
@@ -22,9 +20,7 @@ CONVERSATIONS = {"en": 909, "zh": 454, "it": 493, "es": 516, "hi": 542, "pt": 52
 
 def ifeval(data_dir: str | None) -> list[Problem]:
     """541 English prompts with 834 instructions of 25 kinds; a prompt counts when all of them are followed (strict)."""
-    rows = (
-        from_hub("google/IFEval", None, "train") if data_dir is None else read_rows(data_dir, "ifeval/input_data.jsonl")
-    )
+    rows = read(data_dir, "ifeval/input_data.jsonl") if data_dir else from_hub("google/IFEval", None, "train")
     problems = []
     for row in rows:
         gold = {
@@ -41,35 +37,29 @@ def _problem(task: str, family: str, ident: str, prompt: str, gold: Gold) -> Pro
     return Problem(id=f"{task}-{ident}", family=family, prompt=prompt, gold=gold, native_id=ident)
 
 
-def _conversations(data_dir: str | None, languages: tuple[str, ...]) -> list[Row]:
+def _conversations(task: str, data_dir: str | None, languages: tuple[str, ...]) -> list[Row]:
     """Rows of the published form: ``turn_N_prompt``, ``turn_N_instruction_id_list``, ``turn_N_kwargs``, in JSON."""
+    names = [name.lower() for name, code in LANGUAGES.items() if code in languages]
     if data_dir is None:
         rows = from_hub("facebook/Multi-IF", None, "train")
-    elif languages == ("en",):
-        rows = list(csv.DictReader(io.StringIO(read_text(data_dir, "multi_if/english.csv"))))
     else:
-        rows = []
-        for language in languages:
-            name = next(name for name, code in LANGUAGES.items() if code == language).lower()
-            rows += list(csv.DictReader(io.StringIO(read_text(data_dir, f"multi_if/{name}.csv"))))
-    return [row for row in rows if LANGUAGES.get(row["language"]) in languages]
+        rows = [row for name in names for row in read(data_dir, f"multi_if/{name}.csv")]
+    rows = [row for row in rows if LANGUAGES.get(row["language"]) in languages]
+    return counted(task, rows, sum(CONVERSATIONS[language] for language in languages))
 
 
-def _turn(row: Row, turn: int) -> tuple[str, list[str], list[Row]] | None:
-    prompt = row.get(f"turn_{turn}_prompt")
+def _turn(task: str, row: Row, number: int, ident: str) -> Problem | None:
+    prompt = row.get(f"turn_{number}_prompt")
     if not prompt or prompt == "None":
         return None
     try:
-        names = json.loads(row[f"turn_{turn}_instruction_id_list"])
-        kwargs = [json.loads(text) for text in json.loads(row[f"turn_{turn}_kwargs"])]
-        return json.loads(prompt)["content"], names, kwargs
+        names = json.loads(row[f"turn_{number}_instruction_id_list"])
+        kwargs = [json.loads(text) for text in json.loads(row[f"turn_{number}_kwargs"])]
+        prompt = json.loads(prompt)["content"]
     except (KeyError, ValueError) as error:
-        raise DataError(f"multi_if {row.get('key')}: turn {turn} is not in the published form ({error})") from error
-
-
-def _gold(row: Row, prompt: str, names: list[str], kwargs: list[Row]) -> Gold:
-    language = LANGUAGES[row["language"]]
-    return {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt, "rule": "loose", "language": language}
+        raise DataError(f"multi_if {row.get('key')}: turn {number} is not in the published form ({error})") from error
+    gold = {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt, "rule": "loose"}
+    return _problem(task, "multi_if", ident, prompt, gold | {"language": LANGUAGES[row["language"]]})
 
 
 def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> list[Problem]:
@@ -78,15 +68,11 @@ def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> 
     The paper's counts (474 English, 260 Chinese, 1760 other) follow no published rule; 474 is what is left of the 484
     distinct English first turns without the kind ``detectable_format:multiple_sections``, which is the rule used here.
     """
-    rows = _whole(task, _conversations(data_dir, languages), languages)
     problems: dict[str, Problem] = {}
-    for row in rows:
-        turn = _turn(row, 1)
-        if turn is None or "detectable_format:multiple_sections" in turn[1]:
-            continue
-        prompt, names, kwargs = turn
-        gold = _gold(row, prompt, names, kwargs)
-        problems.setdefault(prompt, _problem(task, "multi_if", str(row["key"]), prompt, gold))
+    for row in _conversations(task, data_dir, languages):
+        one = _turn(task, row, 1, str(row["key"]))
+        if one is not None and "detectable_format:multiple_sections" not in one.gold["instruction_id_list"]:
+            problems.setdefault(one.prompt, one)
     return list(problems.values())
 
 
@@ -96,19 +82,11 @@ def all_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> li
     ``conversation`` and ``turn`` let the model be given its own earlier answers, without their thinking.
     """
     problems = []
-    for row in _whole(task, _conversations(data_dir, languages), languages):
+    for row in _conversations(task, data_dir, languages):
         for number in (1, 2, 3):
-            turn = _turn(row, number)
-            if turn is None:
-                continue
-            prompt, names, kwargs = turn
-            one = _problem(task, "multi_if", f"{row['key']}#{number}", prompt, _gold(row, prompt, names, kwargs))
-            problems.append(one.model_copy(update={"conversation": str(row["key"]), "turn": number}))
+            if one := _turn(task, row, number, f"{row['key']}#{number}"):
+                problems.append(one.model_copy(update={"conversation": str(row["key"]), "turn": number}))
     return problems
-
-
-def _whole(task: str, rows: list[Row], languages: tuple[str, ...]) -> list[Row]:
-    return counted(task, rows, sum(CONVERSATIONS[language] for language in languages))
 
 
 _OTHER = ("it", "es", "hi", "pt", "fr", "ru")

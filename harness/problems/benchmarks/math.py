@@ -5,7 +5,7 @@ from __future__ import annotations
 from collections.abc import Callable
 from functools import partial
 
-from harness.problems.benchmarks.files import counted, from_hub, read_rows
+from harness.problems.benchmarks.files import counted, from_hub, read
 from harness.records import Problem
 
 FORMAT = "\nThink step by step, then put the final answer in \\boxed{}."
@@ -21,7 +21,7 @@ def _problem(task: str, ident: str, question: str, answer: str, reference: str, 
 
 def gsm8k(data_dir: str | None) -> list[Problem]:
     """1319 test problems. The gold is the number after ``####``."""
-    rows = from_hub("openai/gsm8k", "main", "test") if data_dir is None else read_rows(data_dir, "gsm8k/test.jsonl")
+    rows = read(data_dir, "gsm8k/test.jsonl") if data_dir else from_hub("openai/gsm8k", "main", "test")
     problems = []
     for number, row in enumerate(rows):
         answer = row["answer"].rsplit("####", 1)[1].strip().replace(",", "")
@@ -30,10 +30,9 @@ def gsm8k(data_dir: str | None) -> list[Problem]:
 
 
 def math500(data_dir: str | None) -> list[Problem]:
-    if data_dir is None:
-        rows = from_hub("HuggingFaceH4/MATH-500", None, "test")
-    else:
-        rows = read_rows(data_dir, "math/math500_test.jsonl")
+    """500 test problems of MATH."""
+    hub = "HuggingFaceH4/MATH-500"
+    rows = read(data_dir, "math/math500_test.jsonl") if data_dir else from_hub(hub, None, "test")
     problems = []
     for row in rows:
         ident = row["unique_id"].removeprefix("test/").removesuffix(".json")
@@ -43,15 +42,11 @@ def math500(data_dir: str | None) -> list[Problem]:
 
 def aime_year(year: int, data_dir: str | None) -> list[Problem]:
     """AIME I and II of one year: 30 problems, answers from 0 to 999."""
-    if data_dir is None:
-        hub, column = {2024: ("HuggingFaceH4/aime_2024", "id"), 2025: ("math-ai/aime25", "id")}[year]
-        split = {2024: "train", 2025: "test"}[year]
-        rows = [row | {"id": str(row[column])} for row in from_hub(hub, None, split)]
-    else:
-        rows = read_rows(data_dir, f"aime/aime_{year}.jsonl")
+    hub, split = {2024: ("HuggingFaceH4/aime_2024", "train"), 2025: ("math-ai/aime25", "test")}[year]
+    rows = read(data_dir, f"aime/aime_{year}.jsonl") if data_dir else from_hub(hub, None, split)
     problems = []
     for row in rows:
-        ident = row["id"] if str(row["id"]).startswith(str(year)) else f"{year}-{row['id']}"
+        ident = str(row["id"]) if str(row["id"]).startswith(str(year)) else f"{year}-{row['id']}"
         reference = f"\\boxed{{{row['answer']}}}"
         problems.append(_problem("aime", ident, row["problem"], str(int(row["answer"])), reference, AIME_FORMAT))
     return counted(f"aime_{year}", problems, 30)

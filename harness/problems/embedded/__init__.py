@@ -13,11 +13,8 @@ from types import ModuleType
 from harness.problems.embedded import mini_blocks, mini_math, mini_rules
 from harness.records import Problem, Split
 
-FAMILIES: dict[str, ModuleType] = {
-    "mini_math": mini_math,
-    "mini_blocks": mini_blocks,
-    "mini_rules": mini_rules,
-}
+FAMILIES: dict[str, ModuleType] = {"mini_math": mini_math, "mini_blocks": mini_blocks, "mini_rules": mini_rules}
+LEVELS = (1, 2, 3, 4)  # of every family
 
 # Share of all contents, in hundredths. ``dev`` is where doses and levels are chosen, never ``eval``.
 _BOUNDS: tuple[tuple[int, Split], ...] = ((70, "pretrain"), (82, "search"), (88, "dev"), (100, "eval"))
@@ -26,17 +23,13 @@ _BOUNDS: tuple[tuple[int, Split], ...] = ((70, "pretrain"), (82, "search"), (88,
 def split_of(family: str, content: str) -> Split:
     """The split that a problem's content belongs to, by hash. Surface wording is not part of the content."""
     bucket = int.from_bytes(hashlib.sha256(f"{family}\n{content}".encode()).digest()[:8], "big") % 100
-    for bound, split in _BOUNDS:
-        if bucket < bound:
-            return split
-    raise AssertionError("bounds end at 100")
+    return next(split for bound, split in _BOUNDS if bucket < bound)
 
 
 def draw(family: str, rng: random.Random, level: int, split: Split) -> Problem:
     """One random problem of this level and split; contents of other splits are passed over."""
-    module = FAMILIES[family]
     while True:
-        content, prompt, gold = module.draw(rng, level)
+        content, prompt, gold = FAMILIES[family].draw(rng, level)
         if split_of(family, content) == split:
             digest = hashlib.sha256(f"{content}\n{prompt}".encode()).hexdigest()[:12]
             return Problem(id=f"{family}-{digest}", family=family, prompt=prompt, gold=gold, level=level, split=split)
@@ -53,22 +46,15 @@ def problems(family: str, split: Split, n: int, seed: int = 0, levels: dict[int,
     module = FAMILIES[family]
     mix = levels or (module.SEARCH_LEVELS if split == "search" else module.SUITE_LEVELS)
     rng = random.Random(f"{family}/{split}/{seed}")
-    seen: set[str] = set()
-    out: list[Problem] = []
-    misses = 0
-    while len(out) < n:
-        level = rng.choices(list(mix), weights=list(mix.values()))[0]
-        problem = draw(family, rng, level, split)
-        key = module.content(problem.gold)
-        if key in seen:
-            misses += 1  # in a row: a fresh content has become rare
-            if misses > 5000:
-                raise ValueError(
-                    f"{family}: levels {sorted(mix)} hold fewer than {n} distinct {split} problems; "
-                    "ask for fewer or add a higher level"
-                )
-            continue
-        misses = 0
-        seen.add(key)
-        out.append(problem)
-    return out
+    found: dict[str, Problem] = {}
+    misses = 0  # in a row: a fresh content has become rare
+    while len(found) < n:
+        problem = draw(family, rng, rng.choices(list(mix), weights=list(mix.values()))[0], split)
+        fresh = found.setdefault(module.content(problem.gold), problem) is problem
+        misses = 0 if fresh else misses + 1
+        if misses > 5000:
+            raise ValueError(
+                f"{family}: levels {sorted(mix)} hold fewer than {n} distinct {split} problems; "
+                "ask for fewer or add a higher level"
+            )
+    return list(found.values())

@@ -11,7 +11,6 @@ from functools import lru_cache
 
 from harness.records import Gold
 
-LEVELS = (1, 2, 3, 4)
 SUITE_LEVELS = {1: 0.25, 2: 0.5, 3: 0.25}
 SEARCH_LEVELS = SUITE_LEVELS
 
@@ -113,15 +112,11 @@ def _shortest(state: State, goal: tuple[tuple[str, str], ...]) -> tuple[Move, ..
 def actions(step: Move) -> list[str]:
     """The two actions of a move in PlanBench's wording."""
     block, source, target = step
-    first = (
-        f"pick up the {block} block"
-        if source == "table"
-        else f"unstack the {block} block from on top of the {source} block"
-    )
-    second = (
-        f"put down the {block} block" if target == "table" else f"stack the {block} block on top of the {target} block"
-    )
-    return [first, second]
+    take, put = f"unstack the {block} block from on top of the", f"stack the {block} block on top of the"
+    return [
+        f"pick up the {block} block" if source == "table" else f"{take} {source} block",
+        f"put down the {block} block" if target == "table" else f"{put} {target} block",
+    ]
 
 
 def content(gold: Gold) -> str:
@@ -146,20 +141,13 @@ def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
 
 
 def _stacks(rng: random.Random, blocks: list[str]) -> State:
-    order = rng.sample(blocks, len(blocks))
     stacks: list[list[str]] = []
-    for block in order:
+    for block in rng.sample(blocks, len(blocks)):
         place = rng.randint(0, len(stacks))
         if place == len(stacks):
-            stacks.append([block])
-        else:
-            stacks[place].append(block)
-    return canonical(tuple(tuple(stack) for stack in stacks))
-
-
-def canonical(state: State) -> State:
-    """Stacks in the order of the colour of their lowest block."""
-    return tuple(sorted(state, key=lambda stack: COLORS.index(stack[0])))
+            stacks.append([])
+        stacks[place].append(block)
+    return tuple(sorted((tuple(stack) for stack in stacks), key=lambda stack: COLORS.index(stack[0])))
 
 
 def _prompt(state: State, goal: list[list[str]]) -> str:
@@ -170,10 +158,11 @@ def _prompt(state: State, goal: list[list[str]]) -> str:
     facts += [f"the {a} block is on the table" for a, b in places if b == "table"]
     wanted = [f"the {a} block is on top of the {b} block" for a, b in goal]
     return (
-        f"{INTRO}As initial conditions I have that, {_listed(facts)}.\n"
-        f"My goal is to have that {_listed(wanted)}.{QUESTION}"
+        f"{INTRO}As initial conditions I have that, {listed(facts)}.\n"
+        f"My goal is to have that {listed(wanted)}.{QUESTION}"
     )
 
 
-def _listed(facts: list[str]) -> str:
+def listed(facts: list[str]) -> str:
+    """Facts as a sentence has them: a, b and c."""
     return facts[0] if len(facts) == 1 else ", ".join(facts[:-1]) + " and " + facts[-1]

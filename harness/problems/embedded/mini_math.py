@@ -10,7 +10,6 @@ from typing import Any
 
 from harness.records import Gold
 
-LEVELS = (1, 2, 3, 4)
 SUITE_LEVELS = {2: 0.3, 3: 0.4, 4: 0.3}
 SEARCH_LEVELS = {4: 1.0}
 
@@ -32,13 +31,7 @@ _STORY = {
 
 def apply(value: int, op: str, operand: int) -> int:
     """One step of exact integer arithmetic."""
-    if op == "+":
-        return value + operand
-    if op == "-":
-        return value - operand
-    if op == "*":
-        return value * operand
-    raise ValueError(f"unknown operation {op!r}: use +, - or *")
+    return {"+": value + operand, "-": value - operand, "*": value * operand}[op]
 
 
 def values(gold: Gold) -> list[int]:
@@ -61,12 +54,8 @@ def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
     steps: list[list[Any]] = []
     for _ in range(rng.randint(fewest, most)):
         op = rng.choices("+-*", weights=(45, 45, 10 if level > 1 else 0))[0]
-        if op == "+":
-            top = min(largest, ceiling - value)
-        elif op == "-":
-            top = min(largest, value)
-        else:
-            top = min(4, ceiling // max(value, 1))
+        tops = {"+": min(largest, ceiling - value), "-": min(largest, value), "*": min(4, ceiling // max(value, 1))}
+        top = tops[op]
         low = 2 if op == "*" else 1
         if top < low:
             op, low, top = ("-", 1, min(largest, value)) if value > 0 else ("+", 1, largest)

@@ -1,15 +1,13 @@
 """Worked chains for the embedded families: what the tiny models are pretrained on.
 
-A chain is drawn by a ``Style``: how often the first attempt holds an error, whether the error is noticed (double-check,
-reflection, thinking from scratch) or stays, how many checks follow a right attempt, and how often there is no thought
-at all. The same writers pad a given chain into *formalistic* long CoT (arXiv 2503.01461, section 2): checks that
-repeat what is already known, in a fixed order of phrases, so that their number is learnable and finite.
+A chain is drawn by a ``Style``. The same writers pad a given chain into *formalistic* long CoT (arXiv 2503.01461,
+section 2): checks that repeat what is known, in a fixed order of phrases, so that their number is learnable and finite.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from dataclasses import dataclass
 
 from harness.problems.embedded import mini_blocks, mini_math, mini_rules
@@ -42,7 +40,10 @@ class Attempt:
 
 @dataclass(frozen=True, kw_only=True)
 class Style:
-    """Probabilities of a corpus of chains, each from 0 to 1 except ``checks`` (weights of 0, 1, 2, ... checks)."""
+    """Probabilities of a corpus of chains, each from 0 to 1 except ``checks`` (weights of 0, 1, 2, ... checks).
+
+    ``direct``: no thought at all; ``fault``: an error in the first attempt, ``noticed``: which the chain then mends.
+    """
 
     direct: float = 0.0
     plan: float = 0.85
@@ -58,13 +59,13 @@ CARELESS = Style(direct=0.3, fault=0.65, noticed=0.3, checks=(0.6, 0.3, 0.07, 0.
 
 def chain(problem: Problem, rng: random.Random, style: Style) -> list[Span]:
     """A worked chain for ``problem``. Attempts with an error are marked faulty when the chain goes on to notice it."""
-    writer = _WRITERS[problem.family]
+    plan_of, attempt_of = _WRITERS[problem.family]
     if rng.random() < style.direct:
-        return [Span("answer", writer.attempt(problem.gold, rng, False, 0.0).answer)]
-    spans = [Span("sub-task", writer.plan(problem.gold))] if rng.random() < style.plan else []
+        return [Span("answer", attempt_of(problem.gold, rng, False, 0.0).answer)]
+    spans = [Span("sub-task", plan_of(problem.gold))] if rng.random() < style.plan else []
     kind = "thinking"
     for chance in (style.fault, style.fault / 2):
-        attempt = writer.attempt(problem.gold, rng, rng.random() < chance, style.detour)
+        attempt = attempt_of(problem.gold, rng, rng.random() < chance, style.detour)
         if attempt.right:
             break
         if rng.random() >= style.noticed:
@@ -78,7 +79,7 @@ def chain(problem: Problem, rng: random.Random, style: Style) -> list[Span]:
         spans.append(Span("reflection", rng.choice(REFLECTIONS)))
         kind = "thinking-from-scratch"
     else:
-        attempt = writer.attempt(problem.gold, rng, False, style.detour)
+        attempt = attempt_of(problem.gold, rng, False, style.detour)
     spans.append(Span(kind, attempt.text))
     number = rng.choices(range(len(style.checks)), weights=style.checks)[0]
     spans += [Span("double-check", f"{CHECKS[i]} {attempt.finding} {RIGHT}") for i in range(number)]
@@ -87,7 +88,8 @@ def chain(problem: Problem, rng: random.Random, style: Style) -> list[Span]:
 
 def padding(problem: Problem, rng: random.Random, fewest: int = 5) -> list[Span]:
     """Formalistic re-checks of a right attempt: ``fewest`` to eight of them, about 16 reflection words."""
-    finding = _WRITERS[problem.family].attempt(problem.gold, random.Random(0), False, 0.0).finding
+    _, attempt_of = _WRITERS[problem.family]
+    finding = attempt_of(problem.gold, random.Random(0), False, 0.0).finding
     number = rng.randint(fewest, len(CHECKS))
     return [Span("double-check", f"{CHECKS[i]} {finding} {RIGHT}") for i in range(number)]
 
@@ -143,14 +145,12 @@ def _blocks_attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) 
             state = mini_blocks.move(state, step)
         if stray:
             rest = [*rest, rng.choice(mini_blocks.moves(state))]
-        state = mini_blocks.move(_initial(gold), steps[0]) if steps else _initial(gold)
     lines, plan = [], []
-    for step in [*steps, *rest]:
-        plan += mini_blocks.actions(step)
     state = _initial(gold)
-    for block, source, target in [*steps, *rest]:
-        state = mini_blocks.move(state, (block, source, target))
-        lines.append(f"{block} from {source} to {target}: {_stacks(state)}.")
+    for step in [*steps, *rest]:
+        state = mini_blocks.move(state, step)
+        plan += mini_blocks.actions(step)
+        lines.append(f"{step[0]} from {step[1]} to {step[2]}: {_stacks(state)}.")
     places = mini_blocks.positions(state)
     finding = " ".join(f"{a} on {b} {'yes' if places[a] == b else 'no'}." for a, b in gold["goal"])
     right = mini_blocks.satisfied(state, gold["goal"])
@@ -183,30 +183,19 @@ def _rules_attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -
             chosen.remove(rng.choice(sorted(chosen)))
             chosen |= {rng.choice(spec["forbidden"])} if rng.random() < 0.6 else set()
         words = [word for word in spec["words"] if word in chosen]
-        good = sum(word in allowed for word in words)
-        finding = f"{good} of {spec['number']}."
+        finding = f"{sum(word in allowed for word in words)} of {spec['number']}."
     text = " ".join(f"{index} {word}" for index, word in enumerate(words, 1)) or "no words"
-    dropped = dict(spec)
-    if fault and rng.random() < 0.3:
-        for key in ("separator", "case", "start", "end", "quotes"):
-            if key in spec and rng.random() < 0.5:
-                del dropped[key]
-    return Attempt(text=f"{text}.", answer=mini_rules.write(dropped, words), finding=finding, right=not fault)
+    careless = fault and rng.random() < 0.3  # then some of the rules are forgotten
+    forgotten = {key for key in mini_rules.RULES if careless and key in spec and rng.random() < 0.5}
+    answer = mini_rules.write({key: value for key, value in spec.items() if key not in forgotten}, words)
+    return Attempt(text=f"{text}.", answer=answer, finding=finding, right=not fault)
 
 
-@dataclass(frozen=True, kw_only=True)
-class _Writer:
-    plan: Callable[[Gold], str]
-    attempt: Callable[[Gold, random.Random, bool, float], Attempt]
-
-
-_WRITERS = {
-    "mini_math": _Writer(plan=_math_plan, attempt=_math_attempt),
-    "mini_blocks": _Writer(plan=_blocks_plan, attempt=_blocks_attempt),
-    "mini_rules": _Writer(plan=_rules_plan, attempt=_rules_attempt),
+# How each family writes its plan, and an attempt: (gold answer, random numbers, whether to err, chance of a detour).
+_WRITERS: dict[str, tuple[Callable[[Gold], str], Callable[[Gold, random.Random, bool, float], Attempt]]] = {
+    "mini_math": (_math_plan, _math_attempt),
+    "mini_blocks": (_blocks_plan, _blocks_attempt),
+    "mini_rules": (_rules_plan, _rules_attempt),
 }
-
-
-def vocabulary_texts() -> Sequence[str]:
-    """Every phrase that a check or a reflection may use, for building the tokenizer."""
-    return (*CHECKS, RIGHT, WRONG, *REFLECTIONS)
+# Every phrase that a check or a reflection may use, for building the tokenizer.
+PHRASES = (*CHECKS, RIGHT, WRONG, *REFLECTIONS)

@@ -122,21 +122,17 @@ class Grammar(_Strict):
 
     @property
     def depth(self) -> int:
+        """Most thoughts of a chain, the answer among them."""
         return self.max_depth or 12
 
     @cached_property
     def steps(self) -> dict[str, int]:
         """Fewest further thoughts to an answer after each kind that has a way there."""
-        steps = {"answer": 0}
-        while True:
-            more = {
-                name: 1 + min(steps[child] for child in children(kind.next) if child in steps)
-                for name, kind in self.kinds.items()
-                if name not in steps and any(child in steps for child in children(kind.next))
-            }
-            if not more:
-                return steps
-            steps |= more
+        steps, more = dict[str, int](), {"answer"}
+        while more:  # kinds of one step more in each turn
+            steps |= dict.fromkeys(more, max(steps.values(), default=-1) + 1)
+            more = {n for n, k in self.kinds.items() if n not in steps and children(k.next).keys() & steps.keys()}
+        return steps
 
     def following(self, kind: str | None) -> Following:
         return self.start if kind is None else self.kinds[kind].next

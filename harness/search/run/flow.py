@@ -12,10 +12,9 @@ from collections.abc import Iterator
 
 from harness.errors import GraderBroken, ModelError, SearchIncomplete
 from harness.records import Problem
-from harness.search.rows import NodeRow
-from harness.search.run.budget import Budget
-from harness.search.run.work import InFlight, Search, ending, judge, last_finish
-from harness.search.store import Store, result
+from harness.search.rows import NodeRow, result
+from harness.search.run.work import Budget, InFlight, Search, ending, judge, last_finish
+from harness.search.store import Store
 from harness.search.tree.nodes import Expansion
 
 # After so many failed calls in a row without one that succeeds, the servers are taken for dead.
@@ -45,14 +44,13 @@ class Flow:
         more = True
         try:
             while more or running:
-                while more and len(running) < self.search.window and not self.dead:
-                    problem = None if self.budget.over(1) else next(problems, None)
+                while more and len(running) < self.search.window:
+                    problem = None if self.dead or self.budget.over(1) else next(problems, None)
                     if problem is None:
                         more = False
-                        break
-                    running.add(asyncio.ensure_future(self._problem(problem)))
-                if self.dead:
-                    more = False
+                    else:
+                        running.add(asyncio.ensure_future(self._problem(problem)))
+                more = more and not self.dead
                 if running:
                     done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
                     for task in done:
@@ -101,20 +99,16 @@ class Flow:
 
     async def _grow(self, state: InFlight, known: dict[str, NodeRow]) -> str | None:
         """Ask and tell until the tree is done; returns why, or None when a limit of the run stopped it."""
-        tree, started = state.tree, time.monotonic()
+        tree, patience = state.tree, self.search.limits.problem_seconds
         most = max(kind.max_tokens for kind in tree.grammar.kinds.values()) * (tree.grammar.depth if tree.whole else 1)
         self.most = max(self.most, most)
         outstanding: dict[asyncio.Task[NodeRow], str] = {}
-        patience = self.search.limits.problem_seconds
-
-        def late() -> bool:
-            return bool(patience) and time.monotonic() - started >= patience
-
+        end = time.monotonic() + patience if patience else float("inf")
         try:
             while True:
-                while len(outstanding) < self.search.settings.in_flight and not late():
+                while len(outstanding) < self.search.settings.in_flight and time.monotonic() < end:
                     room = not self.dead and await self.budget.room(most)
-                    if late():  # while it waited
+                    if time.monotonic() >= end:  # while it waited
                         break
                     expansion = tree.ask()
                     if expansion is None:
@@ -130,7 +124,7 @@ class Flow:
                     outstanding[task] = expansion.node
                 if not outstanding:
                     why = ending(tree)
-                    return "seconds" if why == "budget" and late() else why
+                    return "seconds" if why == "budget" and time.monotonic() >= end else why
                 for task in await self._some(outstanding):
                     tree.tell(outstanding.pop(task), result(task.result()))
         finally:

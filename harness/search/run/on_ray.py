@@ -15,7 +15,7 @@ from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ClusterFailed, ModelError
+from harness.errors import Incomplete, ModelError
 from harness.records import Problem
 from harness.search.launch import Plan, execute, shard, shard_folder
 from harness.search.spec import Limits
@@ -30,7 +30,7 @@ def run_on_ray(
     """Run every shard of a search on the cluster at ``address``, or on one started here.
 
     The plan's budgets of requests and tokens are split evenly; its seconds begin now. Raises ModelError when ray is
-    missing or the cluster is not there, SearchMismatch for a folder with other shards, ClusterFailed when shards failed
+    missing or the cluster is not there, SearchMismatch for a folder with other shards, Incomplete when shards failed
     for good.
     """
     until = time.time() + plan.limits.seconds if plan.limits.seconds else 0.0
@@ -53,7 +53,7 @@ def run_on_ray(
     if failed:
         first = min(failed)
         kept = "" if "all results are kept" in failed[first] else "; all results are kept, and the same command goes on"
-        raise ClusterFailed(f"{len(failed)} of {shards} shards failed, first shard {first}: {failed[first]}{kept}")
+        raise Incomplete(f"{len(failed)} of {shards} shards failed, first shard {first}: {failed[first]}{kept}")
 
 
 def connected(address: str | None) -> Any:

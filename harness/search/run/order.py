@@ -20,7 +20,6 @@ from harness.journal import write_whole
 from harness.records import Problem
 from harness.search.store import Store
 
-_FILE = "rounds.json"
 _EDITED = "was it edited?"
 _ORDERS = {
     "rounds": "a model in this process",
@@ -47,37 +46,36 @@ class Rounds(BaseModel):
 
 
 def enter(store: Store, order: str) -> None:
-    """Say in which order the trees of ``store`` receive results; half done it must be the order they began with.
-
-    Raises SearchMismatch.
-    """
+    """Write down in which order the trees of ``store`` receive results. Raises SearchMismatch for half-done others."""
     file = store.folder / "order.json"
-    old = read_record(file, Order, _EDITED).order if file.exists() else order
-    if old != order and store.unfinished:
+    old = read_record(file, Order, _EDITED).order if file.exists() else ""
+    if old == order:
+        return
+    if old and store.unfinished:
         raise SearchMismatch(
             f"{store.folder}: half done with {_ORDERS.get(old, old)}, now with {_ORDERS[order]}; end it as it began, "
             "then the other may follow"
         )
-    if old != order and old == "rounds":
+    if old == "rounds":
         end(store)
-    if old != order or not file.exists():
-        write_whole(file, Order(order=order).model_dump_json() + "\n")
+    write_whole(file, Order(order=order).model_dump_json() + "\n")
 
 
 def begin(store: Store, problems: Sequence[Problem], window: int, batch: int) -> list[Problem]:
     """The problems of the rounds that ``store`` is in, or of new ones. Raises SearchMismatch."""
-    file = store.folder / _FILE
-    old = read_record(file, Rounds, _EDITED) if file.exists() else None
-    if old is None or old.done:
+    old = _read(store)
+    new = old is None or old.done
+    if new:
         store.compact()
-        todo = [problem for problem in problems if problem.id not in store.finished]
-        if todo:
-            new = _described(todo, window, batch, store.segments)
-            write_whole(file, new.model_dump_json() + "\n")
-        return todo
-    before = store.archived(old.segments)
+    segments = store.segments if old is None or new else old.segments
+    before = store.finished if new else store.archived(segments)
     todo = [problem for problem in problems if problem.id not in before]
-    now = _described(todo, window, batch, old.segments)
+    digest = hashlib.sha256("\x1f".join(problem.id for problem in todo).encode()).hexdigest()[:16]
+    now = Rounds(problems=len(todo), digest=digest, window=window, batch=batch, segments=segments, done=False)
+    if old is None or new:
+        if todo:
+            _write(store, now)
+        return todo
     names = {"problems": "problems", "window": "--window", "batch": "--concurrency", "digest": "problems"}
     different = dict.fromkeys(names[key] for key in names if getattr(now, key) != getattr(old, key))
     if different:
@@ -90,15 +88,14 @@ def begin(store: Store, problems: Sequence[Problem], window: int, batch: int) ->
 
 def end(store: Store) -> None:
     """Every problem of these rounds is finished."""
-    file = store.folder / _FILE
-    if file.exists():
-        rounds = read_record(file, Rounds, _EDITED)
-        write_whole(file, rounds.model_copy(update={"done": True}).model_dump_json() + "\n")
+    if rounds := _read(store):
+        _write(store, rounds.model_copy(update={"done": True}))
 
 
-def _described(problems: Sequence[Problem], window: int, batch: int, segments: int) -> Rounds:
-    names = "\x1f".join(problem.id for problem in problems)
-    digest = hashlib.sha256(names.encode()).hexdigest()[:16]
-    return Rounds(
-        problems=len(problems), digest=digest, window=window, batch=batch, segments=segments, done=False
-    )  # fmt: skip
+def _read(store: Store) -> Rounds | None:
+    file = store.folder / "rounds.json"
+    return read_record(file, Rounds, _EDITED) if file.exists() else None
+
+
+def _write(store: Store, rounds: Rounds) -> None:
+    write_whole(store.folder / "rounds.json", rounds.model_dump_json() + "\n")

@@ -13,16 +13,10 @@ from harness.models.base import Completer, Completion, Request, seed_of
 
 
 class Role:
-    """One model behind one or more ``replicas``, each with ``slots`` calls at once.
+    """One model behind one or more ``replicas``, each with ``slots`` calls at once; ``name``: its weights' digest."""
 
-    ``name`` identifies the model in a search folder. Nodes of other roles are encoded anew for a role with another
-    vocabulary.
-    """
-
-    def __init__(self, replicas: Sequence[Completer], tokenizer: Any, *, slots: int = 64, name: str = "") -> None:
-        if not replicas:
-            raise ValueError("a role needs at least one replica")
-        self.name = name or replicas[0].digest
+    def __init__(self, replicas: Sequence[Completer], tokenizer: Any, *, slots: int = 64) -> None:
+        self.name = replicas[0].digest
         self.tokenizer = tokenizer
         self.replicas = list(replicas)
         self.slots = slots
@@ -67,28 +61,24 @@ class _Slots:
     @asynccontextmanager
     async def taken(self, priority: int) -> AsyncIterator[None]:
         """Hold one of the slots."""
-        await self.acquire(priority)
+        self.free -= 1
+        if self.free < 0:
+            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+            heapq.heappush(self._waiting, (priority, next(self._order), future))
+            try:
+                await future
+            except asyncio.CancelledError:
+                if future.done() and not future.cancelled():
+                    self._release()
+                else:
+                    self.free += 1
+                raise
         try:
             yield
         finally:
-            self.release()
+            self._release()
 
-    async def acquire(self, priority: int) -> None:
-        self.free -= 1
-        if self.free >= 0:
-            return
-        future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-        heapq.heappush(self._waiting, (priority, next(self._order), future))
-        try:
-            await future
-        except asyncio.CancelledError:
-            if future.done() and not future.cancelled():
-                self.release()
-            else:
-                self.free += 1
-            raise
-
-    def release(self) -> None:
+    def _release(self) -> None:
         self.free += 1
         while self._waiting:
             future = heapq.heappop(self._waiting)[2]

@@ -9,17 +9,16 @@ goes on with the same batches.
 from __future__ import annotations
 
 import asyncio
-from collections.abc import Iterable, Iterator, Sequence
-from itertools import accumulate
+from collections.abc import Iterable, Sequence
+from itertools import accumulate, islice
 
 from harness.errors import SearchIncomplete
 from harness.models.base import Completion, Request, complete_in_chunks
 from harness.records import Problem
-from harness.search.rows import NodeRow
+from harness.search.rows import NodeRow, result
 from harness.search.run import order
-from harness.search.run.budget import Budget
-from harness.search.run.work import InFlight, Search, judge, last_finish
-from harness.search.store import Store, own, result
+from harness.search.run.work import Budget, InFlight, Search, judge, last_finish
+from harness.search.store import Store, trees
 from harness.search.tree.nodes import Expansion
 
 _Asked = list[tuple[InFlight, Expansion, Request]]
@@ -32,19 +31,18 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
     Raises SearchIncomplete before a batch that a limit of the run has no room for, SearchMismatch for a store that is
     half done with other problems, window or batches.
     """
-    begun: dict[str, bool] = {}
+    begun: dict[str, bool] = {}  # by problem: whether it is finished
     known: _Known = {}
     todo = order.begin(store, list(problems), search.window, search.chunk)
     wanted = {problem.id for problem in todo}
-    for stored in own(store.folder):
-        if stored.problem.id not in wanted:
-            continue
-        begun[stored.problem.id] = bool(stored.why)
-        known |= {(stored.problem.id, row["node"]): row for row in stored.rows}
-    source = iter(todo)
+    for stored in trees(store.folder):
+        if stored.problem.id in wanted:
+            begun[stored.problem.id] = bool(stored.why)
+            known |= {(stored.problem.id, row["node"]): row for row in stored.rows}
+    entering = (search.begin(problem, store, fresh=problem.id not in begun) for problem in todo)
     waiting: dict[str, _Asked] = {role: [] for role in search.roles}  # in the order of asking
     flying: dict[str, int] = {}
-    idle = list(_entering(search, source, store, begun, search.window))  # trees with room for another expansion
+    idle = list(islice(entering, search.window))  # trees with room for another expansion
     while idle or flying:
         while idle:
             state = idle.pop(0)
@@ -60,7 +58,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
                 del flying[name]
                 if not begun.get(name):
                     search.finish(state, store)
-                idle += _entering(search, source, store, begun, 1)
+                idle += islice(entering, 1)
         role, batch = _batch(waiting, search.chunk)
         if not batch:
             break
@@ -100,22 +98,8 @@ def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
     return role, batch
 
 
-def _entering(
-    search: Search, source: Iterator[Problem], store: Store, begun: dict[str, bool], room: int
-) -> Iterator[InFlight]:
-    for _ in range(room):
-        problem = next(source, None)
-        if problem is None:
-            return
-        yield search.begin(problem, store, fresh=problem.id not in begun)
-
-
-async def _complete(
-    search: Search, role: str, batch: _Asked, known: _Known, store: Store, budget: Budget
-) -> None:  # fmt: skip
-    def is_known(index: int) -> bool:
-        state, expansion, _ = batch[index]
-        return (state.problem.id, expansion.node) in known
+async def _complete(search: Search, role: str, batch: _Asked, known: _Known, store: Store, budget: Budget) -> None:
+    names = [(state.problem.id, expansion.node) for state, expansion, _ in batch]
 
     def admit(chunk: Sequence[Request]) -> None:
         most = sum(request.max_tokens for request in chunk)
@@ -130,20 +114,21 @@ async def _complete(
         budget.requests += len(chunk)
 
     async def finished(results: list[tuple[int, Completion]]) -> None:
-        rows = [search.writer.row(batch[i][0].tree, batch[i][1], completion) for i, completion in results]
-        graded = []
-        for (index, _), row in zip(results, rows, strict=True):
+        rows, graded = {}, []
+        for index, completion in results:
             state, expansion, _ = batch[index]
+            row = rows[index] = search.writer.row(state.tree, expansion, completion)
             response = search.writer.response(state.tree, row, expansion)
             if response is not None:
                 graded.append((row, search.verifier.verify(state.problem, response, last_finish(row))))
-        for (row, _), grade in zip(graded, await asyncio.gather(*(g for _, g in graded)), strict=True):
-            judge(row, grade)
-        for (index, completion), row in zip(results, rows, strict=True):
             search.roles[role].count(completion)
             budget.tokens += len(completion.token_ids)
-            known[batch[index][0].problem.id, row["node"]] = row
-        store.write([(batch[i][0].problem.id, row) for (i, _), row in zip(results, rows, strict=True)])
+        for (row, _), grade in zip(graded, await asyncio.gather(*(g for _, g in graded)), strict=True):
+            judge(row, grade)
+        known.update({names[index]: row for index, row in rows.items()})
+        store.write([(names[index][0], row) for index, row in rows.items()])
 
-    requests = [request for *_, request in batch]
-    await complete_in_chunks(search.roles[role].replicas[0], requests, is_known, finished, search.chunk, admit)
+    await complete_in_chunks(
+        search.roles[role].replicas[0], [request for *_, request in batch], lambda i: names[i] in known, finished,
+        search.chunk, admit,
+    )  # fmt: skip

@@ -1,20 +1,96 @@
-"""Everything a search works with, and what both engines (``flow``, ``rounds``) do at a problem's begin and end."""
+"""What a search works with (budget, verdicts), and what both engines (``flow``, ``rounds``) do with a problem."""
 
 from __future__ import annotations
 
+import asyncio
+import time
 from collections.abc import Callable
+from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import cast, get_args
+from typing import Protocol, cast, get_args
 
+from harness.grading.grade import Grader
 from harness.records import Finish, Grade, Problem
 from harness.search.rows import NodeRow, Part
-from harness.search.run.budget import Budget
 from harness.search.run.roles import Role
-from harness.search.run.verify import Verifier
 from harness.search.run.writer import Writer
 from harness.search.spec import Limits
 from harness.search.store import Settings, Store
 from harness.search.tree.core import Tree
+
+
+class Verifier(Protocol):
+    """Anything that judges a response. The benchmark's simulated world has its own."""
+
+    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        """The verdict on a response, or what prevented one (GraderBroken)."""
+
+
+class GraderVerifier:
+    """``grader`` behind threads that wait for its worker processes; ``workers`` verdicts at once.
+
+    ``blind``: only what is read as the answer, without its verdict, for search at test time.
+    """
+
+    def __init__(self, grader: Grader, workers: int = 4, blind: bool = False) -> None:
+        self.grader = grader
+        self.blind = blind
+        self._threads = ThreadPoolExecutor(workers, thread_name_prefix="verify")
+
+    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        arguments = (problem.family, problem.gold, response, finish)
+        grade = await asyncio.get_running_loop().run_in_executor(self._threads, self.grader.grade, *arguments)
+        if self.blind:
+            return Grade(verdict="no_answer", reason="not looked at", answer=" ".join(grade.answer.lower().split()))
+        return grade
+
+
+@dataclass(kw_only=True)
+class Budget:
+    """The use of ``limits`` over all searches of an invocation; ``reserved`` tokens are those in flight."""
+
+    limits: Limits
+    started: float = field(default_factory=time.monotonic)
+    requests: int = 0
+    tokens: int = 0
+    reserved: int = 0
+    freed: asyncio.Event = field(default_factory=asyncio.Event)
+
+    def too_small(self, tokens: int, requests: int = 1) -> str:
+        """Why not even the first call of an invocation had room, or an empty string."""
+        if self.requests:
+            return ""
+        for name, limit, need in (("tokens", self.limits.tokens, tokens), ("requests", self.limits.requests, requests)):
+            if 0 < limit < need:
+                return f"the budget of this run, {limit} {name}, has no room for its first call, which may need {need}"
+        return ""
+
+    def over(self, tokens: int) -> bool:
+        """Whether a request of at most ``tokens`` will never fit, whatever is in flight."""
+        limits = self.limits
+        late = limits.seconds and time.monotonic() - self.started >= limits.seconds
+        full = limits.requests and self.requests >= limits.requests
+        return bool(late or full or (limits.tokens and self.tokens + tokens > limits.tokens))
+
+    async def room(self, tokens: int) -> bool:
+        """Wait until a request of at most ``tokens`` fits; False when it never will."""
+        while not self.over(tokens):
+            if not self.limits.tokens or self.tokens + self.reserved + tokens <= self.limits.tokens:
+                return True
+            self.freed.clear()
+            await self.freed.wait()
+        return False
+
+    def take(self, tokens: int) -> None:
+        """Count a request that begins and may take ``tokens``."""
+        self.requests += 1
+        self.reserved += tokens
+
+    def give_back(self, reserved: int, tokens: int) -> None:
+        """Count a request that ended: what it reserved, and what it took."""
+        self.reserved -= reserved
+        self.tokens += tokens
+        self.freed.set()
 
 
 @dataclass(kw_only=True)
@@ -76,14 +152,13 @@ class InFlight:
 
 def ending(tree: Tree) -> str:
     """Why a tree with nothing to ask and nothing in flight is done."""
-    goals = tree.goals
     if tree.enough:
         return "goals"
     if tree.hopeless:
         return "hopeless"
     if tree.root.closed:
         return "exhausted"
-    return "requests" if goals.requests and tree.requests >= goals.requests else "budget"
+    return "requests" if tree.goals.requests and tree.requests >= tree.goals.requests else "budget"
 
 
 def last_finish(row: NodeRow) -> Finish:

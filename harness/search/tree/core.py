@@ -19,7 +19,6 @@ from harness.models.base import seed_of
 from harness.search.grammar.schema import Grammar, children
 from harness.search.spec import Goals
 from harness.search.tree.nodes import (
-    ID_PART,
     TAG_TOKENS,
     Choice,
     Expansion,
@@ -27,15 +26,13 @@ from harness.search.tree.nodes import (
     Result,
     Share,
     alike,
-    decoded,
     normal,
     order_of,
+    parsed,
 )
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 
 Reward = Literal["verdict", "votes"]
-
-
 Policy = Callable[["Tree"], Choice | None]
 
 
@@ -64,8 +61,8 @@ class Tree:
         self.generated = 0
         self.ended = 0
         self.reflected = 0
-        self._correct: dict[bytes, str] = {}
-        self._wrong: dict[bytes, str] = {}
+        # By verdict: the first answer of each distinct chain.
+        self.found: dict[str, dict[bytes, str]] = {"correct": {}, "wrong": {}}
         self._answers: list[Node] = []
         self._early: dict[str, list[tuple[str, Result]]] = {}
         self._open(self.root)
@@ -75,16 +72,9 @@ class Tree:
     @property
     def enough(self) -> bool:
         """Whether the wanted numbers of distinct chains are there."""
-        answered = bool(self.goals.answers) and len(self._answers) >= self.goals.answers
-        return answered or (len(self._correct) >= self.goals.correct and len(self._wrong) >= self.goals.wrong)
-
-    @property
-    def correct_found(self) -> int:
-        return len(self._correct)
-
-    @property
-    def wrong_found(self) -> int:
-        return len(self._wrong)
+        goals, correct, wrong = self.goals, len(self.found["correct"]), len(self.found["wrong"])
+        answered = bool(goals.answers) and len(self._answers) >= goals.answers
+        return answered or (correct >= goals.correct and wrong >= goals.wrong)
 
     @property
     def rollouts(self) -> int:
@@ -93,11 +83,11 @@ class Tree:
 
     @property
     def hopeless(self) -> bool:
-        return bool(self.goals.give_up) and not self._correct and self.ended >= self.goals.give_up
+        return bool(self.goals.give_up) and not self.found["correct"] and self.ended >= self.goals.give_up
 
     def ask(self) -> Expansion | None:
         """The next node to write; None while nothing can be asked (done, or all depends on what is in flight)."""
-        if self.enough or self.hopeless or (self.goals.requests and self.requests >= self.goals.requests):
+        if self.enough or self.hopeless or self._spent(0):
             return None
         choice = self.policy(self)
         if choice is None:
@@ -106,19 +96,27 @@ class Tree:
         limit = self.grammar.kinds[kind].max_tokens
         if self.whole and not on:
             limit = self._chain_limit(parent, limit)
-        if self.goals.tokens and self.generated + sum(self.asked.values()) + limit > self.goals.tokens:
+        if self._spent(limit):
             return None
         name = self._name(parent, kind, on)
-        node = self._grow(parent, name, kind, on)
+        expansion = self._begin(parent, name, kind, on, limit, self._prefill(kind, name, on))
+        self._update(self.nodes[name])
+        self._update(parent)
+        return expansion
+
+    def _spent(self, limit: int) -> bool:
+        """Whether the budget of the tree has no room for a request of at most ``limit`` tokens."""
+        goals = self.goals
+        heavy = goals.tokens and self.generated + sum(self.asked.values()) + limit > goals.tokens
+        return bool(heavy or (goals.requests and self.requests >= goals.requests))
+
+    def _begin(self, parent: Node, name: str, kind: str, on: str, limit: int, prefill: str) -> Expansion:
+        self._grow(parent, name, kind, on)
         self.asked[name] = limit
         self.requests += 1
-        self._update(node)
-        self._update(parent)
-        context = tuple(n.id for n in parent.path)
-        prefill = self._prefill(kind, name, on)
         return Expansion(
-            node=name, kind=kind, ancestors=context, seed=seed_of(self.seed, name), budget=limit, prefill=prefill,
-            whole=self.whole and not on,
+            node=name, kind=kind, ancestors=tuple(n.id for n in parent.path), seed=seed_of(self.seed, name),
+            budget=limit, prefill=prefill, whole=self.whole and not on,
         )  # fmt: skip
 
     def _chain_limit(self, parent: Node, limit: int) -> int:
@@ -156,9 +154,8 @@ class Tree:
         Raises KeyError for an id that the grammar cannot have.
         """
         if name not in self.nodes:
-            head, _, _ = name.rpartition("/")
-            kind, on = [self._parse(part, head) for part in name.split("/")][-1]
-            missing = [of for of in (head, on) if not self._told(of)]
+            head, kind, on = parsed(name, self.grammar.kinds)
+            missing = [of for of in (head, on) if of and not (of in self.nodes and self.nodes[of].result is not None)]
             if missing:
                 self._early.setdefault(missing[0], []).append((name, result))
                 return
@@ -180,9 +177,6 @@ class Tree:
             told.append(node.id)
         for early in [entry for of in told for entry in self._early.pop(of, [])]:
             self.tell(*early)
-
-    def _told(self, name: str) -> bool:
-        return not name or (name in self.nodes and self.nodes[name].result is not None)
 
     def _settle(self, node: Node, result: Result, follows: bool = True) -> None:
         """Give a node its result and derive everything that follows from it."""
@@ -223,36 +217,38 @@ class Tree:
     def _repeated(self, node: Node) -> list[Node]:
         """Nodes that turn out to repeat a sibling of a lower number, now that ``node`` is told."""
         assert node.parent is not None
-        own, out = order_of(node), []
+        place, out = order_of(node), []
+        same = 1.0 if node.kind == "answer" else self.grammar.same
         for other in node.parent.children:
             if other is node or other.kind != node.kind or other.result is None:
                 continue
-            first, second = (other, node) if order_of(other) < own else (node, other)
-            if not second.duplicate and not first.spoilt and self._same(first, second):
+            first, second = (other, node) if order_of(other) < place else (node, other)
+            if not second.duplicate and not first.spoilt and alike(first.normal, second.normal, same):
                 second.duplicate = True
                 out.append(second)
         return out
 
-    def _same(self, one: Node, other: Node) -> bool:
-        return one.normal == other.normal or (
-            one.kind != "answer" and alike(one.normal, other.normal, self.grammar.same)
-        )
-
     def _judge(self, node: Node, verdict: str) -> None:
-        found = {"correct": self._correct, "wrong": self._wrong}.get(verdict)
-        if found is not None:
-            found[node.key] = min(found.get(node.key, node.id), node.id)
+        if verdict in self.found:
+            first = self.found[verdict]
+            first[node.key] = min(first.get(node.key, node.id), node.id)
         back = self.grammar.backtrack
-        if verdict == "wrong" and back is not None and not node.duplicate:
-            target = node.parent
-            while back.to and target is not None and target.kind != back.to:
-                target = target.parent
-            if target is None or target.kind is None or self._name(target, back.kind, node.id) in self.nodes:
-                return
-            written = sum(step.kind == back.kind for step in target.path)
-            if written < back.per_chain and self._fits(target, target.path, back.kind):
-                self.waiting[node.id] = Choice(target, back.kind, node.id)
-                self._update(target)
+        if verdict != "wrong" or back is None or node.duplicate:
+            return
+        target = self._before(node)
+        if target is None or self._name(target, back.kind, node.id) in self.nodes:
+            return
+        written = sum(step.kind == back.kind for step in target.path)
+        if written < back.per_chain and self._fits(target, target.path, back.kind):
+            self.waiting[node.id] = Choice(target, back.kind, node.id)
+            self._update(target)
+
+    def _before(self, leaf: Node) -> Node | None:
+        """The thought that backtracking from a wrong answer goes to."""
+        back, target = self.grammar.backtrack, leaf.parent
+        while back and back.to and target is not None and target.kind != back.to:
+            target = target.parent
+        return target if back and target is not None and target.kind is not None else None
 
     # --- what follows from it -----------------------------------------------------------------------------------
 
@@ -270,14 +266,14 @@ class Tree:
             parent.slots.remove(kind)
         return node
 
+    def writer(self, node: Node) -> str:
+        """The role that wrote a node."""
+        return "generator" if self.whole and not node.on else self.grammar.kinds[node.kind or ""].role
+
     def allowed(self, node: Node) -> set[str]:
         """The kinds that may follow a node here: by the table, its caps, the context, and the depth left to answer."""
         path = node.path
-        out = set()
-        for kind in children(self.grammar.following(node.kind)):
-            if self._fits(node, path, kind):
-                out.add(kind)
-        return out
+        return {kind for kind in children(self.grammar.following(node.kind)) if self._fits(node, path, kind)}
 
     def _fits(self, node: Node, path: list[Node], kind: str) -> bool:
         """Whether a node of ``kind`` may follow by the caps on number and context, and still come to an answer."""
@@ -292,15 +288,15 @@ class Tree:
         node.slots = [k for k in self.grammar.slots(node.kind, seed_of(self.seed, "slots", node.id)) if k in allowed]
 
     def _update(self, node: Node) -> None:
-        """Bring a node's own part of the statistics up to date, and with it all nodes above."""
-        told, dead = node.result is not None or node.kind is None, bool(node.discarded) or node.kind == "answer"
-        goes_on = told and not dead and node.kind is not None and not node.children
+        """Bring a node's part of the statistics up to date, and with it all nodes above."""
+        told, thought = node.result is not None, node.kind is not None
+        goes_on = told and not node.discarded and node.kind != "answer" and not node.children
         if goes_on and node.slots:
             self.frontier[node.id] = node
         else:
             self.frontier.pop(node.id, None)
-        ends = node.result is not None and (node.kind == "answer" or bool(node.spoilt))
-        pending = int(node.result is None and node.kind is not None) + int(goes_on)
+        ends = told and (node.kind == "answer" or bool(node.spoilt))
+        pending = int(thought and not told) + int(goes_on)
         ended = int(ends or (node.duplicate and not node.children))
         new, old = Share(int(ends), self._worth(node) if ends else 0.0, pending, ended), node.share
         if new != old:
@@ -341,24 +337,16 @@ class Tree:
             node.closed = closed
             node = node.parent
 
-    def _parse(self, last: str, head: str) -> tuple[str, str]:
-        """Kind and wrong answer of one part of an id. Raises KeyError."""
-        match = ID_PART.fullmatch(last)
-        if match is None or match["kind"] not in self.grammar.kinds:
-            raise KeyError(last)
-        on = decoded(match["on"] or "")
-        return match["kind"], (f"{head}/{on}" if head and on else on)
-
     # --- what was found ----------------------------------------------------------------------------------------
 
     @property
     def correct(self) -> list[Node]:
         """One answer for each distinct correct chain, in the order of their ids."""
-        return [self.nodes[name] for name in sorted(self._correct.values())]
+        return [self.nodes[name] for name in sorted(self.found["correct"].values())]
 
     @property
     def wrong(self) -> list[Node]:
-        return [self.nodes[name] for name in sorted(self._wrong.values())]
+        return [self.nodes[name] for name in sorted(self.found["wrong"].values())]
 
     def reflections(self) -> tuple[int, int]:
         """(reflections written, reflections followed by a further thought)."""

@@ -18,7 +18,7 @@ from harness.models.base import seed_of
 from harness.search.grammar.schema import Grammar, Weighted, children
 from harness.search.spec import Goals
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Choice, Expansion, Node, Result
+from harness.search.tree.nodes import Expansion, Node, Result
 
 EXPLORATION = 1.414
 ROLLOUTS = 32  # max_rollout_time
@@ -27,16 +27,12 @@ THRESHOLD = (4, 8)  # search_reward_threshold
 
 @dataclass(kw_only=True)
 class _Batch:
-    """Siblings of one request: what is still to be asked, and what must be told before the search goes on."""
+    """Siblings of one request that are still to be asked."""
 
     parent: Node
     kind: str
     left: int
     prefill: str
-
-
-def _none(tree: Tree) -> Choice | None:
-    """The paper's tree asks by itself."""
 
 
 class OriginalTree(Tree):
@@ -46,7 +42,7 @@ class OriginalTree(Tree):
     """
 
     def __init__(self, grammar: Grammar, goals: Goals, *, seed: int, prompt_tokens: int = 0) -> None:
-        super().__init__(grammar, goals, seed=seed, policy=_none, prompt_tokens=prompt_tokens)
+        super().__init__(grammar, goals, seed=seed, policy=lambda tree: None, prompt_tokens=prompt_tokens)
         self.random = random.Random(seed_of(seed, "original"))
         self.visited: dict[str, int] = {}
         self.sums: dict[str, float] = {}
@@ -83,42 +79,29 @@ class OriginalTree(Tree):
         return len(written), sum(node.id in self.visited for node in written)
 
     def ask(self) -> Expansion | None:
-        goals = self.goals
         while not self.over:
             if self._batches and self._batches[0].left:
-                limit = self.grammar.kinds[self._batches[0].kind].max_tokens
-                heavy = goals.tokens and self.generated + sum(self.asked.values()) + limit > goals.tokens
-                if heavy or (goals.requests and self.requests >= goals.requests):
+                batch = self._batches[0]
+                limit = self.grammar.kinds[batch.kind].max_tokens
+                if self._spent(limit):
                     return None
-                return self._next(self._batches[0])
+                batch.left -= 1
+                name = self._name(batch.parent, batch.kind, "")
+                return self._begin(batch.parent, name, batch.kind, "", limit, batch.prefill)
             if self.asked:
                 return None
             if self._batches:
                 self._batches.pop(0)
-                continue
-            self._walk()
+            else:
+                self._walk()
         return None
-
-    def _next(self, batch: _Batch) -> Expansion:
-        batch.left -= 1
-        name = self._name(batch.parent, batch.kind, "")
-        self._grow(batch.parent, name, batch.kind, "")
-        limit = self.grammar.kinds[batch.kind].max_tokens
-        self.asked[name] = limit
-        self.requests += 1
-        path = tuple(n.id for n in batch.parent.path)
-        return Expansion(
-            node=name, kind=batch.kind, ancestors=path, seed=seed_of(self.seed, name), budget=limit,
-            prefill=batch.prefill,
-        )  # fmt: skip
 
     def tell(self, name: str, result: Result) -> None:
         node = self.nodes[name]
-        if node.result is not None:
-            return
-        self.asked.pop(name, None)
-        self.generated += result.generated
-        self._settle(node, result)
+        if node.result is None:
+            self.asked.pop(name, None)
+            self.generated += result.generated
+            self._settle(node, result)
 
     def _walk(self) -> None:
         """Select on from where the rollout is; ask for children where there are none, or finish it at an answer."""
@@ -127,16 +110,15 @@ class OriginalTree(Tree):
             self._at = node
             if node.id not in self._expanded:
                 self._expanded.add(node.id)
-                allowed = self.allowed(node)
-                following = self.grammar.following(node.kind)
-                table = dict(children(following))
+                allowed, following = self.allowed(node), self.grammar.following(node.kind)
+                table = children(following)
                 if isinstance(following, Weighted):
                     table = dict(Counter(self.grammar.slots(node.kind, seed_of(self.seed, "slots", node.id))))
-                for kind, number in table.items():
-                    if kind in allowed:
-                        self._batches.append(
-                            _Batch(parent=node, kind=kind, left=int(number), prefill=self._drawn(kind))
-                        )
+                self._batches += [
+                    _Batch(parent=node, kind=kind, left=int(number), prefill=self._drawn(kind))
+                    for kind, number in table.items()
+                    if kind in allowed
+                ]
                 if self._batches:
                     return
             if not node.children:  # the grammar's caps leave nothing to write
@@ -150,18 +132,15 @@ class OriginalTree(Tree):
         return self.random.choice(prefills) if prefills else ""
 
     def _best(self, node: Node) -> Node:
-        best, among = -math.inf, []
+        scores = {}
         for child in node.children:
-            n = self.visited.get(child.id, 0)
-            if n == 0:
+            visits = self.visited.get(child.id, 0)
+            if not visits:
                 return child
-            mean = self.sums.get(child.id, 0.0) / n
-            score = mean + EXPLORATION * math.sqrt(2 * math.log(self.visited[node.id]) / n)
-            if score > best:
-                best, among = score, [child]
-            elif score == best:
-                among.append(child)
-        return self.random.choice(among)
+            explored = EXPLORATION * math.sqrt(2 * math.log(self.visited[node.id]) / visits)
+            scores[child.id] = self.sums.get(child.id, 0.0) / visits + explored
+        best = max(scores.values())
+        return self.random.choice([child for child in node.children if scores[child.id] == best])
 
     def _finish(self, leaf: Node) -> None:
         reward = float(leaf.result is not None and leaf.result.verdict == "correct")
@@ -178,14 +157,10 @@ class OriginalTree(Tree):
 
     def _reflect(self, leaf: Node) -> None:
         """A ready-made reflection under the nearest double-check (or the kind of the grammar): no model is asked."""
-        back = self.grammar.backtrack
-        target = leaf.parent
-        while back and target is not None and back.to and target.kind != back.to:
-            target = target.parent
-        if back is None or target is None or target.kind is None:
+        back, target = self.grammar.backtrack, self._before(leaf)
+        if back is None or target is None:
             return
-        name = self._name(target, back.kind, "")
-        node = self._grow(target, name, back.kind, "")
+        node = self._grow(target, self._name(target, back.kind, ""), back.kind, "")
         answer = self._quotable(leaf.result.answer) if leaf.result else ""
         text = (self._drawn(back.kind) or "Wait, something is wrong.").replace("{answer}", answer)
         self._settle(node, Result(text, (), "stop"))

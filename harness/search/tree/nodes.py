@@ -1,10 +1,14 @@
-"""What trees are made of: expansions, results, nodes, and how ids and texts are read."""
+"""What trees are made of: expansions, results, nodes; how ids and texts are read, and paths as text or tokens."""
 
 from __future__ import annotations
 
 import re
+from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple
+from typing import Any, NamedTuple
+
+from harness.search.grammar.schema import Grammar
+from harness.thoughts import THINK_OPEN
 
 # What the two tags around a text take at most, in tokens; counted towards the context.
 TAG_TOKENS = 12
@@ -45,15 +49,15 @@ class Result:
 
 
 class Share(NamedTuple):
-    """A node's part of the statistics, without its children's."""
+    """A node's part of the statistics, without its children's; ``ended``: rollouts."""
 
     visits: int = 0
     value: float = 0.0
     pending: int = 0
-    ended: int = 0  # rollouts
+    ended: int = 0
 
 
-NOTHING = Share()
+_NOTHING = Share()
 
 
 @dataclass(slots=True, eq=False)
@@ -76,7 +80,7 @@ class Node:
     context: int = 0  # tokens up to and with this node
     normal: str = ""  # the normalised text
     key: bytes = b""  # digest of the normalised texts up to and with this node
-    share: Share = NOTHING
+    share: Share = _NOTHING
 
     @property
     def discarded(self) -> str:
@@ -106,16 +110,22 @@ class Choice(NamedTuple):
     on: str = ""
 
 
-ID_PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")
+_PART = re.compile(r"(?P<kind>[\w-]+)(?:\.\d+|\((?P<on>.+)\))")
 
 
-def decoded(text: str) -> str:
-    """The path that an id holds in parentheses, where + stands for /; inner parentheses stay as they are."""
-    depth, out = 0, []
-    for char in text:
+def parsed(name: str, kinds: Container[str]) -> tuple[str, str, str]:
+    """(id of the parent, kind, id of the wrong answer that it replies to) of an id. Raises KeyError for no id."""
+    for part in name.split("/"):
+        match = _PART.fullmatch(part)
+        if match is None or match["kind"] not in kinds:
+            raise KeyError(part)
+    head, on = name.rpartition("/")[0], match["on"] or ""  # of the last part
+    depth, path = 0, []
+    for char in on:  # + stands for /; inner parentheses stay as they are
         depth += (char == "(") - (char == ")")
-        out.append("/" if char == "+" and depth == 0 else char)
-    return "".join(out)
+        path.append("/" if char == "+" and depth == 0 else char)
+    on = "".join(path)
+    return head, match["kind"], f"{head}/{on}" if head and on else on
 
 
 def order_of(node: Node) -> tuple[bool, int, str]:
@@ -131,10 +141,45 @@ def normal(text: str) -> str:
 
 def alike(a: str, b: str, ratio: float) -> bool:
     """Whether two texts differ in so little that they say the same: by edit ratio, with the same numbers in order."""
-    if ratio >= 1:
+    if ratio >= 1 or a == b:
         return a == b
     from rapidfuzz.fuzz import ratio as edit_ratio
 
     if edit_ratio(a, b, score_cutoff=100 * ratio) < 100 * ratio:
         return False
     return re.findall(r"\d+", a) == re.findall(r"\d+", b)
+
+
+def spans_of(leaf: Node) -> list[tuple[str, str]]:
+    """(kind, text) of every node on the way to ``leaf``."""
+    return [(node.kind or "", node.result.text) for node in leaf.path if node.result]
+
+
+def render(grammar: Grammar, spans: Sequence[tuple[str, str]]) -> str:
+    """The text of a chain of (kind, text)."""
+    return THINK_OPEN + "".join(grammar.opening(kind) + text + grammar.closing(kind) for kind, text in spans)
+
+
+def chain_ids(leaf: Node, grammar: Grammar, tokenizer: Any) -> list[int]:
+    """Token ids of the chain to ``leaf``: the opening of the thinking, every node in its tags, the end of the turn."""
+
+    ids = _encoded(THINK_OPEN, tokenizer)
+    for step in leaf.path:
+        kind = step.kind or ""
+        ids += _encoded(grammar.opening(kind), tokenizer)
+        ids += _content(step, tokenizer)
+        ids += _encoded(grammar.closing(kind) or tokenizer.eos_token, tokenizer)
+    return ids
+
+
+def _content(node: Node, tokenizer: Any) -> list[int]:
+    """Token ids of a node's text: as sampled where this tokenizer reads them so, else the text encoded."""
+    assert node.result is not None
+    ids = list(node.result.token_ids)
+    if ids and max(ids) < len(tokenizer) and tokenizer.decode(ids) == node.result.text:
+        return ids
+    return _encoded(node.result.text, tokenizer)
+
+
+def _encoded(text: str, tokenizer: Any) -> list[int]:
+    return list(tokenizer.encode(text, add_special_tokens=False))

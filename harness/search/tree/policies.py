@@ -80,7 +80,8 @@ def _served(tree: Tree) -> bool:
     ended, pending = tree.ended, tree.root.pending
     if not pending:
         return False
-    for found, wanted in ((tree.correct_found, tree.goals.correct), (tree.wrong_found, tree.goals.wrong)):
+    for verdict, wanted in (("correct", tree.goals.correct), ("wrong", tree.goals.wrong)):
+        found = len(tree.found[verdict])
         missing = wanted - found
         if missing > 0 and pending * (found + 1) / (ended + 2) < missing:
             return False

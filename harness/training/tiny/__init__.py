@@ -1,1 +1,1 @@
-"""The tiny models of the embedded profile: tokenizer, corpus and pretraining from scratch (recipe ``tiny_models``)."""
+"""The tiny models of the embedded profile: corpus and pretraining from scratch (recipe ``tiny_models``)."""

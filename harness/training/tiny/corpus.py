@@ -9,7 +9,8 @@ from __future__ import annotations
 import random
 from collections.abc import Iterator
 from dataclasses import dataclass
-from typing import Any
+from itertools import count
+from typing import Any, NamedTuple
 
 from harness.problems.embedded import FAMILIES, draw, worked
 from harness.records import Problem
@@ -18,7 +19,7 @@ from harness.thoughts import THINK_OPEN
 IGNORE = -100
 
 
-@dataclass(frozen=True)
+@dataclass(frozen=True, kw_only=True)
 class Mix:
     """Shares of the corpus: style of the chains (by weight), families, levels; ``pool`` problems per family."""
 
@@ -32,8 +33,7 @@ GENERATOR_MIX = Mix(styles=((1.0, worked.GENERATOR),))
 STUDENT_MIX = Mix(styles=((0.3, worked.GENERATOR), (0.7, worked.CARELESS)))
 
 
-@dataclass(frozen=True)
-class Document:
+class Document(NamedTuple):
     input_ids: list[int]
     labels: list[int]
 
@@ -51,7 +51,7 @@ def encode(tokenizer: Any, problem: Problem, spans: list[Any]) -> Document:
         tokens = tokenizer.encode(text, add_special_tokens=False)
         ids += tokens
         labels += [IGNORE] * len(tokens) if masked else tokens
-    return Document(ids, labels)
+    return Document(input_ids=ids, labels=labels)
 
 
 def batches(tokenizer: Any, mix: Mix, seed: int, tokens: int, first: int = 0) -> Iterator[list[Document]]:
@@ -61,12 +61,11 @@ def batches(tokenizer: Any, mix: Mix, seed: int, tokens: int, first: int = 0) ->
         family: [draw(family, rng, rng.choices(*zip(*mix.levels, strict=True))[0], "pretrain") for _ in range(mix.pool)]
         for family in FAMILIES
     }
+    families, weights = zip(*mix.families, strict=True)
+    shares, styles = zip(*mix.styles, strict=True)
     number = 0
-    block = 0
-    while True:
+    for block in count():
         rng = random.Random(f"block/{seed}/{block}")
-        families, weights = zip(*mix.families, strict=True)
-        shares, styles = zip(*mix.styles, strict=True)
         documents = []
         for _ in range(768):
             problem = rng.choice(pools[rng.choices(families, weights)[0]])
@@ -82,4 +81,3 @@ def batches(tokenizer: Any, mix: Mix, seed: int, tokens: int, first: int = 0) ->
             if number >= first:
                 yield batch
             number += 1
-        block += 1

@@ -75,47 +75,33 @@ def build_model(spec: TinySpec, tokenizer: Any) -> Any:
     from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
 
     torch.manual_seed(spec.seed)
-    common: dict[str, Any] = {
-        "vocab_size": len(tokenizer),
-        "hidden_size": spec.hidden,
-        "intermediate_size": spec.intermediate,
-        "num_hidden_layers": spec.layers,
-        "num_attention_heads": spec.heads,
-        "num_key_value_heads": spec.kv_heads,
-        "max_position_embeddings": 2048,
-        "tie_word_embeddings": True,
-        "bos_token_id": tokenizer.bos_token_id,
-        "eos_token_id": tokenizer.eos_token_id,
-        "pad_token_id": tokenizer.pad_token_id,
-        "dtype": "float32",
-    }
-    if spec.architecture == "qwen2":
-        return Qwen2ForCausalLM(Qwen2Config(**common))
-    return LlamaForCausalLM(LlamaConfig(**common))
+    qwen = spec.architecture == "qwen2"
+    config = (Qwen2Config if qwen else LlamaConfig)(
+        vocab_size=len(tokenizer), hidden_size=spec.hidden, intermediate_size=spec.intermediate,
+        num_hidden_layers=spec.layers, num_attention_heads=spec.heads, num_key_value_heads=spec.kv_heads,
+        max_position_embeddings=2048, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
+        eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, dtype="float32",
+    )  # fmt: skip
+    return (Qwen2ForCausalLM if qwen else LlamaForCausalLM)(config)
 
 
 def _optimizers(model: Any, spec: TinySpec) -> list[Any]:
     import torch
 
-    matrices = [p for n, p in model.named_parameters() if p.ndim == 2 and "embed" not in n and "lm_head" not in n]
-    chosen = {id(p) for p in matrices}
-    rest = [p for p in model.parameters() if id(p) not in chosen]
+    matrices: list[Any] = []
+    rest: list[Any] = []
+    for name, p in model.named_parameters():
+        (matrices if p.ndim == 2 and "embed" not in name and "lm_head" not in name else rest).append(p)
     return [
         torch.optim.Muon(matrices, lr=spec.muon_lr, adjust_lr_fn="match_rms_adamw", weight_decay=0.01),
         torch.optim.AdamW(rest, lr=spec.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
     ]
 
 
-def _scale(step: int, spec: TinySpec) -> float:
-    """Learning-rate factor: linear warm-up, constant, linear decay to zero over the last ``decay`` of the steps."""
-    left = (spec.steps - step) / (spec.decay * spec.steps)
-    return min((step + 1) / spec.warmup, 1.0, left)
-
-
 def pretrain(
     spec: TinySpec, tokenizer: Any, folder: Path,
     report: Callable[[int, int, int], None] = lambda step, total, tokens: None, save_every: int = 500,
-) -> dict[str, Any]:  # fmt: skip
+) -> dict[str, object]:  # fmt: skip
     """Train ``spec`` into ``folder`` (HF format), going on from its last checkpoint. Returns its figures."""
     import torch
 
@@ -142,9 +128,11 @@ def pretrain(
             pad = tokenizer.pad_token_id
             ids = torch.tensor([d.input_ids + [pad] * (width - len(d.input_ids)) for d in documents])
             labels = torch.tensor([d.labels + [IGNORE] * (width - len(d.labels)) for d in documents])
+            # Linear warm-up, constant, linear decay to zero over the last ``decay`` of the steps.
+            scale = min((step + 1) / spec.warmup, 1.0, (spec.steps - step) / (spec.decay * spec.steps))
             for optimizer, rate in zip(optimizers, (spec.muon_lr, spec.adam_lr), strict=True):
                 for group in optimizer.param_groups:
-                    group["lr"] = rate * _scale(step, spec)
+                    group["lr"] = rate * scale
             # Right padding under a causal mask reaches no real token, so no attention mask is needed.
             with torch.autocast("cpu", dtype=torch.bfloat16):
                 logits = model(input_ids=ids).logits

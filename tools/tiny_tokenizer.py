@@ -1,9 +1,11 @@
-"""The tiny models' tokenizer: whole words, stock phrases and single digits, with the 256 bytes behind them.
+"""``python tools/tiny_tokenizer.py FOLDER``: the tiny models' tokenizer, made anew.
+
+Whole words, stock phrases and single digits, with the 256 bytes behind them.
 
 Words and phrases are *added tokens*, matched longest first; all other text falls apart into bytes, so every text
 encodes without loss. Added tokens survive ``AutoTokenizer``: for some model types (qwen2 is one) it puts a class of its
 own in place of the file's pre-tokenizer, which would split words differently and scramble a model silently. For the
-same reason the built file is frozen with the weights.
+same reason the built file is frozen with the weights (harness/assets/tiny/tokenizer).
 """
 
 from __future__ import annotations
@@ -11,10 +13,11 @@ from __future__ import annotations
 import json
 import random
 import re
+import sys
 from collections.abc import Iterator
 from pathlib import Path
 
-from harness.problems.embedded import FAMILIES, draw, mini_blocks, mini_math, worked
+from harness.problems.embedded import FAMILIES, LEVELS, draw, mini_blocks, mini_math, worked
 from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN, render
 
 PAD, BOS, USER, ASSISTANT, END = "<|pad|>", "<|bos|>", "<|user|>", "<|assistant|>", "<|end|>"
@@ -28,34 +31,23 @@ CHAT_TEMPLATE = (
 
 # Wording that the suite repeats in every problem of a family: one token each keeps prompts short on a CPU.
 PHRASES = (
-    mini_blocks.INTRO,
-    mini_blocks.QUESTION,
-    " " + mini_math.FORMAT,
-    "As initial conditions I have that,",
-    ".\nMy goal is to have that",
-    " the hand is empty",
-    " is on top of",
-    " is on the table",
-    " is clear",
-    " from on top of",
-    " on top of",
-    "pick up",
-    "put down",
-    "\\boxed{",
+    mini_blocks.INTRO, mini_blocks.QUESTION, " " + mini_math.FORMAT, "As initial conditions I have that,",
+    ".\nMy goal is to have that", " the hand is empty", " is on top of", " is on the table", " is clear",
+    " from on top of", " on top of", "pick up", "put down", "\\boxed{",
     *(f" the {color} block" for color in mini_blocks.COLORS),
-)
+)  # fmt: skip
 _WORDS = r" ?\p{L}+| ?\p{N}| ?[^\s\p{L}\p{N}]|\s"
 
 
 def _texts() -> Iterator[str]:
     rng = random.Random(0)
-    for family, module in FAMILIES.items():
-        for level in module.LEVELS:
+    for family in FAMILIES:
+        for level in LEVELS:
             for _ in range(400):
                 problem = draw(family, rng, level, "pretrain")
                 yield problem.prompt
                 yield render(worked.chain(problem, rng, worked.GENERATOR))
-    yield from worked.vocabulary_texts()
+    yield from worked.PHRASES
     yield "0 1 2 3 4 5 6 7 8 9"
 
 
@@ -95,3 +87,7 @@ def build(folder: Path) -> None:
     }
     (folder / "tokenizer_config.json").write_text(json.dumps(config, indent=1) + "\n")
     (folder / "chat_template.jinja").write_text(CHAT_TEMPLATE)
+
+
+if __name__ == "__main__":
+    build(Path(sys.argv[1]))
