@@ -3,13 +3,22 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import Annotated, Any
+from typing import Annotated
 
 import typer
 
+from harness.cli import options
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options, with_specs
+from harness.evaluation import preflight
+from harness.evaluation.spec import ProblemData
+from harness.grading.grade import Grader
+from harness.models.loading import context_length
+from harness.models.shipped import resolve
 from harness.models.spec import Prompting
+from harness.problems.load import is_ours
+from harness.problems.registry import select
+from harness.view.progress import Findings
 
 
 def register(app: typer.Typer) -> None:
@@ -34,14 +43,6 @@ def check(
 
     Exit 0: all holds. Exit 1: something fails. Exit 3: something could not be looked at (no data here).
     """
-    from harness.cli import options
-    from harness.evaluation import preflight
-    from harness.evaluation.spec import ProblemData
-    from harness.grading.grade import Grader
-    from harness.problems.load import is_ours
-    from harness.problems.registry import select
-    from harness.view.progress import Findings
-
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
     data = ProblemData(data_dir=data_dir)
     with Findings(as_json) as findings, Grader(2, nltk_data=data.nltk_data) as grader:
@@ -50,16 +51,7 @@ def check(
             report = findings.report(task)
             findings.take([preflight.gold_answers(task, data, grader, limit, report, task_path or [])])
         if model is not None:
-            tokenizer, context = _tokenizer(model)
+            tokenizer, context = options.tokenizer_of(model), context_length(resolve(model)) or 1 << 20
             ours = [task for task in chosen if is_ours(task)]
             findings.take(preflight.prompts(ours, data, tokenizer, prompting, max_tokens, context))
     raise typer.Exit(findings.code)
-
-
-def _tokenizer(model: str) -> tuple[Any, int]:
-    """Tokenizer and context length, from files only."""
-    from harness.models.loading import context_length, load_tokenizer
-    from harness.models.shipped import resolve
-
-    path = resolve(model)
-    return load_tokenizer(path), context_length(path) or 1 << 20

@@ -3,20 +3,28 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
+from harness.cli import options
 from harness.cli.options import DataDir, Form, Json, RunName, Store
-
-if TYPE_CHECKING:
-    from harness.results.records import Manifest
+from harness.errors import ModelError, NotComparable
+from harness.evaluation.spec import ProblemData
+from harness.grading.grade import Grader
+from harness.journal import write_whole
+from harness.processes import interrupts_end_twice
+from harness.results import compare as comparing
+from harness.results import gate as gating
+from harness.results import rescore as rescoring
+from harness.results import runs
+from harness.results.records import Manifest
+from harness.view import compare as view
 
 
 def register(app: typer.Typer) -> None:
-    app.command("compare")(compare)
-    app.command("gate")(gate)
-    app.command("rescore")(rescore)
+    for command in (compare, gate, rescore):
+        app.command(command.__name__)(command)
 
 
 def compare(
@@ -29,12 +37,6 @@ def compare(
     as_json: Json = False,
 ) -> None:
     """Compare run A with run B on the same items: paired differences, flips, tokens, and what would settle it."""
-    from harness.cli import options
-    from harness.errors import NotComparable
-    from harness.results import compare as comparing
-    from harness.results import runs
-    from harness.view import compare as view
-
     one, other = (runs.load(options.results(store), name) for name in (a, b))
     named = options.names(tasks) or [task for task in one.tasks if task in other.tasks]
     if not named:
@@ -59,13 +61,6 @@ def gate(
     as_json: Json = False,
 ) -> None:
     """No worse than the baseline? Exit 0 pass, 1 regression, 4 inconclusive (with the items that would settle it)."""
-    from harness.cli import options
-    from harness.journal import write_whole
-    from harness.results import gate as gating
-    from harness.results import runs
-    from harness.view import ci_reports as reports
-    from harness.view import compare as view
-
     kept = runs.load(options.results(store), run)
     problems = kept.problems()
     if update:
@@ -78,9 +73,9 @@ def gate(
     margins = gating.Margins(accuracy=margin_accuracy, no_answer=margin_no_answer, tokens=margin_tokens)
     verdict = gating.gate(kept.samples, before, margins, options.names(tasks))
     if junit is not None:
-        write_whole(junit, reports.junit(verdict, kept.name))
+        write_whole(junit, view.junit(verdict, kept.name))
     options.show(view.gate(kept.name, baseline, verdict), as_json=as_json)
-    for line in reports.github(verdict) if github else []:
+    for line in view.github(verdict) if github else []:
         print(line)
     raise typer.Exit(gating.EXIT_CODES[verdict.outcome])
 
@@ -94,14 +89,6 @@ def rescore(
     as_json: Json = False,
 ) -> None:
     """Grade a stored run again with today's graders and list the verdicts that flip."""
-    from harness.cli import options
-    from harness.evaluation.spec import ProblemData
-    from harness.grading.grade import Grader
-    from harness.processes import interrupts_end_twice
-    from harness.results import rescore as rescoring
-    from harness.results import runs
-    from harness.view import compare as view
-
     kept = runs.load(options.results(store), run)
     with interrupts_end_twice(), Grader(2, nltk_data=ProblemData(data_dir=data_dir).nltk_data) as grader:
         samples, flipped = rescoring.rescore(kept, grader, _tokenizer(kept.manifest))
@@ -112,12 +99,7 @@ def rescore(
 
 def _tokenizer(manifest: Manifest) -> Any:
     """The run's tokenizer, if it is still where it was; without it lengths stay as they were."""
-    from harness.errors import ModelError
-    from harness.models.loading import load_tokenizer
-    from harness.models.shipped import resolve
-
-    name = "shipped:student" if manifest.backend == "mock" else manifest.model
     try:
-        return load_tokenizer(resolve(name))
+        return options.tokenizer_of("shipped:student" if manifest.backend == "mock" else manifest.model)
     except ModelError:
         return None

@@ -6,18 +6,26 @@ import os
 from dataclasses import replace
 from functools import partial
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.cli import options
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options, with_specs
 from harness.errors import Usage
+from harness.evaluation.plan import EvalPlan
+from harness.evaluation.preflight import preview
 from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.spec import ModelSpec, Prompting
-
-if TYPE_CHECKING:
-    from harness.evaluation.plan import EvalPlan
+from harness.problems.registry import select
+from harness.processes import interrupts_end_twice
+from harness.results import runs
+from harness.results.decodings import compare_decodings
+from harness.search.decode import Trees, tokens_of_trees
+from harness.search.grammar.load import load
+from harness.view import evaluation as view
+from harness.view.progress import OneLine
 
 BUDGET = 8  # answers of a tree, where none is named
 
@@ -59,13 +67,6 @@ def evaluate(
     as_json: Json = False,
 ) -> None:
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
-    from harness.cli import options
-    from harness.evaluation.plan import EvalPlan
-    from harness.problems.registry import select
-    from harness.processes import interrupts_end_twice
-    from harness.results import runs
-    from harness.view import evaluation as view
-
     plan = EvalPlan(
         tasks=select(options.names(tasks), suite, task_path or [], foreign=True),
         decoding=decoding,
@@ -87,8 +88,6 @@ def evaluate(
     os.environ["HF_HUB_DISABLE_PROGRESS_BARS"] = os.environ["TQDM_DISABLE"] = "1"
     os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
     if dry_run:
-        from harness.evaluation.preflight import preview
-
         options.show(view.preview(preview(model, plan, folder)), as_json=as_json)
         return
     if fresh:
@@ -102,11 +101,6 @@ def evaluate(
 
 def _sample(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool, max_unfinished: float | None) -> None:
     """Evaluate by independent samples, print the table, and exit with 1 where too many are unfinished."""
-    from harness.cli import options
-    from harness.results import runs
-    from harness.view import evaluation as view
-    from harness.view.progress import OneLine
-
     with OneLine(as_json) as progress:
         rows = runs.execute(model, plan, folder, progress.samples)
     options.show(view.page(model.model, folder, rows), as_json=as_json)
@@ -118,19 +112,16 @@ def _sample(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool, max_u
 
 def _refuse_with_trees(decoding: Decoding, max_unfinished: float | None) -> None:
     """Options that a search at test time cannot honour. Raises Usage."""
-    why = {
-        "--samples": (decoding.samples != 1, "--budget says how many answers a problem gets"),
-        "--max-tokens": (decoding.max_tokens is not None, "the grammar caps each thought, not the whole answer"),
-        "--max-unfinished": (max_unfinished is not None, "two decodings are compared"),
-    }
-    for name, (given, reason) in why.items():
+    for name, given, reason in (
+        ("--samples", decoding.samples != 1, "--budget says how many answers a problem gets"),
+        ("--max-tokens", decoding.max_tokens is not None, "the grammar caps each thought, not the whole answer"),
+        ("--max-unfinished", max_unfinished is not None, "two decodings are compared"),
+    ):
         if given:
             raise Usage(f"{name} does not go with --decode mcts: {reason}")
 
 
 def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
-    from harness.search.decode import Trees
-    from harness.search.grammar.load import load
 
     load(grammar)  # a mistake in it ends the command before the model loads
     decoding = plan.decoding.model_copy(update={"samples": budget})
@@ -139,13 +130,6 @@ def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
 
 def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:
     """Evaluate by tree search and by plain sampling, and print Test@N of both."""
-    from harness.cli import options
-    from harness.results import runs
-    from harness.results.decodings import compare_decodings
-    from harness.search.decode import tokens_of_trees
-    from harness.view import evaluation as view
-    from harness.view.progress import OneLine
-
     options.complain("an answer of a tree is capped thought by thought by its grammar, a plain one by its task alone")
     with OneLine(as_json) as progress:
         compared = compare_decodings(plan, partial(runs.execute, model), folder, progress.samples, tokens_of_trees)

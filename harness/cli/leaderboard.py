@@ -7,13 +7,22 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import options
 from harness.cli.options import Form, Json, Store
 from harness.errors import Usage
+from harness.pipeline.recipe import recipe_names
+from harness.pipeline.recipe_files import load_recipe
+from harness.results import board
+from harness.results import claims as judged
+from harness.view import board as view
+
+Markdown = Annotated[bool, typer.Option("--markdown", hidden=True)]
+_YAML = (".yaml", ".yml")
 
 
 def register(app: typer.Typer) -> None:
-    app.command("leaderboard")(leaderboard)
-    app.command("claims")(claims)
+    for command in (leaderboard, claims):
+        app.command(command.__name__)(command)
 
 
 def leaderboard(
@@ -25,17 +34,11 @@ def leaderboard(
     layout: Annotated[str, typer.Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
     store: Store = Path("runs"),
     as_json: Json = False,
-    markdown: Annotated[bool, typer.Option("--markdown", hidden=True)] = False,
+    markdown: Markdown = False,
 ) -> None:
     """Show arms by rows and tasks by columns, with paired differences to the control arm."""
-    from harness.cli import options
-    from harness.results import board
-    from harness.view import board as view
-
     options.one_of("--layout", layout, view.LAYOUTS)
-    if recipe is not None and recipe.endswith((".yaml", ".yml")):
-        from harness.pipeline.recipe_files import load_recipe
-
+    if recipe is not None and recipe.endswith(_YAML):
         recipe = load_recipe(recipe).name
     chosen = options.names(runs)
     if recipe is not None and recipe.endswith(".json"):
@@ -52,18 +55,11 @@ def claims(
     ] = None,
     form: Form = "table",
     store: Store = Path("runs"),
-    markdown: Annotated[bool, typer.Option("--markdown", hidden=True)] = False,
+    markdown: Markdown = False,
     as_json: Json = False,
 ) -> None:
     """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
-    from harness.cli import options
-    from harness.pipeline.recipe import recipe_names
-    from harness.pipeline.recipe_files import load_recipe
-    from harness.results import board
-    from harness.results import claims as judged
-    from harness.view import claims as view
-
-    read = recipe is not None and (recipe.endswith((".yaml", ".yml")) or recipe in recipe_names())
+    read = recipe is not None and (recipe.endswith(_YAML) or recipe in recipe_names())
     plan = load_recipe(recipe) if recipe is not None and read else None
     if plan is not None and not plan.claims:
         raise Usage(f"recipe {plan.name} makes no claims")
@@ -73,4 +69,4 @@ def claims(
     if not made:
         raise Usage(f"recipe {record.recipe} makes no claims")
     found = judged.of_record(record, results, made)
-    options.show(view.page(record.title, made, found), "md" if markdown else form, as_json)
+    options.show(view.claims_page(record.title, made, found), "md" if markdown else form, as_json)

@@ -1,25 +1,25 @@
-"""Options that several commands share, and their parsing."""
+"""Options that several commands share, their parsing, and the ways to print."""
 
 from __future__ import annotations
 
 import sys
-from collections.abc import Sequence
+from collections.abc import Callable, Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated, Any
 
 import typer
 
-from harness.errors import Usage
-
-if TYPE_CHECKING:
-    from harness.results.store import Store as Results
-    from harness.view.page import Page
+from harness.cli.specs import with_specs
+from harness.errors import Usage, nearest
+from harness.results.store import Store as Results
+from harness.thoughts import tags_of
+from harness.view import render
+from harness.view.page import Page
+from harness.view.text import clean, inert
 
 
 def _form(name: str) -> str:
-    from harness.view.render import forms
-
-    return one_of("--format", name, list(forms()))
+    return one_of("--format", name, list(render.forms()))
 
 
 Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas; lm-eval's own by their names.")]
@@ -34,36 +34,43 @@ Form = Annotated[str, typer.Option("--format", callback=_form, help="table, md, 
 RunName = Annotated[str, typer.Argument(help="A run: its folder, or the first letters of its id.")]
 
 
+def group(
+    app: typer.Typer, name: str, about: str, *commands: Callable[..., Any], bare: Callable[..., Any] | None = None
+) -> typer.Typer:
+    """Register commands under a common name. ``bare`` runs where none of them is named; default: the help."""
+    inner = typer.Typer(help=about, invoke_without_command=bare is not None, no_args_is_help=bare is None)
+    if bare is not None:
+        inner.callback()(bare)
+    for command in commands:
+        inner.command(command.__name__)(with_specs(command))
+    app.add_typer(inner, name=name)
+    return inner
+
+
 def names(text: str) -> list[str]:
     """A comma-separated list without blanks."""
     return [name.strip() for name in text.split(",") if name.strip()]
 
 
-def words(option: str, text: str) -> list[str]:
-    """Arguments in one string, as a shell would split it."""
-    import shlex
-
-    try:
-        return shlex.split(text)
-    except ValueError as error:
-        raise Usage(f"{option} {text!r}: {error}") from None
-
-
 def one_of(option: str, value: str, known: Sequence[str]) -> str:
-    from harness.errors import nearest
-
     if value not in known:
         raise Usage(f"{option} {value}: use {', '.join(known)}{nearest(value, known)}")
     return value
 
 
 def tags(text: str | None) -> tuple[str, str] | None:
-    from harness.thoughts import tags_of
-
     try:
         return None if text is None else tags_of(text)
     except ValueError as error:
         raise Usage(f"--{error}") from None
+
+
+def tokenizer_of(model: str) -> Any:
+    """The tokenizer of a model: a path, a hub name or shipped:NAME; its weights are not loaded."""
+    from harness.models.loading import load_tokenizer
+    from harness.models.shipped import resolve
+
+    return load_tokenizer(resolve(model))
 
 
 def grammar_of(model: str) -> str:
@@ -73,32 +80,18 @@ def grammar_of(model: str) -> str:
 
 def results(folder: Path) -> Results:
     """The store of results in ``folder``; files that cannot be read are named on stderr where many are listed."""
-    from harness.results.store import Store
-
-    return Store(folder, complain)
+    return Results(folder, complain)
 
 
 def show(page: Page, form: str = "table", as_json: bool = False) -> None:
     """Print what a command has to show: with --json its data alone, and nothing else."""
-    from harness.view import render
-
     render.show(page, "json" if as_json else form)
 
 
 def say(line: str) -> None:
     """One line on stdout."""
-    from harness.view.text import clean, inert
-
     print(inert(clean(line)))
 
 
-def print_json(data: Any) -> None:
-    from harness.view.render.json import dump
-
-    print(dump(data))
-
-
 def complain(message: str, who: str = "harness: ") -> None:
-    from harness.view.text import clean, inert
-
     print(inert(clean(who + message, lines=True)), file=sys.stderr)

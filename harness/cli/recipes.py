@@ -2,14 +2,27 @@
 
 from __future__ import annotations
 
+import shlex
+import time
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
-if TYPE_CHECKING:
-    from harness.pipeline.graph import Graph
-    from harness.pipeline.recipe import Profile, Recipe
+from harness.cli import options
+from harness.errors import Usage
+from harness.files import about, read_text
+from harness.pipeline import estimate, outline, record, runner
+from harness.pipeline.graph import Graph, build
+from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
+from harness.pipeline.recipe_files import find, is_profile, load_profile, load_recipe, split_settings
+from harness.results import board, claims
+from harness.results.records import RunRecord
+from harness.results.store import Store, read_kept
+from harness.view import board as board_view
+from harness.view import recipes as view
+from harness.view.progress import Display
+from harness.view.text import hanging
 
 Name = Annotated[str, typer.Argument(help="A shipped recipe ('harness recipes ls') or a YAML file.")]
 ProfileName = Annotated[
@@ -24,13 +37,8 @@ Set = Annotated[
 
 def register(app: typer.Typer) -> None:
     app.command("run-recipe")(run_recipe)
-    group = typer.Typer(help="The recipes and profiles that come with harness: ls, cat, cp, validate, graph.")
-    group.command("ls")(ls)
-    group.command("cat")(cat)
-    group.command("cp")(cp)
-    group.command("validate")(validate)
-    group.command("graph")(graph)
-    app.add_typer(group, name="recipes", no_args_is_help=True)
+    title = "The recipes and profiles that come with harness: ls, cat, cp, validate, graph."
+    options.group(app, "recipes", title, ls, cat, cp, validate, graph)
 
 
 def run_recipe(
@@ -53,14 +61,6 @@ def run_recipe(
     display: Annotated[str, typer.Option(help="full, plain or none; plain where stdout is no terminal.")] = "auto",
 ) -> None:
     """Run a recipe, or go on with it; end in its leaderboard, its claims and a report."""
-    import time
-
-    from harness.cli import options
-    from harness.pipeline import estimate, record, runner
-    from harness.results.store import Store
-    from harness.view import recipes as view
-    from harness.view.progress import Display
-
     started = time.monotonic()
     options.one_of("--executor", executor, ("local", "ray"))
     options.one_of("--display", display, Display.MODES)
@@ -90,15 +90,12 @@ def run_recipe(
 
 def _command(name: str, settings: list[str] | None, **chosen: str | None) -> str:
     """The command line that makes a run again."""
-    import shlex
-
     words = [word for key, value in chosen.items() if value is not None for word in (f"--{key}", value)]
     words += [word for setting in settings or [] for word in ("--set", setting)]
     return shlex.join(["harness", "run-recipe", name, *words])
 
 
 def _read(name: str, profile: str | None, settings: list[str] | None) -> tuple[Recipe, Profile]:
-    from harness.pipeline.recipe_files import load_profile, load_recipe, split_settings
 
     of_recipe, of_profile = split_settings(settings or [])
     plan = load_recipe(name, of_recipe)
@@ -106,15 +103,11 @@ def _read(name: str, profile: str | None, settings: list[str] | None) -> tuple[R
 
 
 def _graph(plan: Recipe, scale: Profile, arms: str | None, seeds: str | None) -> Graph:
-    from harness.cli import options
-    from harness.pipeline.graph import build
 
-    chosen = None
-    if arms is not None:
-        wanted = options.names(arms)
-        chosen = [arm for arm in plan.arms if arm in wanted or arm == plan.control]
-        chosen += [arm for arm in wanted if arm not in plan.arms]
-    graph = build(plan, scale, chosen, _seeds(seeds))
+    wanted = options.names(arms or "")
+    chosen = [arm for arm in plan.arms if arm in wanted or arm == plan.control]
+    chosen += [arm for arm in wanted if arm not in plan.arms]
+    graph = build(plan, scale, None if arms is None else chosen, _seeds(seeds))
     for model in dict.fromkeys(graph.left_out.values()):
         left = [arm for arm, lacks in graph.left_out.items() if lacks == model]
         options.complain(f"profile {scale.name} has no model {model!r}; left out: {', '.join(left)}")
@@ -122,9 +115,6 @@ def _graph(plan: Recipe, scale: Profile, arms: str | None, seeds: str | None) ->
 
 
 def _seeds(text: str | None) -> list[int] | None:
-    from harness.errors import Usage
-    from harness.pipeline.recipe import MOST_SEEDS, SEEDS
-
     if text is None:
         return None
     wrong = f"--seeds {text[:40]}: give how many (3), or which, separated by commas and each once (0,4,7)"
@@ -144,47 +134,31 @@ def _seeds(text: str | None) -> list[int] | None:
 
 def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     """Show the table of a recorded run and its claims."""
-    from harness.cli import options
-    from harness.results import board, claims
-    from harness.results.records import RunRecord
-    from harness.results.store import read_kept
-    from harness.view import board as board_view
-    from harness.view import claims as claims_view
-
     results = options.results(store)
     record = read_kept(run, RunRecord)
     options.show(board_view.page(board.of_record(record, results)))
     findings = claims.of_record(record, results, plan.claims)
     if findings:
-        options.show(claims_view.page(record.title, plan.claims, findings))
+        options.show(board_view.claims_page(record.title, plan.claims, findings))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 
 def ls() -> None:
     """List the shipped recipes and profiles."""
-    from harness.pipeline import recipe
-    from harness.pipeline.recipe_files import load_profile, load_recipe
-    from harness.view.text import hanging
-
-    for shipped in recipe.recipe_names():
-        print(hanging(f"{shipped:<16} ", load_recipe(shipped).about))
+    for name in recipe_names():
+        print(hanging(f"{name:<16} ", load_recipe(name).about))
     print()
-    for shipped in recipe.profile_names():
-        print(hanging(f"--profile {shipped:<8} ", load_profile(shipped).about))
+    for name in profile_names():
+        print(hanging(f"--profile {name:<8} ", load_profile(name).about))
 
 
 def _file(name: str) -> Path:
     """The file of a recipe, or of a profile that no recipe has the name of."""
-    from harness.pipeline.recipe import profile_names, recipe_names
-    from harness.pipeline.recipe_files import find
-
     return find(name, "profile" if name in profile_names() and name not in recipe_names() else "recipe")
 
 
 def cat(name: Annotated[str, typer.Argument(help="A recipe or profile.")]) -> None:
     """Print the file of a recipe or profile."""
-    from harness.files import read_text
-
     print(read_text(_file(name)), end="")
 
 
@@ -193,9 +167,6 @@ def cp(
     to: Annotated[Path, typer.Argument(help="Where the copy goes: a file ending in .yaml, or a folder.")],
 ) -> None:
     """Copy a recipe or profile, to change it. Nothing is overwritten."""
-    from harness.errors import Usage
-    from harness.files import about
-
     source = _file(name)
     target = to / source.name if to.is_dir() else to
     if target.suffix not in (".yaml", ".yml"):
@@ -213,12 +184,6 @@ def validate(
     settings: Set = None,
 ) -> None:
     """Say everything that is wrong with a recipe, with file and line, or at which profiles it can run."""
-    from harness.cli import options
-    from harness.errors import Usage
-    from harness.pipeline import recipe
-    from harness.pipeline.graph import build
-    from harness.pipeline.recipe_files import is_profile, load_profile, load_recipe, split_settings
-
     of_recipe, of_profile = split_settings(settings or [])
     if is_profile(name):
         if of_recipe or profile:
@@ -228,7 +193,7 @@ def validate(
         options.say(f"profile {alone.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
         return
     plan = load_recipe(name, of_recipe)
-    for scale in [profile] if profile else recipe.profile_names():
+    for scale in [profile] if profile else profile_names():
         jobs = build(plan, load_profile(scale, of_profile))
         out = f"; without {', '.join(jobs.left_out)}" if jobs.left_out else ""
         options.say(f"{plan.name} at {scale}: {len(jobs.jobs)} stages, {len(jobs.arms)} arms{out}")
@@ -236,7 +201,4 @@ def validate(
 
 def graph(name: Name, profile: ProfileName = None, settings: Set = None) -> None:
     """Draw which stage starts from which, and which arms are scored."""
-    from harness.cli import options
-    from harness.pipeline import outline
-
     options.show(outline.tree(*_read(name, profile, settings)))

@@ -7,20 +7,20 @@ from typing import Annotated
 
 import typer
 
-from harness.cli.options import Form, Json, Store
-
-Id = Annotated[str, typer.Argument(help="A run: its folder, or the first letters of its id.")]
+from harness.cli import options
+from harness.cli.options import Form, Json, RunName, Store
+from harness.pipeline.estimate import rates_of
+from harness.results.differences import described, differences
+from harness.results.garbage import collect, stage_folders
+from harness.results.runs import load
+from harness.view import charts
+from harness.view import compare as view
+from harness.view.page import Page
+from harness.view.render import picture
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="The store of runs: ls, show, diff, gc, rates.", invoke_without_command=True)
-    group.callback()(default)
-    group.command("ls")(ls)
-    group.command("show")(show)
-    group.command("diff")(diff)
-    group.command("gc")(gc)
-    group.command("rates")(rates)
-    app.add_typer(group, name="runs")
+    options.group(app, "runs", "The store of runs: ls, show, diff, gc, rates.", ls, show, diff, gc, rates, bare=default)
     app.command("plot")(plot)
 
 
@@ -32,27 +32,16 @@ def default(context: typer.Context, store: Store = Path("runs"), as_json: Json =
 
 def ls(store: Store = Path("runs"), as_json: Json = False) -> None:
     """List finished recipes and evaluations, newest first."""
-    from harness.cli import options
-    from harness.view import compare as view
-
     options.show(view.listing(options.results(store)), as_json=as_json)
 
 
-def show(name: Id, store: Store = Path("runs"), as_json: Json = False) -> None:
+def show(name: RunName, store: Store = Path("runs"), as_json: Json = False) -> None:
     """What a run is: its manifest, key by key; of a recipe also its stages and where its report is."""
-    from harness.cli import options
-    from harness.results.differences import described
-    from harness.view import compare as view
-
     options.show(view.manifest(*described(options.results(store), name)), as_json=as_json)
 
 
-def diff(a: Id, b: Id, form: Form = "table", store: Store = Path("runs"), as_json: Json = False) -> None:
+def diff(a: RunName, b: RunName, form: Form = "table", store: Store = Path("runs"), as_json: Json = False) -> None:
     """Name every difference between two runs: data, models, settings, packages, hardware. Exit 1 if there is any."""
-    from harness.cli import options
-    from harness.results.differences import differences
-    from harness.view import compare as view
-
     found = differences(options.results(store), a, b)
     options.show(view.differences(found), form, as_json)
     if found:
@@ -68,10 +57,6 @@ def gc(
     as_json: Json = False,
 ) -> None:
     """Show, or delete, stages that no recipe needs: neither one that finished, nor one that began and may go on."""
-    from harness.cli import options
-    from harness.results.garbage import collect, stage_folders
-    from harness.view import compare as view
-
     results = options.results(store)
     stages = stage_folders(results, older_than)
     unused = [stage for stage in stages if not stage.why]
@@ -82,11 +67,9 @@ def gc(
 
 def rates(store: Store = Path("runs")) -> None:
     """Print, as JSON, what stages took here: tokens of an item, seconds of a token; dry runs estimate from these."""
-    from harness.cli.options import print_json
-    from harness.pipeline.estimate import rates_of
-
     found = sorted(rates_of(store).items())
-    print_json([{"kind": k, "model": m, "per_item": r.per_item, "seconds": r.seconds} for (k, m), r in found])
+    rows = [{"kind": k, "model": m, "per_item": r.per_item, "seconds": r.seconds} for (k, m), r in found]
+    options.show(Page(blocks=[], data=rows), as_json=True)
 
 
 def plot(
@@ -100,11 +83,6 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Length distributions and accuracy against token budget, from stored samples, in the terminal and as files."""
-    from harness.cli import options
-    from harness.results.runs import load
-    from harness.view import charts
-    from harness.view.render import picture
-
     page = charts.page([load(options.results(store), name) for name in names])
     options.show(page, form, as_json)
     for path in picture.save_all(page, out) if out is not None else []:

@@ -4,17 +4,27 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Any
+from typing import Annotated
 
 import typer
 
-from harness.cli.options import DataDir, Json
-from harness.errors import BadResponses, Usage
-
-if TYPE_CHECKING:
-    from harness.evaluation.responses import Response
-    from harness.evaluation.spec import ProblemData
-    from harness.records import Problem, Sample
+from harness.cli import options
+from harness.cli.options import DataDir, Json, complain
+from harness.errors import BadResponses, UnknownTask, Usage, nearest
+from harness.evaluation import responses as scoring
+from harness.evaluation.foreign_logs import FORMATS, read_responses
+from harness.evaluation.response_metrics import backend_of
+from harness.evaluation.spec import ProblemData
+from harness.grading.families import KINDS
+from harness.grading.grade import Grader
+from harness.journal import write_rows
+from harness.problems.load import is_ours, load
+from harness.problems.registry import tasks
+from harness.processes import interrupts_end_twice
+from harness.records import Problem, Sample
+from harness.results.summary import row
+from harness.thoughts import THINK_TAGS
+from harness.view import evaluation as view
 
 
 def register(app: typer.Typer) -> None:
@@ -45,18 +55,6 @@ def score(
 
     Exit 3 when no response at all could be graded.
     """
-    from harness.cli import options
-    from harness.evaluation import responses as scoring
-    from harness.evaluation.foreign_logs import FORMATS, read_responses
-    from harness.evaluation.spec import ProblemData
-    from harness.grading.families import KINDS
-    from harness.grading.grade import Grader
-    from harness.journal import write_rows
-    from harness.processes import interrupts_end_twice
-    from harness.results.summary import row
-    from harness.thoughts import THINK_TAGS
-    from harness.view import evaluation as view
-
     options.one_of("--from", form, FORMATS)
     if (task is None) == (grader is None):
         raise Usage("score needs either --task NAME or --grader KIND")
@@ -70,11 +68,12 @@ def score(
         matched = scoring.match(rows, problems, responses)
     else:
         matched = scoring.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
-    backend, tags = _counter(tokenizer), options.tags(think_tags) or THINK_TAGS
+    counter = None if tokenizer is None else backend_of(options.tokenizer_of(tokenizer))  # None: words and marks
+    tags = options.tags(think_tags) or THINK_TAGS
     with interrupts_end_twice():
         with Grader(workers, nltk_data=data.nltk_data) as pool:
             samples = scoring.score(
-                matched, pool, 2 * workers, tags=tags, prefilled=prefilled, metrics=metrics, backend=backend
+                matched, pool, 2 * workers, tags=tags, prefilled=prefilled, metrics=metrics, backend=counter
             )
         if out is not None:
             write_rows(out, (scoring.output_row(r, s, metrics) for r, s in zip(matched, samples, strict=True)))
@@ -86,12 +85,9 @@ def score(
         raise typer.Exit(3)
 
 
-def _complain(matched: Sequence[Response], samples: Sequence[Sample], problems: Sequence[Problem],
+def _complain(matched: Sequence[scoring.Response], samples: Sequence[Sample], problems: Sequence[Problem],
               task: str | None) -> int:  # fmt: skip
     """Say on stderr what the figures do not cover; returns how many problems have no response."""
-    from harness.cli.options import complain
-    from harness.evaluation.responses import coverage
-
     unmatched = [response.number for response in matched if response.problem is None]
     if unmatched:
         complain(
@@ -101,7 +97,7 @@ def _complain(matched: Sequence[Response], samples: Sequence[Sample], problems: 
     long = [sample.metrics.analysed for sample in samples if sample.metrics.analysed is not None]
     if long:
         complain(f"{len(long)} responses are measured on their first {long[0]:,} characters alone")
-    missing, fewest, most = coverage(matched, problems) if problems else (0, 1, 1)
+    missing, fewest, most = scoring.coverage(matched, problems) if problems else (0, 1, 1)
     if missing:
         complain(f"{missing} of {len(problems)} problems of {task} have no response; the figures leave them out")
     if fewest != most:
@@ -109,21 +105,7 @@ def _complain(matched: Sequence[Response], samples: Sequence[Sample], problems: 
     return missing
 
 
-def _counter(tokenizer: str | None) -> Any:
-    """The ``tokenizers`` object to count with; None: words and marks."""
-    if tokenizer is None:
-        return None
-    from harness.evaluation.response_metrics import backend_of
-    from harness.models.loading import load_tokenizer
-    from harness.models.shipped import resolve
-
-    return backend_of(load_tokenizer(resolve(tokenizer)))
-
-
 def _problems(task: str, data: ProblemData) -> list[Problem]:
-    from harness.errors import UnknownTask, nearest
-    from harness.problems.load import is_ours, load
-    from harness.problems.registry import tasks
 
     name = task.removeprefix("harness_")
     if not is_ours(name):

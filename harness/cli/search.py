@@ -3,29 +3,35 @@
 from __future__ import annotations
 
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated
+from typing import Annotated
 
 import typer
 
+from harness.chains.export import export_data
 from harness.chains.spec import PairRule, SftRule
+from harness.cli import options
 from harness.cli.options import Form, Json
-from harness.cli.specs import Options, with_specs
+from harness.cli.specs import Options
 from harness.errors import SearchIncomplete, Usage
+from harness.evaluation.spec import ProblemData
 from harness.models.spec import ModelSpec
 from harness.problems.source import Problems, Source
+from harness.search import launch, store
+from harness.search.grammar.load import defects, load, parse, shipped
+from harness.search.grammar.load import source as read_source
+from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
-
-if TYPE_CHECKING:
-    from harness.search.launch import Plan
+from harness.search.stats import SearchYield
+from harness.view import data_card, trees
+from harness.view import search as view
+from harness.view.progress import OneLine
 
 Folder = Annotated[Path, typer.Argument(help="A search's folder (or the folder of its shards).")]
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Tree-based chain-of-thought data: run, show, stats, export, validate.")
-    for command in (run, show, stats, export, validate):
-        group.command(command.__name__)(with_specs(command))
-    app.add_typer(group, name="search", no_args_is_help=True)
+    about = "Tree-based chain-of-thought data: run, show, stats, export, validate."
+    options.group(app, "search", about, run, show, stats, export, validate)
 
 
 def run(
@@ -47,11 +53,6 @@ def run(
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Search trees of thoughts. The same command goes on with an interrupted search and asks for nothing twice."""
-    from harness.cli import options
-    from harness.evaluation.spec import ProblemData
-    from harness.search.grammar.load import load
-    from harness.search.launch import Plan
-
     grammar = grammar or options.grammar_of(model.model)
     load(grammar)  # what is wrong with it is reported before any model is loaded
     models = {"generator": model.replicas()}
@@ -59,11 +60,12 @@ def run(
         other = {"model": critic or model.model, "tokenizer": critic_tokenizer or model.tokenizer,
                  "base_url": critic_url or model.base_url}  # fmt: skip
         models["critic"] = model.model_copy(update=other).replicas()
-    plan = Plan(
+    plan = launch.Plan(
         search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,
         nltk_data=ProblemData(data_dir=source.data_dir or None).nltk_data,
     )  # fmt: skip
-    problems = Problems(source, warn=_warn)
+    about = "these are its test problems; do not train on what you will test on"
+    problems = Problems(source, warn=lambda task: options.complain(f"{task}: {about}"))
     try:
         if split.executor == "ray":
             from harness.search.run.on_ray import run_on_ray
@@ -77,13 +79,8 @@ def run(
     stats(out, as_json=as_json)
 
 
-def _run_here(plan: Plan, problems: Problems, out: Path, split: Split, quiet: bool) -> None:
+def _run_here(plan: launch.Plan, problems: Problems, out: Path, split: Split, quiet: bool) -> None:
     """All shards one after the other, or the one that was named."""
-    from harness.cli import options
-    from harness.search import launch
-    from harness.search.run.work import Budget
-    from harness.view.progress import OneLine
-
     with OneLine(quiet) as progress:
         budget = Budget(limits=plan.limits)
         for number in split.numbers:
@@ -94,12 +91,6 @@ def _run_here(plan: Plan, problems: Problems, out: Path, split: Split, quiet: bo
             )  # fmt: skip
 
 
-def _warn(task: str) -> None:
-    from harness.cli import options
-
-    options.complain(f"{task}: these are its test problems; do not train on what you will test on")
-
-
 def show(
     folder: Folder,
     problem: Annotated[str | None, typer.Argument(help="A problem's id, or its first letters; default: list.")] = None,
@@ -107,11 +98,6 @@ def show(
     form: Form = "table",
 ) -> None:
     """Draw the tree of one problem: kind, visits, value, verdict, tokens and model of each node."""
-    from harness.cli import options
-    from harness.search import store
-    from harness.view import search as view
-    from harness.view import trees
-
     found = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
     if problem is None:
         options.show(view.listing(found), form)
@@ -126,10 +112,6 @@ def show(
 
 def stats(folder: Folder, form: Form = "table", as_json: Json = False) -> None:
     """What a search found and what it cost: chains, reflections, tokens, endings."""
-    from harness.cli import options
-    from harness.search.stats import SearchYield
-    from harness.view import search as view
-
     options.show(view.summary(SearchYield.of(folder).figures(), folder), form, as_json)
 
 
@@ -144,17 +126,10 @@ def export(
     as_json: Json = False,
 ) -> None:
     """Write SFT rows and preference pairs (JSONL and Parquet, in TRL's formats) with a data card."""
-    from harness.chains.export import export_data
-    from harness.cli import options
-    from harness.models.loading import load_tokenizer
-    from harness.models.shipped import resolve
-    from harness.view import data_card
-    from harness.view import search as view
-
     data_card.check_place(out)
     pairs = pairs.model_copy(update={"per_problem": sft.per_problem})
     figures = export_data(
-        folder, out, load_tokenizer(resolve(tokenizer)), sft=sft, pair=pairs, max_tokens=max_tokens, seed=seed,
+        folder, out, options.tokenizer_of(tokenizer), sft=sft, pair=pairs, max_tokens=max_tokens, seed=seed,
         tokenizer_name=tokenizer,
     )  # fmt: skip
     data_card.write(figures, out)
@@ -166,15 +141,11 @@ def validate(
     grammar: Annotated[str, typer.Argument(help="A shipped grammar or a YAML file; none: list the shipped ones.")] = "",
 ) -> None:
     """Say everything that is wrong with a grammar, or draw its transition graph."""
-    from harness.cli import options
-    from harness.search.grammar.load import defects, load, parse, shipped, source
-    from harness.view import trees
-
     if not grammar:
         for name in shipped():
             options.say(f"{name:<16} {load(name).about}")
         return
-    parsed = parse(grammar, source(grammar))
+    parsed = parse(grammar, read_source(grammar))
     found = defects(parsed)
     if found:
         for text in found:

@@ -1,8 +1,8 @@
 """Command-line options made from the fields of specs, so that a knob is declared once, in its room.
 
 ``@with_specs`` turns every parameter of a command that is annotated with a Spec into one option a field; the command
-receives the spec, validated. ``Annotated[SomeSpec, Options(prefix="critic-", panel="Critic", skip=("seed",))]`` changes
-names, the help panel and which fields are offered; fields left out keep their default.
+receives the spec, validated. ``Annotated[SomeSpec, Options(panel="Critic", skip=("seed",))]`` changes the help panel
+and which fields are offered; fields left out keep their default.
 """
 
 from __future__ import annotations
@@ -33,7 +33,6 @@ class Options:
     ``defaults``: values in the place of the fields' own, by field.
     """
 
-    prefix: str = ""
     panel: str = ""
     only: tuple[str, ...] = ()
     skip: tuple[str, ...] = ()
@@ -66,11 +65,6 @@ def with_specs(command: Callable[..., Any]) -> Callable[..., Any]:
     return run
 
 
-def option(kind: type[Spec], name: str, prefix: str = "") -> str:
-    """The option of a field, as a user types it."""
-    return f"--{prefix}{_names(kind, name)[0].removeprefix('--')}"
-
-
 def _spec_of(hint: Any) -> tuple[type[Spec] | None, Options]:
     options = Options()
     if typing.get_origin(hint) is Annotated:
@@ -80,42 +74,34 @@ def _spec_of(hint: Any) -> tuple[type[Spec] | None, Options]:
 
 
 def _names(kind: type[Spec], name: str) -> list[str]:
+    """The options of a field, as a user types them."""
     extra = kind.model_fields[name].json_schema_extra
     names = str(extra.get("option") or "") if isinstance(extra, dict) else ""
     return names.split(",") if names else [f"--{name.replace('_', '-')}"]
 
 
 def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> inspect.Parameter:
-    info = kind.model_fields[name]
+    info, names = kind.model_fields[name], _names(kind, name)
     extra = info.json_schema_extra if isinstance(info.json_schema_extra, dict) else {}
-    names = [f"--{options.prefix}{each.removeprefix('--')}" for each in _names(kind, name)]
     default = options.defaults.get(name, _EMPTY if info.is_required() else info.get_default(call_default_factory=True))
-    shown, default = _shown(info.annotation, default)
-    if shown is bool and len(names) == 1 and "/" not in names[0]:
-        names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"] if default else names
-    choices = _choices(info.annotation)
+    inner = shown = _without_none(info.annotation)
+    choices = _choices(inner)
+    if typing.get_origin(inner) in (list, tuple):  # one string on the command line
+        shown = str
+        default = default if default in (_EMPTY, None) else " ".join(map(str, default))
+    elif choices:
+        shown = str
+    elif info.annotation is bool and len(names) == 1 and "/" not in names[0] and default:
+        names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"]
     # The default stands in the text: in a column of its own line, help of many options fills screens.
     shown_default = "" if default is _EMPTY or default in (None, "") or isinstance(default, bool) else f" ({default})"
     text = (info.description or "").rstrip(".") + (f": {', '.join(choices)}" if choices else "") + shown_default + "."
-    settings = typer.Option(
-        *names, help=text, rich_help_panel=options.panel or None, hidden=bool(extra.get("hidden", False)),
-        show_default=False,
-    )  # fmt: skip
+    hidden, panel = bool(extra.get("hidden", False)), options.panel or None
+    settings = typer.Option(*names, help=text, rich_help_panel=panel, hidden=hidden, show_default=False)
+    shown = shown | None if type(None) in typing.get_args(info.annotation) else shown
     return inspect.Parameter(
         f"{group}__{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[shown, settings]
     )
-
-
-def _shown(annotation: Any, default: Any) -> tuple[Any, Any]:
-    """The type and default on the command line: lists are one string, choices are text."""
-    optional = type(None) in typing.get_args(annotation)
-    inner = _without_none(annotation)
-    if typing.get_origin(inner) is Literal:
-        inner = str
-    elif typing.get_origin(inner) in (list, tuple):
-        inner = str
-        default = default if default in (_EMPTY, None) else " ".join(map(str, default))
-    return (inner | None if optional else inner), default
 
 
 def _without_none(annotation: Any) -> Any:
@@ -124,18 +110,17 @@ def _without_none(annotation: Any) -> Any:
     return annotation
 
 
-def _choices(annotation: Any) -> tuple[str, ...]:
-    inner = _without_none(annotation)
+def _choices(inner: Any) -> tuple[str, ...]:
     return typing.get_args(inner) if typing.get_origin(inner) is Literal else ()
 
 
 def _built(kind: type[Spec], options: Options, values: dict[str, Any]) -> Spec:
     for name, value in values.items():
-        annotation = _without_none(kind.model_fields[name].annotation)
-        label, choices = option(kind, name, options.prefix), _choices(annotation)
+        inner, label = _without_none(kind.model_fields[name].annotation), _names(kind, name)[0]
+        choices = _choices(inner)
         if choices and value is not None and value not in choices:
             raise Usage(f"{label} {value}: use {', '.join(choices)}{nearest(str(value), choices)}")
-        if typing.get_origin(annotation) in (list, tuple) and isinstance(value, str):
+        if typing.get_origin(inner) in (list, tuple) and isinstance(value, str):
             try:
                 values[name] = shlex.split(value)
             except ValueError as error:
@@ -145,5 +130,5 @@ def _built(kind: type[Spec], options: Options, values: dict[str, Any]) -> Spec:
     except ValidationError as error:
         first = error.errors()[0]
         if first["loc"] and str(first["loc"][0]) in values:
-            raise Usage(f"{option(kind, str(first['loc'][0]), options.prefix)}: {first['msg']}") from None
+            raise Usage(f"{_names(kind, str(first['loc'][0]))[0]}: {first['msg']}") from None
         raise Usage(reason_of(error)) from None

@@ -6,25 +6,26 @@ from typing import Annotated
 
 import typer
 
+from harness.cli import options
 from harness.cli.options import DataDir, Json, TaskPath
+from harness.errors import DataError
+from harness.evaluation.preflight import problems_of
+from harness.evaluation.spec import ProblemData
+from harness.grading.families import kind_of
+from harness.models.prompts import prompt_ids, prompt_text
+from harness.problems import registry
+from harness.view import tasks as view
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="List the registered tasks and suites; 'tasks show NAME' prints a first prompt.")
-    group.callback(invoke_without_command=True)(tasks)
-    group.command("show")(show)
-    app.add_typer(group, name="tasks")
+    about = "List the registered tasks and suites; 'tasks show NAME' prints a first prompt."
+    options.group(app, "tasks", about, show, bare=tasks)
 
 
 def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = None) -> None:
     """List the registered tasks and suites."""
-    if context.invoked_subcommand is not None:
-        return
-    from harness.cli import options
-    from harness.problems import registry
-    from harness.view import tasks as view
-
-    options.show(view.listing(registry.tasks(task_path or []), registry.SUITES), as_json=as_json)
+    if context.invoked_subcommand is None:
+        options.show(view.listing(registry.tasks(task_path or []), registry.SUITES), as_json=as_json)
 
 
 def show(
@@ -36,22 +37,11 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a problem of a task as a model would see it, with its gold answer and grader."""
-    from harness.cli import options
-    from harness.errors import DataError
-    from harness.evaluation.preflight import problems_of
-    from harness.evaluation.spec import ProblemData
-    from harness.grading.families import kind_of
-    from harness.models.loading import load_tokenizer
-    from harness.models.prompts import prompt_ids, prompt_text
-    from harness.models.shipped import resolve
-    from harness.problems.registry import select
-    from harness.view import tasks as view
-
-    task = select([name], None, task_path or [])[0]
+    task = registry.select([name], None, task_path or [])[0]
     found = problems_of(task.name, ProblemData(data_dir=data_dir), task_path or [])
     if number >= len(found):
         raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
-    problem, tokenizer = found[number], load_tokenizer(resolve(model))
+    problem, tokenizer = found[number], options.tokenizer_of(model)
     text, tokens = prompt_text(tokenizer, problem.prompt), len(prompt_ids(tokenizer, problem.prompt))
     grader = kind_of(problem.family)
     shown = view.problem(task, len(found), number, problem, prompt=text, tokens=tokens, grader=grader, model=model)

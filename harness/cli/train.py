@@ -6,18 +6,25 @@ import os
 import sys
 from collections.abc import Callable
 from pathlib import Path
-from typing import TYPE_CHECKING, Annotated, Literal
+from typing import Annotated, Literal
 
 import typer
-from pydantic import JsonValue
 
+from harness.cli import options
 from harness.cli.options import Json, complain, show
-from harness.cli.specs import Options, with_specs
+from harness.cli.specs import Options
+from harness.files import read_record
+from harness.models.loading import context_length
+from harness.models.shipped import resolve
+from harness.processes import follow_launcher
 from harness.spec import Spec, knob
-from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec, TrainingTask
+from harness.training.data import TrainingRows, read_rows
+from harness.training.spec import Objective, SftObjective, TrainingJob, TrainingSpec, TrainingTask
+from harness.view import training as view
 
-if TYPE_CHECKING:
-    from harness.training.data import TrainingRows
+# Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded; not for
+# generation: its steps are so short that waiting without spinning halves its speed.
+_PASSIVE = ("OMP_WAIT_POLICY", "PASSIVE")
 
 
 class Reading(Spec):
@@ -27,15 +34,10 @@ class Reading(Spec):
 
 
 def register(app: typer.Typer) -> None:
-    group = typer.Typer(help="Train on searched chains: sft, dpo, and what prefix masks change (masks).")
-    group.command("sft")(sft)
-    group.command("dpo")(dpo)
-    group.command("masks")(masks)
-    group.command("job", hidden=True)(job)
-    app.add_typer(group, name="train", no_args_is_help=True)
+    about = "Train on searched chains: sft, dpo, and what prefix masks change (masks)."
+    options.group(app, "train", about, sft, dpo, masks).command("job", hidden=True)(job)
 
 
-@with_specs
 def sft(
     task: TrainingTask,
     training: Annotated[TrainingSpec, Options(skip=("term_norms",))],
@@ -47,7 +49,6 @@ def sft(
     _train(task, "sft", objective, training, reading, as_json)
 
 
-@with_specs
 def dpo(
     task: TrainingTask,
     training: Annotated[TrainingSpec, Options(defaults={"learning_rate": 5e-7})],
@@ -61,18 +62,14 @@ def dpo(
 
 def job(file: Annotated[Path, typer.Argument(help="A training as JSON, as a recipe with 'launch' writes it.")]) -> None:
     """Train as a file says; the figures stand in training.json of the model's folder."""
-    from harness.files import read_record
-    from harness.processes import follow_launcher
-
     follow_launcher()
     work = read_record(file, TrainingJob)
-    _wait_passively()
+    os.environ.setdefault(*_PASSIVE)
     from harness.training.train import run
 
     run(work, _progress())
 
 
-@with_specs
 def masks(
     model: Annotated[str, typer.Option(help="A path, hub name or shipped:NAME.")],
     data: Annotated[Path, typer.Option(help="Preference pairs, as for dpo.")],
@@ -83,9 +80,7 @@ def masks(
     as_json: Json = False,
 ) -> None:
     """When masking the prefix shared by chosen and rejected changes the gradient, and when it cancels."""
-    from harness.models.shipped import resolve
     from harness.training.masks import gradient_table
-    from harness.view import training as view
 
     path, rows = _read(model, data, "pairs", 0, "drop")
     chosen = rows.rows[:: max(len(rows.rows) // limit, 1)][:limit]
@@ -98,41 +93,26 @@ def _train(
     reading: Reading, as_json: bool,
 ) -> None:  # fmt: skip
     path, rows = _read(task.model, task.data, kind, training.max_tokens, reading.too_long)
-    about: dict[str, JsonValue] = {
-        "data": f"{task.data} ({kind}, digest {rows.digest})",
-        "left_out": {**rows.left_out} or "nothing",
-    }
     from harness.training.train import train
 
+    about = {"data": f"{task.data} ({kind}, digest {rows.digest})", "left_out": {**rows.left_out} or "nothing"}
     job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
     figures = train(job, rows.rows, _progress())
     if _main():
-        _report(figures, task.out, as_json)
+        show(view.trained(figures.model_dump(exclude_none=True), task.out), as_json=as_json)
 
 
 def _read(
     model: str, data: Path, kind: Literal["sft", "pairs"], max_tokens: int, too_long: Literal["drop", "stop"]
 ) -> tuple[str, TrainingRows]:
     """The model's path and the rows; what was left out is reported on stderr."""
-    _wait_passively()
-    from harness.models.loading import context_length, load_tokenizer
-    from harness.models.shipped import resolve
-    from harness.training.data import read_rows
-
+    os.environ.setdefault(*_PASSIVE)
     path = resolve(model)
-    rows = read_rows(data, kind, load_tokenizer(path), max_tokens or context_length(path), too_long)
+    rows = read_rows(data, kind, options.tokenizer_of(path), max_tokens or context_length(path), too_long)
     if _main():
         for text, number in (rows.left_out + rows.notes).items():
             complain(f"{number:,} {text}" + (" left out" if text in rows.left_out else ""))
     return path, rows
-
-
-def _wait_passively() -> None:
-    """Threads that spin while they wait stand still where others use the machine, too. Before torch is loaded.
-
-    Not for generation: its steps are so short that waiting without spinning halves its speed.
-    """
-    os.environ.setdefault("OMP_WAIT_POLICY", "PASSIVE")
 
 
 def _main() -> bool:
@@ -150,9 +130,3 @@ def _progress() -> Callable[[int, int], None]:
             print(f"step {step:,} of {total:,}", file=sys.stderr, flush=True)
 
     return progress
-
-
-def _report(figures: TrainingFigures, out: Path, as_json: bool) -> None:
-    from harness.view import training as view
-
-    show(view.trained(figures.model_dump(exclude_none=True), out), as_json=as_json)

@@ -6,6 +6,7 @@ from collections import Counter
 from collections.abc import Sequence
 from pathlib import Path
 from typing import Any
+from xml.etree import ElementTree
 
 from harness.results.compare import Comparison
 from harness.results.differences import flat
@@ -15,8 +16,8 @@ from harness.results.records import Manifest, RunRecord
 from harness.results.rescore import Flipped
 from harness.results.runs import Run
 from harness.results.store import Store
-from harness.view.page import Block, Column, Line, Page, Row, Style, Table, Text, columns, texts
-from harness.view.text import MISSING, hanging, interval, number, one_line, percent, points
+from harness.view.page import Block, Line, Page, Row, Style, Table, Text, columns, texts
+from harness.view.text import MISSING, clean, hanging, interval, number, one_line, percent, points
 
 _OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
 _LEGEND = (
@@ -30,31 +31,26 @@ def comparison(
     a: Run, b: Run, found: Sequence[Comparison], notes: Sequence[str], left_out: Sequence[str], flips: int
 ) -> Page:
     """Paired differences by task, then some flipped items of each."""
-    rows = []
+    rows, records, flipped = [], [], []
     for one in found:
-        gap = one.accuracy
+        gap, record = one.accuracy, one.model_dump()
         ratio = MISSING if one.token_ratio is None else f"x{one.token_ratio.ratio:.2f}"
         rows.append([
             one.task, str(gap.n), f"{points(gap.difference)} {interval(gap.low, gap.high, True)}", f"{one.p_holm:.3f}",
             f"{gap.better}/{gap.worse}", points(one.no_answer.difference), ratio, f"{100 * gap.smallest:.1f}",
             number(one.needed),
         ])  # fmt: skip
-    names = columns("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs", wrap=0)
-    records = [one.model_dump() for one in found]
+        records.append(record)
+        flipped += _flips(one, flips)
+    names = columns("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs", wrap=[0])
+    kept = [{key: value for key, value in record.items() if key != "flips"} for record in records]
     blocks: list[Block] = [
         *texts(f"A {a.name}: {a.manifest.model}", f"B {b.name}: {b.manifest.model}"),
         *texts(*(f"  differs in {one_line(note, 160)}" for note in notes)),
-        Table(
-            columns=names,
-            rows=rows,
-            notes=_LEGEND,
-            records=[{key: value for key, value in record.items() if key != "flips"} for record in records],
-        ),
+        Table(columns=names, rows=rows, notes=_LEGEND, records=kept),
+        *flipped,
+        *texts(*([f"not compared, in one run only: {', '.join(left_out)}"] if left_out else [])),
     ]
-    for one in found:
-        blocks += _flips(one, flips)
-    if left_out:
-        blocks += texts(f"not compared, in one run only: {', '.join(left_out)}")
     data = {"a": a.name, "b": b.name, "differences": list(notes), "tasks": records}
     return Page(title=f"{a.name} against {b.name}", blocks=blocks, data=data)
 
@@ -65,10 +61,8 @@ def _flips(one: Comparison, most: int) -> list[Text]:
         same += f"; the others part at token {one.first_divergence:g} (median)"
     out = texts(same)
     for flip in one.flips[:most]:
-        out += texts(f"  {'+' if flip.ours > flip.theirs else '-'} {flip.problem_id}")
-        out += texts(
-            f"      A: {one_line(flip.reason, 70)}", f"      B: {one_line(flip.their_reason, 70)}", style="dim"
-        )
+        reasons = f"      A: {one_line(flip.reason, 70)}", f"      B: {one_line(flip.their_reason, 70)}"
+        out += texts(f"  {'+' if flip.ours > flip.theirs else '-'} {flip.problem_id}") + texts(*reasons, style="dim")
     if len(one.flips) > most:
         out += texts(f"  and {len(one.flips) - most} more flips (--flips N)")
     return out
@@ -77,12 +71,11 @@ def _flips(one: Comparison, most: int) -> list[Text]:
 def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
     """One line a test, the verdict last."""
     rows: list[Row] = [
-        [Line(text=check.outcome, style=_OUTCOMES[check.outcome]), f"{check.task}: {sentence(check)}"]
-        for check in verdict.checks
+        [Line(text=c.outcome, style=_OUTCOMES[c.outcome]), f"{c.task}: {sentence(c)}"] for c in verdict.checks
     ]
     end = Text(text=f"{verdict.outcome}: {run} against {baseline}", style=_OUTCOMES[verdict.outcome], wrap=False)
     data = {"run": run, **verdict.model_dump()}
-    table = Table(columns=columns("outcome", "test", left=2, wrap=1), rows=rows, records=data["checks"])
+    table = Table(columns=columns("outcome", "test", left=2, wrap=[1]), rows=rows, records=data["checks"])
     return Page(title=f"gate of {run}", blocks=[table, end], data=data)
 
 
@@ -97,6 +90,35 @@ def sentence(check: Check) -> str:
         more = "no number of items: the loss is past the margin"
         text += f"; to settle: {more if check.needed is None else f'about {check.needed} items'}"
     return text
+
+
+def junit(verdict: Verdict, run: str) -> str:
+    """A JUnit report: a regression is a failure, an inconclusive test an error (a tool must not read it as a pass)."""
+    count = Counter[str](check.outcome for check in verdict.checks)
+    suite = ElementTree.Element(
+        "testsuite", name=clean(f"harness gate {run}"), tests=str(len(verdict.checks)),
+        failures=str(count["regression"]), errors=str(count["inconclusive"]),
+    )  # fmt: skip
+    for check in verdict.checks:
+        case = ElementTree.SubElement(suite, "testcase", classname=clean(check.task), name=check.metric)
+        if check.outcome != "pass":
+            tag = "failure" if check.outcome == "regression" else "error"
+            ElementTree.SubElement(case, tag, message=clean(sentence(check)), type=check.outcome)
+    return ElementTree.tostring(suite, encoding="unicode", xml_declaration=True) + "\n"
+
+
+def github(verdict: Verdict) -> list[str]:
+    """GitHub workflow commands, one for each test that did not pass."""
+    level, out = {"regression": "error", "inconclusive": "warning"}, []
+    for check in verdict.checks:
+        if check.outcome != "pass":
+            # ``clean`` made line breaks spaces already.
+            title, message = (
+                clean(text).replace("%", "%25") for text in (f"harness gate {check.task}", sentence(check))
+            )
+            title = title.replace(":", "%3A").replace(",", "%2C")
+            out.append(f"::{level[check.outcome]} title={title}::{message}")
+    return out
 
 
 def rescored(run: str, n: int, found: Sequence[Flipped], most: int, dry_run: bool) -> Page:
@@ -114,8 +136,7 @@ def rescored(run: str, n: int, found: Sequence[Flipped], most: int, dry_run: boo
 
 def listing(store: Store) -> Page:
     """Finished recipes and evaluations of a store."""
-    blocks, records = [], []
-    recipes, runs = store.recipes(), store.evaluations()
+    records, recipes, runs = [], store.recipes(), store.evaluations()
     for folder, record in recipes:
         seeds = len(record.manifest.seeds)
         what = f"recipe {record.recipe} at {record.profile}; {len(record.arms)} arms, {seeds} seed(s)"
@@ -124,11 +145,9 @@ def listing(store: Store) -> Page:
         how = f"temperature {kept.decoding.temperature}, {kept.decoding.samples} sample(s)"
         what = f"{kept.model} on {', '.join(kept.tasks)}; {how}"
         records.append({"run": folder.name, "date": kept.date, "what": what})
-    for row in records:
-        head = f"{row['run']}  {row['date']:<20}  "
-        blocks.append(Text(text=hanging(head, row["what"]), verbatim=True))
-    if not records:
-        blocks += texts(f"no finished recipes or evaluations in {store.folder}", wrap=False)
+    rows = (hanging(f"{row['run']}  {row['date']:<20}  ", row["what"]) for row in records)
+    blocks = [Text(text=row, verbatim=True) for row in rows]
+    blocks = blocks or texts(f"no finished recipes or evaluations in {store.folder}", wrap=False)
     data = {
         "recipes": [{"folder": str(folder), **record.known()} for folder, record in recipes],
         "runs": [{"folder": str(folder), **kept.known()} for folder, kept in runs],
@@ -154,10 +173,8 @@ def differences(found: Sequence[tuple[str, Any, Any]]) -> Page:
     """Every difference between two runs."""
     records = [{"key": key, "a": a, "b": b} for key, a, b in found]
     rows = [[key, one_line(a), one_line(b)] for key, a, b in found]
-    names = [Column(name=name, align="left", wrap=True) for name in ("key", "a", "b")]
-    blocks: list[Block] = [Table(columns=names, rows=rows, records=records)]
-    if not found:
-        blocks = [Text(text="the same in everything but their dates and times")]
+    table = Table(columns=columns("key", "a", "b", left=3, wrap=range(3)), rows=rows, records=records)
+    blocks = [table] if found else texts("the same in everything but their dates and times")
     return Page(title="differences", blocks=blocks, data={"differences": records})
 
 
@@ -168,9 +185,7 @@ def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: 
     lines += [f"{count} kept: {why}" for why, count in Counter(stage.why for stage in kept).items()]
     done = "deleted" if deleted else "not needed by any recipe ('--delete' deletes them)"
     lines.append(f"{len(unused)} stages, {freed / 1e6:.1f} MB {done}")
-    data = {
-        "deleted": deleted, "bytes": freed,
-        "stages": [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes} for s in unused],
-        "kept": [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes, "why": s.why} for s in kept],
-    }  # fmt: skip
+    records = [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes} for s in (*unused, *kept)]
+    reasons = [record | {"why": stage.why} for record, stage in zip(records[len(unused) :], kept, strict=True)]
+    data = {"deleted": deleted, "bytes": freed, "stages": records[: len(unused)], "kept": reasons}
     return Page(title="unused stages", blocks=texts(*lines), data=data)

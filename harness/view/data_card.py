@@ -3,13 +3,13 @@
 from __future__ import annotations
 
 from pathlib import Path
+from statistics import median
 
 from harness.chains.export import ExportFigures, Sizes
 from harness.errors import BadFile
 from harness.files import about
 from harness.journal import write_whole
-from harness.view.figure import Histogram, histogram
-from harness.view.page import Block, Page, Section, Table, Text, columns, texts
+from harness.view.page import Bars, Block, Histogram, Page, Section, Table, Text, binned, columns, texts
 from harness.view.render import markdown, picture
 from harness.view.text import percent
 
@@ -32,17 +32,13 @@ def check_place(out: Path) -> None:
 
 
 def write(figures: ExportFigures, out: Path) -> None:
-    """README.md and, where matplotlib is installed (the extra 'view'), the lengths of its chains as a picture."""
-    from importlib.util import find_spec
-
+    """README.md, and the lengths of its chains as a picture."""
     write_whole(out / "README.md", card(figures))
-    if find_spec("matplotlib") is not None:
-        picture.save(lengths(figures), out / "lengths.png")
+    picture.save(lengths(figures), out / "lengths.png")
 
 
 def card(figures: ExportFigures) -> str:
     """README.md of a data set; its header makes ``datasets.load_dataset(FOLDER, "sft")`` work."""
-    head = _HEAD + (_PAIRS if figures.pairs.rows else "") + "---\n"
     names = columns("configuration", "format of TRL", "rows", "tokens: shortest, median, longest", left=2)
     pairs = f"{_range(figures.pairs)} (chosen), {_range(figures.rejected)} (rejected)"
     rows = [
@@ -57,13 +53,21 @@ def card(figures: ExportFigures) -> str:
         Section(title="Lengths of correct chains", blocks=[lengths(figures)]),
         Section(title="Settings", blocks=[settings]),
     ]
-    return head + markdown.render(Page(title="Chains of thought from tree search", blocks=blocks))
+    page = Page(title="Chains of thought from tree search", blocks=blocks)
+    return _HEAD + (_PAIRS if figures.pairs.rows else "") + "---\n" + markdown.render(page)
 
 
 def lengths(figures: ExportFigures) -> Histogram:
     """By family, tokens of each problem's shortest, medium and longest correct chain (arXiv 2503.01461, Figure 3)."""
     groups = {f"{family}, {rule}": each for family, rules in figures.lengths.items() for rule, each in rules.items()}
-    return histogram(groups, name="lengths", title="correct chains", x="tokens of a chain", y="problems")
+    high = max((n for each in groups.values() for n in each), default=1) or 1
+    bars = []
+    for label, each in groups.items():
+        note = f"{len(each):,} from {min(each):g} to {max(each):g}, median {median(each):g}" if each else "none"
+        bars.append(Bars(label=label, counts=binned(each, 0, high, 40), note=note))
+    return Histogram(
+        name="lengths", title="correct chains", x="tokens of a chain", y="problems", low=0, high=high, bars=bars
+    )
 
 
 def _rules(figures: ExportFigures) -> list[str]:

@@ -14,12 +14,13 @@ from harness.results.records import Gap, Summary
 from harness.view.page import Block, Page, Table, Text, columns, texts
 from harness.view.text import interval, number, one_line, percent, points
 
-_COLUMNS = columns("task", "n", "acc % [95%]", "|ans", "wrong", "na", "unf", "emp", "think", "loop", "refl/1k", wrap=0)
+_NAMES = ("task", "n", "acc % [95%]", "|ans", "wrong", "na", "unf", "emp", "think", "loop", "refl/1k")
 _LEGEND = (
     "in %: acc, |ans (accuracy given an answer), wrong, na (no answer), of it unf (unfinished) and emp (empty), loop "
     "(ends in a repetition loop)",
     "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
 )
+_2 = "{:.2f}"  # the form of a figure with two digits
 
 
 def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
@@ -33,7 +34,7 @@ def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
             f"{f.reflection_per_1000:.1f}",
         ])  # fmt: skip
     records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
-    blocks: list[Block] = [Table(columns=_COLUMNS, rows=shown, notes=_LEGEND, records=records)]
+    blocks: list[Block] = [Table(columns=columns(*_NAMES, wrap=[0]), rows=shown, notes=_LEGEND, records=records)]
     for what, some in (
         ("cut by --max-tokens", {task: f.cut for task, f in rows.items()}),
         ("grader or model call failed", {task: f.failed for task, f in rows.items()}),
@@ -46,38 +47,35 @@ def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
 
 def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, missing: int, metrics: bool) -> Page:
     """One scored file: verdicts, and the commonest reasons of what is not right."""
-    shares = (("wrong", f.wrong), ("unfinished", f.unfinished), ("no answer", f.empty),
-              ("grader or input failed", f.failed))  # fmt: skip
     lines = [
         f"{task}: {percent(f.accuracy)} % right {interval(f.low, f.high)} of {f.samples} responses, "
         f"{percent(f.accuracy_answered)} % of the answered",
-        "  " + ", ".join(f"{label} {percent(share)} %" for label, share in shares),
+        f"  wrong {percent(f.wrong)} %, unfinished {percent(f.unfinished)} %, no answer {percent(f.empty)} %, "
+        f"grader or input failed {percent(f.failed)} %",
     ]
     if f.prompt_strict is not None:
-        rules = (("prompt strict", f.prompt_strict), ("prompt loose", f.prompt_loose),
-                 ("instruction strict", f.instruction_strict), ("instruction loose", f.instruction_loose))  # fmt: skip
-        lines.append("  " + ", ".join(f"{name} {percent(share, 2)} %" for name, share in rules))
+        lines.append(
+            f"  prompt strict {percent(f.prompt_strict, 2)} %, prompt loose {percent(f.prompt_loose, 2)} %, "
+            f"instruction strict {percent(f.instruction_strict, 2)} %, "
+            f"instruction loose {percent(f.instruction_loose, 2)} %"
+        )
     lines.append(
         f"  median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} "
         f"{samples[0].metrics.unit}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} "
         "per 1,000"
     )
-    lines += _overthinking(f) if metrics else []
+    if metrics:
+        lines += [
+            f"  first correct at {number(f.first_correct, '{:g}')}, outcome efficiency {number(f.efficiency, _2)}, "
+            f"under-thinking {number(f.underthinking, _2)}, redundant share {number(f.redundant, _2)}",
+            f"  oscillations {number(f.oscillations, _2)}, right, then abandoned {number(f.abandoned, _2)}, seq-rep-4 "
+            f"{number(f.seq_rep_4, _2)}, tokens per correct {number(f.tokens_per_correct, '{:.0f}')}",
+        ]
     reasons = Counter((s.grade.verdict, s.grade.reason) for s in samples if s.grade.verdict not in ("correct", "wrong"))
     lines += [f"  {count} x {verdict}: {one_line(reason)}" for (verdict, reason), count in reasons.most_common(4)]
-    blocks = texts(*lines)
-    if out is not None:
-        blocks.append(Text(text=f"verdicts in {out}", wrap=False))
+    blocks = texts(*lines) + texts(*([] if out is None else [f"verdicts in {out}"]), wrap=False)
     data = {"task": task, "missing": missing, "out": None if out is None else str(out), **f.model_dump()}
     return Page(title=f"scores of {task}", blocks=blocks, data=data)
-
-
-def _overthinking(f: Summary) -> list[str]:
-    first = (("first correct at", f.first_correct, "{:g}"), ("outcome efficiency", f.efficiency, "{:.2f}"),
-             ("under-thinking", f.underthinking, "{:.2f}"), ("redundant share", f.redundant, "{:.2f}"))  # fmt: skip
-    second = (("oscillations", f.oscillations, "{:.2f}"), ("right, then abandoned", f.abandoned, "{:.2f}"),
-              ("seq-rep-4", f.seq_rep_4, "{:.2f}"), ("tokens per correct", f.tokens_per_correct, "{:.0f}"))  # fmt: skip
-    return ["  " + ", ".join(f"{name} {number(value, form)}" for name, value, form in line) for line in (first, second)]
 
 
 def preview(found: Preview) -> Page:
@@ -102,7 +100,10 @@ def preview(found: Preview) -> Page:
 def decodings(found: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path) -> Page:
     """Test@N of tree search and of plain sampling (arXiv 2503.01461, Table 7)."""
     blocks: list[Block] = []
+    records = []
     for task, (rows, gap) in found.items():
+        kept = [{"task": task, **asdict(row)} for row in rows]
+        records += kept
         ks = sorted({k for row in rows for k in row.at})
         shown = [
             [row.name, str(row.guesses), f"{row.tokens:,.0f}",
@@ -111,13 +112,8 @@ def decodings(found: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path)
             for row in rows
         ]  # fmt: skip
         difference = f"{points(gap.difference)} [{points(gap.low)}…{points(gap.high)}]"
-        blocks.append(
-            Table(
-                columns=columns(task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]"),
-                rows=shown,
-                records=[{"task": task, **asdict(row)} for row in rows],
-            )
-        )
+        names = columns(task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]")
+        blocks.append(Table(columns=names, rows=shown, records=kept))
         blocks += texts(f"tree against plain at equal tokens: {difference} points, n = {gap.n}", "")
     blocks += texts(
         "@k: % of problems that one of the first k answers solves; tokens: generated, a problem",
@@ -126,6 +122,5 @@ def decodings(found: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path)
     )
     blocks.append(Text(text=f"samples, trees and manifests in {folder}", wrap=False))
     gaps = {task: gap.model_dump() for task, (_, gap) in found.items()}
-    every = [{"task": task, **asdict(row)} for task, (rows, _) in found.items() for row in rows]
-    data = {"run": folder.name, "rows": every, "tree_minus_plain_at_equal_tokens": gaps}
+    data = {"run": folder.name, "rows": records, "tree_minus_plain_at_equal_tokens": gaps}
     return Page(title="tree search beside plain sampling", blocks=blocks, data=data)

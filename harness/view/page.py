@@ -5,11 +5,9 @@ Pages hold text as it is, hostile text included: escaping is the renderers' work
 
 from __future__ import annotations
 
-from collections.abc import Mapping, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
 from typing import Any, Literal
-
-from harness.view.figure import Curves, Histogram
 
 Style = Literal["", "strong", "dim", "good", "bad", "open", "note", "mark"]
 
@@ -47,16 +45,16 @@ class Column:
     wrap: bool = False
 
 
-def columns(*names: str, left: int = 1, wrap: int | None = None) -> tuple[Column, ...]:
-    """Columns by name: the first ``left`` to the left, the others to the right; number ``wrap`` may be wrapped."""
-    return tuple(Column(name=n, align="left" if i < left else "right", wrap=i == wrap) for i, n in enumerate(names))
+def columns(*names: str, left: int = 1, wrap: Sequence[int] = ()) -> tuple[Column, ...]:
+    """Columns by name: the first ``left`` to the left, the others to the right; those of ``wrap`` may be wrapped."""
+    return tuple(Column(name=n, align="left" if i < left else "right", wrap=i in wrap) for i, n in enumerate(names))
 
 
 @dataclass(frozen=True, kw_only=True)
 class Table:
     """``notes`` stand beneath in every form; ``legend`` explains the short lines, so only where these are shown.
 
-    ``grouped``: rows with equal first cells belong together. ``records``: rows with whole values, for CSV and JSON.
+    A row whose first cell is empty belongs to the one above. ``records``: rows with whole values, for CSV and JSON.
     """
 
     columns: Sequence[Column]
@@ -64,30 +62,15 @@ class Table:
     title: str = ""
     notes: Sequence[str] = ()
     legend: Sequence[str] = ()
-    grouped: bool = False
     records: Sequence[Mapping[str, Any]] | None = None
 
-    def data(self) -> list[dict[str, Any]]:
+    def data(self) -> Sequence[Mapping[str, Any]]:
         """One mapping a row: the records, or the displayed texts by column."""
         if self.records is not None:
-            return [dict(record) for record in self.records]
+            return self.records
         names = [column.name for column in self.columns]
         texts = [["; ".join(line.plain() for line in lines_of(cell)) for cell in row] for row in self.rows]
         return [dict(zip(names, row, strict=True)) for row in texts]
-
-    def groups(self) -> list[list[Row]]:
-        """Rows that belong together; each row alone where the table is not grouped."""
-        out: list[list[Row]] = []
-        for row in self.rows:
-            if self.grouped and out and out[-1][0][0] == row[0]:
-                out[-1].append(row)
-            else:
-                out.append([row])
-        return out
-
-    def sparse(self) -> list[Row]:
-        """The rows, the first cell of a group only once."""
-        return [row if not i else ["", *row[1:]] for group in self.groups() for i, row in enumerate(group)]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -98,6 +81,10 @@ class Text:
     style: Style = ""
     wrap: bool = True
     verbatim: bool = False
+
+
+def texts(*lines: str, style: Style = "", wrap: bool = True) -> list[Text]:
+    return [Text(text=line, style=style, wrap=wrap) for line in lines]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -114,6 +101,75 @@ class Branch:
         return child
 
 
+# Colours that people who see colours differently can tell apart (Okabe and Ito), for light and dark pages.
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a800")
+SECOND = "#c00000"
+
+
+def colour(number: int) -> str:
+    return COLOURS[number % len(COLOURS)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Bars:
+    """Counts of one group by bin: those of the first kind, and (stacked upon them) of the second."""
+
+    label: str
+    counts: Sequence[int]
+    second: Sequence[int] = ()
+    note: str = ""
+
+    def totals(self) -> list[int]:
+        return [a + b for a, b in zip(self.counts, self.second or [0] * len(self.counts), strict=True)]
+
+
+@dataclass(frozen=True, kw_only=True)
+class Histogram:
+    """Groups over the same bins of equal width from ``low`` to ``high``. ``kinds``: names of the stacked counts."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    low: float
+    high: float
+    bars: Sequence[Bars]
+    kinds: tuple[str, str] = ("", "")
+
+
+def binned(values: Iterable[float], low: float, high: float, bins: int) -> list[int]:
+    """How many values fall into each of ``bins`` equal parts of low to high; the last takes its upper end, too."""
+    counts = [0] * bins
+    for value in values:
+        counts[min(bins - 1, max(0, int((value - low) * bins / ((high - low) or 1))))] += 1
+    return counts
+
+
+@dataclass(frozen=True, kw_only=True)
+class Series:
+    """Steps through points, with their 95% intervals. ``second``: another figure at the same points, drawn dotted."""
+
+    label: str
+    x: Sequence[float]
+    y: Sequence[float]
+    low: Sequence[float] = ()
+    high: Sequence[float] = ()
+    second: Sequence[float] = ()
+    note: str = ""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Curves:
+    """Shares from 0 to 1 against x."""
+
+    name: str
+    title: str
+    x: str
+    y: str
+    series: Sequence[Series]
+    second: str = ""
+
+
 @dataclass(frozen=True, kw_only=True)
 class Section:
     """Blocks under a heading. ``folded``: shown on demand, where a form can."""
@@ -126,6 +182,11 @@ class Section:
 Block = Table | Histogram | Curves | Branch | Text | Section
 
 
+def flat(blocks: Sequence[Block]) -> list[Block]:
+    """All blocks in order, those of sections among them instead of the sections."""
+    return [one for block in blocks for one in (flat(block.blocks) if isinstance(block, Section) else [block])]
+
+
 @dataclass(frozen=True, kw_only=True)
 class Page:
     """``data``: what ``--json`` prints; without it, the rows of the tables."""
@@ -134,26 +195,8 @@ class Page:
     title: str = ""
     data: Any = None
 
-    def flat(self) -> list[Block]:
-        """All blocks in order, those of sections among them instead of the sections."""
-        return _flat(self.blocks)
-
     def tables(self) -> list[Table]:
-        return [block for block in self.flat() if isinstance(block, Table)]
+        return [block for block in flat(self.blocks) if isinstance(block, Table)]
 
     def figures(self) -> list[Histogram | Curves]:
-        return [block for block in self.flat() if isinstance(block, Histogram | Curves)]
-
-    def json(self) -> Any:
-        return [table.data() for table in self.tables()] if self.data is None else self.data
-
-
-def _flat(blocks: Sequence[Block]) -> list[Block]:
-    out: list[Block] = []
-    for block in blocks:
-        out += _flat(block.blocks) if isinstance(block, Section) else [block]
-    return out
-
-
-def texts(*lines: str, style: Style = "", wrap: bool = True) -> list[Text]:
-    return [Text(text=line, style=style, wrap=wrap) for line in lines]
+        return [block for block in flat(self.blocks) if isinstance(block, Histogram | Curves)]

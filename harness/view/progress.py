@@ -6,14 +6,14 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import TYPE_CHECKING, Any, Protocol
+from typing import Any, Protocol
+
+from rich.console import Console
+from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
 
 from harness.evaluation.preflight import Finding
 from harness.view.render.json import dump
 from harness.view.text import clean, one_line
-
-if TYPE_CHECKING:
-    from rich.progress import TaskID
 
 
 class Stage(Protocol):
@@ -35,26 +35,16 @@ class Display:
     MODES = ("auto", "full", "plain", "none")
 
     def __init__(self, mode: str, total: int, summary: Callable[[Any], str]) -> None:
-        from rich.console import Console
-        from rich.progress import BarColumn, Progress, TextColumn, TimeElapsedColumn, TimeRemainingColumn
-
         self.mode = ("full" if sys.stdout.isatty() else "plain") if mode == "auto" else mode
         self.console = Console(highlight=False, markup=False)
-        self.total = total
-        self.finished = 0
-        self.begun = False
+        self.total, self.finished, self.begun = total, 0, False
         self._summary = summary
-        self._bars: dict[str, TaskID] = {}
-        self._started: dict[str, float] = {}
+        self._bars: dict[str, tuple[TaskID, float]] = {}  # by digest: the bar, when the stage started
         self._progress = Progress(
-            TextColumn("{task.description:<22}", markup=False),
-            BarColumn(bar_width=18),
-            TextColumn("{task.fields[items]:>11}"),
-            TextColumn("{task.fields[rate]:>10}"),
-            TimeElapsedColumn(),
-            TimeRemainingColumn(compact=True),
-            console=self.console,
-        )
+            TextColumn("{task.description:<22}", markup=False), BarColumn(bar_width=18),
+            TextColumn("{task.fields[items]:>11}"), TextColumn("{task.fields[rate]:>10}"), TimeElapsedColumn(),
+            TimeRemainingColumn(compact=True), console=self.console,
+        )  # fmt: skip
 
     def __enter__(self) -> Display:
         if self.mode == "full":
@@ -74,16 +64,15 @@ class Display:
             self.finished += 1
         elif event == "start":
             self._start(job)
-        elif event == "progress" and self.mode == "full" and job.digest in self._bars:
-            seconds = max(time.monotonic() - self._started[job.digest], 1e-3)
-            rate = f"{payload.tokens / seconds:,.0f} tok/s" if payload.tokens else ""
+        elif event == "progress" and job.digest in self._bars:
+            bar, started = self._bars[job.digest]
+            rate = f"{payload.tokens / max(time.monotonic() - started, 1e-3):,.0f} tok/s" if payload.tokens else ""
             items = f"{payload.done}/{payload.total}"
-            bar = self._bars[job.digest]
             self._progress.update(bar, completed=payload.done, total=payload.total, items=items, rate=rate)
         elif event == "end":
             self.finished += 1
             if job.digest in self._bars:
-                self._progress.remove_task(self._bars.pop(job.digest))
+                self._progress.remove_task(self._bars.pop(job.digest)[0])
             place = f"[{self.finished:>2}/{self.total}] {job.name:<22}"
             line = f"{place} {payload.seconds:>7.1f} s  {self._summary(payload)}"
             self.console.print(clean(line), soft_wrap=self.mode == "plain")
@@ -92,9 +81,9 @@ class Display:
         if self.finished and not self.begun:
             self.console.print(f"{self.finished} of {self.total} stages were done before")
         self.begun = True
-        self._started[job.digest] = time.monotonic()
         if self.mode == "full":
-            self._bars[job.digest] = self._progress.add_task(clean(job.name), total=None, items="", rate="")
+            bar = self._progress.add_task(clean(job.name), total=None, items="", rate="")
+            self._bars[job.digest] = bar, time.monotonic()
         else:
             self.console.print(clean(f"start {job.name}"))
 
@@ -148,14 +137,12 @@ class Findings:
             print(", ".join(f"{count[s]} {s}" for s in ("ok", "failed", "missing", "note") if count[s]))
 
     def take(self, findings: Iterable[Finding]) -> None:
-        from rich.console import Console
-
         console = Console(highlight=False, markup=False)
         for finding in findings:
             self.rows.append(finding)
+            if self._live:
+                print("\r\x1b[K", end="", file=sys.stderr, flush=True)
             if not self.as_json:
-                if self._live:
-                    print("\r\x1b[K", end="", file=sys.stderr, flush=True)
                 console.print(f"{finding.status:<8}{clean(finding.what)}: {one_line(finding.text, 600)}")
 
     def report(self, task: str) -> Callable[[int, int], None]:

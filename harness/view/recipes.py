@@ -8,9 +8,6 @@ from dataclasses import dataclass
 from harness.view.page import Block, Column, Page, Table, columns, texts
 from harness.view.text import MISSING, bytes_of, duration, magnitude
 
-_DONE = (
-    Column(name="stage", align="left"), Column(name="seconds"), Column(name="result", align="left", wrap=True),
-)  # fmt: skip
 _DRY_LEGEND = (
     "time: from finished stages of the same kind and model; –: not known; ≤: the bound of the token limit; memory: "
     "weights, gradients, moments; no activations"
@@ -55,12 +52,10 @@ def dry_run(title: str, workers: int, rows: Sequence[StageRow]) -> Page:
     unknown = sum(row.seconds is None and not row.quick for row in todo)
     waits = f"; {unknown} stages of no measured rate" if unknown else ""
     work = f"{duration(seconds)} of work" if seconds or not unknown else "work not known"
+    names = columns("digest", "stage", "state", "tokens", "time", "memory", "disk", left=3)
     blocks: list[Block] = [
         *texts(title),
-        Table(
-            columns=columns("digest", "stage", "state", "tokens", "time", "memory", "disk", left=3),
-            rows=[row.cells() for row in rows],
-        ),
+        Table(columns=names, rows=[row.cells() for row in rows]),
         *texts(f"{len(todo)} of {len(rows)} stages to run: {work}, {workers} at once{waits}; disk {bytes_of(disk)}"),
         *texts(_DRY_LEGEND, style="note"),
     ]
@@ -71,13 +66,7 @@ def stage_times(rows: Sequence[StageRow], wall: float) -> Page:
     """Seconds and result of each finished stage, then what its kind says in more lines."""
     done = [row for row in rows if row.done]
     work = sum(row.seconds or 0.0 for row in done)
-    blocks: list[Block] = [
-        Table(
-            columns=_DONE,
-            rows=[[row.name, f"{row.seconds or 0:.1f}", row.summary] for row in done],
-        ),
-        *texts(f"work {work:,.0f} s in all stages, this command {wall:,.1f} s"),
-    ]
-    for row in done:
-        blocks += texts(*row.details)
-    return Page(title="stages", blocks=blocks)
+    names = (Column(name="stage", align="left"), Column(name="seconds"), Column(name="result", align="left", wrap=True))
+    table = Table(columns=names, rows=[[row.name, f"{row.seconds or 0:.1f}", row.summary] for row in done])
+    about = f"work {work:,.0f} s in all stages, this command {wall:,.1f} s"
+    return Page(title="stages", blocks=[table, *texts(about, *(line for row in done for line in row.details))])

@@ -11,11 +11,12 @@ from pathlib import Path
 from harness.journal import read_records, write_whole
 from harness.records import Sample
 from harness.results import board as boards
+from harness.results import budget
 from harness.results.claims import findings
 from harness.results.records import AskedProblem, Claim, RunRecord, StageRecord
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, charts, claims
+from harness.view import board, charts
 from harness.view.page import Block, Page, Section, Table, Text, columns, texts
 from harness.view.render import html, markdown
 from harness.view.text import ends
@@ -34,31 +35,35 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     samples = boards.samples_of(store, record.arms)
     head, tables, end = _head(record), _tables(record, samples, claimed), _end(record)
     title = f"{record.recipe} at {record.profile}"
-    whole = [*head, *tables, _figures(samples), _failures(store, record.arms, samples), *end, _raw(record)]
+    recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
+    raw: list[Block] = [Text(text=recipe, verbatim=True)]
+    whole = [
+        *head, *tables, _figures(samples),
+        Section(title="Failures", blocks=[_errors(samples), *_examples(store, record.arms, samples)]), *end,
+        Section(title="recipe and profile as they were read", folded=True, blocks=raw),
+    ]  # fmt: skip
+    short = [*head, *tables, Section(title="Failures", blocks=[_errors(samples)]), *end]
     out = [file.parent / "report.html", file.parent / "report.md"]
     write_whole(out[0], html.render(Page(title=title, blocks=whole)))
-    write_whole(out[1], markdown.render(Page(title=title, blocks=[*head, *tables, _errors(samples), *end])))
+    write_whole(out[1], markdown.render(Page(title=title, blocks=short)))
     return out
 
 
 def _head(record: RunRecord) -> list[Block]:
-    manifest = record.manifest
-    machine = manifest.hardware
+    manifest, machine, stages = record.manifest, record.manifest.hardware, record.manifest.stages
     commit = f", commit {manifest.commit}" if manifest.commit else ""
-    stages = manifest.stages
     seconds = sum(stage.seconds or 0 for stage in stages.values())
     gpus = "".join(f", {gpu}" for gpu in machine.gpus)
     left_out = [f"Arm {arm} was left out: this profile has no model {m}." for arm, m in record.left_out.items()]
+    about = (
+        f"Run {record.run}, {manifest.date}{commit}, {len(record.arms)} arms, seeds "
+        f"{', '.join(map(str, manifest.seeds))}; {seconds / 60:.0f} minutes of work in {len(stages)} stages on "
+        f"{machine.processor}, {machine.cores} cores{gpus}."
+    )
     return [
-        Text(text=f"{manifest.recipe.get('about', '')}."),
-        Text(
-            text=f"Run {record.run}, {manifest.date}{commit}, {len(record.arms)} arms, seeds "
-            f"{', '.join(map(str, manifest.seeds))}; {seconds / 60:.0f} minutes of work in {len(stages)} stages on "
-            f"{machine.processor}, {machine.cores} cores{gpus}.",
-            style="dim",
-        ),
-        *texts(*left_out, style="dim"),
-        Text(text="Again:"),
+        *texts(f"{manifest.recipe.get('about', '')}."),
+        *texts(about, *left_out, style="dim"),
+        *texts("Again:"),
         Text(text=manifest.command, verbatim=True),
     ]
 
@@ -70,13 +75,12 @@ def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -
         "it excludes 0; items without an answer; median thinking tokens. Seeds of one item count as one."
     )
     out: list[Block] = [Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])]
-    found = findings(claimed, samples)
-    if found:
+    if found := findings(claimed, samples):
         tested = (
             "Paired over items, the spread between trainings in the error. Published differences are of the paper's "
             "models and tasks."
         )
-        out.append(Section(title="Claims", blocks=[claims.table(claimed, found), *texts(tested, style="dim")]))
+        out.append(Section(title="Claims", blocks=[board.claims_table(claimed, found), *texts(tested, style="dim")]))
     return out
 
 
@@ -84,23 +88,18 @@ def _figures(samples: Samples) -> Section:
     blocks: list[Block] = []
     for task in dict.fromkeys(sample.task for seeds in samples.values() for sample in seeds[0]):
         arms = {arm: [s for one in seeds for s in one if s.task == task] for arm, seeds in samples.items()}
-        blocks += charts.both(task, arms)
+        blocks += charts.both(task, arms, {arm: budget.curve(each) for arm, each in arms.items()}, {})
     return Section(title="Lengths and budgets", blocks=blocks)
 
 
-def _errors(samples: Samples) -> Section:
+def _errors(samples: Samples) -> Table:
     """For each arm its samples, and how many of each type of error."""
     rows = []
     for arm, seeds in samples.items():
         count = Counter[str | None](s.metrics.error_type for one in seeds for s in one)
         rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
     names = columns("arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES))
-    return Section(title="Failures", blocks=[Table(columns=names, rows=rows)])
-
-
-def _failures(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Section:
-    counts = _errors(samples)
-    return Section(title=counts.title, blocks=[*counts.blocks, *_examples(store, arms, samples)])
+    return Table(columns=names, rows=rows)
 
 
 def _examples(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Iterator[Section]:
@@ -137,11 +136,6 @@ def _end(record: RunRecord) -> list[Block]:
         Section(title="Costs", blocks=[*texts(took, style="dim"), Table(columns=names, rows=rows)]),
         Section(title="Manifest", blocks=texts(kept)),
     ]
-
-
-def _raw(record: RunRecord) -> Section:
-    text = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
-    return Section(title="recipe and profile as they were read", folded=True, blocks=[Text(text=text, verbatim=True)])
 
 
 def _summary(stage: StageRecord) -> str:

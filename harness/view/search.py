@@ -18,13 +18,12 @@ def listing(found: Iterable[tuple[Stored, Tree, Any]]) -> Page:
     """One line per problem of a search."""
     rows, records = [], []
     for stored, tree, _ in found:
-        record = {
+        records.append(record := {
             "problem": stored.problem.id, "ended_by": stored.why or "unfinished", "correct": len(tree.correct),
             "wrong": len(tree.wrong), "rollouts": tree.rollouts, "tokens": tree.generated,
-        }  # fmt: skip
-        records.append(record)
+        })  # fmt: skip
         rows.append([one_line(stored.problem.id, 40), *(_count(value) for value in list(record.values())[1:])])
-    names = columns("problem", "ended by", "correct", "wrong", "rollouts", "tokens", wrap=0)
+    names = columns("problem", "ended by", "correct", "wrong", "rollouts", "tokens", wrap=[0])
     return Page(title="problems of a search", blocks=[Table(columns=names, rows=rows, records=records)], data=records)
 
 
@@ -36,7 +35,7 @@ def summary(f: Figures, folder: Path) -> Page:
         shares = [f"{percent(each[key] / max(1, each['problems']))} %" for key in ("with_correct", "with_both")]
         chains = [_count(each[key]) for key in ("correct_chains", "wrong_chains")]
         rows.append([name, _count(each["problems"]), *shares, *chains])
-    names = columns("family", "problems", "a correct chain", "both", "correct chains", "wrong chains", wrap=0)
+    names = columns("family", "problems", "a correct chain", "both", "correct chains", "wrong chains", wrap=[0])
     records = [{"family": name, **each} for name, each in f["by_family"].items()]
     followed = f" ({100 * f['reflections_followed'] / f['reflections']:.0f} %)" if f["reflections"] else ""
     roles = "; ".join(f"{role} {f['nodes'][role]:,} nodes, {n:,} tokens" for role, n in f["tokens"].items())
@@ -57,21 +56,15 @@ def summary(f: Figures, folder: Path) -> Page:
 
 def exported(figures: Figures, out: Path) -> Page:
     """What an export wrote."""
-    rows = [
-        [f"{name}.jsonl, .parquet", _count(each["rows"]), *(f"{each[key]:,} t" for key in _SIZES)]
-        for name in ("sft", "pairs")
-        for each in [figures[name]]
-    ]
     records = [{"file": name, **figures[name]} for name in ("sft", "pairs")]
+    sizes = ("shortest", "median", "longest")
+    rows = [[f"{r['file']}.jsonl, .parquet", _count(r["rows"]), *(f"{r[s]:,} t" for s in sizes)] for r in records]
     blocks: list[Block] = [
-        Table(columns=columns("file", "rows", *_SIZES, wrap=0), rows=rows, records=records),
+        Table(columns=columns("file", "rows", *sizes, wrap=[0]), rows=rows, records=records),
         *texts(*(f"left out: {count:,} {text}" for text, count in figures["left_out"].items())),
         Text(text=f"data card: {out / 'README.md'}", wrap=False),
     ]
     return Page(title=f"data in {out}", blocks=blocks, data=figures)
-
-
-_SIZES = ("shortest", "median", "longest")
 
 
 def _count(value: Any) -> str:

@@ -7,7 +7,7 @@ from harness.search.rows import Stored
 from harness.search.store import Settings
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node
-from harness.view.page import Block, Branch, Page, Style, Text
+from harness.view.page import Block, Branch, Page, Style, Text, texts
 from harness.view.text import MISSING, one_line
 
 _VERDICTS: dict[str, Style] = {"correct": "good", "wrong": "bad"}
@@ -21,15 +21,15 @@ def problem(stored: Stored, tree: Tree, settings: Settings, text: bool = True) -
     gold = "" if answer is None else f"; gold answer {one_line(answer, 60)}"
     top = Branch(spans=[("problem", "strong"), (_counts(tree, tree.root), "mark")])
     _grow(top, tree.root, tree, settings, text)
-    named = one_line(settings.grammar.name, 60)
     blocks: list[Block] = [
-        Text(text=f"{one_line(stored.problem.id, 60)}  {one_line(stored.problem.prompt, 300)}", style="strong"),
-        Text(text=f"{settings.policy}, grammar {named}{pattern}; ended by {stored.why or 'nothing yet'}{gold}"),
-        Text(
-            text=f"{len(tree.correct)} correct and {len(tree.wrong)} wrong chains, {tree.rollouts} rollouts, "
-            f"{tree.requests} requests, {tree.generated:,} tokens"
+        *texts(f"{one_line(stored.problem.id, 60)}  {one_line(stored.problem.prompt, 300)}", style="strong"),
+        *texts(
+            f"{settings.policy}, grammar {one_line(settings.grammar.name, 60)}{pattern}; ended by "
+            f"{stored.why or 'nothing yet'}{gold}",
+            f"{len(tree.correct)} correct and {len(tree.wrong)} wrong chains, {tree.rollouts} rollouts, "
+            f"{tree.requests} requests, {tree.generated:,} tokens",
         ),
-        Text(text="kind, visits, value (mean reward), verdict, tokens, model, text", style="dim"),
+        *texts("kind, visits, value (mean reward), verdict, tokens, model, text", style="dim"),
         top,
     ]
     return Page(title=stored.problem.id, blocks=blocks)
@@ -57,15 +57,12 @@ def _spans(node: Node, tree: Tree, settings: Settings) -> list[tuple[str, Style]
     if node.discarded:
         out.append((f"  {node.discarded}", "open"))
     role = tree.writer(node)
-    return [*out, (f"  {len(node.result.token_ids)}t {_short(settings.names.get(role) or role)}", "mark")]
+    model = (settings.names.get(role) or role).rstrip("/").rpartition("/")[2].rpartition(":")[2]
+    return [*out, (f"  {len(node.result.token_ids)}t {one_line(model, 16)}", "mark")]
 
 
 def _counts(tree: Tree, node: Node) -> str:
     return f"  {node.visits} " + (f"{tree.mean(node):.2f}" if node.visits else MISSING)
-
-
-def _short(model: str) -> str:
-    return one_line(model.rstrip("/").rpartition("/")[2].rpartition(":")[2], 16)
 
 
 def grammar(shown: Grammar) -> Page:
@@ -76,8 +73,7 @@ def grammar(shown: Grammar) -> Page:
         top = Branch(spans=[(title, "strong")])
         drawn: set[str] = set()
         _follow(top, resolved.start, resolved, drawn)
-        back = resolved.backtrack
-        if back is not None:
+        if (back := resolved.backtrack) is not None:
             where = f"the nearest {back.to} above" if back.to else "the thought before it"
             line = f"after a wrong answer, at {where}, at most {back.per_chain} on a chain"
             _follow(top.add(line, "open"), {back.kind: 1}, resolved, drawn)
@@ -96,11 +92,10 @@ def _follow(branch: Branch, following: Following, grammar: Grammar, drawn: set[s
         about = f"  {kind.role}, at most {kind.max_tokens} tokens"
         about += f", {kind.per_chain} on a chain" if kind.per_chain else ""
         about += f", {len(kind.prefills)} beginnings" if kind.prefills else ""
-        spans: list[tuple[str, Style]] = [(f"{share} ", ""), (name, "strong"), (about, "dim")]
-        below = Branch(spans=spans)
+        again = name in drawn and bool(children(kind.next))
+        about += "  (goes on as above)" if again else ""
+        below = Branch(spans=[(f"{share} ", ""), (name, "strong"), (about, "dim")])
         branch.children.append(below)
-        if name in drawn and children(kind.next):
-            spans.append(("  (goes on as above)", "dim"))
-            continue
-        drawn.add(name)
-        _follow(below, kind.next, grammar, drawn)
+        if not again:
+            drawn.add(name)
+            _follow(below, kind.next, grammar, drawn)

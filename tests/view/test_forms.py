@@ -15,8 +15,7 @@ from hypothesis import strategies as st
 
 from harness.results import board as boards
 from harness.view import board, render
-from harness.view.figure import Bars, Curves, Histogram, Series, binned
-from harness.view.page import Branch, Line, Page, Section, Table, Text, columns
+from harness.view.page import Bars, Branch, Curves, Histogram, Line, Page, Section, Series, Table, Text, binned, columns
 from harness.view.render import csv as csv_form
 from harness.view.render import html, latex, markdown, picture, terminal
 from harness.view.text import clean, one_line
@@ -33,7 +32,7 @@ hostile = st.one_of(st.lists(st.sampled_from(PIECES), max_size=4).map(" ".join),
 
 def page_of(one: str, other: str) -> Page:
     table = Table(
-        columns=columns(one, "b", "c"), title=other, notes=[one], legend=[other], grouped=True,
+        columns=columns(one, "b", "c"), title=other, notes=[one], legend=[other],
         rows=[[one, [Line(text=other, strong=one, short=one), Line(text=one)], "0.5"], [one, other, one]],
     )  # fmt: skip
     counts = Histogram(

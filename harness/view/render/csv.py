@@ -4,12 +4,15 @@ from __future__ import annotations
 
 import csv
 import io
+import re
+from collections.abc import Mapping
 from typing import Any
 
 from harness.view.page import Page, Table
 from harness.view.text import clean
 
 FORM = "csv"
+_FORMULA = re.compile(r"\s*[=+\-@]")
 
 
 def render(page: Page) -> str:
@@ -26,14 +29,14 @@ def table(one: Table) -> str:
     return out.getvalue()
 
 
-def _flat(row: dict[str, Any]) -> dict[str, Any]:
+def _flat(row: Mapping[str, Any], before: str = "") -> Mapping[str, Any]:
     """Mappings in a row as columns of their own, their names joined by a dot; lists as texts."""
-    out: dict[str, Any] = {}
+    out: dict[str, object] = {}
     for key, value in row.items():
         if isinstance(value, dict):
-            out |= {f"{key}.{inner}": each for inner, each in _flat(value).items()}
+            out.update(_flat(value, f"{before}{key}."))
         else:
-            out[key] = "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
+            out[before + key] = "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
     return out
 
 
@@ -41,12 +44,8 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = clean(value)
-    return f"'{text}" if text.lstrip().startswith(("=", "+", "-", "@")) and not _number(text) else text
-
-
-def _number(text: str) -> bool:
     try:
         float(text)
     except ValueError:
-        return False
-    return True
+        return f"'{text}" if _FORMULA.match(text) else text
+    return text

@@ -2,10 +2,24 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from html import escape as _escape
 
-from harness.view.figure import Curves, Histogram, colour
-from harness.view.page import Block, Branch, Cell, Line, Page, Section, Table, lines_of
+from harness.view.page import (
+    Bars,
+    Block,
+    Branch,
+    Cell,
+    Curves,
+    Histogram,
+    Line,
+    Page,
+    Section,
+    Series,
+    Table,
+    colour,
+    lines_of,
+)
 from harness.view.render import svg
 from harness.view.text import clean
 
@@ -29,7 +43,7 @@ h1 { font-size: 1.5rem; margin: .5rem 0 0 } h2 { font-size: 1.15rem; margin: 2re
 .good, .bad { font-weight: 600 } .wide { overflow-x: auto } p { margin: .3rem 0; overflow-wrap: anywhere }
 table { border-collapse: collapse; width: 100%; font-variant-numeric: tabular-nums }
 th, td { text-align: left; vertical-align: top; padding: .35rem .6rem .35rem 0; border-bottom: 1px solid var(--line) }
-td small { display: block } .right { text-align: right } .inside td { border-bottom: 0 } summary { cursor: pointer }
+td small { display: block } .right { text-align: right } summary { cursor: pointer }
 th:first-child, td:first-child { position: sticky; left: 0; background: Canvas }
 pre { white-space: pre-wrap; overflow-wrap: anywhere; background: var(--soft); padding: .6rem; font-size: .8rem }
 svg { width: 100%; height: auto; font: 11px system-ui, sans-serif } svg text { fill: currentColor }
@@ -53,15 +67,17 @@ def escape(text: object) -> str:
 
 def block(one: Block) -> str:
     if isinstance(one, Section):
+        outer, head = ("details", "summary") if one.folded else ("section", "h2")
         body = "\n".join(map(block, one.blocks))
-        if one.folded:
-            return f"<details><summary>{escape(one.title)}</summary>\n{body}\n</details>"
-        return f"<section><h2>{escape(one.title)}</h2>\n{body}\n</section>"
+        return f"<{outer}><{head}>{escape(one.title)}</{head}>\n{body}\n</{outer}>"
     if isinstance(one, Table):
         return table(one)
     if isinstance(one, Histogram | Curves):
-        labels = [bars.label for bars in one.bars] if isinstance(one, Histogram) else [s.label for s in one.series]
-        return f"<figure><h3>{escape(one.title)}: {escape(one.y)}</h3>{key(labels)}{svg.draw(one)}</figure>"
+        drawn: Sequence[Bars | Series] = one.bars if isinstance(one, Histogram) else one.series
+        key = "".join(f'<span><i style="background: {colour(i)}"></i>{escape(each.label)}</span>' for i, each in
+                      enumerate(drawn))  # fmt: skip
+        heading = f"{escape(one.title)}: {escape(one.y)}"
+        return f'<figure><h3>{heading}</h3><p class="key">{key}</p>{svg.draw(one)}</figure>'
     if isinstance(one, Branch):
         return f"<ul>{_branch(one)}</ul>"
     if one.verbatim:
@@ -72,22 +88,12 @@ def block(one: Block) -> str:
 def table(one: Table) -> str:
     right = [' class="right"' if column.align == "right" else "" for column in one.columns]
     head = "".join(f"<th{side}>{escape(c.name)}</th>" for c, side in zip(one.columns, right, strict=True))
-    rows = []
-    for group in one.groups():
-        for number, row in enumerate(group):
-            cells = row if not number else ["", *row[1:]]
-            inside = ' class="inside"' if number < len(group) - 1 else ""
-            shown = "".join(f"<td{side}>{_cell(cell)}</td>" for cell, side in zip(cells, right, strict=True))
-            rows.append(f"<tr{inside}>{shown}</tr>")
+    cells = ("".join(f"<td{side}>{_cell(c)}</td>" for c, side in zip(row, right, strict=True)) for row in one.rows)
+    rows = "\n".join(f"<tr>{row}</tr>" for row in cells)
     caption = f"<h3>{escape(one.title)}</h3>" if one.title else ""
     notes = "".join(f'<p class="note">{escape(note)}</p>' for note in one.notes)
-    inner = f"<thead><tr>{head}</tr></thead><tbody>\n" + "\n".join(rows) + "\n</tbody>"
+    inner = f"<thead><tr>{head}</tr></thead><tbody>\n{rows}\n</tbody>"
     return f'{caption}<div class="wide"><table>{inner}</table></div>{notes}'
-
-
-def key(labels: list[str]) -> str:
-    spans = (f'<span><i style="background: {colour(i)}"></i>{escape(label)}</span>' for i, label in enumerate(labels))
-    return f'<p class="key">{"".join(spans)}</p>'
 
 
 def _cell(cell: Cell) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import math
 from typing import Any
 
 from harness.view.page import Page
@@ -11,7 +12,7 @@ FORM = "json"
 
 
 def render(page: Page) -> str:
-    return dump(page.json())
+    return dump([table.data() for table in page.tables()] if page.data is None else page.data)
 
 
 def dump(data: Any) -> str:
@@ -19,8 +20,8 @@ def dump(data: Any) -> str:
 
 
 def _finite(data: Any) -> Any:
-    if isinstance(data, float) and (data != data or data in (float("inf"), float("-inf"))):
-        return None
     if isinstance(data, dict):
         return {str(key): _finite(value) for key, value in data.items()}
-    return [_finite(value) for value in data] if isinstance(data, list | tuple) else data
+    if isinstance(data, list | tuple):
+        return [_finite(value) for value in data]
+    return None if isinstance(data, float) and not math.isfinite(data) else data

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import re
 
-from harness.view.page import Cell, Page, Table, Text, lines_of
+from harness.view.page import Cell, Page, Table, Text, flat, lines_of
 from harness.view.text import clean
 
 FORM = "latex"
@@ -29,7 +29,7 @@ _TABLE = r"""\begin{table}
 
 def render(page: Page) -> str:
     parts = ["% \\usepackage{booktabs} in the preamble"]
-    for block in page.flat():
+    for block in flat(page.blocks):
         if isinstance(block, Table):
             parts.append(table(block, page.title))
         elif isinstance(block, Text) and not block.verbatim:
@@ -44,19 +44,13 @@ def escape(text: object) -> str:
 
 
 def table(one: Table, title: str = "") -> str:
-    caption = one.title or title
-    head = " & ".join(escape(column.name) for column in one.columns)
-    groups = []
-    for group in one.groups():
-        rows = [row if not i else ["", *row[1:]] for i, row in enumerate(group)]
-        groups.append("\n".join(" & ".join(map(_cell, row)) + r" \\" for row in rows))
-    between = "\n\\addlinespace\n" if one.grouped else "\n"
+    caption = escape(one.title or title)
     notes = " ".join(escape(note).rstrip(".") + "." for note in (*one.legend, *one.notes))
     return _TABLE % (
-        f"\\caption{{{escape(caption)}}}\n" if caption else "",
+        f"\\caption{{{caption}}}\n" if caption else "",
         "".join("l" if column.align == "left" else "r" for column in one.columns),
-        head,
-        between.join(groups),
+        " & ".join(escape(column.name) for column in one.columns),
+        "\n".join(" & ".join(map(_cell, row)) + r" \\" for row in one.rows),
         f"\\par\\smallskip\\footnotesize {notes}\n" if notes else "",
     )
 
@@ -64,10 +58,6 @@ def table(one: Table, title: str = "") -> str:
 def _cell(cell: Cell) -> str:
     lines = []
     for line in lines_of(cell):
-        rest = escape(line.text if line.short is None else line.short)
-        lines.append(
-            " ".join(part for part in (f"\\textbf{{{escape(line.strong)}}}" * bool(line.strong), rest) if part)
-        )
-    if len(lines) == 1:
-        return lines[0]
-    return r"\begin{tabular}[t]{@{}l@{}}" + r" \\ ".join(lines) + r"\end{tabular}"
+        strong = f"\\textbf{{{escape(line.strong)}}}" if line.strong else ""
+        lines.append(f"{strong} {escape(line.text if line.short is None else line.short)}".strip())
+    return lines[0] if len(lines) == 1 else r"\begin{tabular}[t]{@{}l@{}}" + r" \\ ".join(lines) + r"\end{tabular}"

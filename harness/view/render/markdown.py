@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 from harness.view.page import Block, Branch, Line, Page, Section, Table, Text, lines_of
 from harness.view.render.terminal import drawn
@@ -24,10 +25,7 @@ def render(page: Page) -> str:
 
 def _parts(block: Block, depth: int) -> list[str]:
     if isinstance(block, Section):
-        return [
-            f"{'#' * depth} {line(block.title)}",
-            *(part for each in block.blocks for part in _parts(each, depth + 1)),
-        ]
+        return [f"{'#' * depth} {line(block.title)}", *(p for each in block.blocks for p in _parts(each, depth + 1))]
     if isinstance(block, Table):
         return [table(block)]
     if isinstance(block, Branch):
@@ -54,20 +52,20 @@ def fenced(text: str) -> str:
 
 def table(one: Table) -> str:
     title = [f"**{escape(one.title)}**", ""] if one.title else []
-    head = [_row([escape(column.name) for column in one.columns])]
-    head.append(_row(["---:" if column.align == "right" else "---" for column in one.columns]))
-    body = [_row(["<br>".join(map(_line, lines_of(cell))) for cell in row]) for row in one.sparse()]
+    head = [_row(escape(column.name) for column in one.columns)]
+    head.append(_row("---:" if column.align == "right" else "---" for column in one.columns))
+    body = [_row("<br>".join(map(_line, lines_of(cell))) for cell in row) for row in one.rows]
     notes = [text for note in one.notes for text in ("", line(note))]
     return "\n".join([*title, *head, *body, *notes])
 
 
-def _row(cells: list[str]) -> str:
+def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
 
 
 def _line(one: Line) -> str:
     strong = f"**{escape(one.strong)}**" if one.strong else ""
-    return " ".join(part for part in (strong, escape(one.text)) if part)
+    return f"{strong} {escape(one.text)}".strip()
 
 
 def _branch(branch: Branch, depth: int) -> list[str]:

@@ -6,10 +6,9 @@ import re
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError, Usage
+from harness.errors import Usage
 from harness.files import about
-from harness.view.figure import SECOND, Curves, Histogram, colour
-from harness.view.page import Page
+from harness.view.page import SECOND, Curves, Histogram, Page, colour
 from harness.view.text import clean
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -17,29 +16,23 @@ SUFFIXES = (".png", ".svg", ".pdf")
 
 def save_all(page: Page, out: Path) -> list[Path]:
     """Every figure of a page: ``out/NAME.png``, or with ``out`` as X.svg ``X.NAME.svg``. Raises Usage, as ``save``."""
-    if out.suffix in SUFFIXES:
-        where = {figure.name: out.with_suffix(f".{_file(figure.name)}{out.suffix}") for figure in page.figures()}
-    elif out.suffix and not out.is_dir():
+    named = out.suffix in SUFFIXES
+    if out.suffix and not named and not out.is_dir():
         raise Usage(f"--out {out}: give a folder, or a name that ends in {', '.join(SUFFIXES)}")
-    else:
-        where = {figure.name: out / f"{_file(figure.name)}.png" for figure in page.figures()}
-    return [save(figure, where[figure.name]) for figure in page.figures()]
-
-
-def _file(name: str) -> str:
-    return re.sub(r"[^\w.+-]", "_", name)
+    files = []
+    for figure in page.figures():
+        name = re.sub(r"[^\w.+-]", "_", figure.name)
+        files.append(save(figure, out.with_suffix(f".{name}{out.suffix}") if named else out / f"{name}.png"))
+    return files
 
 
 def save(drawing: Histogram | Curves, file: Path) -> Path:
-    """Draw a figure into ``file``. Raises ModelError without matplotlib, BadFile where the file cannot be written."""
-    try:
-        from matplotlib import rc_context
-        from matplotlib.backends.backend_agg import FigureCanvasAgg
-        from matplotlib.figure import Figure
-    except ImportError:
-        raise ModelError("plots as files need matplotlib: pip install 'harness[view]'") from None
-    height = 1.3 * len(drawing.bars) + 1 if isinstance(drawing, Histogram) else 4
-    figure = Figure(figsize=(7, height), layout="constrained")
+    """Draw a figure into ``file``. Raises BadFile where it cannot be written."""
+    from matplotlib import rc_context
+    from matplotlib.backends.backend_agg import FigureCanvasAgg
+    from matplotlib.figure import Figure
+
+    figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
     if isinstance(drawing, Histogram):
         _bars(figure, drawing)
@@ -54,6 +47,7 @@ def save(drawing: Histogram | Curves, file: Path) -> Path:
 
 
 def _bars(figure: Any, drawing: Histogram) -> None:
+    figure.set_size_inches(7, 1.3 * len(drawing.bars) + 1)
     all_axes = figure.subplots(len(drawing.bars), 1, sharex=True, squeeze=False)[:, 0]
     width = (drawing.high - drawing.low) / max(len(drawing.bars[0].counts), 1)
     for number, (bars, axes) in enumerate(zip(drawing.bars, all_axes, strict=True)):
@@ -69,6 +63,7 @@ def _bars(figure: Any, drawing: Histogram) -> None:
 
 
 def _curves(figure: Any, drawing: Curves) -> None:
+    figure.set_size_inches(7, 4)
     axes = figure.subplots()
     for number, series in enumerate(drawing.series):
         axes.step(series.x, series.y, where="post", color=colour(number))

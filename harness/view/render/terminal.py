@@ -4,14 +4,29 @@ from __future__ import annotations
 
 import io
 from collections.abc import Sequence
-from typing import TYPE_CHECKING, Any
 
-from harness.view.figure import Curves, Histogram
-from harness.view.page import Block, Branch, Line, Page, Section, Style, Table, Text, lines_of
+from rich import box
+from rich.cells import cell_len
+from rich.console import Console
+from rich.table import Table as Grid
+from rich.text import Text as Styled
+from rich.tree import Tree
+
+from harness.view.page import (
+    Block,
+    Branch,
+    Curves,
+    Histogram,
+    Line,
+    Page,
+    Section,
+    Series,
+    Style,
+    Table,
+    Text,
+    lines_of,
+)
 from harness.view.text import clean
-
-if TYPE_CHECKING:
-    from rich.console import Console
 
 FORM = "table"
 _STYLES: dict[Style, str] = {
@@ -24,15 +39,11 @@ _GAP = 2  # characters between two columns of a table
 
 def render(page: Page) -> str:
     """The page for the terminal that stdout is, with its colours; 80 columns of plain text where it is none."""
-    from rich.console import Console
-
     here = Console()
     return text(page, here.width, here.is_terminal)
 
 
 def text(page: Page, width: int, colours: bool = False) -> str:
-    from rich.console import Console
-
     out = io.StringIO()
     console = Console(file=out, width=width, force_terminal=colours, highlight=False, emoji=False, markup=False)
     for number, block in enumerate(page.blocks):
@@ -43,8 +54,6 @@ def text(page: Page, width: int, colours: bool = False) -> str:
 
 
 def _print(console: Console, block: Block) -> None:
-    from rich.text import Text as Styled
-
     if isinstance(block, Section):
         console.print(Styled("\n" + clean(block.title), "bold"))
         for each in block.blocks:
@@ -52,7 +61,7 @@ def _print(console: Console, block: Block) -> None:
     elif isinstance(block, Table):
         _table(console, block)
     elif isinstance(block, Branch):
-        console.print(_tree(block))
+        console.print(_grown(Tree(_label(block), guide_style="dim"), block))
     elif isinstance(block, Text):
         shown = Styled(clean(block.text, lines=block.verbatim), _STYLES[block.style])
         console.print(shown, soft_wrap=block.verbatim or not block.wrap)
@@ -62,87 +71,59 @@ def _print(console: Console, block: Block) -> None:
 
 
 def _table(console: Console, table: Table) -> None:
-    from rich.text import Text as Styled
-
     if table.title:
         console.print(Styled(clean(table.title), "bold"))
-    rows = [_merged(group) for group in table.groups()]
+    rows: list[list[list[Line]]] = []
+    for row in table.rows:
+        cells = [list(lines_of(cell)) for cell in row]
+        if rows and row[0] == "":  # goes on with the row above
+            rows[-1] = [rows[-1][0], *(a + b for a, b in zip(rows[-1][1:], cells[1:], strict=True))]
+        else:
+            rows.append(cells)
     widths = [
-        max(Styled(clean(column.name)).cell_len, *(Styled(_plain(line)).cell_len for row in rows for line in row[i]), 0)
+        max(cell_len(text) for text in (clean(column.name), *(_plain(line) for row in rows for line in row[i])))
         for i, column in enumerate(table.columns)
     ]
-    for number, chosen in enumerate(_blocks(widths, console.width, any(column.wrap for column in table.columns))):
+    blocks = [[0]]  # columns side by side; those that do not fit go on beneath, after the first column again
+    wrap = any(column.wrap for column in table.columns)
+    for i in range(1, len(widths)):
+        if not wrap and len(blocks[-1]) > 1 and sum(widths[j] + _GAP for j in blocks[-1]) + widths[i] > console.width:
+            blocks.append([0])
+        blocks[-1].append(i)
+    high = any(len(cell) > 1 for row in rows for cell in row)
+    for number, chosen in enumerate(blocks):
         if number:
             console.print()
-        console.print(_grid(table, rows, chosen))
+        grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=high, padding=(0, _GAP - 1, 0, 0))
+        for i in chosen:
+            column = table.columns[i]
+            wide = i == 0 and len(chosen) < 3  # the only other column: names of any length are broken, not cut
+            header, no_wrap = Styled(clean(column.name)), not (column.wrap or wide)
+            grid.add_column(header, justify=column.align, no_wrap=no_wrap, overflow="fold")
+        for row in rows:
+            grid.add_row(*(Styled("\n").join(map(_styled, row[i])) for i in chosen))
+        console.print(grid)
     for note in (*table.legend, *table.notes):
         console.print(Styled(clean(note), "dim"))
-
-
-def _merged(group: Sequence[Any]) -> list[list[Line]]:
-    """A group of rows as one row of several lines: the first cell once."""
-    first, *others = zip(*group, strict=True)
-    return [list(lines_of(first[0])), *([line for cell in column for line in lines_of(cell)] for column in others)]
-
-
-def _blocks(widths: Sequence[int], width: int, wrap: bool) -> list[list[int]]:
-    """Which columns stand side by side; those that do not fit go on beneath, after the first column again."""
-    if wrap:
-        return [list(range(len(widths)))]
-    out = [[0]]
-    for i in range(1, len(widths)):
-        if len(out[-1]) > 1 and sum(widths[j] + _GAP for j in out[-1]) + widths[i] > width:
-            out.append([0])
-        out[-1].append(i)
-    return out
-
-
-def _grid(table: Table, rows: Sequence[Sequence[Sequence[Line]]], chosen: Sequence[int]) -> Any:
-    from rich import box
-    from rich.table import Table as Grid
-    from rich.text import Text as Styled
-
-    high = any(len(cell) > 1 for row in rows for cell in row)
-    grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=high, padding=(0, _GAP - 1, 0, 0))
-    for i in chosen:
-        column = table.columns[i]
-        header = Styled(clean(column.name))
-        wide = i == 0 and len(chosen) < 3  # the only other column: names of any length are broken, not cut
-        grid.add_column(header, justify=column.align, no_wrap=not (column.wrap or wide), overflow="fold")
-    for row in rows:
-        grid.add_row(*(Styled("\n").join(map(_styled, row[i])) for i in chosen))
-    return grid
 
 
 def _plain(line: Line) -> str:
     return clean(line.plain(narrow=True))
 
 
-def _styled(line: Line) -> Any:
-    from rich.text import Text as Styled
-
+def _styled(line: Line) -> Styled:
     out = Styled(_plain(line), _STYLES[line.style])
-    if line.strong:
-        out.stylize("bold", 0, len(clean(line.strong)))
+    out.stylize("bold", 0, len(line.strong))
     return out
 
 
-def _tree(branch: Branch) -> Any:
-    from rich.tree import Tree
-
-    top = Tree(_label(branch), guide_style="dim")
-    _grow(top, branch)
-    return top
-
-
-def _grow(into: Any, branch: Branch) -> None:
+def _grown(tree: Tree, branch: Branch) -> Tree:
     for child in branch.children:
-        _grow(into.add(_label(child)), child)
+        _grown(tree.add(_label(child)), child)
+    return tree
 
 
-def _label(branch: Branch) -> Any:
-    from rich.text import Text as Styled
-
+def _label(branch: Branch) -> Styled:
     out = Styled(no_wrap=branch.cut, overflow="ellipsis" if branch.cut else "fold")
     for part, style in branch.spans:
         out.append(clean(part), _STYLES[style])
@@ -169,12 +150,9 @@ def _row(counts: Sequence[int]) -> str:
     return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // most)] for count in counts)
 
 
-def _points(series: Any) -> str:
+def _points(series: Series) -> str:
     """Five points or so, the last among them."""
     count = len(series.x)
-    step = max(1, -(-count // 5))
-    out = []
-    for i in sorted({*range(0, count, step), count - 1}):
-        second = f" ({100 * series.second[i]:.0f})" if series.second else ""
-        out.append(f"{series.x[i]:g}: {100 * series.y[i]:.0f}{second}")
-    return "  ".join(out)
+    shown = sorted({*range(0, count, max(1, -(-count // 5))), count - 1})
+    second = [f" ({100 * value:.0f})" for value in series.second] or [""] * count
+    return "  ".join(f"{series.x[i]:g}: {100 * series.y[i]:.0f}{second[i]}" for i in shown)
