@@ -9,6 +9,7 @@ from pathlib import Path
 from typing import Annotated, Literal
 
 import typer
+from pydantic import JsonValue
 
 from harness.cli import options
 from harness.cli.options import Json, complain, show
@@ -95,7 +96,8 @@ def _train(
     path, rows = _read(task.model, task.data, kind, training.max_tokens, reading.too_long)
     from harness.training.train import train
 
-    about = {"data": f"{task.data} ({kind}, digest {rows.digest})", "left_out": {**rows.left_out} or "nothing"}
+    about: dict[str, JsonValue] = {"data": f"{task.data} ({kind}, digest {rows.digest})"}
+    about["left_out"] = {**rows.left_out} if rows.left_out else "nothing"
     job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
     figures = train(job, rows.rows, _progress())
     if _main():
