@@ -120,7 +120,7 @@ def test_a_search_without_correct_chains_is_no_data(tokenizer, tmp_path):
 
 def test_an_export_needs_no_more_memory_for_a_larger_search(searched, tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr("harness.chains.export.GROUP", 8)
-    entries = [stored.line() for stored in trees(searched)]
+    entries = [stored.entry() for stored in trees(searched)]
     peaks = []
     for copies in (1, 4, 24):
         folder = tmp_path / f"search{copies}"
