@@ -2,17 +2,13 @@
 
 from __future__ import annotations
 
-import importlib
+import os
+import shutil
 import subprocess
 import sys
+from pathlib import Path
 
-import pytest
-
-from harness.models import backends
-from harness.models import spec as specs
-from harness.models.backends import opened
-from harness.models.spec import ModelSpec
-from harness.pipeline.identity import closure
+import harness
 
 TOY = """
 from contextlib import contextmanager
@@ -28,29 +24,23 @@ def running(spec, folder):
 """
 
 
-@pytest.fixture
-def toy():
-    file = next(iter(backends.__path__)) + "/toy.py"
-    with open(file, "w", encoding="utf-8") as out:
-        out.write(TOY)
-    try:
-        yield
-    finally:
-        import os
+def test_a_backend_is_one_file(tmp_path):
+    root = Path(harness.__file__).parent
+    for name in ("harness", "tasks", "results"):
+        shutil.copytree(root.parent / name, tmp_path / name, ignore=shutil.ignore_patterns("__pycache__"))
+    (tmp_path / "harness" / "models" / "backends" / "toy.py").write_text(TOY)
 
-        os.unlink(file)
-        sys.modules.pop("harness.models.backends.toy", None)
-        importlib.reload(specs)
+    def python(*args: str) -> str:
+        done = subprocess.run(
+            [sys.executable, *args], cwd=tmp_path, env=os.environ | {"PYTHONPATH": str(tmp_path)}, capture_output=True,
+            text=True, check=False,
+        )  # fmt: skip
+        assert done.returncode == 0, done.stderr
+        return done.stdout
 
-
-def test_a_backend_is_one_file(toy, tmp_path):
-    spec = ModelSpec(model="shipped:student").model_copy(update={"backend": "toy"})
-    with opened(spec, tmp_path) as (completer, _):
-        assert completer.digest == "toy"
-    assert "harness.models.backends.toy" in closure("harness.pipeline.kinds.evaluate")
-    args = ["eval", "--model", "shipped:student", "--backend", "toy", "--tasks", "letter_count", "--limit", "2"]
-    done = subprocess.run(
-        [sys.executable, "-m", "harness", *args, "--store", str(tmp_path)], capture_output=True, text=True, check=False
-    )
-    assert done.returncode == 0, done.stderr
-    assert "letter_count" in done.stdout
+    asks = ["--model", "shipped:student", "--backend", "toy", "--tasks", "letter_count", "--limit", "2"]
+    assert "letter_count" in python("-m", "harness", "eval", *asks)
+    [manifest] = (tmp_path / "runs" / "evals").glob("*/manifest.json")
+    assert '"model_digest": "toy"' in manifest.read_text()
+    code = "from harness.pipeline.identity import closure; print(*closure('harness.pipeline.kinds.evaluate'))"
+    assert "harness.models.backends.toy" in python("-c", code)
