@@ -19,8 +19,8 @@ def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
 
 def special_tokens(tokenizers: Sequence[Any]) -> re.Pattern[str] | None:
     """A pattern for the control tokens of these vocabularies (not the tags of thoughts): no text may hold one."""
-    found = {str(token) for of in tokenizers for token in of.all_special_tokens}
+    control = {str(token) for of in tokenizers for token in of.all_special_tokens}
     for of in tokenizers:  # those without a role of their own, as <|start_header_id|>
-        found |= {str(token) for token in getattr(of, "added_tokens_decoder", {}).values() if token.special}
-    known = found - {THINK_OPEN, THINK_CLOSE, *TAGS}
+        control |= {str(token) for token in getattr(of, "added_tokens_decoder", {}).values() if token.special}
+    known = control - {THINK_OPEN, THINK_CLOSE, *TAGS}
     return re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True)))) if known else None

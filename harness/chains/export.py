@@ -102,10 +102,10 @@ def export_data(
                 add_row(_sft_row(chain, problem.prompt))
                 rows.append(chain.length)
             texts = {chain.node: chain.text for chain in kept}
-            for found in picker.pairs(kept):
-                add_pair(_pair_row(found, problem.prompt, texts))
-                chosen.append(len(found.chosen_ids))
-                rejected.append(len(found.rejected_ids))
+            for picked in picker.pairs(kept):
+                add_pair(_pair_row(picked, problem.prompt, texts))
+                chosen.append(len(picked.chosen_ids))
+                rejected.append(len(picked.rejected_ids))
         if not rows:
             within = f" of at most {max_tokens:,} tokens" if max_tokens else ""
             raise NothingToExport(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")

@@ -68,5 +68,5 @@ def claims(
     made = plan.claims if plan else record.claims
     if not made:
         raise Usage(f"recipe {record.recipe} makes no claims")
-    found = judged.of_record(record, results, made)
-    options.show(view.claims_page(record.title, made, found), "md" if markdown else form, as_json)
+    findings = judged.of_record(record, results, made)
+    options.show(view.claims_page(record.title, made, findings), "md" if markdown else form, as_json)

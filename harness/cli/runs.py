@@ -42,9 +42,9 @@ def show(name: RunName, store: Store = Path("runs"), as_json: Json = False) -> N
 
 def diff(a: RunName, b: RunName, form: Form = "table", store: Store = Path("runs"), as_json: Json = False) -> None:
     """Name every difference between two runs: data, models, settings, packages, hardware. Exit 1 if there is any."""
-    found = differences(options.results(store), a, b)
-    options.show(view.differences(found), form, as_json)
-    if found:
+    changes = differences(options.results(store), a, b)
+    options.show(view.differences(changes), form, as_json)
+    if changes:
         raise typer.Exit(1)
 
 
@@ -67,8 +67,8 @@ def gc(
 
 def rates(store: Store = Path("runs")) -> None:
     """Print, as JSON, what stages took here: tokens of an item, seconds of a token; dry runs estimate from these."""
-    found = sorted(rates_of(store).items())
-    rows = [{"kind": k, "model": m, "per_item": r.per_item, "seconds": r.seconds} for (k, m), r in found]
+    rates = sorted(rates_of(store).items())
+    rows = [{"kind": k, "model": m, "per_item": r.per_item, "seconds": r.seconds} for (k, m), r in rates]
     options.show(Page(blocks=[], data=rows), as_json=True)
 
 

@@ -98,13 +98,13 @@ def show(
     form: Form = "table",
 ) -> None:
     """Draw the tree of one problem: kind, visits, value, verdict, tokens and model of each node."""
-    found = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
+    matching = [entry for entry in store.folded(folder) if entry[0].problem.id.startswith(problem or "")]
     if problem is None:
-        options.show(view.listing(found), form)
+        options.show(view.listing(matching), form)
         return
-    if not found:
+    if not matching:
         raise Usage(f"{folder}: has no problem {problem!r}; 'harness search show {folder}' lists them")
-    exact = [entry for entry in found if entry[0].problem.id == problem] or found
+    exact = [entry for entry in matching if entry[0].problem.id == problem] or matching
     if len(exact) > 1:
         raise Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
     options.show(trees.problem(*exact[0], text), form)
@@ -146,9 +146,9 @@ def validate(
             options.say(f"{name:<16} {load(name).about}")
         return
     parsed = parse(grammar, read_source(grammar))
-    found = defects(parsed)
-    if found:
-        for text in found:
+    findings = defects(parsed)
+    if findings:
+        for text in findings:
             options.complain(f"{grammar}: {text}", who="")
         raise typer.Exit(2)
     options.show(trees.grammar(parsed))

@@ -38,11 +38,11 @@ def show(
 ) -> None:
     """Print a problem of a task as a model would see it, with its gold answer and grader."""
     task = registry.select([name], None, task_path or [])[0]
-    found = problems_of(task.name, ProblemData(data_dir=data_dir), task_path or [])
-    if number >= len(found):
-        raise DataError(f"{name}: has problems 0 to {len(found) - 1}, no {number}")
-    problem, tokenizer = found[number], options.tokenizer_of(model)
+    problems = problems_of(task.name, ProblemData(data_dir=data_dir), task_path or [])
+    if number >= len(problems):
+        raise DataError(f"{name}: has problems 0 to {len(problems) - 1}, no {number}")
+    problem, tokenizer = problems[number], options.tokenizer_of(model)
     text, tokens = prompt_text(tokenizer, problem.prompt), len(prompt_ids(tokenizer, problem.prompt))
     grader = kind_of(problem.family)
-    shown = view.problem(task, len(found), number, problem, prompt=text, tokens=tokens, grader=grader, model=model)
+    shown = view.problem(task, len(problems), number, problem, prompt=text, tokens=tokens, grader=grader, model=model)
     options.show(shown, as_json=as_json)

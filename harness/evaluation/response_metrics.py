@@ -66,8 +66,8 @@ def backend_of(tokenizer: Any) -> Any:
 def tokens_of(text: str, backend: Any = None) -> Tokens:
     """Tokens by a ``tokenizers`` object; without one, words and marks."""
     if backend is not None:
-        found = backend.encode(text, add_special_tokens=False)
-        return Tokens(found.ids, [end for _, end in found.offsets])
+        encoded = backend.encode(text, add_special_tokens=False)
+        return Tokens(encoded.ids, [end for _, end in encoded.offsets])
     pieces = list(_PIECE.finditer(text))
     return Tokens([hash(m.group()) for m in pieces], [m.end() for m in pieces], "words and marks")
 

@@ -22,7 +22,7 @@ def boxes(text: str) -> list[tuple[int, int]]:
     starts = {m.end() for m in _BOX.finditer(text)}
     if not starts:
         return []
-    found: list[tuple[int, int]] = []
+    spans: list[tuple[int, int]] = []
     open_braces: list[int] = []
     at = 0
     while at < len(text):
@@ -35,15 +35,15 @@ def boxes(text: str) -> list[tuple[int, int]]:
         elif char == "}" and open_braces:
             opened = open_braces.pop()
             if opened in starts:
-                found.append((opened + 1, at))
+                spans.append((opened + 1, at))
         at += 1
-    return sorted(found)
+    return sorted(spans)
 
 
 def last_box(text: str) -> str | None:
     """Content of the last balanced ``\\boxed{...}`` (or ``\\boxed 5``); None when there is none."""
-    found = [text[start:end] for start, end in boxes(text)]
-    stated = [content for content in found if content.strip()] if found else _BARE_BOX.findall(text)
+    contents = [text[start:end] for start, end in boxes(text)]
+    stated = [content for content in contents if content.strip()] if contents else _BARE_BOX.findall(text)
     return stated[-1] if stated else None
 
 
@@ -86,6 +86,6 @@ def closed_before_cut(text: str) -> str:
 def last_expression(text: str) -> str | None:
     """The last expression between dollars of the last line that holds one; for answers that mark nothing."""
     for line in reversed(text[-LONGEST:].strip().splitlines()[-3:]):
-        if found := _MATH.findall(line):
-            return str(next(group for group in found[-1] if group)).strip()
+        if groups := _MATH.findall(line):
+            return str(next(group for group in groups[-1] if group)).strip()
     return None

@@ -146,8 +146,8 @@ def _other_shape(wanted: str, given: str) -> str:
 
 def _base(text: str) -> str:
     """The base that is written at a number, ``_8`` or ``_{8}``; empty if there is none."""
-    found = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", WORDS_IN_EXPRESSION.sub(r"\1", text))
-    return found[1] if found else ""
+    match = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", WORDS_IN_EXPRESSION.sub(r"\1", text))
+    return match[1] if match else ""
 
 
 def _commas(text: str) -> bool:

@@ -171,8 +171,8 @@ def _words(text: str) -> list[str]:
 
 
 def _choose(text: str, words: list[str], number: int) -> bool:
-    found = [word for word in _words(text) if word in words]
-    return len(found) == number == len(set(found))
+    hits = [word for word in _words(text) if word in words]
+    return len(hits) == number == len(set(hits))
 
 
 def _separator(text: str, mark: str) -> bool:

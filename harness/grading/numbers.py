@@ -42,10 +42,10 @@ def value(text: str) -> Fraction | None:
     cleaned = re.sub(r"^([-+]?) ?\( ?([^()]*?) ?\)$", r"\1\2", cleaned)
     cleaned = re.sub(r"^([-+]) (?=[\d.])", r"\1", cleaned)
     if not _EXACT.fullmatch(cleaned):
-        found = [number.rstrip(",") for number in NUMBER.findall(cleaned)]
-        if len(found) != 1 or "," in found[0] or _OPERATION.search(cleaned) or _BOUND.search(cleaned):
+        written = [number.rstrip(",") for number in NUMBER.findall(cleaned)]
+        if len(written) != 1 or "," in written[0] or _OPERATION.search(cleaned) or _BOUND.search(cleaned):
             return None
-        cleaned = found[0]
+        cleaned = written[0]
     if len(cleaned) > MOST_DIGITS:
         return None
     try:
@@ -78,11 +78,11 @@ def extract(text: str, any_number: bool) -> str | None:
     if stated is not None and (value(stated) is not None or "\\boxed" in text):
         return stated
     if stated is not None and not stated.startswith("not "):
-        found = NUMBER.findall(stated.rsplit("=", 1)[-1])
-        if found:  # "$18 because 3 eggs are eaten", but "that 9 eggs bring 18 dollars" and "$9 + $9 = $18"
-            starts = "=" in stated or re.match(r"\W*" + re.escape(found[0]), stated)
+        written = NUMBER.findall(stated.rsplit("=", 1)[-1])
+        if written:  # "$18 because 3 eggs are eaten", but "that 9 eggs bring 18 dollars" and "$9 + $9 = $18"
+            starts = "=" in stated or re.match(r"\W*" + re.escape(written[0]), stated)
             goes_on = re.match(r"\W*[-+]?\$?[\d.,]+ (?:\w+ )?(?:at|times|and|plus|each)\b", stated)
-            return str(found[0] if starts and not goes_on else found[-1])
+            return str(written[0] if starts and not goes_on else written[-1])
     numbers = NUMBER.findall(text[-LONGEST:]) if any_number else []
     return str(numbers[-1]) if numbers else stated
 

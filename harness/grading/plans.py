@@ -128,29 +128,29 @@ def _last_plan(lines: list[str], known: Collection[str], wording: str, facts: Co
 
 def _leading(line: str, start: int, actions: Collection[str], wording: str) -> list[Action]:
     """Actions that the line begins with, joined by commas or "then"."""
-    found: list[Action] = []
+    leading: list[Action] = []
     for begin, end, action in _actions(line, actions, wording):
         if begin != start and not _BETWEEN.fullmatch(line, start, begin):
             break
-        found.append(action)
+        leading.append(action)
         start = end
-    return found
+    return leading
 
 
 def _actions(line: str, actions: Collection[str], wording: str) -> list[tuple[int, int, Action]]:
     """(start, end, action) of every action in a line: PDDL or calls if it has any, else PlanBench's wording."""
-    found = []
+    spans = []
     for match in _CALL.finditer(line):
         name = _known(match[1] or match[3], actions)
         if name:
             words = re.findall(r"[^\s,]+", match[2] or match[4] or "")
             action = (name, *(words if match[1] else [word for word in words if word not in _FILLER]))
-            found.append((match.start(), match.end(), action))
-    if not found:
-        found = [
+            spans.append((match.start(), match.end(), action))
+    if not spans:
+        spans = [
             (m.start(), m.end(), (name, *m.groups())) for name, p in _WORDING.get(wording, ()) for m in p.finditer(line)
         ]
-    return sorted(found)
+    return sorted(spans)
 
 
 def _known(name: str, actions: Collection[str]) -> str:

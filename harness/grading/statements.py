@@ -46,8 +46,8 @@ def _candidates(text: str, results: Iterable[tuple[int, str]]) -> list[tuple[int
     marked = [(end, text[start:end]) for start, end in boxes.boxes(text)]
     marked += [(m.end(), m[1]) for pattern in (_ANSWER, _HASHES) for m in pattern.finditer(text)]
     ends = {end for end, _ in marked}
-    found = [(*each, True) for each in marked] + [(*each, False) for each in results if each[0] not in ends]
-    return sorted(found)[:MOST]
+    stated = [(*each, True) for each in marked] + [(*each, False) for each in results if each[0] not in ends]
+    return sorted(stated)[:MOST]
 
 
 def _numeric(gold: str, text: str) -> list[Statement]:

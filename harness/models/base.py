@@ -102,8 +102,8 @@ async def complete_in_chunks(
             continue
         admit([requests[i] for i in chunk])
         results = await asyncio.gather(*(completer.complete(requests[i]) for i in chunk), return_exceptions=True)
-        found = [(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)]
-        if (waits := done(found)) is not None:
+        fresh = [(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)]
+        if (waits := done(fresh)) is not None:
             await waits
         for result in results:
             if isinstance(result, BaseException):

@@ -233,10 +233,10 @@ class Forest:
         self._settings: dict[Path, Settings] = {}
         self.places: dict[str, tuple[Path, _Place]] = {}  # finished problems first
         for root in roots:
-            found = sorted(file.parent for file in root.glob("**/search.json"))
-            if not found:
+            folders = sorted(file.parent for file in root.glob("**/search.json"))
+            if not folders:
                 raise BadFile(f"{root}: holds no search (no search.json); 'harness search run' makes one")
-            self._settings |= {folder: settings_of(folder) for folder in found}
+            self._settings |= {folder: settings_of(folder) for folder in folders}
         unfinished: list[tuple[Path, Stored]] = []
         for folder in self._settings:
             for place, stored in _problems(folder):

@@ -107,28 +107,30 @@ def _as_published(board: Board) -> Table:
 
 
 def _published() -> Table:
-    found = published_rows()
-    tasks = list(found["items"])
+    published = published_rows()
+    tasks = list(published["items"])
     rows = [
         [arm, *(f"{row[t]['accuracy']:.1f} ({row[t]['no_answer']:g})" for t in tasks)]
-        for arm, row in found["rows"].items()
+        for arm, row in published["rows"].items()
     ]
     names = columns("arm", *(_SHORT.get(task, task) for task in tasks), left=len(tasks) + 1)
-    return Table(title="published, not run here", columns=names, rows=rows, notes=[found["source"], found["note"]])
+    return Table(
+        title="published, not run here", columns=names, rows=rows, notes=[published["source"], published["note"]]
+    )
 
 
-def claims_page(title: str, claims: Mapping[str, Claim], found: Sequence[Finding]) -> Page:
-    shown = claims_table(claims, found, f"claims, as tested by {title}")
+def claims_page(title: str, claims: Mapping[str, Claim], findings: Sequence[Finding]) -> Page:
+    shown = claims_table(claims, findings, f"claims, as tested by {title}")
     return Page(title=shown.title, blocks=[shown], data=shown.records)
 
 
-def claims_table(claims: Mapping[str, Claim], found: Sequence[Finding], title: str = "") -> Table:
+def claims_table(claims: Mapping[str, Claim], findings: Sequence[Finding], title: str = "") -> Table:
     """One row a claim and task."""
     rows: list[Row] = []
     records: list[dict[str, object]] = []
     seeds: dict[str, int] = {}  # trainings of every arm that a claim is about
     known: dict[str, str] = {}  # published differences by claim
-    for f in found:
+    for f in findings:
         c = claims[f.claim]
         first = not records or records[-1]["claim"] != f.claim
         rows.append([
@@ -142,10 +144,10 @@ def claims_table(claims: Mapping[str, Claim], found: Sequence[Finding], title: s
         if by_task := published(c):
             values = ", ".join(f"{task} {value:+.1f}" for task, value in by_task.items())
             known[f.claim] = f"published, {c.arm} - {c.against}: {values}"
-    count = Counter[str](f.verdict for f in found)
+    count = Counter[str](f.verdict for f in findings)
     tally = ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
     notes = [
-        f"{tally} of {len(found)} tests; Holm-corrected at 5%",
+        f"{tally} of {len(findings)} tests; Holm-corrected at 5%",
         "seen from: the smallest difference that this run would show, in 80% of runs",
     ]
     if once := [arm for arm, number in seeds.items() if number == 1]:

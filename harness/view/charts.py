@@ -60,5 +60,5 @@ def page(runs: Sequence[Run]) -> Page:
                 points = [point.model_dump() for point in curves[label]]
                 data[run.name][task] = {"curve": points, "lengths": known.model_dump()}
         sections.append(Section(title=task, blocks=both(task, groups, curves, notes)))
-    found = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
-    return Page(title=f"lengths and budgets of {', '.join(labels)}", blocks=sections, data=found)
+    record = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
+    return Page(title=f"lengths and budgets of {', '.join(labels)}", blocks=sections, data=record)

@@ -28,11 +28,11 @@ _LEGEND = (
 
 
 def comparison(
-    a: Run, b: Run, found: Sequence[Comparison], notes: Sequence[str], left_out: Sequence[str], flips: int
+    a: Run, b: Run, comparisons: Sequence[Comparison], notes: Sequence[str], left_out: Sequence[str], flips: int
 ) -> Page:
     """Paired differences by task, then some flipped items of each."""
     rows, records, flipped = [], [], []
-    for one in found:
+    for one in comparisons:
         gap, record = one.accuracy, one.model_dump()
         ratio = MISSING if one.token_ratio is None else f"x{one.token_ratio.ratio:.2f}"
         rows.append([
@@ -121,16 +121,16 @@ def github(verdict: Verdict) -> list[str]:
     return out
 
 
-def rescored(run: str, n: int, found: Sequence[Flipped], most: int, dry_run: bool) -> Page:
+def rescored(run: str, n: int, flipped: Sequence[Flipped], most: int, dry_run: bool) -> Page:
     """Verdicts that flip when a run is graded again."""
-    kinds = Counter((flip.before, flip.after) for flip in found)
-    lines = [f"{run}: {n} samples graded again, {len(found)} verdicts flip"]
+    kinds = Counter((flip.before, flip.after) for flip in flipped)
+    lines = [f"{run}: {n} samples graded again, {len(flipped)} verdicts flip"]
     lines += [f"  {count} x {before} -> {after}" for (before, after), count in kinds.most_common()]
-    for flip in found[:most]:
+    for flip in flipped[:most]:
         reasons = f"{one_line(flip.reason_before, 60)} -> {one_line(flip.reason_after, 60)}"
         lines.append(f"  {flip.task} {flip.problem_id} #{flip.index}: {reasons}")
     lines.append("nothing was changed (--dry-run)" if dry_run else "verdicts and manifest are those of today's graders")
-    data = {"run": run, "samples": n, "flips": [flip.model_dump() for flip in found], "kept": not dry_run}
+    data = {"run": run, "samples": n, "flips": [flip.model_dump() for flip in flipped], "kept": not dry_run}
     return Page(title=f"{run} graded again", blocks=texts(*lines, wrap=False), data=data)
 
 
@@ -169,12 +169,12 @@ def manifest(folder: Path, record: RunRecord | Manifest) -> Page:
     return Page(title=folder.name, blocks=texts(*lines, wrap=False), data={"folder": str(folder), **data})
 
 
-def differences(found: Sequence[tuple[str, Any, Any]]) -> Page:
+def differences(changes: Sequence[tuple[str, Any, Any]]) -> Page:
     """Every difference between two runs."""
-    records = [{"key": key, "a": a, "b": b} for key, a, b in found]
-    rows = [[key, one_line(a), one_line(b)] for key, a, b in found]
+    records = [{"key": key, "a": a, "b": b} for key, a, b in changes]
+    rows = [[key, one_line(a), one_line(b)] for key, a, b in changes]
     table = Table(columns=columns("key", "a", "b", left=3, wrap=range(3)), rows=rows, records=records)
-    blocks = [table] if found else texts("the same in everything but their dates and times")
+    blocks = [table] if changes else texts("the same in everything but their dates and times")
     return Page(title="differences", blocks=blocks, data={"differences": records})
 
 

@@ -78,30 +78,30 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
     return Page(title=f"scores of {task}", blocks=blocks, data=data)
 
 
-def preview(found: Preview) -> Page:
+def preview(seen: Preview) -> Page:
     """What an evaluation would do: sizes by task, what is sampled already, the first prompt."""
     lines = [
         f"{row.task}: size known once lm-eval loads it"
         if row.problems is None
         else f"{row.task}: {row.problems} problems, {row.samples} samples, {row.prompt_tokens:,} prompt tokens"
-        for row in found.rows
+        for row in seen.rows
     ]
     blocks: list[Block] = [
         *texts(*lines),
-        Text(text=f"folder {found.folder}; {found.journalled} samples are there already", wrap=False),
-        Text(text=f"think tags {' '.join(found.think_tags)}; first prompt:"),
-        Text(text=found.first_prompt, verbatim=True),
+        Text(text=f"folder {seen.folder}; {seen.journalled} samples are there already", wrap=False),
+        Text(text=f"think tags {' '.join(seen.think_tags)}; first prompt:"),
+        Text(text=seen.first_prompt, verbatim=True),
     ]
-    data = {"run": found.folder.name, "rows": [asdict(row) for row in found.rows], "journalled": found.journalled,
-            "first_prompt": found.first_prompt}  # fmt: skip
+    data = {"run": seen.folder.name, "rows": [asdict(row) for row in seen.rows], "journalled": seen.journalled,
+            "first_prompt": seen.first_prompt}  # fmt: skip
     return Page(title="what would be evaluated", blocks=blocks, data=data)
 
 
-def decodings(found: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path) -> Page:
+def decodings(compared: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path) -> Page:
     """Test@N of tree search and of plain sampling (arXiv 2503.01461, Table 7)."""
     blocks: list[Block] = []
     records = []
-    for task, (rows, gap) in found.items():
+    for task, (rows, gap) in compared.items():
         kept = [{"task": task, **asdict(row)} for row in rows]
         records += kept
         ks = sorted({k for row in rows for k in row.at})
@@ -121,6 +121,6 @@ def decodings(found: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Path)
         "a tree's answers stand in a drawn order",
     )
     blocks.append(Text(text=f"samples, trees and manifests in {folder}", wrap=False))
-    gaps = {task: gap.model_dump() for task, (_, gap) in found.items()}
+    gaps = {task: gap.model_dump() for task, (_, gap) in compared.items()}
     data = {"run": folder.name, "rows": records, "tree_minus_plain_at_equal_tokens": gaps}
     return Page(title="tree search beside plain sampling", blocks=blocks, data=data)

@@ -75,12 +75,12 @@ def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -
         "it excludes 0; items without an answer; median thinking tokens. Seeds of one item count as one."
     )
     out: list[Block] = [Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])]
-    if found := findings(claimed, samples):
+    if results := findings(claimed, samples):
         tested = (
             "Paired over items, the spread between trainings in the error. Published differences are of the paper's "
             "models and tasks."
         )
-        out.append(Section(title="Claims", blocks=[board.claims_table(claimed, found), *texts(tested, style="dim")]))
+        out.append(Section(title="Claims", blocks=[board.claims_table(claimed, results), *texts(tested, style="dim")]))
     return out
 
 

@@ -14,10 +14,10 @@ from harness.view.text import number, one_line, percent
 Figures = Mapping[str, Any]
 
 
-def listing(found: Iterable[tuple[Stored, Tree, Any]]) -> Page:
+def listing(searched: Iterable[tuple[Stored, Tree, Any]]) -> Page:
     """One line per problem of a search."""
     rows, records = [], []
-    for stored, tree, _ in found:
+    for stored, tree, _ in searched:
         records.append(record := {
             "problem": stored.problem.id, "ended_by": stored.why or "unfinished", "correct": len(tree.correct),
             "wrong": len(tree.wrong), "rollouts": tree.rollouts, "tokens": tree.generated,

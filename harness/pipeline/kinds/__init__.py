@@ -13,8 +13,8 @@ from harness.pipeline.kind import Kind
 @cache
 def all_kinds() -> dict[str, Kind]:
     """Kinds by name: of each module of this package, its ``KIND``."""
-    found = (importlib.import_module(f"{__name__}.{module.name}").KIND for module in pkgutil.iter_modules(__path__))
-    return {kind.name: kind for kind in found}
+    kinds = (importlib.import_module(f"{__name__}.{module.name}").KIND for module in pkgutil.iter_modules(__path__))
+    return {kind.name: kind for kind in kinds}
 
 
 def kind_of(name: str) -> Kind:

@@ -24,8 +24,8 @@ class Chains(Kind):
         tokenizer = load_tokenizer(vocabulary.tokenizer or vocabulary.model)
         problems, total = problems_of(job), SearchYield()
         forest = Forest(*(inputs[f"shard{shard}"] / "tree" for shard in range(job.params["shards"])))
-        found = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
-        write_rows(folder / "chains.jsonl", (chain.model_dump() for _, chains in found for chain in chains))
+        by_problem = chains_of_search(forest, [problem.id for problem in problems], tokenizer, total)
+        write_rows(folder / "chains.jsonl", (chain.model_dump() for _, chains in by_problem for chain in chains))
         write_rows(folder / "problems.jsonl", (problem.model_dump() for problem in problems))
         return total.figures()
 

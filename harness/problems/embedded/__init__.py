@@ -46,15 +46,15 @@ def problems(family: str, split: Split, n: int, seed: int = 0, levels: dict[int,
     module = FAMILIES[family]
     mix = levels or (module.SEARCH_LEVELS if split == "search" else module.SUITE_LEVELS)
     rng = random.Random(f"{family}/{split}/{seed}")
-    found: dict[str, Problem] = {}
+    drawn: dict[str, Problem] = {}
     misses = 0  # in a row: a fresh content has become rare
-    while len(found) < n:
+    while len(drawn) < n:
         problem = draw(family, rng, rng.choices(list(mix), weights=list(mix.values()))[0], split)
-        fresh = found.setdefault(module.content(problem.gold), problem) is problem
+        fresh = drawn.setdefault(module.content(problem.gold), problem) is problem
         misses = 0 if fresh else misses + 1
         if misses > 5000:
             raise ValueError(
                 f"{family}: levels {sorted(mix)} hold fewer than {n} distinct {split} problems; "
                 "ask for fewer or add a higher level"
             )
-    return list(found.values())
+    return list(drawn.values())

@@ -55,7 +55,7 @@ class Tree:
         self.waiting: dict[str, Choice] = {}  # reflections to write, by the wrong answer
         self.requests = self.generated = self.ended = self.reflected = 0
         # By verdict: the first answer of each distinct chain.
-        self.found: dict[str, dict[bytes, str]] = {"correct": {}, "wrong": {}}
+        self.distinct: dict[str, dict[bytes, str]] = {"correct": {}, "wrong": {}}
         self._answers: list[Node] = []
         self._early: dict[str, list[tuple[str, Result]]] = {}
         self._open(self.root)
@@ -63,7 +63,7 @@ class Tree:
     @property
     def enough(self) -> bool:
         """Whether the wanted numbers of distinct chains are there."""
-        goals, correct, wrong = self.goals, len(self.found["correct"]), len(self.found["wrong"])
+        goals, correct, wrong = self.goals, len(self.distinct["correct"]), len(self.distinct["wrong"])
         answered = bool(goals.answers) and len(self._answers) >= goals.answers
         return answered or (correct >= goals.correct and wrong >= goals.wrong)
 
@@ -74,7 +74,7 @@ class Tree:
 
     @property
     def hopeless(self) -> bool:
-        return bool(self.goals.give_up) and not self.found["correct"] and self.ended >= self.goals.give_up
+        return bool(self.goals.give_up) and not self.distinct["correct"] and self.ended >= self.goals.give_up
 
     def ask(self) -> Expansion | None:
         """The next node to write; None while nothing can be asked (done, or all depends on what is in flight)."""
@@ -218,8 +218,8 @@ class Tree:
         return out
 
     def _judge(self, node: Node, verdict: str) -> None:
-        if verdict in self.found:
-            first = self.found[verdict]
+        if verdict in self.distinct:
+            first = self.distinct[verdict]
             first[node.key] = min(first.get(node.key, node.id), node.id)
         back = self.grammar.backtrack
         if verdict != "wrong" or back is None or node.duplicate:
@@ -327,11 +327,11 @@ class Tree:
     @property
     def correct(self) -> list[Node]:
         """One answer for each distinct correct chain, in the order of their ids."""
-        return [self.nodes[name] for name in sorted(self.found["correct"].values())]
+        return [self.nodes[name] for name in sorted(self.distinct["correct"].values())]
 
     @property
     def wrong(self) -> list[Node]:
-        return [self.nodes[name] for name in sorted(self.found["wrong"].values())]
+        return [self.nodes[name] for name in sorted(self.distinct["wrong"].values())]
 
     def reflections(self) -> tuple[int, int]:
         """(reflections written, reflections followed by a further thought)."""

@@ -65,8 +65,8 @@ def _continuation(tree: Tree) -> Choice | None:
 
 def _new(tree: Tree, where: Callable[[Tree], tuple[Node, str] | None]) -> Choice | None:
     full = tree.rollouts >= tree.goals.rollouts or _served(tree)
-    found = None if full else where(tree)
-    return Choice(*found) if found else None
+    choice = None if full else where(tree)
+    return Choice(*choice) if choice else None
 
 
 def _served(tree: Tree) -> bool:
@@ -74,7 +74,7 @@ def _served(tree: Tree) -> bool:
     ended, pending = tree.ended, tree.root.pending
     if not pending:
         return False
-    wanted = ((len(tree.found["correct"]), tree.goals.correct), (len(tree.found["wrong"]), tree.goals.wrong))
+    wanted = ((len(tree.distinct["correct"]), tree.goals.correct), (len(tree.distinct["wrong"]), tree.goals.wrong))
     return all(n >= goal or pending * (n + 1) / (ended + 2) >= goal - n for n, goal in wanted)
 
 

@@ -42,7 +42,7 @@ def escape(text: object) -> str:
 
 def line(text: object) -> str:
     """Text as a line of its own."""
-    return _OPENING.sub(lambda found: "".join(f"&#{ord(c)};" for c in found[0]), escape(text))
+    return _OPENING.sub(lambda match: "".join(f"&#{ord(c)};" for c in match[0]), escape(text))
 
 
 def fenced(text: str) -> str:
