@@ -203,7 +203,7 @@ def test_check_says_what_holds_what_fails_and_what_is_missing(tmp_path, shared_d
     assert "20/20 gold answers correct" in out
     assert "1 BOS; <think> </think> opened by the model" in " ".join(out.split())
     absent = harness("check", "--tasks", "multi_if_zh", "--data-dir", shared_data, "--store", tmp_path, code=3)
-    assert "no such file" in absent.stdout
+    assert "no such file" in " ".join(absent.stdout.split())
     tight = harness("check", *model, *common, "--max-tokens", 100_000, code=1)
     assert "past the context" in " ".join(tight.stdout.split())
 
