@@ -118,6 +118,7 @@ def test_a_search_without_correct_chains_is_no_data(tokenizer, tmp_path):
         exported_by(tmp_path / "empty", tmp_path / "out", tokenizer)
 
 
+@pytest.mark.slow
 def test_an_export_needs_no_more_memory_for_a_larger_search(searched, tokenizer, tmp_path, monkeypatch):
     monkeypatch.setattr("harness.chains.export.GROUP", 8)
     entries = [stored.entry() for stored in trees(searched)]

@@ -85,6 +85,7 @@ def test_trainings_that_disagree_widen_the_interval():
     assert shaky.seeds == (2, 2)
 
 
+@pytest.mark.slow
 def test_no_false_findings_beyond_the_level():
     """Arms that differ by chance alone: the share of resolved single claims is near 5%."""
     found = [verdict(claim(), [run(0.5, seed=2 * i)], [run(0.5, seed=2 * i + 1)]) for i in range(40)]
