@@ -123,12 +123,14 @@ def test_no_file_but_its_own_knows_a_kind_of_stage_by_name():
     known = re.compile(
         rf"""(==|!=|\bin\b)\s*[(\[{{]?\s*["']({names})["']|["']({names})["']\s*(==|!=)|kind\s*=\s*["']({names})"""
     )
+    # Also names of a split of problems, of exported files and of terms of a loss: looked at where "kind" stands beside.
+    shared = {"search", "sft", "preference"}
     found = [
         f"{file.relative_to(ROOT)}:{number}: {line.strip()}"
         for file, text in SOURCE.items()
         if "kinds" not in file.parts
         for number, line in enumerate(text.splitlines(), 1)
-        if "kind" in line and known.search(line)
+        if (match := known.search(line)) and ("kind" in line or shared.isdisjoint(match.groups()))
     ]
     assert not found
 
