@@ -20,23 +20,15 @@ _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\
 def boxes(text: str) -> list[tuple[int, int]]:
     """(start, end) of the content of every balanced box, by start. One pass with a stack of open braces."""
     starts = {m.end() for m in _BOX.finditer(text)}
-    if not starts:
-        return []
     spans: list[tuple[int, int]] = []
     open_braces: list[int] = []
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if char == "\\":
-            at += 1 if at + 1 < len(text) and text[at + 1].isalpha() else 2
-            continue
-        if char == "{":
-            open_braces.append(at)
-        elif char == "}" and open_braces:
+    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL) if starts else ():
+        if match.group() == "{":
+            open_braces.append(match.start())
+        elif match.group() == "}" and open_braces:
             opened = open_braces.pop()
             if opened in starts:
-                spans.append((opened + 1, at))
-        at += 1
+                spans.append((opened + 1, match.start()))
     return sorted(spans)
 
 

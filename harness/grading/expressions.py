@@ -11,15 +11,19 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.grading.boxes import closed_before_cut, last_expression, marked
-from harness.grading.latex import DEGREES, MARK_IN_EXPRESSION, SPACES, UNIT_OF_EXPRESSION, WORDS_IN_EXPRESSION
 from harness.grading.messages import Judgement
-from harness.grading.numbers import NUMBER, TUPLE, value
-
-if TYPE_CHECKING:
-    from harness.records import Verdict
+from harness.grading.numbers import (
+    DEGREE,
+    MARK_IN_EXPRESSION,
+    NUMBER,
+    TUPLE,
+    UNIT_OF_EXPRESSION,
+    WORDS_IN_EXPRESSION,
+    value,
+)  # fmt: skip
 
 LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
 DEEPEST = 24
@@ -37,6 +41,8 @@ _HEAVY = re.compile(
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+|sqrt|frac)")
 MOST_FUNCTIONS = 24
 _MODULUS = re.compile(r"\\pmod(?![a-zA-Z]).*$")
+_SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
+_DEGREES = re.compile(rf"{DEGREE}|\\degree")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 
 
@@ -46,10 +52,10 @@ def canon(text: str) -> str:
     out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
     out = UNIT_OF_EXPRESSION.sub("", out)
     out = out if TUPLE.fullmatch(out) else MARK_IN_EXPRESSION.sub("", out)
-    out = SPACES.sub(" ", out)
+    out = _SPACES.sub(" ", out)
     out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
     out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)
-    out = DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
+    out = _DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
     return re.sub(r"\s+", " ", out).strip().rstrip(".").strip()
 
 
@@ -98,31 +104,33 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
         stated = last_expression(answer) or next(reversed(NUMBER.findall(answer[-400:])), None)
     if stated is None:
         return Judgement("no_answer", "no final answer was stated", "")
-    return Judgement(*compare(gold, stated), stated[:200])
+    return compare(gold, stated)._replace(answer=stated[:200])
 
 
-def compare(gold: str, stated: str) -> tuple[Verdict, str]:
-    """(verdict, reason) for an answer already extracted."""
+def compare(gold: str, stated: str) -> Judgement:
+    """The judgement of an answer already extracted."""
     if len(stated) > LONGEST:
-        return "wrong", f"not compared: longer than {LONGEST} characters"
+        return Judgement("wrong", f"not compared: longer than {LONGEST} characters")
     wanted, given = canon(gold), canon(stated)
     if given == wanted or given.replace(" ", "") == wanted.replace(" ", ""):
-        return "correct", "written as the gold answer"
+        return Judgement("correct", "written as the gold answer")
     if words(wanted) is not None:
-        same = _plain(wanted) == _plain(given)
-        return ("correct", "the same words") if same else ("wrong", "other words than the gold answer")
+        if _plain(wanted) == _plain(given):
+            return Judgement("correct", "the same words")
+        return Judgement("wrong", "other words than the gold answer")
     exact = value(given), value(wanted)
     letters = re.search(r"[A-Za-z]", wanted) or _VARIABLE.search(WORDS_IN_EXPRESSION.sub("", given))
     if None not in exact and not letters:
-        same = exact[0] == exact[1]
-        return ("correct", "equal numbers") if same else ("wrong", f"{given[:40]} is not {wanted[:40]}")
+        if exact[0] == exact[1]:
+            return Judgement("correct", "equal numbers")
+        return Judgement("wrong", f"{given[:40]} is not {wanted[:40]}")
     if limit := beyond(given):
-        return "wrong", f"not compared: {limit}"
+        return Judgement("wrong", f"not compared: {limit}")
     if shape := _other_shape(wanted, given):
-        return "wrong", shape
+        return Judgement("wrong", shape)
     if _equal(wanted, given):
-        return "correct", "equivalent to the gold answer (Math-Verify)"
-    return "wrong", f"not equivalent to {wanted[:60]}"
+        return Judgement("correct", "equivalent to the gold answer (Math-Verify)")
+    return Judgement("wrong", f"not equivalent to {wanted[:60]}")
 
 
 def _other_shape(wanted: str, given: str) -> str:

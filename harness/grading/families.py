@@ -34,13 +34,13 @@ INSTRUCTIONS = {
 _ARITY = {"on": 2, "ontable": 1, "clear": 1, "handempty": 0, "holding": 1}
 
 
-def kind_of(family: str) -> str:
-    """The grader of a family (a grader's own name is one, too). Raises NoGrader."""
+def kind_of(family: str, gold: Gold | None = None) -> str:
+    """The grader of a family (a grader's own name is one, too), "pddl" for a plan in PDDL. Raises NoGrader."""
     if family not in FAMILIES:
         raise NoGrader(
             f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {', '.join(sorted(FAMILIES))}"
         )
-    return FAMILIES[family]
+    return "pddl" if FAMILIES[family] == "plan" and "domain" in (gold or {}) else FAMILIES[family]
 
 
 def gold_defect(family: str, gold: Gold) -> str:

@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.grading.messages import Judgement
-
-if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold
+from harness.grading.messages import Gold, Judgement
 
 Arguments = dict[str, Any]  # of an instruction, by name
 Follows = Callable[[str], bool]  # whether a text follows an instruction
@@ -26,11 +23,7 @@ _NEEDS_SENTENCES = ("length_constraints:number_sentences", "change_case:capital_
 
 
 class CheckerFailed(RuntimeError):
-    """A checker raised: neither followed nor broken."""
-
-
-class TooLong(RuntimeError):
-    """A text past the limit: neither followed nor broken."""
+    """An instruction cannot be checked: neither followed nor broken."""
 
 
 @cache
@@ -62,20 +55,26 @@ def has_sentences() -> bool:
 def check(gold: Gold, answer: str) -> Judgement:
     """The judgement of an answer. ``details`` has a boolean per instruction, strict and loose.
 
-    The verdict is prompt-level: every instruction followed, by ``gold["rule"]`` (strict unless it says loose). Raises
-    CheckerFailed when a checker fails and TooLong past 200,000 characters.
+    The verdict is prompt-level: every instruction followed, by ``gold["rule"]`` (strict unless it says loose); no
+    verdict past 200,000 characters, or where a checker fails.
     """
-    names, arguments = gold["instruction_id_list"], gold["kwargs"]
+    names = gold["instruction_id_list"]
+    details: dict[str, list[bool]] = {"strict": [], "loose": []}
     if not answer.strip():
-        none = [False] * len(names)
-        return Judgement("no_answer", "the answer is empty", "", {"strict": none, "loose": none})
+        return Judgement("no_answer", "the answer is empty", "", dict.fromkeys(details, [False] * len(names)))
     if len(answer) > LONGEST:
-        raise TooLong(f"not checked: longer than {LONGEST:,} characters")
-    checkers = [(name, _checker(name, given, gold)) for name, given in zip(names, arguments, strict=True)]
-    strict = [_follows(name, checker, [answer]) for name, checker in checkers]
-    views = _loose_views(answer)
-    loose = [done or _follows(*each, views) for each, done in zip(checkers, strict, strict=True)]
-    details = {"strict": strict, "loose": loose}
+        return Judgement("grader_timeout", f"not checked: longer than {LONGEST:,} characters")
+    for name, arguments in zip(names, gold["kwargs"], strict=True):
+        given = {key: value for key, value in arguments.items() if value is not None}
+        try:
+            follows = _checker(name, given, gold)
+            strict = bool(follows(answer))
+            details["strict"].append(strict)
+            details["loose"].append(strict or any(view.strip() and follows(view) for view in _loose_views(answer)))
+        except CheckerFailed as error:
+            return Judgement("infra_error", f"{name}: {error}"[:200])
+        except Exception as error:
+            return Judgement("infra_error", f"{name}: {type(error).__name__}: {str(error)[:120]}"[:200])
     rule = "loose" if gold.get("rule") == "loose" else "strict"
     broken = [name for name, followed in zip(names, details[rule], strict=True) if not followed]
     if broken:
@@ -90,15 +89,7 @@ def _loose_views(answer: str) -> list[str]:
     return [answer.replace("*", ""), *cut, *(view.replace("*", "") for view in cut)]
 
 
-def _follows(name: str, follows: Follows, views: Sequence[str]) -> bool:
-    try:
-        return any(bool(view.strip()) and bool(follows(view)) for view in views)
-    except Exception as error:
-        raise CheckerFailed(f"{name}: {type(error).__name__}: {str(error)[:120]}") from error
-
-
-def _checker(name: str, arguments: Arguments, gold: Gold) -> Follows:
-    given = {key: value for key, value in arguments.items() if value is not None}
+def _checker(name: str, given: Arguments, gold: Gold) -> Follows:
     if name in _OWN:
         return partial(_OWN[name], **given)
     if name == "keywords:letter_frequency" and not re.fullmatch("[a-zA-Z]", str(given.get("letter", ""))):
@@ -107,19 +98,16 @@ def _checker(name: str, arguments: Arguments, gold: Gold) -> Follows:
         return local
     registry = load()
     if name not in registry:
-        raise CheckerFailed(f"{name}: no such kind of instruction")
+        raise CheckerFailed("no such kind of instruction")
     if name in _NEEDS_SENTENCES and not has_sentences():
         raise CheckerFailed(
-            f"{name}: NLTK's punkt_tab data is missing; run 'python -m nltk.downloader punkt_tab' or set NLTK_DATA"
+            "NLTK's punkt_tab data is missing; run 'python -m nltk.downloader punkt_tab' or set NLTK_DATA"
         )
-    try:
-        checker = registry[name](name)
-        checker.build_description(**given)
-        known = checker.get_instruction_args()
-        if known and "prompt" in known:
-            checker.build_description(prompt=gold.get("prompt", ""))
-    except Exception as error:
-        raise CheckerFailed(f"{name}: {type(error).__name__}: {str(error)[:120]}") from error
+    checker = registry[name](name)
+    checker.build_description(**given)
+    known = checker.get_instruction_args()
+    if known and "prompt" in known:
+        checker.build_description(prompt=gold.get("prompt", ""))
     return lambda text: bool(checker.check_following(text))
 
 

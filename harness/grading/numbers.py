@@ -7,8 +7,22 @@ import unicodedata
 from fractions import Fraction
 
 from harness.grading.boxes import LONGEST, closed_before_cut, marked
-from harness.grading.latex import DEGREE, GROUPED, UNITS, WORDS
 from harness.grading.messages import Judgement
+
+# Pieces of LaTeX around a value, in a number that is read from prose and in an expression that is compared.
+_COMMANDS = "text|mathrm|textbf|mathbf|mbox|operatorname"
+WORDS = re.compile(rf"\\(?:{_COMMANDS})\s*\{{([^{{}}]*)\}}")
+WORDS_IN_EXPRESSION = re.compile(rf"\\(?:{_COMMANDS}|textit|textnormal)\s*\{{([^{{}}]*)\}}")
+# Units at the end: any number of any text behind a number in prose; one of letters behind an expression.
+_UNIT = r"\\(?:text|mathrm|mbox)\s*\{"
+_POWER = r"(?:\^\{?\d\}?)?"  # of a unit, as in cm^2
+UNITS = re.compile(rf"(?<=[\d}}\s,;])(?:\s*/?\s*{_UNIT}[^{{}}]*\}}{_POWER})+\s*$")
+UNIT_OF_EXPRESSION = re.compile(rf"(?<=[\d}}])\s*{_UNIT}\s*[a-zA-Z .^\d/]*\}}{_POWER}\s*$")
+# Thousands: a whole grouped number in prose; the mark alone in an expression, where "1,234" may stand among others.
+_MARK = r"(?:\\[,;!: ]|\{,\}|,\\! ?|[,\u00a0\u2009\u202f ])"
+GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_MARK}\d{{3}})+(?!\d|,\d)")
+MARK_IN_EXPRESSION = re.compile(r"(?<=\d)(?:(?<!\\)\\[,!;: ]|\{,\}|,\\!\s*|,|\s)(?=\d{3}(?!\d))")
+DEGREE = r"\^?\s?\{?\s?\\circ\s?\}?|°"
 
 _PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
 # Not a part of a longer token: neither of 1e9 nor of x2 nor of 3.1.4.

@@ -4,12 +4,10 @@ from __future__ import annotations
 
 from collections.abc import Collection, Sequence
 from functools import lru_cache
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.grading.blocks import Action, Outcome
-
-if TYPE_CHECKING:  # pydantic is slow to import, and workers need none of it
-    from harness.records import Gold
+from harness.grading.messages import Gold
 
 LONGEST = 200_000
 # A domain to load the libraries with.

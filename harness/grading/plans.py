@@ -8,14 +8,11 @@ from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.grading import blocks, pddl
 from harness.grading.blocks import Action
-from harness.grading.messages import Judgement
-
-if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold
+from harness.grading.messages import Gold, Judgement
 
 MOST_ACTIONS = 500
 LONGEST = 200_000

@@ -7,13 +7,9 @@ from __future__ import annotations
 
 import re
 from collections.abc import Iterable
-from typing import TYPE_CHECKING
 
 from harness.grading import boxes, expressions, numbers, plans
-from harness.grading.messages import Statement
-
-if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold
+from harness.grading.messages import Gold, Statement
 
 LONGEST = 200_000
 MOST = 2_000  # statements of one trace
