@@ -13,17 +13,10 @@ from functools import lru_cache
 from itertools import accumulate
 from typing import Any
 
+from harness.grading import numbers
 from harness.grading.boxes import closed_before_cut, last_expression, marked
 from harness.grading.messages import Judgement
-from harness.grading.numbers import (
-    DEGREE,
-    MARK_IN_EXPRESSION,
-    NUMBER,
-    TUPLE,
-    UNIT_OF_EXPRESSION,
-    WORDS_IN_EXPRESSION,
-    value,
-)  # fmt: skip
+from harness.grading.numbers import NUMBER, TUPLE, WORDS_IN_EXPRESSION, value
 
 LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
 DEEPEST = 24
@@ -42,7 +35,7 @@ _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+|sqrt|
 MOST_FUNCTIONS = 24
 _MODULUS = re.compile(r"\\pmod(?![a-zA-Z]).*$")
 _SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
-_DEGREES = re.compile(rf"{DEGREE}|\\degree")
+_DEGREES = re.compile(rf"{numbers.DEGREE}|\\degree")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 
 
@@ -50,8 +43,8 @@ def canon(text: str) -> str:
     """A spelling in which answers that differ only in typesetting are the same string."""
     out = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().strip("$").replace("−", "-")
     out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
-    out = UNIT_OF_EXPRESSION.sub("", out)
-    out = out if TUPLE.fullmatch(out) else MARK_IN_EXPRESSION.sub("", out)
+    out = numbers.UNIT_OF_EXPRESSION.sub("", out)
+    out = out if TUPLE.fullmatch(out) else numbers.MARK_IN_EXPRESSION.sub("", out)
     out = _SPACES.sub(" ", out)
     out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
     out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)

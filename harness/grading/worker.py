@@ -12,7 +12,7 @@ import resource
 import signal
 import sys
 
-from harness.grading import expressions, instructions, numbers, pddl, plans
+from harness.grading import expressions, instructions, numbers, plans, simulators
 from harness.grading.messages import Judgement, Question, Reply
 from harness.grading.statements import statements
 from harness.processes import follow_parent
@@ -86,7 +86,7 @@ def _load(kind: str) -> None:
     elif kind == "math":
         expressions.compare("\\frac{\\pi}{2}", "\\pi/2")
     elif kind == "pddl":
-        pddl.simulate(pddl.SMALLEST, [("a",)])
+        simulators.load_pddl()
 
 
 def _serve(question: Question) -> Reply:
