@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 LONGEST = 20_000
+MOST = 2_000  # statements of one trace
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$.,]{1,40})")
@@ -14,6 +16,8 @@ _HEADING = re.compile(
     r"[A-Za-z]{3,}.*:|^(?:step|part|case|solution|answer|check|conclusion|final)\b|(?:[A-Za-z]{3,} +){2}[A-Za-z]{3,}",
     re.IGNORECASE,
 )
+_ANSWER = re.compile(r"\banswer\b[^.\n:=]{0,40}?(?:\bis\b|:|=)\s*\**\s*\\?\$?([^\n.;$]{1,80})", re.IGNORECASE)
+_HASHES = re.compile(r"####\s*([^\n]{1,80})")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
@@ -65,6 +69,14 @@ def _sentence(text: str) -> str | None:
         if stated:
             return stated
     return None
+
+
+def candidates(text: str, results: Iterable[tuple[int, str]]) -> list[tuple[int, str, bool]]:
+    """(end, statement, whether marked as the answer) in a trace, by end; ``results`` are those on the way."""
+    stated = [(end, text[start:end]) for start, end in boxes(text)]
+    stated += [(m.end(), m[1]) for pattern in (_ANSWER, _HASHES) for m in pattern.finditer(text)]
+    ends = {end for end, _ in stated}
+    return sorted([(*s, True) for s in stated] + [(*r, False) for r in results if r[0] not in ends])[:MOST]
 
 
 def closed_before_cut(text: str) -> str:

@@ -14,8 +14,8 @@ from itertools import accumulate
 from typing import Any
 
 from harness.grading import numbers
-from harness.grading.boxes import closed_before_cut, last_expression, marked
-from harness.grading.messages import Judgement
+from harness.grading.boxes import candidates, closed_before_cut, last_expression, marked
+from harness.grading.messages import Judgement, Statement
 from harness.grading.numbers import NUMBER, TUPLE, WORDS_IN_EXPRESSION, value
 
 LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
@@ -33,6 +33,8 @@ _HEAVY = re.compile(
 )
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+|sqrt|frac)")
 MOST_FUNCTIONS = 24
+MOST_PARSED = 48  # distinct expressions of one trace
+_MATH = re.compile(r"\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)")
 _MODULUS = re.compile(r"\\pmod(?![a-zA-Z]).*$")
 _SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
 _DEGREES = re.compile(rf"{numbers.DEGREE}|\\degree")
@@ -67,23 +69,19 @@ def _plain(text: str) -> str:
 
 def beyond(text: str) -> str:
     """Why an answer is not handed to the parser; empty if it is within the limits."""
-    if len(text) > LONGEST:
-        return f"longer than {LONGEST} characters"
-    if _POWER.search(text):
-        return "a power of a power, or a large exponent"
-    if heavy := _HEAVY.search(text):
-        return f"an unevaluated {heavy.group()[:20]!r}"
+    text = text[: LONGEST + 1]
+    heavy, deepest = _HEAVY.search(text), max(_depths(text), default=0)
     digits = max(map(len, re.findall(r"\d+", text)), default=0)
-    if digits > MOST_DIGITS:
-        return f"a number of {digits} digits"
-    deepest = max(_depths(text), default=0)
-    if deepest > DEEPEST:
-        return f"nested {deepest} deep"
-    if len(_FUNCTION.findall(text)) > MOST_FUNCTIONS:
-        return f"more than {MOST_FUNCTIONS} functions"
-    if text.count("&") > 100 or text.count(",") > 100:
-        return "more than 100 entries"
-    return ""
+    limits = (
+        (len(text) > LONGEST, f"longer than {LONGEST} characters"),
+        (_POWER.search(text), "a power of a power, or a large exponent"),
+        (heavy, f"an unevaluated {heavy and heavy.group()[:20]!r}"),
+        (digits > MOST_DIGITS, f"a number of {digits} digits"),
+        (deepest > DEEPEST, f"nested {deepest} deep"),
+        (len(_FUNCTION.findall(text)) > MOST_FUNCTIONS, f"more than {MOST_FUNCTIONS} functions"),
+        (text.count("&") > 100 or text.count(",") > 100, "more than 100 entries"),
+    )
+    return next((why for passed, why in limits if passed), "")
 
 
 def check(gold: str, answer: str, cut: bool) -> Judgement:
@@ -128,21 +126,18 @@ def compare(gold: str, stated: str) -> Judgement:
 
 def _other_shape(wanted: str, given: str) -> str:
     """Differences that Math-Verify would pass over: numbers side by side, brackets of another kind, extra entries."""
-    if re.search(r"\d\s+\d", given):
-        return "several numbers without a separator"
-    if re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted:
-        return "an unevaluated remainder"
-    if len(wanted) == len(given) == 1:
-        return f"{given} is not {wanted}"
-    if _base(wanted) != _base(given) and _base(given):
-        return "a number in another base"
-    if not _commas(wanted) and _commas(given) and "\\pm" not in wanted:
-        return "several answers where the gold answer is one"
     pairs = ("(", ")"), ("[", "]"), ("\\{", "\\}"), ("(", "]"), ("[", ")")
     kinds = [[p for p in pairs if text.startswith(p[0]) and text.endswith(p[1])] for text in (wanted, given)]
-    if all(kinds) and kinds[0] != kinds[1] and "," in wanted[1:-1]:
-        return "other brackets than the gold answer"
-    return ""
+    several = not _commas(wanted) and _commas(given) and "\\pm" not in wanted
+    shapes = (
+        (re.search(r"\d\s+\d", given), "several numbers without a separator"),
+        (re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted, "an unevaluated remainder"),
+        (len(wanted) == len(given) == 1, f"{given} is not {wanted}"),
+        (_base(given) not in ("", _base(wanted)), "a number in another base"),
+        (several, "several answers where the gold answer is one"),
+        (all(kinds) and kinds[0] != kinds[1] and "," in wanted[1:-1], "other brackets than the gold answer"),
+    )
+    return next((why for differs, why in shapes if differs), "")
 
 
 def _base(text: str) -> str:
@@ -177,3 +172,19 @@ def _parsed(text: str) -> tuple[Any, ...]:
 
     config = LatexExtractionConfig(boxed_match_priority=0)
     return tuple(parse(f"\\boxed{{{text}}}", extraction_config=[config], parsing_timeout=None, raise_on_error=False))
+
+
+def statements(gold: str, text: str) -> list[Statement]:
+    """The expressions that a trace states, each judged; numbers alone where the gold answer is one."""
+    if value(gold) is not None:
+        return numbers.statements(gold, text)
+    known: dict[str, bool] = {}
+    out: list[Statement] = []
+    results = ((m.end(), (m[1] or m[2]).rsplit("=", 1)[-1]) for m in _MATH.finditer(text))
+    for end, stated, explicit in candidates(text, results):
+        spelled = canon(stated[:LONGEST])
+        if spelled and spelled not in known and len(known) < MOST_PARSED:
+            known[spelled] = compare(gold, stated).verdict == "correct"
+        if spelled in known:
+            out.append(Statement(end, spelled, known[spelled], explicit))
+    return out

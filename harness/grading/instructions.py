@@ -64,13 +64,17 @@ def check(gold: Gold, answer: str) -> Judgement:
         return Judgement("no_answer", "the answer is empty", "", dict.fromkeys(details, [False] * len(names)))
     if len(answer) > LONGEST:
         return Judgement("grader_timeout", f"not checked: longer than {LONGEST:,} characters")
+    lines = answer.split("\n")
+    cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
+    # IFEval's loose views: also without first or last line or both, each with and without asterisks.
+    views = [view for view in (answer.replace("*", ""), *cut, *(part.replace("*", "") for part in cut)) if view.strip()]
     for name, arguments in zip(names, gold["kwargs"], strict=True):
         given = {key: value for key, value in arguments.items() if value is not None}
         try:
             follows = _checker(name, given, gold)
             strict = bool(follows(answer))
             details["strict"].append(strict)
-            details["loose"].append(strict or any(view.strip() and follows(view) for view in _loose_views(answer)))
+            details["loose"].append(strict or any(map(follows, views)))
         except CheckerFailed as error:
             return Judgement("infra_error", f"{name}: {error}"[:200])
         except Exception as error:
@@ -82,18 +86,13 @@ def check(gold: Gold, answer: str) -> Judgement:
     return Judgement("correct", f"all {len(names)} instructions followed ({rule})", answer[:200], details)
 
 
-def _loose_views(answer: str) -> list[str]:
-    """IFEval's views beside the answer: without first or last line or both, each with and without asterisks."""
-    lines = answer.split("\n")
-    cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
-    return [answer.replace("*", ""), *cut, *(view.replace("*", "") for view in cut)]
-
-
 def _checker(name: str, given: Arguments, gold: Gold) -> Follows:
     if name in _OWN:
         return partial(_OWN[name], **given)
     if name == "keywords:letter_frequency" and not re.fullmatch("[a-zA-Z]", str(given.get("letter", ""))):
-        return partial(_character_frequency, **given)
+        # lm-eval replaces a non-letter by a random letter; the prompt asks for the character itself.
+        letter, bound, relation = (given[key] for key in ("letter", "let_frequency", "let_relation"))
+        return lambda text: _relation(text.lower().count(letter.lower()), bound, relation)
     if local := _local(name, given, str(gold.get("language", "en"))):
         return local
     registry = load()
@@ -111,11 +110,6 @@ def _checker(name: str, given: Arguments, gold: Gold) -> Follows:
     return lambda text: bool(checker.check_following(text))
 
 
-def _character_frequency(text: str, letter: str, let_frequency: int, let_relation: str) -> bool:
-    """lm-eval replaces a non-letter by a random letter; the prompt asks for the character itself."""
-    return _relation(text.lower().count(letter.lower()), let_frequency, let_relation)
-
-
 # Of languages whose words and sentences IFEval's English checkers do not see.
 _CJK = r"\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
 _ENDS = {"zh": r"[。！？!?]+|\.(?=\s|$)", "ja": r"[。！？!?]+|\.(?=\s|$)", "hi": r"[।॥!?]+|\.(?=\s|$)"}
@@ -128,17 +122,13 @@ def _local(name: str, arguments: Arguments, language: str) -> Follows | None:
         return None
     if name == "punctuation:no_comma":
         return lambda text: not re.search("[,，、]", text)
-    counts: dict[str, tuple[str, Callable[[str], int]]] = {
-        # A CJK character is a word, as is a run of other word characters.
-        "length_constraints:number_words": ("num_words", lambda text: len(re.findall(rf"[{_CJK}]|[^\W{_CJK}]+", text))),
-        "length_constraints:number_sentences": (
-            "num_sentences", lambda text: sum(bool(part.strip()) for part in re.split(_ENDS[language], text)),
-        ),
-    }  # fmt: skip
-    if name not in counts:
-        return None
-    bound, count = counts[name]
-    return lambda text: _relation(count(text), arguments[bound], arguments["relation"])
+    if name == "length_constraints:number_words":  # a CJK character is a word, as is a run of other word characters
+        word = rf"[{_CJK}]|[^\W{_CJK}]+"
+        return lambda text: _relation(len(re.findall(word, text)), arguments["num_words"], arguments["relation"])
+    if name == "length_constraints:number_sentences":
+        ends, bound, relation = _ENDS[language], arguments["num_sentences"], arguments["relation"]
+        return lambda text: _relation(sum(bool(part.strip()) for part in re.split(ends, text)), bound, relation)
+    return None
 
 
 def _is_chinese(text: str) -> bool:

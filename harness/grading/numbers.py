@@ -6,8 +6,8 @@ import re
 import unicodedata
 from fractions import Fraction
 
-from harness.grading.boxes import LONGEST, closed_before_cut, marked
-from harness.grading.messages import Judgement
+from harness.grading.boxes import LONGEST, candidates, closed_before_cut, marked
+from harness.grading.messages import Judgement, Statement
 
 # Pieces of LaTeX around a value, in a number that is read from prose and in an expression that is compared.
 _COMMANDS = "text|mathrm|textbf|mathbf|mbox|operatorname"
@@ -41,6 +41,13 @@ _BOUND = re.compile(
     r"\bnot\b|\b(?:at least|at most|(?:less|more|fewer|greater) than) *-?[\d.]|\d or (?:more|fewer|less)\b"
 )
 _BLANKS = re.compile(rf"{DEGREE}|\\[,;: ]|~|[*`]")
+# A result on the way to an answer.
+_RESULT = re.compile(
+    r"(?:=|→|\b(?:is|are|be|gives?|gets?|makes?|left|equals?|total|totals|of)\b:?|:)\s*\**\\?\$?\s*("
+    + NUMBER.pattern
+    + ")",
+    re.ASCII | re.IGNORECASE,
+)
 TUPLE = re.compile(r"[(\[].*,.*[)\]]")
 MOST_DIGITS = 100
 
@@ -110,8 +117,15 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
     if stated is None:
         return Judgement("no_answer", "no final number was stated", "")
     given = value(stated)
-    if given is None:
-        return Judgement("wrong", f"{stated[:40]!r} is not a number", stated[:100])
     if given == wanted:
         return Judgement("correct", "equal to the gold answer", stated[:100])
-    return Judgement("wrong", f"{stated[:40]} is not {gold}", stated[:100])
+    why = f"{stated[:40]!r} is not a number" if given is None else f"{stated[:40]} is not {gold}"
+    return Judgement("wrong", why, stated[:100])
+
+
+def statements(gold: str, text: str) -> list[Statement]:
+    """The numbers that a trace states, each judged."""
+    wanted = value(gold)
+    results = ((m.end(1), m[1]) for m in _RESULT.finditer(text))
+    stated = ((end, value(given), marked) for end, given, marked in candidates(text, results))
+    return [Statement(end, str(n), n == wanted, marked) for end, n, marked in stated if n is not None]

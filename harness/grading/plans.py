@@ -7,7 +7,7 @@ from collections.abc import Collection
 from typing import Any
 
 from harness.grading import simulators
-from harness.grading.messages import Gold, Judgement
+from harness.grading.messages import Gold, Judgement, Statement
 from harness.grading.simulators import VOCABULARIES, Action, Atom, Outcome
 
 MOST_ACTIONS = 500
@@ -156,12 +156,6 @@ def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
     return [(match[1], *match[2].split())]
 
 
-def holds_action(line: str, gold: Gold) -> bool:
-    """Whether a line states an action of the domain of ``gold``."""
-    known, wording, _ = _language(gold)
-    return bool(_actions(line[:LONGEST_LINE].lower(), known, wording))
-
-
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     """The judgement of a plan, whose answer is the plan as text; one that was cut off and is not valid is no answer.
 
@@ -221,3 +215,24 @@ def _judgement(gold: Gold, plan: list[Action]) -> Judgement:
         details["length_ratio"] = round(len(plan) / optimal, 4)
         reason += f", shortest is {optimal}" if len(plan) > optimal else ", a shortest one"
     return Judgement("correct", reason, text, details)
+
+
+def statements(gold: Gold, text: str) -> list[Statement]:
+    """Every unbroken run of action lines is a plan; a correct one may have more steps behind it that still hold."""
+    known, wording, _ = _language(gold)
+    out: list[Statement] = []
+    at = end = 0
+    block: list[str] = []
+    for line in [*text.splitlines(keepends=True), ""]:
+        if _actions(line[:LONGEST_LINE].lower(), known, wording):
+            block.append(line)
+        elif block and (line.strip() or not line):
+            judged = check(gold, "".join(block))
+            out.append(Statement(end, judged.answer, judged.verdict == "correct", False))
+            block = []
+        at += len(line)
+        if block:
+            end = at
+        if len(out) >= 100:
+            break
+    return out

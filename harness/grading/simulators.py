@@ -1,7 +1,6 @@
-"""Simulators of plans that name what failed: Blocksworld as STRIPS, the fast path, and any PDDL domain.
+"""Simulators of plans that name what failed: of Blocksworld as STRIPS, and of any PDDL domain by unified-planning.
 
-The second is unified-planning's reader and simulator (Apache-2.0). They agree on every plan
-(tests/grading/test_pddl.py).
+They agree on every plan (tests/grading/test_pddl.py); the first is the fast path.
 """
 
 from __future__ import annotations
@@ -16,22 +15,13 @@ from harness.grading.messages import Gold
 Atom = tuple[str, ...]
 Action = tuple[str, ...]
 
-# action: (parameters, preconditions, added, deleted); "0" and "1" stand for the action's first and second object.
-ACTIONS: dict[str, tuple[int, tuple[Atom, ...], tuple[Atom, ...], tuple[Atom, ...]]] = {
-    "pick-up": (
-        1, (("handempty",), ("clear", "0"), ("ontable", "0")), (("holding", "0"),),
-        (("clear", "0"), ("ontable", "0"), ("handempty",)),
-    ),
-    "put-down": (1, (("holding", "0"),), (("clear", "0"), ("handempty",), ("ontable", "0")), (("holding", "0"),)),
-    "stack": (
-        2, (("holding", "0"), ("clear", "1")), (("handempty",), ("clear", "0"), ("on", "0", "1")),
-        (("clear", "1"), ("holding", "0")),
-    ),
-    "unstack": (
-        2, (("handempty",), ("clear", "0"), ("on", "0", "1")), (("holding", "0"), ("clear", "1")),
-        (("on", "0", "1"), ("clear", "0"), ("handempty",)),
-    ),
-}  # fmt: skip
+# action: what it needs, adds and deletes; 0 and 1 stand for its first and second object.
+ACTIONS = {
+    "pick-up": ("handempty, clear 0, ontable 0", "holding 0", "clear 0, ontable 0, handempty"),
+    "put-down": ("holding 0", "clear 0, handempty, ontable 0", "holding 0"),
+    "stack": ("holding 0, clear 1", "handempty, clear 0, on 0 1", "clear 1, holding 0"),
+    "unstack": ("handempty, clear 0, on 0 1", "holding 0, clear 1", "on 0 1, clear 0, handempty"),
+}
 
 # PlanBench's Mystery Blocksworld (arXiv 2206.10498): the same domain under other names.
 MYSTERY = {
@@ -62,20 +52,23 @@ def simulate_blocks(
     for step, (name, *blocks) in enumerate(plan, 1):
         if name not in ACTIONS:
             return Outcome(step, f"there is no action {name!r}")
-        arity, *atoms = ACTIONS[name]
+        arity = 1 + ("1" in ACTIONS[name][0])
         if len(blocks) != arity:
             return Outcome(step, f"{name} takes {arity} block(s), got {len(blocks)}")
         if unknown := [block for block in blocks if block not in known]:
             return Outcome(step, f"there is no block {unknown[0]!r}")
-        needs, adds, deletes = (
-            [(a, *(blocks[int(place)] for place in places)) for a, *places in part] for part in atoms
-        )
+        needs, adds, deletes = (atoms(facts, blocks) for facts in ACTIONS[name])
         for atom in needs:
             if atom not in state:
                 held = next((a[1] for a in state if a[0] == "holding"), "something")
                 return Outcome(step, _LACKS[atom[0]].format(*(atom[1:] or [held])))
         state = state - set(deletes) | set(adds)
     return Outcome(0, "", tuple(atom for atom in goal if atom not in state))
+
+
+def atoms(facts: str, blocks: Sequence[str]) -> list[Atom]:
+    """Facts as ACTIONS has them, of these objects."""
+    return [(name, *(blocks[int(place)] for place in places)) for name, *places in map(str.split, facts.split(", "))]
 
 
 def from_stacks(stacks: Sequence[Sequence[str]]) -> tuple[list[str], list[Atom]]:

@@ -77,7 +77,9 @@ def domain_pddl(vocabulary):
         f"(define (domain {vocabulary}) (:requirements :strips)",
         f" (:predicates {' '.join(map(text, predicates))})",
     ]
-    for name, (arity, needs, adds, deletes) in simulators.ACTIONS.items():
+    for name, parts in simulators.ACTIONS.items():
+        needs, adds, deletes = (simulators.atoms(facts, ["0", "1"]) for facts in parts)
+        arity = len({place for _, *places in needs for place in places})
         effects = [*map(text, adds), *(f"(not {text(atom)})" for atom in deletes)]
         lines.append(f" (:action {names[name]} :parameters ({' '.join(f'?b{i}' for i in range(arity))})")
         lines.append(f"  :precondition (and {' '.join(map(text, needs))})")
