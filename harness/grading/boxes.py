@@ -46,17 +46,14 @@ def last_box(text: str) -> str | None:
 def marked(text: str) -> str | None:
     """The answer that the text marks as its answer; None when it marks none. Only the last 20,000 characters count."""
     text = text[-LONGEST:]
-    box = last_box(text)
-    if box is not None:
+    if (box := last_box(text)) is not None:
         return box.strip()
     _, mark, tail = text.rpartition("####")
-    if mark:
-        stated, _, after = tail.strip().partition("\n")
-        # Four marks are a heading in Markdown, too: then the answer stands in a sentence, or in the text beneath.
-        if stated and not _HEADING.search(stated) and _sentence(after) is None:
-            return stated.strip()
-        return _sentence(tail)
-    return _sentence(text)
+    stated, _, after = tail.strip().partition("\n")
+    # Four marks are a heading in Markdown, too: then the answer stands in a sentence, or in the text beneath.
+    if mark and stated and not _HEADING.search(stated) and _sentence(after) is None:
+        return stated.strip()
+    return _sentence(tail)
 
 
 def _sentence(text: str) -> str | None:

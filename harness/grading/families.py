@@ -37,17 +37,13 @@ _ARITY = {"on": 2, "ontable": 1, "clear": 1, "handempty": 0, "holding": 1}
 def kind_of(family: str, gold: Gold | None = None) -> str:
     """The grader of a family (a grader's own name is one, too), "pddl" for a plan in PDDL. Raises NoGrader."""
     if family not in FAMILIES:
-        raise NoGrader(
-            f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {', '.join(sorted(FAMILIES))}"
-        )
+        known = ", ".join(sorted(FAMILIES))
+        raise NoGrader(f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {known}")
     return "pddl" if FAMILIES[family] == "plan" and "domain" in (gold or {}) else FAMILIES[family]
 
 
 def gold_defect(family: str, gold: Gold) -> str:
-    """Why no response can be graded by this gold answer, as far as can be found cheaply; empty when none is found.
-
-    Raises NoGrader for an unknown family.
-    """
+    """Why this gold answer cannot grade any response, as far as is found cheaply; else empty. Raises NoGrader."""
     kind, answer = kind_of(family), gold.get("answer")
     if kind in ("instructions", "plan"):
         return _instructions(gold) if kind == "instructions" else _plan(gold)

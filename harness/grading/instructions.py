@@ -14,7 +14,6 @@ from typing import Any
 
 from harness.grading.messages import Gold, Judgement
 
-Arguments = dict[str, Any]  # of an instruction, by name
 Follows = Callable[[str], bool]  # whether a text follows an instruction
 
 LONGEST = 200_000
@@ -86,15 +85,30 @@ def check(gold: Gold, answer: str) -> Judgement:
     return Judgement("correct", f"all {len(names)} instructions followed ({rule})", answer[:200], details)
 
 
-def _checker(name: str, given: Arguments, gold: Gold) -> Follows:
+# Of languages whose words and sentences IFEval's English checkers do not see.
+_CJK = r"\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
+_ENDS = {"zh": r"[。！？!?]+|\.(?=\s|$)", "ja": r"[。！？!?]+|\.(?=\s|$)", "hi": r"[।॥!?]+|\.(?=\s|$)"}
+
+
+def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
+    """The check of one instruction by its arguments."""
     if name in _OWN:
         return partial(_OWN[name], **given)
     if name == "keywords:letter_frequency" and not re.fullmatch("[a-zA-Z]", str(given.get("letter", ""))):
         # lm-eval replaces a non-letter by a random letter; the prompt asks for the character itself.
         letter, bound, relation = (given[key] for key in ("letter", "let_frequency", "let_relation"))
         return lambda text: _relation(text.lower().count(letter.lower()), bound, relation)
-    if local := _local(name, given, str(gold.get("language", "en"))):
-        return local
+    if name == "language:response_language" and given.get("language") == "zh":
+        return _is_chinese
+    language = str(gold.get("language", "en"))
+    if language in _ENDS and name == "punctuation:no_comma":
+        return lambda text: not re.search("[,，、]", text)
+    if language in _ENDS and name == "length_constraints:number_words":
+        word = rf"[{_CJK}]|[^\W{_CJK}]+"  # a CJK character is one, as is a run of other word characters
+        return lambda text: _relation(len(re.findall(word, text)), given["num_words"], given["relation"])
+    if language in _ENDS and name == "length_constraints:number_sentences":
+        ends, bound, relation = _ENDS[language], given["num_sentences"], given["relation"]
+        return lambda text: _relation(sum(bool(part.strip()) for part in re.split(ends, text)), bound, relation)
     registry = load()
     if name not in registry:
         raise CheckerFailed("no such kind of instruction")
@@ -108,27 +122,6 @@ def _checker(name: str, given: Arguments, gold: Gold) -> Follows:
     if known and "prompt" in known:
         checker.build_description(prompt=gold.get("prompt", ""))
     return lambda text: bool(checker.check_following(text))
-
-
-# Of languages whose words and sentences IFEval's English checkers do not see.
-_CJK = r"\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
-_ENDS = {"zh": r"[。！？!?]+|\.(?=\s|$)", "ja": r"[。！？!?]+|\.(?=\s|$)", "hi": r"[।॥!?]+|\.(?=\s|$)"}
-
-
-def _local(name: str, arguments: Arguments, language: str) -> Follows | None:
-    if name == "language:response_language" and arguments.get("language") == "zh":
-        return _is_chinese
-    if language not in _ENDS:
-        return None
-    if name == "punctuation:no_comma":
-        return lambda text: not re.search("[,，、]", text)
-    if name == "length_constraints:number_words":  # a CJK character is a word, as is a run of other word characters
-        word = rf"[{_CJK}]|[^\W{_CJK}]+"
-        return lambda text: _relation(len(re.findall(word, text)), arguments["num_words"], arguments["relation"])
-    if name == "length_constraints:number_sentences":
-        ends, bound, relation = _ENDS[language], arguments["num_sentences"], arguments["relation"]
-        return lambda text: _relation(sum(bool(part.strip()) for part in re.split(ends, text)), bound, relation)
-    return None
 
 
 def _is_chinese(text: str) -> bool:

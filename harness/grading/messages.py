@@ -23,10 +23,7 @@ class Judgement(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """An answer stated in a trace. ``marked``: given as the answer, not as a result on the way.
-
-    ``end``: offset in characters of the end of the statement.
-    """
+    """An answer stated in a trace up to the character ``end``; ``marked``: as the answer, not as one on the way."""
 
     end: int
     answer: str

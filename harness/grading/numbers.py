@@ -41,13 +41,8 @@ _BOUND = re.compile(
     r"\bnot\b|\b(?:at least|at most|(?:less|more|fewer|greater) than) *-?[\d.]|\d or (?:more|fewer|less)\b"
 )
 _BLANKS = re.compile(rf"{DEGREE}|\\[,;: ]|~|[*`]")
-# A result on the way to an answer.
-_RESULT = re.compile(
-    r"(?:=|→|\b(?:is|are|be|gives?|gets?|makes?|left|equals?|total|totals|of)\b:?|:)\s*\**\\?\$?\s*("
-    + NUMBER.pattern
-    + ")",
-    re.ASCII | re.IGNORECASE,
-)
+_LEADS_TO = r"=|→|\b(?:is|are|be|gives?|gets?|makes?|left|equals?|total|totals|of)\b:?|:"
+_RESULT = re.compile(rf"(?:{_LEADS_TO})\s*\**\\?\$?\s*({NUMBER.pattern})", re.ASCII | re.IGNORECASE)
 TUPLE = re.compile(r"[(\[].*,.*[)\]]")
 MOST_DIGITS = 100
 

@@ -176,10 +176,11 @@ class Pool:
                 if late == 2:
                     return Reply(Judgement("grader_timeout", f"no answer within {self.limit:g} s, twice"))
                 if len(ends) == ATTEMPTS:
-                    if all(end in _CRASHES for end in ends):
-                        return Reply(Judgement("infra_error", f"this answer ends its grader ({_name(ends[-1])})"))
+                    names = [signal.Signals(end).name if end > 0 else f"exit {-end}" for end in ends]
+                    if set(ends) <= _CRASHES:
+                        return Reply(Judgement("infra_error", f"this answer ends its grader ({names[-1]})"))
                     raise GraderBroken(
-                        f"grading processes die ({', '.join(map(_name, ends))}), perhaps for want of memory; or run "
+                        f"grading processes die ({', '.join(names)}), perhaps for want of memory; or run "
                         "'python -m harness.grading.worker' to see whether one starts"
                     )
         except BaseException:
@@ -201,8 +202,3 @@ class Pool:
 
     def __exit__(self, *exc: object) -> None:
         self.close()
-
-
-def _name(end: int) -> str:
-    """The signal, or the exit code, by which a process ended."""
-    return signal.Signals(end).name if end > 0 else f"exit {-end}"

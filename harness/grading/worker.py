@@ -90,17 +90,15 @@ def _load(kind: str) -> None:
 
 
 def _serve(question: Question) -> Reply:
-    gold, answer = question.gold, question.answer
-    if question.kind == "instructions":
-        return Reply(None, []) if question.statements else Reply(instructions.check(gold, answer))
-    if question.kind in ("plan", "pddl"):
-        if question.statements:
-            return Reply(None, plans.statements(gold, answer[:LONGEST_TRACE]))
-        return Reply(plans.check(gold, answer, question.cut))
-    grader = numbers if question.kind == "number" else expressions
+    kind, gold, answer = question.kind, question.gold, question.answer
+    if kind == "instructions":
+        return Reply(instructions.check(gold, answer))
+    plan = kind in ("plan", "pddl")
+    grader = plans if plan else numbers if kind == "number" else expressions
+    wanted = gold if plan else str(gold["answer"])
     if question.statements:
-        return Reply(None, grader.statements(str(gold["answer"]), answer[:LONGEST_TRACE]))
-    return Reply(grader.check(str(gold["answer"]), answer, question.cut))
+        return Reply(None, grader.statements(wanted, answer[:LONGEST_TRACE]))
+    return Reply(grader.check(wanted, answer, question.cut))
 
 
 if __name__ == "__main__":
