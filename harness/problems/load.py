@@ -2,10 +2,11 @@
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Mapping
 from pathlib import Path
 from typing import Any
 
+from harness.problems.benchmarks.files import Loaders
 from harness.problems.embedded import FAMILIES, problems
 from harness.problems.letter_count import letter_count
 from harness.records import Problem, Split
@@ -33,7 +34,7 @@ def is_ours(task: str) -> bool:
     return task in FAMILIES or task == "letter_count" or task in _benchmarks()
 
 
-def _benchmarks() -> dict[str, Callable[[str | None], list[Problem]]]:
+def _benchmarks() -> Loaders:
     from harness.problems.benchmarks import instructions, math, planbench
 
     return {**math.LOADERS, **planbench.LOADERS, **instructions.LOADERS}

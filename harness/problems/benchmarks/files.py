@@ -1,19 +1,17 @@
-"""Reading benchmark files: where they are looked for, that they are the published ones, and one clear error if not."""
+"""Rows of the published benchmarks: from their files, which must be the published ones, or from the hub."""
 
 from __future__ import annotations
 
-import csv
-import hashlib
-import io
-import json
+from collections.abc import Callable
 from pathlib import Path
-from typing import Any, TypeVar
 
 from harness.errors import DataError
-from harness.files import about
+from harness.files import file_digest, read_json
+from harness.problems.file import Row, read_rows
+from harness.records import Problem
 
-Row = dict[str, Any]  # of a published file, in the form that its makers gave it
-_Row = TypeVar("_Row")
+# Of each task of a module: its problems, from the files under --data-dir or (None) from the hub.
+Loaders = dict[str, Callable[[str | None], list[Problem]]]
 
 # sha256 of the published files, by their name under --data-dir.
 SHA256 = {
@@ -32,7 +30,7 @@ SHA256 = {
 }
 
 
-def read(data_dir: str | Path, name: str) -> list[Row]:
+def read(data_dir: str, name: str) -> list[Row]:
     """Rows of a file (JSONL, CSV, or the ``instances`` of a JSON file) under ``data_dir``.
 
     Raises DataError when it is missing or its sha256 is not the published one.
@@ -41,19 +39,12 @@ def read(data_dir: str | Path, name: str) -> list[Row]:
     path = next((p for p in (folder / name, folder / Path(name).name) if p.is_file()), None)
     if path is None:
         raise DataError(f"{folder / name}: no such file; --data-dir must hold {name}")
-    with about(path):
-        data = path.read_bytes()
-    if name in SHA256 and hashlib.sha256(data).hexdigest() != SHA256[name]:
+    if name in SHA256 and file_digest(path, 64) != SHA256[name]:
         raise DataError(f"{path}: not the published file (sha256 differs); scores on it would not be comparable")
-    text = data.decode()
-    if name.endswith(".csv"):
-        return list(csv.DictReader(io.StringIO(text)))
-    if name.endswith(".json"):
-        return list(json.loads(text)["instances"])
-    return [json.loads(line) for line in text.splitlines() if line.strip()]
+    return list(read_json(path)["instances"]) if name.endswith(".json") else [row for _, row in read_rows(path)]
 
 
-def from_hub(name: str, config: str | None, split: str) -> list[Row]:
+def from_hub(name: str, config: str | None = None, split: str = "train") -> list[Row]:
     """Rows of a hub data set. Raises DataError with one line when the hub gives none."""
     from datasets import load_dataset
 
@@ -64,8 +55,17 @@ def from_hub(name: str, config: str | None, split: str) -> list[Row]:
         raise DataError(f"{name}: the hub gave no data ({why}); without network use --data-dir") from error
 
 
-def counted(task: str, rows: list[_Row], count: int) -> list[_Row]:
-    """The rows or problems, if there are as many as the published set has. Raises DataError otherwise."""
+def counted(task: str, count: int, rows: list[Row]) -> list[Row]:
+    """The rows, if there are as many as the published set has. Raises DataError otherwise."""
     if len(rows) != count:
         raise DataError(f"{task}: {len(rows)} problems where the published set has {count}")
     return rows
+
+
+def published(task: str, count: int, data_dir: str | None, file: str, *hub: str | None, **columns: str) -> list[Row]:
+    """The rows of a task: of a file, or of the data set ``hub`` (name, config, split) those with these ``columns``."""
+    if data_dir is not None:
+        return counted(task, count, read(data_dir, file))
+    if not hub:
+        raise DataError(f"{task} is on no hub; use --data-dir with {file}")
+    return counted(task, count, [row for row in from_hub(*hub) if all(row[k] == v for k, v in columns.items())])

@@ -45,7 +45,6 @@ def content(gold: Gold) -> str:
 
 
 def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
-    """A random problem: (content, prompt, gold)."""
     low, high, choose, given, extras = _SIZES[level]
     spec: Spec = {"form": rng.choice(("repeat", "choose"))}
     if spec["form"] == "repeat":
@@ -108,3 +107,34 @@ def write(spec: Spec, words: list[str]) -> str:
     text = (SEPARATORS[spec.get("separator", "space")] + " ").join(parts)
     text = text.upper() if spec.get("case") == "upper" else text
     return f'"{text}"' if "quotes" in spec else text
+
+
+def plan(gold: Gold) -> str:
+    spec = gold["spec"]
+    if spec["form"] == "repeat":
+        parts = [f"{spec['word']} {spec['times']} times."]
+    else:
+        parts = [f"{spec['number']} of {' '.join(spec['words'])}.", f"not {' '.join(spec['forbidden'])}."]
+    parts += [f"{key} {spec[key]}." for key in ("separator", "case", "start", "end") if key in spec]
+    return " ".join([*parts, *(["quotes."] if "quotes" in spec else [])])
+
+
+def attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -> tuple[str, str, str, bool]:
+    spec = gold["spec"]
+    if spec["form"] == "repeat":
+        number = spec["times"] + (rng.choice((-2, -1, 1, 2)) if fault else 0)
+        words = [spec["word"]] * max(1, number)
+        finding = f"{len(words)} of {spec['times']}."
+    else:
+        allowed = [word for word in spec["words"] if word not in spec["forbidden"]]
+        chosen = set(rng.sample(allowed, spec["number"]))
+        if fault:
+            chosen.remove(rng.choice(sorted(chosen)))
+            chosen |= {rng.choice(spec["forbidden"])} if rng.random() < 0.6 else set()
+        words = [word for word in spec["words"] if word in chosen]
+        finding = f"{sum(word in allowed for word in words)} of {spec['number']}."
+    text = " ".join(f"{index} {word}" for index, word in enumerate(words, 1)) or "no words"
+    careless = fault and rng.random() < 0.3  # then some of the rules are forgotten
+    forgotten = {key for key in RULES if careless and key in spec and rng.random() < 0.5}
+    answer = write({key: value for key, value in spec.items() if key not in forgotten}, words)
+    return f"{text}.", answer, finding, not fault
