@@ -1,7 +1,8 @@
-"""GSM8K (arXiv 2110.14168), MATH-500 (arXiv 2305.20050) and AIME: question, gold answer, reference solution."""
+"""GSM8K (arXiv 2110.14168), MATH-500 (arXiv 2305.20050), AIME, and ``letter_count``, which is procedural."""
 
 from __future__ import annotations
 
+import random
 from functools import partial
 
 from harness.problems.benchmarks.files import Loaders, published
@@ -9,6 +10,14 @@ from harness.records import Problem
 
 FORMAT = "\nThink step by step, then put the final answer in \\boxed{}."
 AIME_FORMAT = "\nThink step by step, then put the final answer, an integer from 0 to 999, in \\boxed{}."
+
+_WORDS = (  # noqa: SIM905 - a list of fifty quoted words is harder to read
+    "strawberry banana mississippi committee bookkeeper possession assessment raspberry occurrence millennium "
+    "accommodation tomorrow parallel necessary successful referee balloon coffee address appetite butterfly "
+    "cinnamon dilemma embarrass fluorescent giggle hippopotamus illuminate jellyfish kangaroo lollipop "
+    "marshmallow nonsense opossum pepperoni questionnaire rhododendron sassafras tattoo unnecessary vacuum "
+    "whippersnapper xylophone yellow zucchini aardvark bubblegum caterpillar dandelion excellence"
+).split()
 
 
 def _problem(task: str, ident: str, question: str, answer: str, reference: str, form: str = FORMAT) -> Problem:
@@ -47,6 +56,27 @@ def aime(years: tuple[int, ...], data_dir: str | None) -> list[Problem]:
             reference = f"\\boxed{{{row['answer']}}}"
             problems.append(_problem("aime", ident, row["problem"], str(int(row["answer"])), reference, AIME_FORMAT))
     return problems
+
+
+def letter_count(count: int, problem_seed: int) -> list[Problem]:
+    """``count`` questions how often a letter occurs in a word, the special of the paper's authors; a quarter ask for a
+    letter that is not in it. Raises ValueError above 900."""
+    if count > 900:
+        raise ValueError("letter_count: at most 900 distinct questions")
+    rng = random.Random(f"letter_count/{problem_seed}")
+    problems: dict[tuple[str, str], Problem] = {}
+    while len(problems) < count:
+        word = rng.choice(_WORDS)
+        absent = sorted(set("abcdefghijklmnopqrstuvwxyz") - set(word))
+        letter = rng.choice(absent) if rng.random() < 0.25 else rng.choice(word)
+        question = f"How many times does the letter '{letter}' occur in the word '{word}'?"
+        answer = str(word.count(letter))
+        problems[word, letter] = Problem(
+            id=f"letter_count-{word}-{letter}", family="letter_count", source=question, native_id=f"{word}-{letter}",
+            prompt=question + " Put the final number in \\boxed{}.",
+            gold={"answer": answer, "reference": f"\\boxed{{{answer}}}"},
+        )  # fmt: skip
+    return list(problems.values())
 
 
 LOADERS: Loaders = {
