@@ -6,6 +6,7 @@ A task is a YAML file that lm-eval accepts; its ``metadata.harness`` block holds
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -59,12 +60,9 @@ def _task(file: Path) -> Task | None:
     """The task of a file; None for a file that holds none. Raises UnknownTask naming a file that cannot be read."""
     import yaml
 
-    class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-        """Safe YAML in which lm-eval's ``!function`` is a plain string: nothing is imported to list tasks."""
-
-    Loader.add_constructor("!function", lambda loader, node: str(node.value))
+    text = re.sub(r"!function\s", " ", read_text(file))  # lm-eval's tag: nothing is imported to list tasks
     try:
-        entry = yaml.load(read_text(file), Loader=Loader)  # noqa: S506 - a SafeLoader
+        entry = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(entry, dict) or "task" not in entry:
@@ -102,7 +100,6 @@ def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), 
 def _in_lm_eval(name: str) -> bool:
     """Whether lm-eval has a task file of this name, by a search of its files: its own index takes half a minute."""
     import importlib.util
-    import re
 
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or spec.origin is None or not re.fullmatch(r"[\w.-]+", name):

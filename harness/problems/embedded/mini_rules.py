@@ -30,13 +30,12 @@ ENDS = ("done", "finish", "bye")
 SEPARATORS = {"comma": ",", "semicolon": ";", "dash": " -", "space": ""}
 
 RULES = ("separator", "case", "start", "end", "quotes")
-_SEPARATOR_TEXT = {
-    "comma": "Separate the words with commas.",
-    "semicolon": "Separate the words with semicolons.",
-    "dash": "Separate the words with dashes.",
-    "space": "Do not use any commas.",
-}
-_CASE_TEXT = {"upper": "Use capital letters only.", "lower": "Use small letters only."}
+_TEXTS = {
+    "comma": "Separate the words with commas.", "semicolon": "Separate the words with semicolons.",
+    "dash": "Separate the words with dashes.", "space": "Do not use any commas.",
+    "upper": "Use capital letters only.", "lower": "Use small letters only.", "start": "Start with the word {}.",
+    "end": "End with the word {}.", "quotes": "Put the whole answer in double quotation marks.",
+}  # fmt: skip
 
 
 def content(gold: Gold) -> str:
@@ -67,14 +66,8 @@ def _prompt(spec: Spec) -> str:
     else:
         lines = [f"Write exactly {spec['number']} of these words, each of them once: {' '.join(spec['words'])}."]
         lines += [f"Do not use the word {word}." for word in spec["forbidden"]]
-    texts = {
-        "separator": _SEPARATOR_TEXT.get(spec.get("separator", ""), ""),
-        "case": _CASE_TEXT.get(spec.get("case", ""), ""),
-        "start": f"Start with the word {spec.get('start')}.",
-        "end": f"End with the word {spec.get('end')}.",
-        "quotes": "Put the whole answer in double quotation marks.",
-    }
-    return " ".join([*lines, *(texts[rule] for rule in RULES if rule in spec)])
+    said = [(_TEXTS.get(rule) or _TEXTS[spec[rule]]).format(spec[rule]) for rule in RULES if rule in spec]
+    return " ".join([*lines, *said])
 
 
 def _instructions(spec: Spec) -> Gold:
