@@ -13,8 +13,7 @@ from harness.cli.specs import Options, with_specs
 from harness.evaluation import preflight
 from harness.evaluation.spec import ProblemData
 from harness.grading.grade import Grader
-from harness.models.loading import context_length
-from harness.models.shipped import resolve
+from harness.models.loading import context_length, resolve
 from harness.models.spec import Prompting
 from harness.problems.load import is_ours
 from harness.problems.registry import select

@@ -12,7 +12,7 @@ from functools import cache
 from pathlib import Path
 
 from harness.errors import RecipeError, nearest
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.pipeline import identity
 from harness.pipeline.kind import Job, Params

@@ -14,7 +14,7 @@ from importlib import metadata
 from pathlib import Path
 
 from harness.files import file_digest
-from harness.models.digests import model_digest, tokenizer_digest
+from harness.models.loading import model_digest, tokenizer_digest
 from harness.models.spec import ModelSpec
 from harness.spec import digest
 

@@ -15,9 +15,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.models.base import Completion, Request
-from harness.models.digests import model_digest
-from harness.models.loading import context_of, load_model, load_tokenizer
-from harness.models.shipped import resolve
+from harness.models.loading import context_of, load_model, load_tokenizer, model_digest, resolve
 from harness.models.spec import ModelSpec
 from harness.records import Finish
 

@@ -17,9 +17,7 @@ import orjson
 from harness.errors import ModelError
 from harness.models.backends import tokenizer_path
 from harness.models.base import Completion, Request
-from harness.models.digests import model_digest
-from harness.models.loading import context_length, load_tokenizer
-from harness.models.shipped import resolve
+from harness.models.loading import context_length, load_tokenizer, model_digest, resolve
 from harness.models.spec import ModelSpec
 from harness.records import Finish
 

@@ -22,7 +22,7 @@ from typing import Any
 from harness.errors import ModelError
 from harness.files import about
 from harness.models.backends.openai import OpenAICompleter, client
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.processes import kept
 

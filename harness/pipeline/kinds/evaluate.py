@@ -13,7 +13,7 @@ from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
 from harness.spec import Spec, knob
 
 if TYPE_CHECKING:
-    from harness.models.sampling import Sampler
+    from harness.models.base import Sampler
 
 
 class EvalScale(Decoding, Selection, Serving):
@@ -52,7 +52,7 @@ class Evaluate(Kind):
 
     def sampler(self, job: Job) -> Sampler:
         """How answers are drawn."""
-        from harness.models.sampling import Plain
+        from harness.models.base import Plain
 
         return Plain()
 

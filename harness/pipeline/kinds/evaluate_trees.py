@@ -9,7 +9,7 @@ from harness.pipeline.kinds.evaluate import Evaluate
 from harness.pipeline.sources import SearchScale
 
 if TYPE_CHECKING:
-    from harness.models.sampling import Sampler
+    from harness.models.base import Sampler
 
 
 class EvaluateTrees(Evaluate):

@@ -47,8 +47,8 @@ class Pretrain(Kind):
         return plan.add(self.name, f"pretrain {stage.spec}", params=params, stage=name)
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        from harness.models.loading import folder as assets
         from harness.models.loading import load_tokenizer
-        from harness.models.shipped import folder as assets
         from harness.training.tiny.pretrain import SPECS, pretrain
 
         spec = SPECS[job.params["spec"]]

@@ -67,9 +67,8 @@ def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]
     from harness.chains.distilled import Output
     from harness.journal import Journal, read
     from harness.models.backends import opened
-    from harness.models.base import Request, seed_of
+    from harness.models.base import Asked, Plain, Request, seed_of
     from harness.models.prompts import is_prefilled, prompt_ids, think_tags
-    from harness.models.sampling import Asked, Plain
 
     params, problems = job.params, problems_of(job)
     logs = folder / "teacher"
