@@ -96,9 +96,8 @@ async def complete_in_chunks(
     ``done`` may be a coroutine function; it ends before the next chunk begins. ``admit`` receives the requests of a
     chunk before they are sent, and may raise to stop there.
 
-    Which requests share a chunk depends on the list alone, never on what an earlier run finished: a batch of a resumed
-    run holds the same rows as before, so every sampled token is the same. A chunk of which only a part is known is
-    therefore completed whole, and the known part thrown away.
+    Which requests share a chunk depends on the list alone: a batch of a resumed run holds the same rows as before, so
+    every sampled token is the same. A chunk of which a part is known is completed whole, the known part thrown away.
     """
     order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt_ids), i))
     for start in range(0, len(order), size):
@@ -127,11 +126,9 @@ async def complete_all(
 
     async def one(index: int) -> None:
         try:
-            completion = await completer.complete(requests[index])
+            done([(index, await completer.complete(requests[index]))])
         except ModelError as error:
             failed.append(str(error))
-            return
-        done([(index, completion)])
 
     await asyncio.gather(*(one(index) for index in dict.fromkeys(missing)))
     return failed

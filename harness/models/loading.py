@@ -122,25 +122,23 @@ def model_digest(path: str) -> str:
     folder = Path(path)
     if not folder.is_dir():
         return _hub_digest(path)
-    files = sorted(file for file in folder.iterdir() if file.is_file() and file.suffix in _IDENTITY)
-    return _digest_of(files, without_versions={file.name for file in files if file.suffix == ".json"})
+    return _digest_of(sorted(file for file in folder.iterdir() if file.suffix in _IDENTITY), ".json")
 
 
 def tokenizer_digest(path: str) -> str:
     """The same of a local tokenizer's vocabulary and chat template alone. Raises BadFile."""
-    folder = Path(path)
-    if not folder.is_dir():
+    if not Path(path).is_dir():
         return _hub_digest(path)
-    files = [folder / name for name in _VOCABULARY if (folder / name).is_file()]
-    return _digest_of(files, without_versions={"tokenizer_config.json"})
+    return _digest_of([Path(path, name) for name in _VOCABULARY], "_config.json")
 
 
-def _digest_of(files: Iterable[Path], without_versions: set[str]) -> str:
+def _digest_of(files: Iterable[Path], versioned: str) -> str:
+    """Of those that are there; of names that end in ``versioned`` without the versions of libraries."""
     total = hashlib.sha256()
-    for file in files:
+    for file in filter(Path.is_file, files):
         total.update(file.name.encode())
         with about(file), file.open("rb") as content:
-            if file.name in without_versions:
+            if file.name.endswith(versioned):
                 total.update(_without_versions(content.read()))
             else:  # piece by piece: weights may be larger than the memory
                 hashlib.file_digest(content, lambda: total)
@@ -160,9 +158,9 @@ def _hub_digest(name: str) -> str:
     from huggingface_hub import try_to_load_from_cache
     from huggingface_hub.errors import HFValidationError
 
-    cached: list[object] = []
     with suppress(HFValidationError):  # no name of the hub
-        cached = [try_to_load_from_cache(name, file) for file in ("config.json", "tokenizer_config.json")]
-    # The cache's snapshots are named by commit.
-    commit = next((Path(path).parent.name for path in cached if isinstance(path, str)), "")
-    return hashlib.sha256(f"{name}@{commit}".encode() if commit else name.encode()).hexdigest()[:16]
+        for file in ("config.json", "tokenizer_config.json"):
+            if isinstance(path := try_to_load_from_cache(name, file), str):
+                name = f"{name}@{Path(path).parent.name}"  # the cache's snapshots are named by commit
+                break
+    return hashlib.sha256(name.encode()).hexdigest()[:16]

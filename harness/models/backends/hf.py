@@ -58,16 +58,14 @@ class HFCompleter:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
+                results: Sequence[Completion | Exception]
                 try:
                     results = self.generate([request for request, _ in batch])
                 except Exception as error:
-                    for _, future in batch:
-                        if not future.done():
-                            future.set_exception(error)
-                else:
-                    for (_, future), result in zip(batch, results, strict=True):
-                        if not future.done():
-                            future.set_result(result)
+                    results = [error] * len(batch)
+                for (_, future), result in zip(batch, results, strict=True):
+                    if not future.done():
+                        (future.set_exception if isinstance(result, Exception) else future.set_result)(result)
                 await asyncio.sleep(0)
         finally:
             self._busy = False
@@ -121,8 +119,7 @@ class HFCompleter:
     def _completion(self, row: _Row) -> Completion:
         text = self.tokenizer.decode(row.ids[: row.text_ids], skip_special_tokens=False)
         for stop in row.request.stop:
-            cut = text.find(stop)
-            text = text if cut < 0 else text[:cut]
+            text = text.partition(stop)[0]
         ended = row.text_ids < len(row.ids)
         return Completion(text, tuple(row.ids), row.finish or "context", len(row.request.prompt_ids), ended=ended)
 
@@ -144,11 +141,8 @@ class _Row:
 
     def take(self, token: int, eos: set[int], tokenizer: Any) -> None:
         self.ids.append(token)
-        if token in eos:
-            self.finish = "stop"
-            return
-        self.text_ids = len(self.ids)
-        if self.request.stop and self._stopped(tokenizer):
+        self.text_ids += token not in eos
+        if token in eos or (self.request.stop and self._stopped(tokenizer)):
             self.finish = "stop"
         elif len(self.ids) >= self.room:
             self.finish = self.cut_by

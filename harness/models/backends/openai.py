@@ -59,12 +59,9 @@ class OpenAICompleter:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._slots = loop, asyncio.Semaphore(self.batch_size)
-            if self._given_post is not None:
-                self._post = self._given_post
-            else:
-                # The loop closes its generators when it ends, and with this one the connections.
-                self._connections = _connections(self._url, self._timeout, self.batch_size)
-                self._post = await anext(self._connections)
+            # The loop closes its generators when it ends, and with this one the connections.
+            self._connections = _connections(self._url, self._timeout, self.batch_size)
+            self._post = self._given_post or await anext(self._connections)
         return self._post, self._slots
 
     async def complete(self, request: Request) -> Completion:
