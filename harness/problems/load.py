@@ -8,12 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Usage
-from harness.problems.benchmarks.files import Loaders
+from harness.problems.benchmarks import instructions, math, planbench
 from harness.problems.embedded import FAMILIES, problems
 from harness.problems.file import read_problems
 from harness.problems.registry import select
 from harness.records import Problem, Split
 from harness.spec import Spec, knob
+
+_BENCHMARKS = math.LOADERS | planbench.LOADERS | instructions.LOADERS
 
 
 def load(
@@ -29,21 +31,13 @@ def load(
     if task in FAMILIES:
         return problems(task, split, count or 300, problem_seed)[:limit]
     if task == "letter_count":
-        from harness.problems.benchmarks.math import letter_count
-
-        return letter_count(count or 200, problem_seed)[:limit]
-    return _benchmarks()[task](None if data_dir is None else str(data_dir))[:limit]
+        return math.letter_count(count or 200, problem_seed)[:limit]
+    return _BENCHMARKS[task](None if data_dir is None else str(data_dir))[:limit]
 
 
 def is_ours(task: str) -> bool:
     """Whether ``load`` knows this task."""
-    return task in FAMILIES or task == "letter_count" or task in _benchmarks()
-
-
-def _benchmarks() -> Loaders:
-    from harness.problems.benchmarks import instructions, math, planbench
-
-    return {**math.LOADERS, **planbench.LOADERS, **instructions.LOADERS}
+    return task in FAMILIES or task == "letter_count" or task in _BENCHMARKS
 
 
 class Source(Spec):

@@ -64,8 +64,9 @@ class HFCompleter:
                 except Exception as error:
                     results = [error] * len(batch)
                 for (_, future), result in zip(batch, results, strict=True):
+                    settle = future.set_exception if isinstance(result, Exception) else future.set_result
                     if not future.done():
-                        (future.set_exception if isinstance(result, Exception) else future.set_result)(result)
+                        settle(result)
                 await asyncio.sleep(0)
         finally:
             self._busy = False

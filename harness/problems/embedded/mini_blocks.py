@@ -76,17 +76,9 @@ def moves(state: State) -> list[Move]:
 def move(state: State, step: Move) -> State:
     """The state after a legal move; a block put on the table starts the last stack."""
     block, _, target = step
-    out = []
-    for stack in state:
-        if stack[-1] == block:
-            stack = stack[:-1]
-        elif stack[-1] == target:
-            stack = (*stack, block)
-        if stack:
-            out.append(stack)
-    if target == "table":
-        out.append((block,))
-    return tuple(out)
+    stacks = [stack[:-1] if stack[-1] == block else stack for stack in state]
+    stacks = [(*stack, block) if stack and stack[-1] == target else stack for stack in stacks]
+    return tuple(stack for stack in [*stacks, (block,) if target == "table" else ()] if stack)
 
 
 def satisfied(state: State, goal: Iterable[Sequence[str]]) -> bool:
