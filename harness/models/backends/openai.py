@@ -10,6 +10,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import orjson
@@ -98,7 +99,8 @@ class OpenAICompleter:
         problem = ""
         for attempt in range(self._retries + 1):
             if attempt:
-                await asyncio.sleep(min(30.0, self._backoff * 2**attempt))
+                # Of unequal length, so that calls which failed together do not come back together.
+                await asyncio.sleep(min(30.0, self._backoff * 2**attempt) * SystemRandom().uniform(0.5, 1.0))
             try:
                 status, text = await post(body)
             except (OSError, TimeoutError) as error:
@@ -167,7 +169,10 @@ async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGener
         async def post(body: bytes) -> tuple[int, str]:
             try:
                 async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as reply:
-                    return reply.status, (await reply.read()).decode(errors="replace")
+                    text, after = (await reply.read()).decode(errors="replace"), reply.headers.get("Retry-After", "")
+                if reply.status >= 400 and after.isdecimal():  # seconds
+                    await asyncio.sleep(min(60.0, float(after)))
+                return reply.status, text
             except aiohttp.ClientError as error:
                 raise ConnectionError(f"{type(error).__name__}: {error}") from error
 
