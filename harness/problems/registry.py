@@ -71,11 +71,9 @@ def _task(file: Path) -> Task | None:
     about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
     if not isinstance(entry["task"], str) or not isinstance(about, dict):
         raise UnknownTask(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
-    return Task(
-        name=entry["task"].removeprefix(PREFIX), lm_eval_name=entry["task"], group=file.parent.name,
-        title=str(about.get("title", "")), source=str(about.get("source", "")), items=str(about.get("items", "")),
-        file=file,
-    )  # fmt: skip
+    texts = {key: str(about.get(key, "")) for key in ("title", "source", "items")}
+    name = entry["task"].removeprefix(PREFIX)
+    return Task(name=name, lm_eval_name=entry["task"], group=file.parent.name, file=file, **texts)
 
 
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:

@@ -58,15 +58,16 @@ class HFCompleter:
         try:
             while self._waiting:
                 batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
-                results: Sequence[Completion | Exception]
                 try:
                     results = self.generate([request for request, _ in batch])
                 except Exception as error:
-                    results = [error] * len(batch)
-                for (_, future), result in zip(batch, results, strict=True):
-                    settle = future.set_exception if isinstance(result, Exception) else future.set_result
-                    if not future.done():
-                        settle(result)
+                    for _, future in batch:
+                        if not future.done():
+                            future.set_exception(error)
+                else:
+                    for (_, future), result in zip(batch, results, strict=True):
+                        if not future.done():
+                            future.set_result(result)
                 await asyncio.sleep(0)
         finally:
             self._busy = False

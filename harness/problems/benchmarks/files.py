@@ -4,6 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Callable
 from pathlib import Path
+from typing import Any
 
 from harness.errors import DataError
 from harness.files import file_digest, read_json, read_text
@@ -50,7 +51,7 @@ def counted(task: str, count: int, rows: list[Row]) -> list[Row]:
     return rows
 
 
-def published(task: str, count: int, data_dir: str | None, file: str, *hub: str | None, **columns: str) -> list[Row]:
+def published(task: str, count: int, data_dir: str | None, file: str, *hub: Any, **columns: str) -> list[Row]:
     """The rows of a task: of a file, or of the data set ``hub`` (name, config, split) those with these ``columns``."""
     if data_dir is not None:
         return counted(task, count, read(data_dir, file))
