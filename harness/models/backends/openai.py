@@ -62,7 +62,7 @@ class OpenAICompleter:
             self._loop, self._slots = loop, asyncio.Semaphore(self.batch_size)
             # The loop closes its generators when it ends, and with this one the connections.
             self._connections = _connections(self._url, self._timeout, self.batch_size)
-            self._post: Post = self._given_post or await anext(self._connections)
+            self._post = self._given_post if self._given_post is not None else await anext(self._connections)
         return self._post, self._slots
 
     async def complete(self, request: Request) -> Completion:
