@@ -1,7 +1,6 @@
-"""LaTeX answers: our extraction and limits, Math-Verify's equivalence (github.com/huggingface/Math-Verify).
+"""LaTeX answers: our extraction and limits, Math-Verify's equivalence (github.com/huggingface/Math-Verify), in workers.
 
-Runs in grading workers only: symbolic comparison can be arbitrarily slow. Nothing here evaluates text as Python: the
-strings that reach the parser are LaTeX within the limits of ``beyond``, parsed by an ANTLR grammar.
+Nothing here evaluates text as Python: what reaches the parser, an ANTLR grammar, is LaTeX within ``beyond``'s limits.
 """
 
 from __future__ import annotations

@@ -1,7 +1,7 @@
 """``Grader``: one verdict for one response of any family, with its reason.
 
-The thinking is split off first, and only the visible answer reaches a grader, in a worker process (``pool``). A
-response that the grader cannot decide within its limits gets ``grader_timeout``, which is neither right nor wrong.
+The thinking is split off first; only the visible answer reaches a grader, in a worker process (``pool``). What it
+cannot decide within its limits gets ``grader_timeout``, which is neither right nor wrong.
 """
 
 from __future__ import annotations

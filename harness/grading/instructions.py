@@ -1,7 +1,6 @@
 """Checkable instructions: IFEval's kinds by lm-eval's checkers (arXiv 2311.07911), Multi-IF's languages, our own kinds.
 
-Runs in grading workers only: lm-eval's patterns can be slow on hostile text. Verdicts equal those of lm-eval's own
-functions except where docs/graders.md says why they do not.
+In workers alone: its patterns can be slow. Where verdicts differ from lm-eval's, docs/graders.md says why.
 """
 
 from __future__ import annotations
@@ -91,7 +90,6 @@ _ENDS = {"zh": r"[。！？!?]+|\.(?=\s|$)", "ja": r"[。！？!?]+|\.(?=\s|$)",
 
 
 def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
-    """The check of one instruction by its arguments."""
     if name in _OWN:
         return partial(_OWN[name], **given)
     if name == "keywords:letter_frequency" and not re.fullmatch("[a-zA-Z]", str(given.get("letter", ""))):

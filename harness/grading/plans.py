@@ -159,14 +159,10 @@ def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     """The judgement of a plan, whose answer is the plan as text; one that was cut off and is not valid is no answer.
 
-    ``gold`` is one of
-
-    - ``init`` stacks from the table up and ``goal`` pairs (block, what it is on), as in ``mini_blocks``;
-    - ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object);
-    - ``domain`` and ``problem`` as PDDL text.
-
-    ``details``: valid, failing_step (from 1; 0 if all steps were legal), steps, plan; with ``optimal`` in the gold also
-    optimal and length_ratio.
+    ``gold`` is ``init`` (stacks from the table up) and ``goal`` (pairs: block, what it is on), as in ``mini_blocks``; or
+    ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object); or
+    ``domain`` and ``problem`` as PDDL text. ``details``: valid, failing_step (from 1; 0 if all steps were legal), steps,
+    plan; with ``optimal`` in the gold also optimal and length_ratio.
     """
     judgement = _judgement(gold, read_plan(answer, gold))
     if cut and judgement.verdict == "wrong" and "[plan end]" not in answer.lower():
@@ -175,7 +171,6 @@ def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
 
 
 def _simulate(gold: Gold, plan: list[Action]) -> Outcome:
-    """Run a plan; one of Blocksworld in the words of its vocabulary."""
     if "domain" in gold:
         return simulators.simulate_pddl(gold, plan)
     goals: list[Atom]

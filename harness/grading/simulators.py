@@ -1,7 +1,4 @@
-"""Simulators of plans that name what failed: of Blocksworld as STRIPS, and of any PDDL domain by unified-planning.
-
-They agree on every plan (tests/grading/test_pddl.py); the first is the fast path.
-"""
+"""Simulators of plans that name what failed: of Blocksworld, and of any PDDL domain by unified-planning; they agree."""
 
 from __future__ import annotations
 

@@ -1,7 +1,6 @@
 """A grading worker: reads one JSON request a line, answers one JSON line; started and killed by the pool.
 
-The process caps its own memory before it reads anything, and its own processor time per request, so that slow answers
-end the same way on an idle and on a busy machine. Checkers' prints go to stderr, never into the answers.
+It caps its own memory, and its processor time per request, so that slow answers end the same way on a busy machine.
 """
 
 from __future__ import annotations

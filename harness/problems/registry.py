@@ -1,7 +1,4 @@
-"""Which tasks and suites there are, read from the task files without importing lm-eval.
-
-A task is a YAML file that lm-eval accepts; its ``metadata.harness`` block holds what we list: title, size, source.
-"""
+"""Which tasks and suites there are, read from the YAML files that lm-eval accepts, without importing lm-eval."""
 
 from __future__ import annotations
 

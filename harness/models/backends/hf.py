@@ -1,8 +1,7 @@
 """In-process completion of any ``AutoModelForCausalLM``: batches whatever is waiting, one seed per request.
 
-Every row of a left-padded batch samples from its own seed by inverting the distribution function, so its tokens do not
-depend on its neighbours beyond rounding. Weights stay in float32 on CPU: reduced precision changes one greedy answer in
-eight at this size.
+Each row of a left-padded batch samples from its own seed by inverting the distribution function: its tokens depend on
+its neighbours by rounding alone. On CPU in float32: reduced precision changes one greedy answer in eight at this size.
 """
 
 from __future__ import annotations

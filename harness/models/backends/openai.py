@@ -1,7 +1,4 @@
-"""Any OpenAI-compatible completions server; ``vllm serve`` is the reference one.
-
-Prompts go as token ids and come back as ids where the server can return them, so nothing is tokenised twice.
-"""
+"""Any OpenAI-compatible completions server; prompts go as token ids and, where it can, come back as ids."""
 
 from __future__ import annotations
 

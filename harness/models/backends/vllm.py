@@ -1,7 +1,4 @@
-"""vLLM behind a process boundary: ``vllm serve`` is started, used through its OpenAI interface, and stopped.
-
-vLLM pins its own torch and transformers, so it is never imported here; its program may live in another environment.
-"""
+"""vLLM, which pins its own torch, behind a process boundary: ``vllm serve`` is started, used as a server and ended."""
 
 from __future__ import annotations
 

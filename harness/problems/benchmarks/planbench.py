@@ -1,8 +1,4 @@
-"""PlanBench Blocksworld (arXiv 2206.10498): prompts as published; the gold is what the prompt states.
-
-Facts and goals are read from the last statement of the prompt, so the hub and ``--data-dir`` give the same gold
-(``tests/problems/test_benchmarks.py`` compares it with the PDDL files).
-"""
+"""PlanBench Blocksworld (arXiv 2206.10498): prompts as published; the gold is what the prompt's last statement says."""
 
 from __future__ import annotations
 

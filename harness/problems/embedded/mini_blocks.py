@@ -1,7 +1,4 @@
-"""``mini_blocks``: Blocksworld with 3 to 5 blocks in the wording of PlanBench (arXiv 2206.10498).
-
-A state is a list of stacks, each from the table up. Graded by executing the plan, never by string match.
-"""
+"""``mini_blocks``: Blocksworld with 3 to 5 blocks in the wording of PlanBench (arXiv 2206.10498)."""
 
 from __future__ import annotations
 
@@ -53,7 +50,7 @@ FACTS = {
 }  # fmt: skip
 
 Facts = list[list[str]]
-State = tuple[tuple[str, ...], ...]
+State = tuple[tuple[str, ...], ...]  # stacks of blocks, each from the table up
 Move = tuple[str, str, str]  # (block, where from, where to); "table" is a place
 
 

@@ -1,7 +1,4 @@
-"""``mini_math``: multi-step integer arithmetic, as commands or as a short story; gold computed exactly.
-
-Every running value stays between 0 and 99. Levels differ in the number of steps and the size of operands.
-"""
+"""``mini_math``: integer arithmetic of several steps, as commands or as a short story; values from 0 to 99."""
 
 from __future__ import annotations
 

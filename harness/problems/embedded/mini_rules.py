@@ -1,9 +1,7 @@
-"""``mini_rules``: short writing tasks with checkable instructions.
+"""``mini_rules``: repeat a word, or choose some of the words given, under rules that can be checked.
 
-Two forms: repeat a word (``repeat``) or choose some of the words given (``choose``), under rules on case,
-separator, first and last word, quotation marks and forbidden words. Kinds that IFEval has (arXiv 2311.07911) are
-named and checked as there; ``mini_rules:*`` are kinds that it lacks or that it checks with a language guesser, which is
-random on texts this short.
+Kinds of instruction are those of IFEval (arXiv 2311.07911); ``mini_rules:*`` are kinds that it lacks or checks with a
+language guesser, which is random on texts this short.
 """
 
 from __future__ import annotations
@@ -71,7 +69,6 @@ def _prompt(spec: Spec) -> str:
 
 
 def _instructions(spec: Spec) -> Gold:
-    """Instruction ids and their arguments, in IFEval's form."""
     if spec["form"] == "repeat":
         words, times = [spec["word"]], spec["times"]
         frequency = {"keyword": spec["word"], "frequency": times, "relation": "at least"}
@@ -96,7 +93,7 @@ def _instructions(spec: Spec) -> Gold:
 
 def write(spec: Spec, words: list[str]) -> str:
     """The answer text for these body words under the rules of ``spec``."""
-    parts = [*([spec["start"]] if "start" in spec else []), *words, *([spec["end"]] if "end" in spec else [])]
+    parts = [word for word in (spec.get("start"), *words, spec.get("end")) if word]
     text = (SEPARATORS[spec.get("separator", "space")] + " ").join(parts)
     text = text.upper() if spec.get("case") == "upper" else text
     return f'"{text}"' if "quotes" in spec else text

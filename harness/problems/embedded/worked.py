@@ -1,7 +1,6 @@
-"""Worked chains for the embedded families: what the tiny models are pretrained on.
+"""Worked chains for the embedded families, drawn by a ``Style``: what the tiny models are pretrained on.
 
-A chain is drawn by a ``Style``. The same attempts pad a given chain into *formalistic* long CoT (arXiv 2503.01461,
-section 2): checks that repeat what is known, in a fixed order of phrases, so that their number is learnable and finite.
+Padding makes a chain *formalistic* (arXiv 2503.01461, section 2): checks of what is known, in a fixed, finite order.
 """
 
 from __future__ import annotations
