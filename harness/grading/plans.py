@@ -159,9 +159,9 @@ def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     """The judgement of a plan, whose answer is the plan as text; one that was cut off and is not valid is no answer.
 
-    ``gold`` is ``init`` (stacks from the table up) and ``goal`` (pairs: block, what it is on), as in ``mini_blocks``; or
-    ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object); or
-    ``domain`` and ``problem`` as PDDL text. ``details``: valid, failing_step (from 1; 0 if all steps were legal), steps,
+    ``gold`` is ``init`` (stacks from the table up) and ``goal`` (pairs: block, what it is on), as in ``mini_blocks``,
+    or ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object),
+    or ``domain`` and ``problem`` as PDDL text. ``details``: valid, failing_step (from 1; 0 if all were legal), steps,
     plan; with ``optimal`` in the gold also optimal and length_ratio.
     """
     judgement = _judgement(gold, read_plan(answer, gold))
