@@ -54,7 +54,6 @@ class Completion:
     token_ids: tuple[int, ...]
     finish: Finish
     prompt_tokens: int = 0
-    error: str = ""
     ended: bool = False
 
 
@@ -110,9 +109,8 @@ async def complete_in_chunks(
         fresh = [(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)]
         if (waits := done(fresh)) is not None:
             await waits
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        if failed := [result for result in results if isinstance(result, BaseException)]:
+            raise failed[0]
 
 
 async def complete_all(

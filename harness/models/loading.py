@@ -5,7 +5,7 @@ from __future__ import annotations
 import hashlib
 import json
 import os
-from collections.abc import Iterable
+from collections.abc import Callable, Iterable
 from contextlib import suppress
 from pathlib import Path
 from pickle import UnpicklingError
@@ -119,23 +119,20 @@ def model_digest(path: str) -> str:
 
     Raises BadFile for a file that cannot be read.
     """
-    folder = Path(path)
-    if not folder.is_dir():
-        return _hub_digest(path)
-    return _digest_of(sorted(file for file in folder.iterdir() if file.suffix in _IDENTITY), ".json")
+    return _digest(path, lambda folder: sorted(f for f in folder.iterdir() if f.suffix in _IDENTITY), ".json")
 
 
 def tokenizer_digest(path: str) -> str:
     """The same of a local tokenizer's vocabulary and chat template alone. Raises BadFile."""
-    if not Path(path).is_dir():
+    return _digest(path, lambda folder: [folder / name for name in _VOCABULARY], "_config.json")
+
+
+def _digest(path: str, files: Callable[[Path], Iterable[Path]], versioned: str) -> str:
+    """Of the ``files`` that a folder has; of names that end in ``versioned`` without the versions of libraries."""
+    folder, total = Path(path), hashlib.sha256()
+    if not folder.is_dir():
         return _hub_digest(path)
-    return _digest_of([Path(path, name) for name in _VOCABULARY], "_config.json")
-
-
-def _digest_of(files: Iterable[Path], versioned: str) -> str:
-    """Of those that are there; of names that end in ``versioned`` without the versions of libraries."""
-    total = hashlib.sha256()
-    for file in filter(Path.is_file, files):
+    for file in filter(Path.is_file, files(folder)):
         total.update(file.name.encode())
         with about(file), file.open("rb") as content:
             if file.name.endswith(versioned):

@@ -93,28 +93,25 @@ class OpenAICompleter:
 
     async def _choice(self, post: Post, body: bytes) -> _Choice | None:
         """The first choice of the reply, or None when the prompt does not fit the server's context."""
-        problem = ""
         for attempt in range(self._retries + 1):
             if attempt:
                 # Of unequal length, so that calls which failed together do not come back together.
                 await asyncio.sleep(min(30.0, self._backoff * 2**attempt) * SystemRandom().uniform(0.5, 1.0))
             try:
                 status, text = await post(body)
-            except (OSError, TimeoutError) as error:
-                problem = f"{type(error).__name__}: {error}"
-                continue
-            if status == 400 and "context length" in text:
-                return None
-            if status >= 400:
+                if status == 400 and "context length" in text:
+                    return None
+                if status < 400:
+                    return _first_choice(text)
                 # The beginning of the error page, without what a terminal would obey.
                 page = " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())[:200]
                 problem = f"HTTP {status}: {page}"
-                if status in (408, 409, 429) or status >= 500:
-                    continue
-                break
-            choice, problem = _first_choice(text)
-            if choice is not None:
-                return choice
+                if status < 500 and status not in (408, 409, 429):
+                    break
+            except (OSError, TimeoutError) as error:
+                problem = f"{type(error).__name__}: {error}"
+            except ValueError as error:
+                problem = str(error)
         raise ModelError(f"{self._url}: {problem}; check that the server is up and serves {self.model!r}")
 
 
@@ -128,8 +125,8 @@ def _ended_turn(choice: _Choice) -> bool:
     return "stop_reason" in choice and not isinstance(choice["stop_reason"], str)
 
 
-def _first_choice(reply: str) -> tuple[_Choice | None, str]:
-    """The first choice of a reply, or what is wrong with it."""
+def _first_choice(reply: str) -> _Choice:
+    """The first choice of a reply. Raises ValueError saying what is wrong with it."""
     try:
         try:
             whole = orjson.loads(reply)
@@ -137,20 +134,20 @@ def _first_choice(reply: str) -> tuple[_Choice | None, str]:
             whole = json.loads(reply)
         choice = dict(whole["choices"][0])
     except (ValueError, RecursionError):
-        return None, "the reply is not JSON; is this a completions endpoint?"
+        raise ValueError("the reply is not JSON; is this a completions endpoint?") from None
     except (KeyError, IndexError, TypeError):
-        return None, "the reply has no choices; is this a completions endpoint?"
+        raise ValueError("the reply has no choices; is this a completions endpoint?") from None
     ids, reason = choice.get("token_ids"), choice.get("finish_reason")
     if not isinstance(choice.get("text"), str):
-        return None, "the reply has no text"
+        raise ValueError("the reply has no text")
     if ids is not None and not (isinstance(ids, list) and set(map(type, ids)) <= {int}):
-        return None, "the reply's token_ids are not a list of numbers"
+        raise ValueError("the reply's token_ids are not a list of numbers")
     if ids and not 0 <= min(ids) <= max(ids) < 1 << 31:
-        return None, "the reply's token_ids are not ids of tokens"
+        raise ValueError("the reply's token_ids are not ids of tokens")
     if reason not in _REASONS:
-        return None, f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length"
+        raise ValueError(f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length")
     choice["text"] = choice["text"].encode("utf-8", "replace").decode()  # half of a surrogate pair is no text
-    return choice, ""
+    return choice
 
 
 async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGenerator[Post, None]:
