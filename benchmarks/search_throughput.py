@@ -17,7 +17,6 @@ import statistics
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -192,7 +191,11 @@ def main() -> None:
             if not told.json:
                 show(preset, results[preset])
     http = over_http.measure(
-        replace(settings(), seed=1), 12 if told.quick else 120, told.slots, told.window, 0.05 if told.quick else 0.1
+        settings().model_copy(update={"seed": 1}),
+        12 if told.quick else 120,
+        told.slots,
+        told.window,
+        0.05 if told.quick else 0.1,
     )
     helps = results.get("reflection") or next(iter(results.values()))
     ours = helps["arms"]["ours"]

@@ -53,7 +53,7 @@ def chains_of_search(
 ) -> Iterator[tuple[Problem, list[Chain]]]:
     """Every problem with its chains, in the order of ``ids`` and one at a time; ``total`` sums up what they yielded."""
     for name in ids:
-        stored, tree = forest.folded(name)
+        stored, tree, _ = forest.folded(name)
         problem = stored.problem
         total.add(problem, tree, stored.rows, stored.why)
         yield problem, chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)

@@ -18,7 +18,6 @@ from harness.models.spec import ModelSpec
 from harness.problems.source import Problems, Source
 from harness.search import launch, store
 from harness.search.grammar.load import defects, load, parse, shipped
-from harness.search.grammar.load import source as read_source
 from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
 from harness.search.stats import SearchYield
@@ -145,7 +144,7 @@ def validate(
         for name in shipped():
             options.say(f"{name:<16} {load(name).about}")
         return
-    parsed = parse(grammar, read_source(grammar))
+    parsed = parse(grammar)
     findings = defects(parsed)
     if findings:
         for text in findings:

@@ -13,14 +13,16 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.grading.families import FAMILIES
+from harness.grading.grade import Grader
 from harness.models.base import Completion, seed_of
 from harness.models.sampling import Asked
 from harness.records import Finish, Problem
 from harness.search.grammar.load import load
-from harness.search.launch import AtTest, Plan, execute
+from harness.search.launch import run
 from harness.search.run.roles import Role
-from harness.search.spec import Goals, SearchSpec
-from harness.search.store import trees
+from harness.search.run.work import GraderVerifier, Search
+from harness.search.spec import Goals
+from harness.search.store import Settings, Store, folded, trees
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import chain_ids, render, spans_of
 from harness.thoughts import THINK_OPEN, THINK_TAGS
@@ -75,16 +77,25 @@ class Trees:
 
         # Batches of a model in this process have always the same size; a server takes what it takes at once.
         slots = 64 if asked.completer.lockstep else asked.completer.batch_size
+        role = Role([asked.completer], asked.tokenizer, slots=slots)
         change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
-        at_test = AtTest(
-            role=Role([asked.completer], asked.tokenizer, slots=slots), prompt=prompt, each=finished,
-            grammar=load(self.grammar).model_copy(update=change),
-        )  # fmt: skip
         goals = Goals(
             correct=10**6, wrong=10**6, rollouts=3 * self.budget, reflections=0, requests=0, answers=self.budget
         )  # fmt: skip
-        spec = SearchSpec(grammar=self.grammar, seed=asked.seed, in_flight=self.in_flight, window=256)
-        execute(Plan(search=spec, goals=goals, models={}), problems, asked.folder / "trees", at_test=at_test)
+        settings = Settings(
+            grammar=load(self.grammar).model_copy(update=change), goals=goals, policy="decoding", reward="votes",
+            seed=asked.seed, in_flight=self.in_flight, models=dict.fromkeys(("generator", "critic"), role.name),
+            names=dict.fromkeys(("generator", "critic"), ""),
+        )  # fmt: skip
+        with Store(asked.folder / "trees", settings) as store, Grader() as grader:
+            for stored, tree, _ in folded(store.folder):
+                if stored.why and stored.problem.id in prompts:  # by an earlier run
+                    finished(stored.problem, tree)
+            search = Search(
+                settings=settings, roles={"generator": role, "critic": role}, window=256, chunk=slots, prompt=prompt,
+                verifier=GraderVerifier(grader, blind=True), each=finished,
+            )  # fmt: skip
+            run(search, problems, store)
 
 
 def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:

@@ -19,15 +19,12 @@ from harness.models.backends import opened
 from harness.models.spec import ModelSpec
 from harness.records import Problem
 from harness.search.grammar.load import load
-from harness.search.grammar.schema import Grammar
-from harness.search.run import order
 from harness.search.run.flow import Flow
 from harness.search.run.roles import Role
-from harness.search.run.rounds import search_in_rounds
+from harness.search.run.rounds import enter, search_in_rounds
 from harness.search.run.work import Budget, GraderVerifier, Search
 from harness.search.spec import Goals, Limits, SearchSpec
-from harness.search.store import Settings, Store, folded
-from harness.search.tree.core import Tree
+from harness.search.store import Settings, Store
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -44,63 +41,36 @@ class Plan:
     nltk_data: Path | None = None
 
 
-@dataclass(frozen=True, kw_only=True)
-class AtTest:
-    """A search at test time, with an opened model for all roles: answers are worth their votes, no verdict is used.
-
-    ``grammar`` stands in the place of the plan's; ``prompt`` gives the token ids that a problem's chains follow;
-    ``each`` receives every tree that is finished, by an earlier run too.
-    """
-
-    role: Role
-    grammar: Grammar
-    prompt: Callable[[Problem, str], list[int]]
-    each: Callable[[Problem, Tree], None]
-
-
 def execute(
     plan: Plan, problems: Iterable[Problem], folder: Path, *, logs: Path | None = None, grader: Grader | None = None,
     progress: Callable[[int, int], None] = lambda finished, tokens: None,
-    notice: Callable[[str], None] = lambda text: None, budget: Budget | None = None, at_test: AtTest | None = None,
+    notice: Callable[[str], None] = lambda text: None, budget: Budget | None = None,
 ) -> None:  # fmt: skip
-    """Search ``problems`` into ``folder``, or go on with what it holds. The only place where a search is put together.
+    """Search ``problems`` into ``folder``, or go on with what it holds.
 
     ``logs``: where servers that are started write (default: the folder). ``grader``: one that is shared (default: one
     is started). ``progress`` receives (problems finished, tokens generated). ``notice`` receives what was repaired.
     ``budget`` counts against the plan's limits, for several shards of one run. Raises what models, store and search
     raise: ModelError, SearchMismatch, JournalBroken, NotWritten, GraderBroken, SearchIncomplete.
     """
-    spec, blind = plan.search, at_test is not None
-    names = {role: specs[0].model for role, specs in plan.models.items()}
+    spec, models = plan.search, {"critic": plan.models["generator"]} | dict(plan.models)
     with ExitStack() as stack:
-        if at_test is None:
-            roles = {role: _role(specs, (logs or folder) / role, stack) for role, specs in plan.models.items()}
-            roles = {"critic": roles["generator"]} | roles
-        else:
-            roles = {"generator": at_test.role, "critic": at_test.role}
+        roles = {role: _role(specs, (logs or folder) / role, stack) for role, specs in plan.models.items()}
+        roles = {"critic": roles["generator"]} | roles
         settings = Settings(
-            grammar=load(spec.grammar) if at_test is None else at_test.grammar, goals=plan.goals,
-            policy="decoding" if blind else spec.policy, seed=spec.seed, in_flight=spec.in_flight,
-            reward="votes" if blind else "verdict",
+            grammar=load(spec.grammar), goals=plan.goals, policy=spec.policy, seed=spec.seed, in_flight=spec.in_flight,
             models={role: roles[role].name for role in ("generator", "critic")},
-            names={role: names.get(role, names.get("generator", "")) for role in ("generator", "critic")},
+            names={role: models[role][0].model for role in ("generator", "critic")},
         )  # fmt: skip
         store = stack.enter_context(Store(folder, settings))
         if store.torn:
             notice(f"{folder / 'journal.jsonl'}: the last line was torn ({store.torn} bytes); it was dropped")
         grader = grader or stack.enter_context(Grader(spec.graders, nltk_data=plan.nltk_data))
         search = Search(
-            settings=settings, roles=roles, verifier=GraderVerifier(grader, max(4, 2 * spec.graders), blind),
+            settings=settings, roles=roles, verifier=GraderVerifier(grader, max(4, 2 * spec.graders)),
             deterministic=spec.deterministic, window=spec.window, limits=plan.limits, chunk=roles["generator"].slots,
             progress=progress, budget=budget,
         )  # fmt: skip
-        if at_test is not None:
-            search.prompt, search.each = at_test.prompt, at_test.each
-            problems = list(problems)
-            wanted = {problem.id for problem in problems}
-            for stored, tree, _ in folded(folder):
-                if stored.why and stored.problem.id in wanted:
-                    at_test.each(stored.problem, tree)
         run(search, problems, store)
 
 
@@ -117,10 +87,10 @@ async def run_async(search: Search, problems: Iterable[Problem], store: Store) -
     if any(role.lockstep for role in search.roles.values()):
         if search.limits.problem_seconds:
             raise ModelError("seconds of one problem can be limited with a server only, not with a model in here")
-        order.enter(store, "rounds")
+        enter(store, "rounds")
         await search_in_rounds(search, problems, store, budget)
     else:
-        order.enter(store, "asked" if search.deterministic else "arrived")
+        enter(store, "asked" if search.deterministic else "arrived")
         await Flow(search, store, budget).run(p for p in problems if p.id not in store.finished)
     store.compact()
 

@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NotRequired, TypedDict
@@ -14,9 +14,14 @@ from harness.files import reason_of
 from harness.records import Problem
 from harness.search.tree.nodes import Result
 
+_GRADED = ("verdict", "reason", "answer")
+
 
 class Part(TypedDict):
-    """A node as it was written. An answer has its verdict; ``answer`` is what the grader read, ``kind`` in a rest."""
+    """A node as it was written. An answer has its verdict; ``answer`` is what the grader read, ``kind`` in a rest.
+
+    ``generated``: tokens of the model call, and ``rest``: the nodes that followed in it; both in the first node alone.
+    """
 
     text: str
     ids: list[int]
@@ -25,15 +30,15 @@ class Part(TypedDict):
     verdict: NotRequired[str]
     reason: NotRequired[str]
     answer: NotRequired[str]
+    generated: NotRequired[int]
+    rest: NotRequired[list[Part]]
 
 
 class NodeRow(Part):
-    """One model call: its node, the role that wrote it, tokens generated, and the nodes that followed in one call."""
+    """One model call: its first node's id, and the role that wrote it."""
 
     node: str
     role: str
-    generated: int
-    rest: NotRequired[list[Part]]
 
 
 @dataclass(kw_only=True)
@@ -50,29 +55,30 @@ class Stored:
         record = self.problem.model_dump()
         return {"problem": record, "tokens": self.prompt_tokens, "why": self.why, "rows": self.rows}
 
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The lines of a journal, without the ending."""
+        name = self.problem.id
+        yield {"problem": name, "record": self.problem.model_dump(), "tokens": self.prompt_tokens}
+        yield from ({"problem": name, **row} for row in self.rows)
 
-def result(row: NodeRow) -> Result:
+
+def result(row: Part) -> Result:
     """A row of the journal as the tree takes it."""
-    rest = tuple((part.get("kind", ""), _result(part)) for part in row.get("rest", ()))
-    return _result(row, row["generated"], rest)
-
-
-def _result(part: Part, generated: int = 0, rest: tuple[tuple[str, Result], ...] = ()) -> Result:
     return Result(
-        text=part["text"], token_ids=tuple(part["ids"]), finish=part["finish"], verdict=part.get("verdict", ""),
-        reason=part.get("reason", ""), answer=part.get("answer", ""), generated=generated, rest=rest,
+        text=row["text"], token_ids=tuple(row["ids"]), finish=row["finish"], verdict=row.get("verdict", ""),
+        reason=row.get("reason", ""), answer=row.get("answer", ""), generated=row.get("generated", 0),
+        rest=tuple((part.get("kind", ""), result(part)) for part in row.get("rest", ())),
     )  # fmt: skip
 
 
 def of_segment(line: Mapping[str, Any], path: Path, number: int) -> Stored:
     """A problem with all its rows: a line of a segment. Raises JournalBroken for another shape."""
     try:
-        problem = Problem.model_validate(line["problem"])
-        rows = [_node(row) for row in _typed(line, "rows", list)]
-        why, tokens = _typed(line, "why", str), _typed(line, "tokens", int)
+        _check(line, rows=list, why=str, tokens=int)
+        rows, problem = [_node(row) for row in line["rows"]], Problem.model_validate(line["problem"])
     except (KeyError, TypeError, ValueError) as error:
         raise _broken(path, number, error) from None
-    return Stored(problem=problem, prompt_tokens=tokens, rows=rows, why=why)
+    return Stored(problem=problem, prompt_tokens=line["tokens"], rows=rows, why=line["why"])
 
 
 def of_journal(lines: Iterable[dict[str, Any]], path: Path, without: set[str]) -> dict[str, Stored]:
@@ -80,18 +86,20 @@ def of_journal(lines: Iterable[dict[str, Any]], path: Path, without: set[str]) -
     out: dict[str, Stored] = {}
     for number, line in enumerate(lines, 1):
         try:
-            name = _typed(line, "problem", str)
+            _check(line, problem=str)
+            name = line.pop("problem")
             if name in without:
                 continue
             if "record" in line:
+                _check(line, tokens=int)
                 record = Problem.model_validate(line["record"])
-                out.setdefault(name, Stored(problem=record, prompt_tokens=_typed(line, "tokens", int)))
+                out.setdefault(name, Stored(problem=record, prompt_tokens=line["tokens"]))
             elif name not in out:
                 raise ValueError(f"a result of problem {name[:60]!r}, but not the problem")
             elif "done" in line:
-                out[name].why = _typed(line, "done", str)
+                _check(line, done=str)
+                out[name].why = line["done"]
             else:
-                del line["problem"]
                 out[name].rows.append(_node(line))
         except (KeyError, TypeError, ValueError) as error:
             raise _broken(path, number, error) from None
@@ -107,24 +115,19 @@ def _broken(path: Path, number: int, error: Exception) -> JournalBroken:
 
 
 def _node(row: Any) -> NodeRow:
-    for name, kind in (("node", str), ("role", str), ("generated", int)):
-        _typed(row, name, kind)
+    _check(row, node=str, role=str, generated=int)
     for part in (row, *row.get("rest", ())):
-        for name in ("text", "finish"):
-            _typed(part, name, str)
-        if not set(map(type, _typed(part, "ids", list))) <= {int}:
+        _check(part, text=str, finish=str, ids=list, **{name: str for name in _GRADED if name in part})
+        if not set(map(type, part["ids"])) <= {int}:
             raise ValueError("ids: not whole numbers")
-        for name in ("verdict", "reason", "answer"):
-            if name in part:
-                _typed(part, name, str)
     for part in row.get("rest", ()):
-        _typed(part, "kind", str)
+        _check(part, kind=str)
     return row  # type: ignore[no-any-return]
 
 
-def _typed(row: Mapping[str, Any], name: str, kind: type) -> Any:
-    if not isinstance(row, dict) or name not in row:
-        raise ValueError(f"has no {name}")
-    if type(row[name]) is not kind:
-        raise ValueError(f"{name}: not {kind.__name__}")
-    return row[name]
+def _check(row: Any, **kinds: type) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(row, dict) or name not in row:
+            raise ValueError(f"has no {name}")
+        if type(row[name]) is not kind:
+            raise ValueError(f"{name}: not {kind.__name__}")

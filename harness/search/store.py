@@ -14,7 +14,7 @@ from __future__ import annotations
 import json
 from collections.abc import Iterable, Iterator, Mapping
 from pathlib import Path
-from typing import IO, Any
+from typing import Any
 
 import orjson
 
@@ -74,59 +74,48 @@ class Settings(Spec):
 
     def differences(self, other: Settings) -> list[str]:
         """Every setting that two searches do not share, as "name: this one's, now the other's"."""
-        ours, others = (each.model_dump(mode="json", exclude={"names"}) for each in (self, other))
-        return _different(ours, others)
+        old, new = (_flat(each.model_dump(mode="json", exclude={"names"})) for each in (self, other))
+        return [
+            f"{key}: {json.dumps(old.get(key))[:40]}, now {json.dumps(new.get(key))[:40]}"
+            for key in sorted(old.keys() | new.keys())
+            if old.get(key) != new.get(key)
+        ]
 
 
-def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> list[str]:
-    out = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            out += _different(a, b, f"{under}{key}.")
-        elif a != b:
-            out.append(f"{under}{key}: {json.dumps(a)[:40]}, now {json.dumps(b)[:40]}")
+def _flat(data: Mapping[str, Any], under: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        out |= _flat(value, f"{under}{key}.") if isinstance(value, dict) else {under + key: value}
     return out
 
 
-class Store:
-    """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy on entering.
+class Store(Journal):
+    """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy.
 
-    ``finished``: ids of the problems that are done. ``torn``: bytes of a torn last line that were dropped.
+    ``finished``: ids of the problems that are done.
     """
 
     def __init__(self, folder: Path, settings: Settings, wait: float = 30.0) -> None:
-        self.folder = folder
-        self.settings = settings
-        self._wait = wait
-
-    def __enter__(self) -> Store:
-        with about(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        if next(self.folder.glob("*/search.json"), None):
-            raise SearchMismatch(f"{self.folder}: holds the shards of a search; give their --shards, or another folder")
-        self._journal = Journal(self.folder / "journal.jsonl", self._wait)
-        self.torn, self._kept = self._journal.torn, 0
+        if next(folder.glob("*/search.json"), None):
+            raise SearchMismatch(f"{folder}: holds the shards of a search; give their --shards, or another folder")
+        super().__init__(folder / "journal.jsonl", wait)
+        self.folder, self.settings, self._kept = folder, settings, 0
         try:
             self._same_search()
             # The text of each problem, as a hash: of 100,000 problems the texts would not fit.
-            self._texts = {stored.problem.id: _text(stored.problem) for _, stored in _segments(self.folder)}
+            self._texts = {stored.problem.id: _text(stored.problem) for _, stored in _segments(folder)}
             self._archived = set(self._texts)
             journalled = self._journalled()
             self._texts |= {name: _text(stored.problem) for name, stored in journalled.items()}
             self._unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
             self.finished = self._archived | (journalled.keys() - self._unfinished.keys())
         except BaseException:
-            self._journal.close()
+            self.close()
             raise
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._journal.close()
 
     def _same_search(self) -> None:
         file = self.folder / "search.json"
-        if not file.exists() or not (self._journal.size or self.segments):
+        if not file.exists() or not (self.size or self.segments):
             write_whole(file, self.settings.model_dump_json(indent=1) + "\n")
         elif different := settings_of(self.folder).differences(self.settings):
             raise SearchMismatch(
@@ -134,8 +123,7 @@ class Store:
             )
 
     def _journalled(self) -> dict[str, Stored]:
-        file = self.folder / "journal.jsonl"
-        return lines.of_journal(read(file), file, self._archived)
+        return lines.of_journal(read(self.path), self.path, self._archived)
 
     def earlier(self, problem: str) -> list[NodeRow]:
         """Rows that an interrupted run left of a problem; they are handed out once."""
@@ -167,18 +155,18 @@ class Store:
 
     def begin(self, problem: Problem, prompt_tokens: int) -> None:
         """Write down that work on a problem begins."""
-        self._journal.append([_begun(problem, prompt_tokens)])
+        self.append(Stored(problem=problem, prompt_tokens=prompt_tokens).lines())
 
     def write(self, rows: Iterable[tuple[str, NodeRow]]) -> None:
         """Append rows, each with the id of its problem, in one flush. Raises NotWritten."""
-        self._journal.append(({"problem": problem, **row} for problem, row in rows), _encoded)
+        self.append(({"problem": problem, **row} for problem, row in rows), _encoded)
 
     def finish(self, problem: str, why: str) -> None:
         """Write down that a problem is done."""
-        self._journal.append([{"problem": problem, "done": why}])
+        self.append([{"problem": problem, "done": why}])
         self.finished.add(problem)
         # Counted from the last compaction: what belongs to problems at work is not rewritten for each that ends.
-        if self._journal.size > self._kept + COMPACT_BYTES:
+        if self.size > self._kept + COMPACT_BYTES:
             self.compact()
 
     def compact(self) -> None:
@@ -191,18 +179,8 @@ class Store:
         number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 0
         write_rows(self.folder / f"trees-{number:06d}.jsonl", (stored.entry() for stored in done))
         self._archived |= {stored.problem.id for stored in done}
-        self._journal.rewrite(row for stored in journalled if not stored.why for row in _journal_lines(stored))
-        self._kept = self._journal.size
-
-
-def _begun(problem: Problem, prompt_tokens: int) -> dict[str, Any]:
-    return {"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}
-
-
-def _journal_lines(stored: Stored) -> Iterator[dict[str, Any]]:
-    yield _begun(stored.problem, stored.prompt_tokens)
-    for row in stored.rows:
-        yield {"problem": stored.problem.id, **row}
+        self.rewrite(line for stored in journalled if not stored.why for line in stored.lines())
+        self._kept = self.size
 
 
 def _encoded(row: Mapping[str, Any]) -> str:
@@ -237,15 +215,15 @@ class Forest:
             if not folders:
                 raise BadFile(f"{root}: holds no search (no search.json); 'harness search run' makes one")
             self._settings |= {folder: settings_of(folder) for folder in folders}
-        unfinished: list[tuple[Path, Stored]] = []
+        unfinished: list[tuple[Path, str, _Place]] = []
         for folder in self._settings:
             for place, stored in _problems(folder):
                 if stored.why:
                     self._add(folder, stored.problem.id, place)
                 else:
-                    unfinished.append((folder, stored))
-        for folder, stored in unfinished:
-            self._add(folder, stored.problem.id, stored)
+                    unfinished.append((folder, stored.problem.id, place))
+        for each in unfinished:
+            self._add(*each)
         self.ids = sorted(self.places)
 
     @property
@@ -268,10 +246,10 @@ class Forest:
                 place = lines.of_segment(next(rows_of([opened.readline()], file)), file, number)
         return place, self._settings[folder]
 
-    def folded(self, problem: str) -> tuple[Stored, Tree]:
-        """A problem and its tree. Raises KeyError for an unknown id."""
+    def folded(self, problem: str) -> tuple[Stored, Tree, Settings]:
+        """A problem, its tree, and the settings of its search. Raises KeyError for an unknown id."""
         stored, settings = self.stored(problem)
-        return stored, settings.fold(stored)
+        return stored, settings.fold(stored), settings
 
 
 def trees(root: Path) -> Iterator[Stored]:
@@ -283,9 +261,7 @@ def trees(root: Path) -> Iterator[Stored]:
 def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
     """Every problem of a search and its shards with its tree."""
     forest = Forest(root)
-    for name in forest.places:
-        stored, settings = forest.stored(name)
-        yield stored, settings.fold(stored), settings
+    return map(forest.folded, forest.places)
 
 
 def _problems(folder: Path) -> Iterator[tuple[_Place, Stored]]:
@@ -310,16 +286,10 @@ def _segment_files(folder: Path) -> list[Path]:
 def _segments(folder: Path, first: int | None = None) -> Iterator[tuple[tuple[Path, int, int], Stored]]:
     """What the (first so many) segments hold, and where. Raises JournalBroken for one that was cut."""
     for file in _segment_files(folder)[:first]:
-        offset, sizes = 0, list[int]()
+        offset = 0
         with about(file), file.open("rb") as opened:
-            for number, row in enumerate(rows_of(_measured(opened, sizes), file), 1):
+            for number, row in enumerate(rows_of(opened, file), 1):
                 yield (file, number, offset), lines.of_segment(row, file, number)
-                offset += sizes.pop()
+                offset = opened.tell()
         if offset != file.stat().st_size:
             raise JournalBroken(f"{file}: the last line has no end; was the file cut or edited?")
-
-
-def _measured(opened: IO[bytes], sizes: list[int]) -> Iterator[bytes]:
-    for line in opened:
-        sizes.append(len(line))
-        yield line

@@ -20,7 +20,7 @@ class EvaluateTrees(Evaluate):
         from harness.search.grammar.load import load
 
         grammar = plan.scale(SearchScale).grammar
-        return {"tree": grammar}, [load(grammar).digest_source]
+        return {"tree": grammar}, [load(grammar).model_dump_json()]
 
     def sampler(self, job: Job) -> Sampler:
         from harness.search.decode import Trees

@@ -41,7 +41,7 @@ class Search(Kind):
         goals = part_of(Goals, vars(stage)).identity()
         params = problems | scale.identity() | {"goals": goals, "sources": problems["sources"]}
         how |= scale.model_dump(include={"window", "deterministic", "graders"})
-        reads: list[str | Path] = [load(scale.grammar).digest_source, *files]
+        reads: list[str | Path] = [load(scale.grammar).model_dump_json(), *files]
         shards = {}
         for i in range(scale.shards):
             shards[f"shard{i}"] = plan.add(

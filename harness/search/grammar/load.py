@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import math
 import re
+from graphlib import CycleError, TopologicalSorter
 from importlib import resources
 from pathlib import Path
 
@@ -33,12 +34,12 @@ def source(name: str) -> str:
     return (_SHIPPED / f"{name}.yaml").read_text()
 
 
-def parse(name: str, text: str) -> Grammar:
-    """The grammar that ``text`` describes, without a look at whether it can be searched. Raises GrammarError."""
+def parse(name: str) -> Grammar:
+    """A grammar as it is written, without a look at whether it can be searched. Raises GrammarError and BadFile."""
     import yaml
 
     try:
-        return Grammar.model_validate(yaml.safe_load(text))
+        return Grammar.model_validate(yaml.safe_load(source(name)))
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
         raise GrammarError(f"{name}: " + "; ".join(lines)) from None
@@ -48,7 +49,7 @@ def parse(name: str, text: str) -> Grammar:
 
 def load(name: str) -> Grammar:
     """A shipped grammar by name, or one of the user's by path. Raises GrammarError naming every defect."""
-    grammar = parse(name, source(name))
+    grammar = parse(name)
     if problems := defects(grammar):
         raise GrammarError(f"{name}: " + "; ".join(problems))
     return grammar
@@ -155,24 +156,17 @@ def _paths(grammar: Grammar) -> list[str]:
 
 
 def _reachable(grammar: Grammar) -> set[str]:
-    todo = [*children(grammar.start), *([grammar.backtrack.kind] if grammar.backtrack else [])]
-    seen: set[str] = set()
-    while todo:
-        name = todo.pop()
-        if name in grammar.kinds and name not in seen:
-            seen.add(name)
-            todo += children(grammar.kinds[name].next)
+    seen, more = set[str](), {*children(grammar.start), *([grammar.backtrack.kind] if grammar.backtrack else [])}
+    while more := (more & grammar.kinds.keys()) - seen:
+        seen |= more
+        more = {child for name in more for child in children(grammar.kinds[name].next)}
     return seen
 
 
 def _loop(grammar: Grammar) -> list[str]:
     """A cycle of kinds none of which is capped per chain, or an empty list."""
-    free = {name: kind for name, kind in grammar.kinds.items() if not kind.per_chain}
-
-    def walk(name: str, path: list[str]) -> list[str]:
-        if name in path:
-            return [*path[path.index(name) :], name]
-        following = [child for child in children(free[name].next) if child in free]
-        return next((loop for child in following if (loop := walk(child, [*path, name]))), [])
-
-    return next((loop for name in free if (loop := walk(name, []))), [])
+    try:
+        TopologicalSorter({n: children(kind.next) for n, kind in grammar.kinds.items() if not kind.per_chain}).prepare()
+    except CycleError as error:
+        return list(error.args[1][::-1])
+    return []

@@ -11,18 +11,15 @@ from collections.abc import Mapping
 from functools import cached_property
 from typing import Any, Literal
 
-from pydantic import BaseModel, ConfigDict, Field
+from pydantic import Field
 
 from harness.models.base import seed_of
+from harness.records import Record
 
 Role = Literal["generator", "critic"]
 
 
-class _Strict(BaseModel):
-    model_config = ConfigDict(frozen=True, extra="forbid")
-
-
-class Weighted(_Strict):
+class Weighted(Record):
     """``width`` children, each of a kind drawn by weight."""
 
     width: int = 2
@@ -33,7 +30,7 @@ class Weighted(_Strict):
 Following = dict[str, int] | Weighted
 
 
-class Kind(_Strict):
+class Kind(Record):
     """One node kind: who writes it, in which tag, how long it may be, what may follow it.
 
     ``prefills``: beginnings of its text, one is drawn per node; in the kind that backtracking writes, ``{answer}``
@@ -49,7 +46,7 @@ class Kind(_Strict):
     tag: str = ""
 
 
-class Backtrack(_Strict):
+class Backtrack(Record):
     """After a wrong verdict: a node of ``kind``, at most one for each wrong answer and ``per_chain`` on one chain.
 
     It continues the nearest ancestor of kind ``to``, or the thought that the wrong answer followed if ``to`` is empty.
@@ -60,7 +57,7 @@ class Backtrack(_Strict):
     per_chain: int = Field(default=1, ge=0)
 
 
-class Pattern(_Strict):
+class Pattern(Record):
     """One transition table over the kinds of its grammar; ``weight``: how often trees draw it."""
 
     weight: float = 1.0
@@ -69,7 +66,7 @@ class Pattern(_Strict):
     backtrack: Backtrack | None = None
 
 
-class Grammar(_Strict):
+class Grammar(Record):
     """``prompt``: the user's message around ``{problem}``, for models that do not know the tags by themselves.
 
     ``max_depth`` counts thoughts with the answer, ``max_context`` tokens of prompt and chain (0: no cap). Siblings
@@ -92,10 +89,6 @@ class Grammar(_Strict):
     same: float = Field(default=0.95, gt=0, le=1)
 
     @cached_property
-    def digest_source(self) -> str:
-        return self.model_dump_json()
-
-    @cached_property
     def resolved(self) -> dict[str, Grammar]:
         """The grammar of each pattern, itself without patterns, by name (its own name where it has one table)."""
         if not self.patterns:
@@ -110,7 +103,7 @@ class Grammar(_Strict):
     def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Grammar:
         """A copy with changes; what was derived from the old values is derived anew."""
         copy = super().model_copy(update=update, deep=deep)
-        for name in ("digest_source", "resolved", "steps", "tags"):
+        for name in ("resolved", "steps", "tags"):
             copy.__dict__.pop(name, None)
         return copy
 
@@ -134,10 +127,11 @@ class Grammar(_Strict):
             more = {n for n, k in self.kinds.items() if n not in steps and children(k.next).keys() & steps.keys()}
         return steps
 
-    def following(self, kind: str | None) -> Following:
-        return self.start if kind is None else self.kinds[kind].next
+    def following(self, kind: str) -> Following:
+        """What may follow a node of ``kind``, or the root where it is empty."""
+        return self.kinds[kind].next if kind else self.start
 
-    def slots(self, kind: str | None, seed: int) -> list[str]:
+    def slots(self, kind: str, seed: int) -> list[str]:
         """The kinds of the children that a node of ``kind`` may have, in an order drawn from ``seed``."""
         following, rng = self.following(kind), random.Random(seed)
         if isinstance(following, Weighted):

@@ -59,26 +59,19 @@ class _Slots:
     async def taken(self, priority: int) -> AsyncIterator[None]:
         """Hold one of the slots."""
         self.free -= 1
-        if self.free < 0:
-            future: asyncio.Future[None] = asyncio.get_running_loop().create_future()
-            heapq.heappush(self._waiting, (priority, next(self._order), future))
-            try:
-                await future
-            except asyncio.CancelledError:
-                if future.done() and not future.cancelled():
-                    self._release()
-                else:
-                    self.free += 1
-                raise
+        turn: asyncio.Future[None] = asyncio.get_running_loop().create_future()
+        if self.free >= 0:
+            turn.set_result(None)
+        else:
+            heapq.heappush(self._waiting, (priority, next(self._order), turn))
         try:
+            await turn
             yield
         finally:
-            self._release()
-
-    def _release(self) -> None:
-        self.free += 1
-        while self._waiting:
-            future = heapq.heappop(self._waiting)[2]
-            if not future.done():
-                future.set_result(None)
-                return
+            self.free += 1
+            held = turn.done() and not turn.cancelled()
+            while held and self._waiting:  # the slot goes to the first that still waits
+                following = heapq.heappop(self._waiting)[2]
+                if not following.done():
+                    following.set_result(None)
+                    break

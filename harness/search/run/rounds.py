@@ -2,27 +2,111 @@
 
 The trees of a window keep a few expansions each waiting. A round completes one full batch of one role, of prompts as
 near in length as there are, so that little is padded. The batch is verified, goes to the journal in one write, and its
-trees ask for more. Rounds are a function of the seed and of earlier rounds, so a resumed search replays its journal and
-goes on with the same batches.
+trees ask for more. Rounds are a function of the problems, the window, the batch size and the seed, so a resumed search
+replays its journal and goes on with the same batches. Until all problems of these rounds are finished, the search goes
+on with the same ones; then others may follow, without those that are done.
+
+    order.json    rounds, asked or arrived: in which order half-done trees receive results
+    rounds.json   window, batch size and digest of the problems; segments written before; whether all are finished
 """
 
 from __future__ import annotations
 
 import asyncio
+import hashlib
 from collections.abc import Iterable, Sequence
 from itertools import accumulate, islice
 
-from harness.errors import SearchIncomplete
+from pydantic import BaseModel
+
+from harness.errors import SearchIncomplete, SearchMismatch
+from harness.files import read_record
+from harness.journal import write_whole
 from harness.models.base import Completion, Request, complete_in_chunks
 from harness.records import Problem
 from harness.search.rows import NodeRow, result
-from harness.search.run import order
-from harness.search.run.work import Budget, InFlight, Search, judge, last_finish
+from harness.search.run.work import Budget, InFlight, Search
 from harness.search.store import Store, trees
 from harness.search.tree.nodes import Expansion
 
 _Asked = list[tuple[InFlight, Expansion, Request]]
 _Known = dict[tuple[str, str], NodeRow]
+_EDITED = "was it edited?"
+_ORDERS = {
+    "rounds": "a model in this process",
+    "asked": "a server and results in the order of asking",
+    "arrived": "a server and results as they come (--free)",
+}
+
+
+class Order(BaseModel):
+    """The content of order.json."""
+
+    order: str
+
+
+class Rounds(BaseModel):
+    """The content of rounds.json."""
+
+    problems: int
+    digest: str
+    window: int
+    batch: int
+    segments: int
+    done: bool
+
+
+def enter(store: Store, order: str) -> None:
+    """Write down in which order the trees of ``store`` receive results. Raises SearchMismatch for half-done others."""
+    file = store.folder / "order.json"
+    old = read_record(file, Order, _EDITED).order if file.exists() else ""
+    if old == order:
+        return
+    if old and store.unfinished:
+        raise SearchMismatch(
+            f"{store.folder}: half done with {_ORDERS.get(old, old)}, now with {_ORDERS[order]}; end it as it began, "
+            "then the other may follow"
+        )
+    if old == "rounds":
+        _end(store)
+    write_whole(file, Order(order=order).model_dump_json() + "\n")
+
+
+def _begin(store: Store, problems: Sequence[Problem], window: int, batch: int) -> list[Problem]:
+    """The problems of the rounds that ``store`` is in, or of new ones. Raises SearchMismatch."""
+    old = _half_done(store)
+    if old is None:
+        store.compact()
+    segments, before = (store.segments, store.finished) if old is None else (old.segments, store.archived(old.segments))
+    todo = [problem for problem in problems if problem.id not in before]
+    digest = hashlib.sha256("\x1f".join(problem.id for problem in todo).encode()).hexdigest()[:16]
+    now = Rounds(problems=len(todo), digest=digest, window=window, batch=batch, segments=segments, done=False)
+    if old is None:
+        if todo:
+            _write(store, now)
+        return todo
+    names = {"problems": "problems", "window": "--window", "batch": "--concurrency", "digest": "problems"}
+    if different := dict.fromkeys(names[key] for key in names if getattr(now, key) != getattr(old, key)):
+        raise SearchMismatch(
+            f"{store.folder}: half done with other {' and '.join(different)}: {old.problems} problems, "
+            f"--window {old.window}, --concurrency {old.batch}; end it with those, then others may follow"
+        )
+    return todo
+
+
+def _end(store: Store) -> None:
+    if rounds := _half_done(store):
+        _write(store, rounds.model_copy(update={"done": True}))
+
+
+def _half_done(store: Store) -> Rounds | None:
+    file = store.folder / "rounds.json"
+    rounds = read_record(file, Rounds, _EDITED) if file.exists() else None
+    return None if rounds is None or rounds.done else rounds
+
+
+def _write(store: Store, rounds: Rounds) -> None:
+    write_whole(store.folder / "rounds.json", rounds.model_dump_json() + "\n")
 
 
 async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, budget: Budget) -> None:
@@ -33,7 +117,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
     """
     begun: dict[str, bool] = {}  # by problem: whether it is finished
     known: _Known = {}
-    todo = order.begin(store, list(problems), search.window, search.chunk)
+    todo = _begin(store, list(problems), search.window, search.chunk)
     wanted = {problem.id for problem in todo}
     for stored in trees(store.folder):
         if stored.problem.id in wanted:
@@ -50,9 +134,8 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
             for _ in range(search.settings.in_flight - flying.setdefault(name, 0)):
                 if (expansion := state.tree.ask()) is None:
                     break
-                role = search.writer.role(state.tree, expansion)
-                request = search.writer.request(state.tree, expansion, state.prompts[role])
-                waiting[role].append((state, expansion, request))
+                request = search.writer.request(state.tree, expansion, state.prompts[expansion.role])
+                waiting[expansion.role].append((state, expansion, request))
                 flying[name] += 1
             if not flying[name]:
                 del flying[name]
@@ -68,7 +151,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
             flying[state.problem.id] -= 1
         idle = list({state.problem.id: state for state, *_ in batch}.values())
         search.progress(len(store.finished), search.tokens)
-    order.end(store)
+    _end(store)
 
 
 def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
@@ -114,17 +197,14 @@ async def _complete(search: Search, role: str, batch: _Asked, known: _Known, sto
         budget.requests += len(chunk)
 
     async def finished(results: list[tuple[int, Completion]]) -> None:
-        rows, graded = {}, []
+        rows, grading = {}, []
         for index, completion in results:
             state, expansion, _ = batch[index]
-            row = rows[index] = search.writer.row(state.tree, expansion, completion)
-            response = search.writer.response(state.tree, row, expansion)
-            if response is not None:
-                graded.append((row, search.verifier.verify(state.problem, response, last_finish(row))))
+            rows[index] = search.writer.row(state.tree, expansion, completion)
+            grading.append(search.grade(state, expansion, rows[index]))
             search.roles[role].count(completion)
             budget.tokens += len(completion.token_ids)
-        for (row, _), grade in zip(graded, await asyncio.gather(*(g for _, g in graded)), strict=True):
-            judge(row, grade)
+        await asyncio.gather(*grading)
         known.update({names[index]: row for index, row in rows.items()})
         store.write([(names[index][0], row) for index, row in rows.items()])
 

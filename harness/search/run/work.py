@@ -17,6 +17,7 @@ from harness.search.run.writer import Writer
 from harness.search.spec import Limits
 from harness.search.store import Settings, Store
 from harness.search.tree.core import Tree
+from harness.search.tree.nodes import Expansion
 
 
 class Verifier(Protocol):
@@ -134,6 +135,17 @@ class Search:
             store.begin(problem, tokens)
         return InFlight(problem=problem, tree=self.settings.tree(problem.id, tokens), prompts=prompts)
 
+    async def grade(self, state: InFlight, expansion: Expansion, row: NodeRow) -> str:
+        """Write the verdict on the answer that ``row`` ends in into it, and return it; empty without an answer."""
+        response = self.writer.response(state.tree, row, expansion)
+        if response is None:
+            return ""
+        answer: Part = row["rest"][-1] if row.get("rest") else row
+        finish = cast(Finish, answer["finish"]) if answer["finish"] in get_args(Finish) else "stop"
+        grade = await self.verifier.verify(state.problem, response, finish)
+        answer["verdict"], answer["reason"], answer["answer"] = grade.verdict, grade.reason, grade.answer[:400]
+        return grade.verdict
+
     def finish(self, state: InFlight, store: Store, why: str = "") -> None:
         """Write down that a problem is done, and report it."""
         store.finish(state.problem.id, why or ending(state.tree))
@@ -159,15 +171,3 @@ def ending(tree: Tree) -> str:
     if tree.root.closed:
         return "exhausted"
     return "requests" if tree.goals.requests and tree.requests >= tree.goals.requests else "budget"
-
-
-def last_finish(row: NodeRow) -> Finish:
-    """Why the answer at the end of a row ended, in the vocabulary of samples."""
-    finish = row["rest"][-1]["finish"] if row.get("rest") else row["finish"]
-    return cast(Finish, finish) if finish in get_args(Finish) else "stop"
-
-
-def judge(row: NodeRow, grade: Grade) -> None:
-    """Write a verdict into the part of a row that is the answer."""
-    part: Part = row["rest"][-1] if row.get("rest") else row
-    part["verdict"], part["reason"], part["answer"] = grade.verdict, grade.reason, grade.answer[:400]

@@ -18,7 +18,7 @@ from harness.search.grammar.schema import Grammar
 from harness.search.rows import NodeRow, Part
 from harness.search.run.roles import Role
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Expansion, Node, render
+from harness.search.tree.nodes import Expansion, Node, render, spans_of
 from harness.thoughts import THINK_OPEN, THINK_TAGS
 from harness.tokens import special_tokens
 
@@ -43,13 +43,9 @@ class Writer:
         ids = list(prompt_ids(tokenizer, grammar.prompt.replace("{problem}", problem.prompt)))
         return ids if is_prefilled(tokenizer.decode(ids[-8:]), THINK_TAGS) else ids + self._ids(role, THINK_OPEN)
 
-    def role(self, tree: Tree, expansion: Expansion) -> str:
-        """The role that writes an expansion."""
-        return "generator" if expansion.whole else tree.grammar.kinds[expansion.kind].role
-
     def request(self, tree: Tree, expansion: Expansion, prompt: Sequence[int]) -> Request:
         """The request for the model of the expansion's role; ``prompt`` in its vocabulary."""
-        role, grammar = self.role(tree, expansion), tree.grammar
+        role, grammar = expansion.role, tree.grammar
         ids = list(prompt)
         for ancestor in expansion.ancestors:
             ids += self._span(tree, tree.nodes[ancestor], role)
@@ -65,7 +61,6 @@ class Writer:
     def _span(self, tree: Tree, node: Node, role: str) -> list[int]:
         """Token ids of a finished node with its tags, in the vocabulary of ``role``."""
         assert node.result is not None
-        assert node.kind is not None
         content: Sequence[int] = node.result.token_ids
         if not content or self._vocabularies.get(tree.writer(node)) != self._vocabularies[role]:
             content = self._plain(role, node.result.text)
@@ -76,18 +71,17 @@ class Writer:
 
     def row(self, tree: Tree, expansion: Expansion, completion: Completion) -> NodeRow:
         """What the journal keeps of a completion, without a verdict."""
-        role = self.role(tree, expansion)
-        part, rest = (self._chain if expansion.whole else self._single)(tree, expansion, role, completion)
+        part, *rest = (self._chain if expansion.whole else self._single)(tree, expansion, completion)
         row: NodeRow = {
-            "node": expansion.node, "role": role, "generated": len(completion.token_ids), "text": part["text"],
-            "ids": part["ids"], "finish": part["finish"],
+            "node": expansion.node, "role": expansion.role, "generated": len(completion.token_ids),
+            "text": part["text"], "ids": part["ids"], "finish": part["finish"],
         }  # fmt: skip
         if rest:
             row["rest"] = rest
         return row
 
-    def _single(self, tree: Tree, expansion: Expansion, role: str, completion: Completion) -> tuple[Part, list[Part]]:
-        ids = list(completion.token_ids)
+    def _single(self, tree: Tree, expansion: Expansion, completion: Completion) -> list[Part]:
+        ids, role = list(completion.token_ids), expansion.role
         # A thought that ends the whole turn did not close its tag: it is no part of a chain.
         ended = completion.ended or ids[-1:] == [self._ends[role][1]]
         end = self._end(tree, expansion.kind, role)
@@ -100,9 +94,9 @@ class Writer:
         another_turn = self._special and self._special.search(completion.text)
         finish = "end of turn" if another_turn or (ended and expansion.kind != "answer") else completion.finish
         ids = [*self._ids(role, expansion.prefill), *ids] if expansion.prefill else ids
-        return {"text": expansion.prefill + completion.text, "ids": ids, "finish": finish}, []
+        return [{"text": expansion.prefill + completion.text, "ids": ids, "finish": finish}]
 
-    def _chain(self, tree: Tree, expansion: Expansion, role: str, completion: Completion) -> tuple[Part, list[Part]]:
+    def _chain(self, tree: Tree, expansion: Expansion, completion: Completion) -> list[Part]:
         """A whole chain cut into nodes at its tags; what stands between two thoughts spoils the one before."""
         grammar = tree.grammar
         kinds = {grammar.opening(kind): kind for kind in grammar.kinds}
@@ -115,12 +109,12 @@ class Writer:
             special = self._special and self._special.search(text)
             if special or (closing and not closed and finish == "stop"):
                 finish = "end of turn"
-            parts.append({"kind": kind, "text": text, "ids": self._plain(role, text), "finish": finish})
+            parts.append({"kind": kind, "text": text, "ids": self._plain(expansion.role, text), "finish": finish})
             opening = re.match(r"\s*(" + "|".join(map(re.escape, kinds)) + ")", rest)
             if not closed or opening is None:
                 if rest.strip():
                     parts[-1]["finish"] = "text outside tags"
-                return parts[0], parts[1:]
+                return parts
             kind, rest = kinds[opening[1]], rest[opening.end() :]
 
     def response(self, tree: Tree, row: NodeRow, expansion: Expansion) -> str | None:
@@ -131,8 +125,8 @@ class Writer:
         last = [(expansion.kind, row["text"]), *((part.get("kind", ""), part["text"]) for part in row.get("rest", ()))]
         if last[-1][0] != "answer":
             return None
-        nodes = [tree.nodes[name] for name in expansion.ancestors]
-        return render(tree.grammar, [(n.kind or "", n.result.text) for n in nodes if n.result] + last)
+        before = spans_of(tree.nodes[expansion.node])  # whose own text the tree does not know yet
+        return render(tree.grammar, before + last)
 
     def _ids(self, role: str, text: str) -> list[int]:
         """Token ids of tags and prefills, which recur."""

@@ -48,7 +48,7 @@ class Tree:
     ) -> None:  # fmt: skip
         self.grammar, self.goals, self.seed = grammar.draw(seed), goals, seed
         self.policy, self.reward, self.whole = policy, reward, whole
-        self.root = Node("", None, None, context=prompt_tokens)
+        self.root = Node("", "", None, context=prompt_tokens)
         self.nodes: dict[str, Node] = {"": self.root}
         self.asked: dict[str, int] = {}  # in flight, with the tokens each may take
         self.frontier: dict[str, Node] = {}  # told, and to be continued
@@ -90,7 +90,7 @@ class Tree:
         if self._spent(limit):
             return None
         name = self._name(parent, kind, on)
-        expansion = self._begin(parent, name, kind, on, limit, self._prefill(kind, name, on))
+        expansion = self._begin(parent, name, kind, limit, self._prefill(kind, name, on), on)
         self._update(self.nodes[name])
         self._update(parent)
         return expansion
@@ -101,13 +101,13 @@ class Tree:
         heavy = goals.tokens and self.generated + sum(self.asked.values()) + limit > goals.tokens
         return bool(heavy or (goals.requests and self.requests >= goals.requests))
 
-    def _begin(self, parent: Node, name: str, kind: str, on: str, limit: int, prefill: str) -> Expansion:
-        self._grow(parent, name, kind, on)
+    def _begin(self, parent: Node, name: str, kind: str, limit: int, prefill: str, on: str = "") -> Expansion:
+        node = self._grow(parent, name, kind, on)
         self.asked[name] = limit
         self.requests += 1
         return Expansion(
-            node=name, kind=kind, ancestors=tuple(n.id for n in parent.path), seed=seed_of(self.seed, name),
-            budget=limit, prefill=prefill, whole=self.whole and not on,
+            node=name, kind=kind, role=self.writer(node), ancestors=tuple(n.id for n in parent.path), budget=limit,
+            seed=seed_of(self.seed, name), prefill=prefill, whole=self.whole and not on,
         )  # fmt: skip
 
     def _chain_limit(self, parent: Node, limit: int) -> int:
@@ -117,7 +117,7 @@ class Tree:
         most = self.grammar.max_context - parent.context - TAG_TOKENS
         return min(limit, most) if self.grammar.max_context else limit
 
-    def _name(self, parent: Node, kind: str, on: str) -> str:
+    def _name(self, parent: Node, kind: str, on: str = "") -> str:
         prefix = f"{parent.id}/" if parent.id else ""
         if on:
             return f"{prefix}{kind}({on[len(prefix) :].replace('/', '+')})"
@@ -161,7 +161,7 @@ class Tree:
             if node.spoilt:
                 break
             follows = kind in self.allowed(node)
-            node = self._grow(node, f"{node.id}/{kind}.0", kind, "")
+            node = self._grow(node, f"{node.id}/{kind}.0", kind)
             self._settle(node, more, follows)
             told.append(node.id)
         for early in [entry for of in told for entry in self._early.pop(of, [])]:
@@ -170,7 +170,6 @@ class Tree:
     def _settle(self, node: Node, result: Result, follows: bool = True) -> None:
         """Give a node its result and derive everything that follows from it."""
         parent = node.parent
-        assert node.kind is not None
         assert parent is not None
         node.result = result
         node.context = parent.context + len(result.token_ids) + TAG_TOKENS
@@ -237,9 +236,9 @@ class Tree:
         back, target = self.grammar.backtrack, leaf.parent
         while back and back.to and target is not None and target.kind != back.to:
             target = target.parent
-        return target if back and target is not None and target.kind is not None else None
+        return target if back and target is not None and target.kind else None
 
-    def _grow(self, parent: Node, name: str, kind: str, on: str) -> Node:
+    def _grow(self, parent: Node, name: str, kind: str, on: str = "") -> Node:
         node = Node(name, kind, parent, on)
         parent.children.append(node)
         self.nodes[name] = node
@@ -255,7 +254,7 @@ class Tree:
 
     def writer(self, node: Node) -> str:
         """The role that wrote a node."""
-        return "generator" if self.whole and not node.on else self.grammar.kinds[node.kind or ""].role
+        return "generator" if self.whole and not node.on else self.grammar.kinds[node.kind].role
 
     def allowed(self, node: Node) -> set[str]:
         """The kinds that may follow a node here: by the table, its caps, the context, and the depth left to answer."""
@@ -276,14 +275,14 @@ class Tree:
 
     def _update(self, node: Node) -> None:
         """Bring a node's part of the statistics up to date, and with it all nodes above."""
-        told, thought = node.result is not None, node.kind is not None
+        told = node.result is not None
         goes_on = told and not node.discarded and node.kind != "answer" and not node.children
         if goes_on and node.slots:
             self.frontier[node.id] = node
         else:
             self.frontier.pop(node.id, None)
         ends = told and (node.kind == "answer" or bool(node.spoilt))
-        pending = int(thought and not told) + int(goes_on)
+        pending = int(bool(node.kind) and not told) + int(goes_on)
         ended = int(ends or (node.duplicate and not node.children))
         new, old = Share(int(ends), self._worth(node) if ends else 0.0, pending, ended), node.share
         if new != old:
@@ -313,7 +312,7 @@ class Tree:
     def _close(self, node: Node | None) -> None:
         """Close a node once nothing below it can be asked, and look at those above when that changes."""
         while node is not None:
-            told = node.result is not None or node.kind is None
+            told = node.result is not None or not node.kind
             dead = bool(node.discarded) or node.kind == "answer"
             idle = not node.slots and all(child.closed for child in node.children)
             # A reflection that waits keeps its place open, as long as its budget lets it be written.
@@ -324,14 +323,17 @@ class Tree:
             node.closed = closed
             node = node.parent
 
+    def leaves(self, verdict: str) -> list[Node]:
+        """One answer for each distinct chain that is "correct" or "wrong", in the order of their ids."""
+        return [self.nodes[name] for name in sorted(self.distinct[verdict].values())]
+
     @property
     def correct(self) -> list[Node]:
-        """One answer for each distinct correct chain, in the order of their ids."""
-        return [self.nodes[name] for name in sorted(self.distinct["correct"].values())]
+        return self.leaves("correct")
 
     @property
     def wrong(self) -> list[Node]:
-        return [self.nodes[name] for name in sorted(self.distinct["wrong"].values())]
+        return self.leaves("wrong")
 
     def reflections(self) -> tuple[int, int]:
         """(reflections written, reflections followed by a further thought)."""

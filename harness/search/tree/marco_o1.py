@@ -11,8 +11,7 @@ from __future__ import annotations
 
 import math
 import random
-from collections import Counter
-from dataclasses import dataclass
+from collections import Counter, defaultdict
 
 from harness.models.base import seed_of
 from harness.search.grammar.schema import Grammar, Weighted, children
@@ -25,16 +24,6 @@ ROLLOUTS = 32  # max_rollout_time
 THRESHOLD = (4, 8)  # search_reward_threshold
 
 
-@dataclass(kw_only=True)
-class _Batch:
-    """Siblings of one request that are still to be asked."""
-
-    parent: Node
-    kind: str
-    left: int
-    prefill: str
-
-
 class OriginalTree(Tree):
     """Ask/tell like ``Tree``, strictly sequential: at most the siblings of one request are in flight.
 
@@ -44,10 +33,11 @@ class OriginalTree(Tree):
     def __init__(self, grammar: Grammar, goals: Goals, *, seed: int, prompt_tokens: int = 0) -> None:
         super().__init__(grammar, goals, seed=seed, policy=lambda tree: None, prompt_tokens=prompt_tokens)
         self.random = random.Random(seed_of(seed, "original"))
-        self.visited: dict[str, int] = {}
-        self.sums: dict[str, float] = {}
+        self.visited: defaultdict[str, int] = defaultdict(int)
+        self.sums: defaultdict[str, float] = defaultdict(float)
         self.counted, self.rollout, self.over = 0.0, 0, False
-        self._batches: list[_Batch] = []
+        # The siblings of each request that are still to be asked, as (parent, kind, prefill).
+        self._batches: list[list[tuple[Node, str, str]]] = []
         self._at = self.root
         self._expanded: set[str] = set()
 
@@ -59,14 +49,9 @@ class OriginalTree(Tree):
     def hopeless(self) -> bool:
         return self.over and self.counted < THRESHOLD[0]
 
-    @property
-    def correct(self) -> list[Node]:
-        """Distinct correct answers that a rollout came to: the others were never verified."""
-        return [leaf for leaf in super().correct if leaf.id in self.visited]
-
-    @property
-    def wrong(self) -> list[Node]:
-        return [leaf for leaf in super().wrong if leaf.id in self.visited]
+    def leaves(self, verdict: str) -> list[Node]:
+        """Those that a rollout came to: the others were never verified."""
+        return [leaf for leaf in super().leaves(verdict) if leaf.id in self.visited]
 
     def unvisited(self) -> list[Node]:
         return [node for node in self.written() if node.id not in self.visited]
@@ -78,14 +63,13 @@ class OriginalTree(Tree):
 
     def ask(self) -> Expansion | None:
         while not self.over:
-            if self._batches and self._batches[0].left:
-                batch = self._batches[0]
-                limit = self.grammar.kinds[batch.kind].max_tokens
+            if self._batches and self._batches[0]:
+                parent, kind, prefill = self._batches[0][-1]
+                limit = self.grammar.kinds[kind].max_tokens
                 if self._spent(limit):
                     return None
-                batch.left -= 1
-                name = self._name(batch.parent, batch.kind, "")
-                return self._begin(batch.parent, name, batch.kind, "", limit, batch.prefill)
+                self._batches[0].pop()
+                return self._begin(parent, self._name(parent, kind), kind, limit, prefill)
             if self.asked:
                 return None
             if self._batches:
@@ -113,9 +97,7 @@ class OriginalTree(Tree):
                 if isinstance(following, Weighted):
                     table = dict(Counter(self.grammar.slots(node.kind, seed_of(self.seed, "slots", node.id))))
                 self._batches += [
-                    _Batch(parent=node, kind=kind, left=int(number), prefill=self._drawn(kind))
-                    for kind, number in table.items()
-                    if kind in allowed
+                    [(node, kind, self._drawn(kind))] * int(number) for kind, number in table.items() if kind in allowed
                 ]
                 if self._batches:
                     return
@@ -132,19 +114,19 @@ class OriginalTree(Tree):
     def _best(self, node: Node) -> Node:
         scores = {}
         for child in node.children:
-            visits = self.visited.get(child.id, 0)
-            if not visits:
+            if child.id not in self.visited:
                 return child
+            visits = self.visited[child.id]
             explored = EXPLORATION * math.sqrt(2 * math.log(self.visited[node.id]) / visits)
-            scores[child.id] = self.sums.get(child.id, 0.0) / visits + explored
+            scores[child.id] = self.sums[child.id] / visits + explored
         best = max(scores.values())
         return self.random.choice([child for child in node.children if scores[child.id] == best])
 
     def _finish(self, leaf: Node) -> None:
         reward = float(leaf.result is not None and leaf.result.verdict == "correct")
         for node in [self.root, *leaf.path]:
-            self.visited[node.id] = self.visited.get(node.id, 0) + 1
-            self.sums[node.id] = self.sums.get(node.id, 0.0) + reward
+            self.visited[node.id] += 1
+            self.sums[node.id] += reward
         if not reward and leaf.kind == "answer":
             self._reflect(leaf)
         self.counted += reward
@@ -158,7 +140,7 @@ class OriginalTree(Tree):
         back, target = self.grammar.backtrack, self._before(leaf)
         if back is None or target is None:
             return
-        node = self._grow(target, self._name(target, back.kind, ""), back.kind, "")
+        node = self._grow(target, self._name(target, back.kind), back.kind)
         answer = self._quotable(leaf.result.answer) if leaf.result else ""
         text = (self._drawn(back.kind) or "Wait, something is wrong.").replace("{answer}", answer)
         self._settle(node, Result(text, (), "stop"))

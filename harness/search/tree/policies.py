@@ -12,11 +12,10 @@ The paper's own policy is ``original``.
 from __future__ import annotations
 
 import math
-from collections.abc import Callable
 
 from harness.models.base import seed_of
 from harness.search.tree.core import Policy, Tree
-from harness.search.tree.nodes import Choice, Node
+from harness.search.tree.nodes import Choice
 
 
 def mcts(tree: Tree) -> Choice | None:
@@ -63,10 +62,8 @@ def _continuation(tree: Tree) -> Choice | None:
     return Choice(node, node.slots[0])
 
 
-def _new(tree: Tree, where: Callable[[Tree], tuple[Node, str] | None]) -> Choice | None:
-    full = tree.rollouts >= tree.goals.rollouts or _served(tree)
-    choice = None if full else where(tree)
-    return Choice(*choice) if choice else None
+def _new(tree: Tree, where: Policy) -> Choice | None:
+    return None if tree.rollouts >= tree.goals.rollouts or _served(tree) else where(tree)
 
 
 def _served(tree: Tree) -> bool:
@@ -78,7 +75,7 @@ def _served(tree: Tree) -> bool:
     return all(n >= goal or pending * (n + 1) / (ended + 2) >= goal - n for n, goal in wanted)
 
 
-def _uct(tree: Tree) -> tuple[Node, str] | None:
+def _uct(tree: Tree) -> Choice | None:
     """The node to widen: down from the root by UCT, stopping where a further child is due.
 
     Exploration counts rollouts begun, the mean those finished (WU-UCT, arXiv 1810.11755). A node has at most
@@ -88,7 +85,7 @@ def _uct(tree: Tree) -> tuple[Node, str] | None:
     while True:
         ready = [c for c in node.children if not c.closed and c.result is not None]
         if node.slots and (not ready or len(node.children) < 1 + math.isqrt(node.started)):
-            return node, node.slots[0]
+            return Choice(node, node.slots[0])
         if not ready:
             return None
         log = math.log(node.started + 1)
@@ -96,8 +93,8 @@ def _uct(tree: Tree) -> tuple[Node, str] | None:
         node = max(ready, key=lambda c: (tree.mean(c) + constant * math.sqrt(log / (c.started + 1)), c.id))
 
 
-def _fresh(tree: Tree) -> tuple[Node, str] | None:
+def _fresh(tree: Tree) -> Choice | None:
     """Another child of the root, beyond the counts of the table; its kind is drawn from the tree's seed."""
     drawn, allowed = seed_of(tree.seed, "fresh", len(tree.root.children)), tree.allowed(tree.root)
-    kinds = [kind for kind in tree.grammar.slots(None, drawn) if kind in allowed]
-    return (tree.root, kinds[0]) if kinds else None
+    kinds = [kind for kind in tree.grammar.slots("", drawn) if kind in allowed]
+    return Choice(tree.root, kinds[0]) if kinds else None
