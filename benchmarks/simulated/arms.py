@@ -17,12 +17,11 @@ from benchmarks.simulated.world import World
 from harness.models.backends.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
 from harness.search.launch import run_async
-from harness.search.rows import NodeRow
 from harness.search.run.roles import Role
 from harness.search.run.work import Search
 from harness.search.spec import Goals
 from harness.search.stats import SearchYield
-from harness.search.store import Settings, Store
+from harness.search.store import NodeRow, Settings, Store
 from harness.search.tree.core import Tree
 
 
@@ -178,6 +177,6 @@ def _written(world: World, tree: Tree, problem: Problem, asked: Any) -> dict[str
 
 
 def _told(row: dict[str, Any]) -> Any:
-    from harness.search.rows import result
+    from harness.search.store import result
 
     return result(row)

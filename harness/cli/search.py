@@ -17,7 +17,7 @@ from harness.evaluation.spec import ProblemData
 from harness.models.spec import ModelSpec
 from harness.problems.source import Problems, Source
 from harness.search import launch, store
-from harness.search.grammar.load import defects, load, parse, shipped
+from harness.search.grammar import defects, load, parse, shipped
 from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
 from harness.search.stats import SearchYield
@@ -67,9 +67,7 @@ def run(
     problems = Problems(source, warn=lambda task: options.complain(f"{task}: {about}"))
     try:
         if split.executor == "ray":
-            from harness.search.run.on_ray import run_on_ray
-
-            run_on_ray(plan, list(problems), out, split.shards, split.address, options.complain)
+            launch.run_on_ray(plan, list(problems), out, split.shards, split.address, options.complain)
         else:
             _run_here(plan, problems, out, split, as_json)
     except SearchIncomplete:

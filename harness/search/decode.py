@@ -17,7 +17,7 @@ from harness.grading.grade import Grader
 from harness.models.base import Completion, seed_of
 from harness.models.sampling import Asked
 from harness.records import Finish, Problem
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.search.launch import run
 from harness.search.run.roles import Role
 from harness.search.run.work import GraderVerifier, Search

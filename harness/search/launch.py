@@ -1,30 +1,37 @@
 """From settings in plain data to a running search: models opened, grader started, one folder written.
 
-A plan can be sent to another process, so shards on other machines run exactly what one process would.
+A plan can be sent to another process, so shards on other machines run exactly what one process would: on a Ray cluster
+each is a restartable task with a folder of its own, that all workers must see. A problem belongs to one shard by its
+place among the problems, and a shard's journal has one writer by its lock. A task whose worker dies is started again by
+Ray, wherever there is room, and goes on from its journal.
 """
 
 from __future__ import annotations
 
 import asyncio
+import os
+import time
 from collections.abc import Callable, Iterable, Iterator, Mapping, Sequence
 from contextlib import ExitStack
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from harness.errors import ModelError, SearchMismatch
+from harness.errors import Incomplete, ModelError, SearchMismatch
 from harness.grading.grade import Grader
 from harness.models.backends import opened
 from harness.models.spec import ModelSpec
 from harness.records import Problem
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.search.run.flow import Flow
 from harness.search.run.roles import Role
 from harness.search.run.rounds import enter, search_in_rounds
 from harness.search.run.work import Budget, GraderVerifier, Search
 from harness.search.spec import Goals, Limits, SearchSpec
 from harness.search.store import Settings, Store
+
+RETRIES = 20  # of a shard on a cluster
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -116,3 +123,72 @@ def shard_folder(folder: Path, number: int, shards: int) -> Path:
         if not other.name.endswith(f"-of-{shards:05d}"):
             raise SearchMismatch(f"{folder}: holds {int(other.name.rpartition('-')[2])} shards; use another folder")
     return folder / f"shard-{number:05d}-of-{shards:05d}"
+
+
+def run_on_ray(
+    plan: Plan, problems: Sequence[Problem], out: Path, shards: int, address: str | None = None,
+    notice: Callable[[str], None] = lambda text: None,
+) -> None:  # fmt: skip
+    """Run every shard of a search on the cluster at ``address``, or on one started here.
+
+    The plan's budgets of requests and tokens are split evenly; its seconds begin now. Raises ModelError without ray or
+    cluster, SearchMismatch for a folder with other shards, Incomplete when shards failed for good.
+    """
+    until = time.time() + plan.limits.seconds if plan.limits.seconds else 0.0
+    ray, out = connected(address), out.resolve()
+    task = ray.remote(num_cpus=1, max_retries=RETRIES, retry_exceptions=[OSError])(_work)
+    everything = ray.put(list(problems))
+    shard_folder(out, 0, shards)
+    plans = [replace(plan, limits=share(plan.limits, n, shards)) for n in range(shards)]
+    running = [task.remote(part, everything, str(out), n, shards, until) for n, part in enumerate(plans)]
+    failed: dict[int, str] = {}
+    for number, shard_at_work in enumerate(running):
+        try:
+            for text in ray.get(shard_at_work):
+                notice(text)
+        except Exception as error:
+            failed[number] = _line(error)
+    if failed:
+        first = min(failed)
+        kept = "" if "all results are kept" in failed[first] else "; all results are kept, and the same command goes on"
+        raise Incomplete(f"{len(failed)} of {shards} shards failed, first shard {first}: {failed[first]}{kept}")
+
+
+def connected(address: str | None) -> Any:
+    """Ray, connected to the cluster at ``address`` or to one started here. Raises ModelError when there is none."""
+    try:
+        import ray
+    except ImportError:
+        raise ModelError("--executor ray needs ray; install the extra 'ray'") from None
+    os.environ.setdefault("RAY_USAGE_STATS_ENABLED", "0")
+    try:
+        ray.init(address=address, include_dashboard=False, log_to_driver=False, ignore_reinit_error=True)
+    except Exception as error:
+        raise ModelError(f"no Ray cluster at {address or 'this machine'}: {_line(error)}") from None
+    return ray
+
+
+def share(limits: Limits, number: int, shards: int) -> Limits:
+    """The budget of one of ``shards``; together they have the whole. Raises ModelError when there is less than one."""
+    parts = {"requests": limits.requests, "tokens": limits.tokens}
+    for name, total in parts.items():
+        if 0 < total < shards:
+            raise ModelError(f"a budget of {total} {name} is less than one for each of the {shards} shards")
+        parts[name] = total // shards + (number < total % shards)
+    return limits.model_copy(update=parts)
+
+
+def _work(plan: Plan, problems: Sequence[Problem], out: str, number: int, shards: int, until: float) -> list[str]:
+    """One shard, in a worker of the cluster; returns what was repaired. ``until``: Unix time of its end, 0: none."""
+    if until:
+        plan = replace(plan, limits=plan.limits.model_copy(update={"seconds": max(1e-3, until - time.time())}))
+    folder, notices = shard_folder(Path(out), number, shards), list[str]()
+    folder.mkdir(parents=True, exist_ok=True)
+    (folder / "worker").write_text(f"{os.uname().nodename} {os.getpid()}\n")
+    execute(plan, shard(problems, number, shards), folder, notice=notices.append)
+    return notices
+
+
+def _line(error: BaseException) -> str:
+    cause: Any = getattr(error, "cause", None) or error
+    return " ".join(str(cause).split())[:300] or type(cause).__name__

@@ -9,8 +9,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.records import Problem
-from harness.search.rows import NodeRow
-from harness.search.store import folded
+from harness.search.store import NodeRow, folded
 from harness.search.tree.core import Tree
 
 

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.search.grammar.load import load, shipped
+from harness.search.grammar import load, shipped
 from harness.search.spec import Goals
 from harness.search.tree.nodes import Result, alike, normal, order_of
 from harness.search.tree.policies import POLICIES

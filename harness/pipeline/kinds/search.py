@@ -32,7 +32,7 @@ class Search(Kind):
     scale = SearchScale
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
-        from harness.search.grammar.load import load
+        from harness.search.grammar import load
 
         assert isinstance(stage, SearchStage)
         scale = plan.scale(SearchScale)

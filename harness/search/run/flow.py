@@ -12,9 +12,8 @@ from collections.abc import Iterator
 
 from harness.errors import GraderBroken, ModelError, SearchIncomplete
 from harness.records import Problem
-from harness.search.rows import NodeRow, result
 from harness.search.run.work import Budget, InFlight, Search, ending
-from harness.search.store import Store
+from harness.search.store import NodeRow, Store, result
 from harness.search.tree.nodes import Expansion
 
 # After so many failed calls in a row without one that succeeds, the servers are taken for dead.
@@ -67,7 +66,8 @@ class Flow:
     async def _work(self, problems: Iterator[Problem]) -> None:
         """Search one problem after the other."""
         while not self.dead and not self.budget.over(1) and (problem := next(problems, None)) is not None:
-            rows = {row["node"]: row for row in self.store.earlier(problem.id)}
+            earlier = self.store.unfinished.pop(problem.id, None)
+            rows = {row["node"]: row for row in earlier.rows} if earlier else {}
             state = self.search.begin(problem, self.store, fresh=not rows)
             if not self.search.deterministic:
                 for name, row in rows.items():

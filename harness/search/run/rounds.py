@@ -22,11 +22,10 @@ from pydantic import BaseModel
 from harness.errors import SearchIncomplete, SearchMismatch
 from harness.files import read_record
 from harness.journal import write_whole
-from harness.models.base import Completion, Request, complete_in_chunks
+from harness.models.base import Completion, Request
 from harness.records import Problem
-from harness.search.rows import NodeRow, result
 from harness.search.run.work import Budget, InFlight, Search
-from harness.search.store import Store, trees
+from harness.search.store import NodeRow, Store, result, segment_files, segments, trees
 from harness.search.tree.nodes import Expansion
 
 _Asked = list[tuple[InFlight, Expansion, Request]]
@@ -77,10 +76,12 @@ def _begin(store: Store, problems: Sequence[Problem], window: int, batch: int) -
     old = _half_done(store)
     if old is None:
         store.compact()
-    segments, before = (store.segments, store.finished) if old is None else (old.segments, store.archived(old.segments))
+        number, before = len(segment_files(store.folder)), store.finished
+    else:
+        number, before = old.segments, {stored.problem.id for _, stored in segments(store.folder, old.segments)}
     todo = [problem for problem in problems if problem.id not in before]
     digest = hashlib.sha256("\x1f".join(problem.id for problem in todo).encode()).hexdigest()[:16]
-    now = Rounds(problems=len(todo), digest=digest, window=window, batch=batch, segments=segments, done=False)
+    now = Rounds(problems=len(todo), digest=digest, window=window, batch=batch, segments=number, done=False)
     if old is None:
         if todo:
             _write(store, now)
@@ -182,33 +183,34 @@ def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
 
 
 async def _complete(search: Search, role: str, batch: _Asked, known: _Known, store: Store, budget: Budget) -> None:
-    names = [(state.problem.id, expansion.node) for state, expansion, _ in batch]
-
-    def admit(chunk: Sequence[Request]) -> None:
-        most = sum(request.max_tokens for request in chunk)
-        limit = budget.limits.requests
-        if budget.over(most) or (limit and budget.requests + len(chunk) > limit):
-            if why := budget.too_small(most, len(chunk)):
-                raise SearchIncomplete(f"{why} (a whole batch); nothing was done")
-            raise SearchIncomplete(
-                "the budget of this run is spent (it needs room for a whole batch); all results are kept, and the same "
-                "command goes on"
-            )
-        budget.requests += len(chunk)
-
-    async def finished(results: list[tuple[int, Completion]]) -> None:
-        rows, grading = {}, []
-        for index, completion in results:
-            state, expansion, _ = batch[index]
-            rows[index] = search.writer.row(state.tree, expansion, completion)
-            grading.append(search.grade(state, expansion, rows[index]))
+    """Bring the rows of a batch into ``known``. One of which a part is known is completed whole, as it was before."""
+    missing = {(state.problem.id, expansion.node) for state, expansion, _ in batch} - known.keys()
+    if not missing:
+        return
+    most, limit = sum(request.max_tokens for *_, request in batch), budget.limits.requests
+    if budget.over(most) or (limit and budget.requests + len(batch) > limit):
+        if why := budget.too_small(most, len(batch)):
+            raise SearchIncomplete(f"{why} (a whole batch); nothing was done")
+        raise SearchIncomplete(
+            "the budget of this run is spent (it needs room for a whole batch); all results are kept, and the same "
+            "command goes on"
+        )
+    budget.requests += len(batch)
+    batch = sorted(batch, key=lambda each: len(each[2].prompt_ids))
+    model = search.roles[role].replicas[0]
+    answers = await asyncio.gather(*(model.complete(request) for *_, request in batch), return_exceptions=True)
+    rows: list[tuple[str, NodeRow]] = []
+    grading = []
+    for (state, expansion, _), completion in zip(batch, answers, strict=True):
+        if (state.problem.id, expansion.node) in missing and isinstance(completion, Completion):
+            row = search.writer.row(state.tree, expansion, completion)
+            rows.append((state.problem.id, row))
+            grading.append(search.grade(state, expansion, row))
             search.roles[role].count(completion)
             budget.tokens += len(completion.token_ids)
-        await asyncio.gather(*grading)
-        known.update({names[index]: row for index, row in rows.items()})
-        store.write([(names[index][0], row) for index, row in rows.items()])
-
-    await complete_in_chunks(
-        search.roles[role].replicas[0], [request for *_, request in batch], lambda i: names[i] in known, finished,
-        search.chunk, admit,
-    )  # fmt: skip
+    await asyncio.gather(*grading)
+    known |= {(problem, row["node"]): row for problem, row in rows}
+    store.write(rows)
+    for answer in answers:
+        if isinstance(answer, BaseException):
+            raise answer

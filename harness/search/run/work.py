@@ -11,11 +11,9 @@ from typing import Protocol, cast, get_args
 
 from harness.grading.grade import Grader
 from harness.records import Finish, Grade, Problem
-from harness.search.rows import NodeRow, Part
-from harness.search.run.roles import Role
-from harness.search.run.writer import Writer
+from harness.search.run.roles import Role, Writer
 from harness.search.spec import Limits
-from harness.search.store import Settings, Store
+from harness.search.store import NodeRow, Part, Settings, Store
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion
 

@@ -16,22 +16,12 @@ from collections.abc import Callable
 from typing import Literal
 
 from harness.models.base import seed_of
-from harness.search.grammar.schema import Grammar, children
+from harness.search.grammar import Grammar, children
 from harness.search.spec import Goals
-from harness.search.tree.nodes import (
-    TAG_TOKENS,
-    Choice,
-    Expansion,
-    Node,
-    Result,
-    Share,
-    alike,
-    normal,
-    order_of,
-    parsed,
-)
+from harness.search.tree.nodes import Choice, Expansion, Node, Result, Share, alike, normal, order_of, parsed
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 
+TAG_TOKENS = 12  # what the two tags around a text take at most; counted towards the context
 Reward = Literal["verdict", "votes"]
 Policy = Callable[["Tree"], Choice | None]
 
@@ -78,21 +68,12 @@ class Tree:
 
     def ask(self) -> Expansion | None:
         """The next node to write; None while nothing can be asked (done, or all depends on what is in flight)."""
-        if self.enough or self.hopeless or self._spent(0):
+        if self.enough or self.hopeless or self._spent(0) or (choice := self.policy(self)) is None:
             return None
-        choice = self.policy(self)
-        if choice is None:
-            return None
-        parent, kind, on = choice
-        limit = self.grammar.kinds[kind].max_tokens
-        if self.whole and not on:
-            limit = self._chain_limit(parent, limit)
-        if self._spent(limit):
-            return None
-        name = self._name(parent, kind, on)
-        expansion = self._begin(parent, name, kind, limit, self._prefill(kind, name, on), on)
-        self._update(self.nodes[name])
-        self._update(parent)
+        expansion = self._begin(*choice)
+        if expansion is not None:
+            self._update(self.nodes[expansion.node])
+            self._update(choice.parent)
         return expansion
 
     def _spent(self, limit: int) -> bool:
@@ -101,21 +82,25 @@ class Tree:
         heavy = goals.tokens and self.generated + sum(self.asked.values()) + limit > goals.tokens
         return bool(heavy or (goals.requests and self.requests >= goals.requests))
 
-    def _begin(self, parent: Node, name: str, kind: str, limit: int, prefill: str, on: str = "") -> Expansion:
+    def _begin(self, parent: Node, kind: str, on: str = "", prefill: str | None = None) -> Expansion | None:
+        """A new node to be written; none where the budget of the tree has no room for it."""
+        kinds, whole = self.grammar.kinds, self.whole and not on
+        limit = kinds[kind].max_tokens
+        if whole:  # as much as the deepest chain from here could take
+            limit += (self.grammar.depth - len(parent.path) - 1) * max(other.max_tokens for other in kinds.values())
+            if self.grammar.max_context:
+                limit = min(limit, self.grammar.max_context - parent.context - TAG_TOKENS)
+        if self._spent(limit):
+            return None
+        name = self._name(parent, kind, on)
+        prefill = self._prefill(kind, name, on) if prefill is None else prefill
         node = self._grow(parent, name, kind, on)
         self.asked[name] = limit
         self.requests += 1
         return Expansion(
             node=name, kind=kind, role=self.writer(node), ancestors=tuple(n.id for n in parent.path), budget=limit,
-            seed=seed_of(self.seed, name), prefill=prefill, whole=self.whole and not on,
+            seed=seed_of(self.seed, name), prefill=prefill, whole=whole,
         )  # fmt: skip
-
-    def _chain_limit(self, parent: Node, limit: int) -> int:
-        """Tokens that the rest of a chain may take: as much as the deepest chain from here could."""
-        room = self.grammar.depth - len(parent.path) - 1
-        limit += room * max(kind.max_tokens for kind in self.grammar.kinds.values())
-        most = self.grammar.max_context - parent.context - TAG_TOKENS
-        return min(limit, most) if self.grammar.max_context else limit
 
     def _name(self, parent: Node, kind: str, on: str = "") -> str:
         prefix = f"{parent.id}/" if parent.id else ""

@@ -14,7 +14,7 @@ import random
 from collections import Counter, defaultdict
 
 from harness.models.base import seed_of
-from harness.search.grammar.schema import Grammar, Weighted, children
+from harness.search.grammar import Grammar, Weighted, children
 from harness.search.spec import Goals
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion, Node, Result
@@ -65,11 +65,9 @@ class OriginalTree(Tree):
         while not self.over:
             if self._batches and self._batches[0]:
                 parent, kind, prefill = self._batches[0][-1]
-                limit = self.grammar.kinds[kind].max_tokens
-                if self._spent(limit):
-                    return None
-                self._batches[0].pop()
-                return self._begin(parent, self._name(parent, kind), kind, limit, prefill)
+                if expansion := self._begin(parent, kind, prefill=prefill):
+                    self._batches[0].pop()
+                return expansion
             if self.asked:
                 return None
             if self._batches:

@@ -8,11 +8,8 @@ from dataclasses import dataclass, field
 from functools import partial
 from typing import Any, NamedTuple
 
-from harness.search.grammar.schema import Grammar
+from harness.search.grammar import Grammar
 from harness.thoughts import THINK_OPEN
-
-# What the two tags around a text take at most, in tokens; counted towards the context.
-TAG_TOKENS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
