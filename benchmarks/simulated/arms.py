@@ -18,7 +18,7 @@ from harness.models.backends.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
 from harness.search.launch import run_async
 from harness.search.run.roles import Role
-from harness.search.run.work import Search
+from harness.search.run.work import GraderVerifier, Search
 from harness.search.spec import Goals
 from harness.search.stats import SearchYield
 from harness.search.store import NodeRow, Settings, Store
@@ -56,8 +56,11 @@ class Outcome:
         return self.tokens / max(1, self.figures["correct_chains"])
 
 
-class BoxVerifier:
+class BoxVerifier(GraderVerifier):
     """The original's rule for counting letters: what stands in the box is the number."""
+
+    def __init__(self) -> None:
+        """Without a grader."""
 
     async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
         found = re.findall(r"boxed{(.*?)}", response.rpartition("</think>")[2])

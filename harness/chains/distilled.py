@@ -15,6 +15,7 @@ from typing import Any
 
 from pydantic import BaseModel
 
+from harness.chains.extract import ranked
 from harness.errors import DataError
 from harness.grading.thinking import split
 from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
@@ -67,8 +68,8 @@ def _conversation(row: Row, where: str) -> tuple[str, list[str], Gold]:
     if row.get("generations"):
         texts = row["generations"]
     else:
-        listed = row.get("messages") or row.get("conversations") or []
-        turns = [(_get(t, "role", "from"), _get(t, "content", "value")) for t in listed]
+        listed = [turn for turn in row.get("messages") or row.get("conversations") or [] if isinstance(turn, dict)]
+        turns = [(turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))) for turn in listed]
         asked = [text for who, text in turns if who in ("user", "human")]
         texts = [text for who, text in turns if who in ("assistant", "gpt")]
         if len(asked) > 1:
@@ -79,10 +80,6 @@ def _conversation(row: Row, where: str) -> tuple[str, list[str], Gold]:
     if not isinstance(texts, list) or not texts or not all(isinstance(text, str) for text in texts):
         raise DataError(f"{where}: has no text under generations, nor an assistant's turn")
     return question, texts, known
-
-
-def _get(turn: Any, *names: str) -> Any:
-    return next((turn[name] for name in names if isinstance(turn, dict) and name in turn), None)
 
 
 def in_our_tags(text: str) -> str:
@@ -113,12 +110,12 @@ def filtered(outputs: Iterable[Output], tokenizers: Sequence[Any] = ()) -> tuple
     kept, left_out = list[Output](), Counter[str]()
     for output in outputs:
         text = in_our_tags(output.text)
-        double = (output.problem.id, text) in seen
-        if why := _defect(text, output.finish, foreign) or ("duplicates" if double else ""):
+        double = "duplicates" if (output.problem.id, text) in seen else ""
+        if why := _defect(text, output.finish, foreign) or double:
             left_out[why] += 1
-            continue
-        seen.add((output.problem.id, text))
-        kept.append(output.model_copy(update={"text": text.strip()}))
+        else:
+            seen.add((output.problem.id, text))
+            kept.append(output.model_copy(update={"text": text.strip()}))
     return kept, left_out
 
 
@@ -137,5 +134,4 @@ def chains_of_outputs(taught: Iterable[Taught], tokenizer: Any) -> list[Chain]:
             reason=each.reason,
         )  # fmt: skip
         groups.setdefault((chain.problem_id, chain.correct), []).append(chain)
-    ordered = (enumerate(sorted(group, key=lambda chain: chain.length)) for group in groups.values())
-    return [chain.model_copy(update={"rank": rank}) for group in ordered for rank, chain in group]
+    return [chain for group in groups.values() for chain in ranked(group)]

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.chains.export import export_data
-from harness.chains.spec import PairRule, SftRule
+from harness.chains.select import PairRule, SftRule
 from harness.cli import options
 from harness.cli.options import Form, Json
 from harness.cli.specs import Options

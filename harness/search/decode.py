@@ -53,7 +53,8 @@ class Trees:
         groups: dict[str, list[int]] = defaultdict(list)
         for index, request in enumerate(requests):  # all: which trees share a batch must not hang on what is missing
             groups[f"{places[index][0]}/{seed_of(request.prompt_ids):012x}"].append(index)
-        problems, prompts = [], {}
+        problems, prompts, opened = [], {}, {}
+        opening = list(asked.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
         for name, indices in groups.items():
             doc = asked.documents[indices[0]]
             if not isinstance(doc, dict) or doc.get("family") not in FAMILIES:
@@ -62,38 +63,33 @@ class Trees:
                 raise ModelError("conversations of several turns cannot be decoded by a tree")
             problems.append(Problem.of_document(doc).model_copy(update={"id": name}))
             ids = list(requests[indices[0]].prompt_ids)
-            opened = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
-            prompts[name] = (ids, opened)
-
-        def prompt(problem: Problem, role: str) -> list[int]:
-            ids, opened = prompts[problem.id]
-            return ids if opened else ids + list(asked.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
+            opened[name] = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
+            prompts[name] = ids if opened[name] else ids + opening
 
         def finished(problem: Problem, tree: Tree) -> None:
-            answers = _guesses(tree, asked.tokenizer, prompts[problem.id][1])
+            answers = _guesses(tree, asked.tokenizer, opened[problem.id])
             empty = Completion("", (), "length")  # the tree brought fewer answers than were asked for
             wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
             asked.done([(index, answers[number] if number < len(answers) else empty) for index, number in wanted])
 
         # Batches of a model in this process have always the same size; a server takes what it takes at once.
         slots = 64 if asked.completer.lockstep else asked.completer.batch_size
-        role = Role([asked.completer], asked.tokenizer, slots=slots)
+        roles = dict.fromkeys(("generator", "critic"), Role([asked.completer], asked.tokenizer, slots=slots))
         change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
-        goals = Goals(
-            correct=10**6, wrong=10**6, rollouts=3 * self.budget, reflections=0, requests=0, answers=self.budget
-        )  # fmt: skip
+        most, n = 10**6, self.budget
         settings = Settings(
-            grammar=load(self.grammar).model_copy(update=change), goals=goals, policy="decoding", reward="votes",
-            seed=asked.seed, in_flight=self.in_flight, models=dict.fromkeys(("generator", "critic"), role.name),
-            names=dict.fromkeys(("generator", "critic"), ""),
+            goals=Goals(correct=most, wrong=most, rollouts=3 * n, reflections=0, requests=0, answers=n),
+            grammar=load(self.grammar).model_copy(update=change), policy="decoding", reward="votes", seed=asked.seed,
+            in_flight=self.in_flight, models={name: role.name for name, role in roles.items()},
+            names=dict.fromkeys(roles, ""),
         )  # fmt: skip
         with Store(asked.folder / "trees", settings) as store, Grader() as grader:
             for stored, tree, _ in folded(store.folder):
                 if stored.why and stored.problem.id in prompts:  # by an earlier run
                     finished(stored.problem, tree)
             search = Search(
-                settings=settings, roles={"generator": role, "critic": role}, window=256, chunk=slots, prompt=prompt,
-                verifier=GraderVerifier(grader, blind=True), each=finished,
+                settings=settings, roles=roles, verifier=GraderVerifier(grader, blind=True), window=256, chunk=slots,
+                prompt=lambda problem, role: prompts[problem.id], each=finished,
             )  # fmt: skip
             run(search, problems, store)
 

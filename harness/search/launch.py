@@ -56,9 +56,9 @@ def execute(
     """Search ``problems`` into ``folder``, or go on with what it holds.
 
     ``logs``: where servers that are started write (default: the folder). ``grader``: one that is shared (default: one
-    is started). ``progress`` receives (problems finished, tokens generated). ``notice`` receives what was repaired.
-    ``budget`` counts against the plan's limits, for several shards of one run. Raises what models, store and search
-    raise: ModelError, SearchMismatch, JournalBroken, NotWritten, GraderBroken, SearchIncomplete.
+    is started). ``progress`` receives (problems finished, tokens generated), ``notice`` what was repaired. ``budget``:
+    that of several shards of one run. Raises what models, store and search raise: ModelError, SearchMismatch,
+    JournalBroken, NotWritten, GraderBroken, SearchIncomplete.
     """
     spec, models = plan.search, {"critic": plan.models["generator"]} | dict(plan.models)
     with ExitStack() as stack:

@@ -28,13 +28,11 @@ from harness.records import Problem
 from harness.search.grammar import Grammar
 from harness.search.spec import Goals
 from harness.search.tree.core import Reward, Tree
-from harness.search.tree.marco_o1 import OriginalTree
 from harness.search.tree.nodes import Result
-from harness.search.tree.policies import POLICIES
+from harness.search.tree.policies import POLICIES, OriginalTree
 from harness.spec import Spec, knob
 
 COMPACT_BYTES = 16 << 20
-_GRADED = ("verdict", "reason", "answer")
 
 
 class Part(TypedDict):
@@ -369,7 +367,8 @@ def _broken(path: Path, number: int, error: Exception) -> JournalBroken:
 def _node(row: Any) -> NodeRow:
     _check(row, node=str, role=str, generated=int)
     for part in (row, *row.get("rest", ())):
-        _check(part, text=str, finish=str, ids=list, **{name: str for name in _GRADED if name in part})
+        _check(part, text=str, finish=str, ids=list)
+        _check(part, **dict.fromkeys(part.keys() & {"verdict", "reason", "answer"}, str))
         if not set(map(type, part["ids"])) <= {int}:
             raise ValueError("ids: not whole numbers")
     for part in row.get("rest", ()):

@@ -105,7 +105,8 @@ class Flow:
                         return None
                     earlier = known.get(expansion.node)
                     if earlier is None:
-                        self.budget.take(expansion.budget)
+                        self.budget.requests += 1
+                        self.budget.reserved += expansion.budget
                     task = asyncio.ensure_future(self._expand(state, expansion, earlier))
                     outstanding[task] = expansion.node
                 if not outstanding:

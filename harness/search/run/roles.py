@@ -13,6 +13,7 @@ import itertools
 import re
 from collections.abc import AsyncIterator, Callable, Sequence
 from contextlib import asynccontextmanager
+from functools import lru_cache
 from typing import Any
 
 from harness.errors import ModelError
@@ -104,7 +105,7 @@ class Writer:
         self._decoders = {role: _decoder(of.tokenizer) for role, of in roles.items()}
         self._ends = {role: (of.tokenizer.eos_token, of.tokenizer.eos_token_id) for role, of in roles.items()}
         self._special = special_tokens([of.tokenizer for of in roles.values()])
-        self._encoded: dict[tuple[str, str], list[int]] = {}
+        self._ids = lru_cache(4096)(self._plain)  # of tags and prefills, which recur
 
     def prompt(self, grammar: Grammar, problem: Problem, role: str) -> list[int]:
         """The user's message and the opening of the thinking (once, also where the template opens it itself)."""
@@ -196,14 +197,6 @@ class Writer:
             return None
         before = spans_of(tree.nodes[expansion.node])  # whose own text the tree does not know yet
         return render(tree.grammar, before + last)
-
-    def _ids(self, role: str, text: str) -> list[int]:
-        """Token ids of tags and prefills, which recur."""
-        if (role, text) not in self._encoded:
-            if len(self._encoded) > 4096:
-                self._encoded.clear()
-            self._encoded[role, text] = self._plain(role, text)
-        return self._encoded[role, text]
 
     def _plain(self, role: str, text: str) -> list[int]:
         return list(self.roles[role].tokenizer.encode(text, add_special_tokens=False))

@@ -160,24 +160,19 @@ def _batch(waiting: dict[str, _Asked], size: int) -> tuple[str, _Asked]:
 
     Prompts of rare lengths wait until enough of them are there, or nothing else is. Of equal runs the first is taken.
     """
-    best: tuple[int, int, str, list[int]] | None = None
     most = min(size, max(map(len, waiting.values())))
-    for number, (role, asked) in enumerate(waiting.items()):
-        if not most or len(asked) < most:
-            continue
-        by_length = sorted(range(len(asked)), key=lambda i: (len(asked[i][2].prompt_ids), i))
+    if not most:
+        return next(iter(waiting)), []
+    runs: list[tuple[int, int, int, list[int]]] = []  # padding, number of the role, and where the run begins in what
+    for number, asked in enumerate(waiting.values()):
+        by_length = sorted(range(len(asked)), key=lambda i: len(asked[i][2].prompt_ids))
         lengths = [len(asked[i][2].prompt_ids) for i in by_length]
         before = [0, *accumulate(lengths)]  # the length of all prompts before each
-        for start in range(len(by_length) - most + 1):
-            end = start + most
-            padding = most * lengths[end - 1] - (before[end] - before[start])
-            if best is None or (padding, number) < best[:2]:
-                best = (padding, number, role, by_length[start:end])
-    if best is None:
-        return next(iter(waiting)), []
-    *_, role, run = best
-    batch = [waiting[role][i] for i in sorted(run)]
-    taken = set(run)
+        for start, end in enumerate(range(most, len(asked) + 1)):
+            runs.append((most * lengths[end - 1] - (before[end] - before[start]), number, start, by_length))
+    _, number, start, by_length = min(runs)
+    taken, role = set(by_length[start : start + most]), list(waiting)[number]
+    batch = [each for i, each in enumerate(waiting[role]) if i in taken]
     waiting[role] = [each for i, each in enumerate(waiting[role]) if i not in taken]
     return role, batch
 

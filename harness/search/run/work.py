@@ -7,7 +7,7 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, cast, get_args
+from typing import NamedTuple, cast, get_args
 
 from harness.grading.grade import Grader
 from harness.records import Finish, Grade, Problem
@@ -16,13 +16,6 @@ from harness.search.spec import Limits
 from harness.search.store import NodeRow, Part, Settings, Store
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion
-
-
-class Verifier(Protocol):
-    """Anything that judges a response. The benchmark's simulated world has its own."""
-
-    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
-        """The verdict on a response, or what prevented one (GraderBroken)."""
 
 
 class GraderVerifier:
@@ -37,6 +30,7 @@ class GraderVerifier:
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="verify")
 
     async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        """The verdict on a response, or what prevented one (GraderBroken)."""
         arguments = (problem.family, problem.gold, response, finish)
         grade = await asyncio.get_running_loop().run_in_executor(self._threads, self.grader.grade, *arguments)
         if self.blind:
@@ -80,11 +74,6 @@ class Budget:
             await self.freed.wait()
         return False
 
-    def take(self, tokens: int) -> None:
-        """Count a request that begins and may take ``tokens``."""
-        self.requests += 1
-        self.reserved += tokens
-
     def give_back(self, reserved: int, tokens: int) -> None:
         """Count a request that ended: what it reserved, and what it took."""
         self.reserved -= reserved
@@ -103,7 +92,7 @@ class Search:
 
     settings: Settings
     roles: dict[str, Role]
-    verifier: Verifier
+    verifier: GraderVerifier
     deterministic: bool = True
     window: int = 128
     limits: Limits = field(default_factory=Limits)
@@ -151,8 +140,7 @@ class Search:
         self.progress(len(store.finished), self.tokens)
 
 
-@dataclass(kw_only=True)
-class InFlight:
+class InFlight(NamedTuple):
     """A problem at work: its tree, and its prompt's token ids for each role."""
 
     problem: Problem
@@ -162,10 +150,6 @@ class InFlight:
 
 def ending(tree: Tree) -> str:
     """Why a tree with nothing to ask and nothing in flight is done."""
-    if tree.enough:
-        return "goals"
-    if tree.hopeless:
-        return "hopeless"
-    if tree.root.closed:
-        return "exhausted"
-    return "requests" if tree.goals.requests and tree.requests >= tree.goals.requests else "budget"
+    spent = tree.goals.requests and tree.requests >= tree.goals.requests
+    reasons = {"goals": tree.enough, "hopeless": tree.hopeless, "exhausted": tree.root.closed, "requests": spent}
+    return next((name for name, holds in reasons.items() if holds), "budget")

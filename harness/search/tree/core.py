@@ -1,11 +1,10 @@
 """The tree of thoughts: a pure ask/tell core without clock, files or models.
 
 ``ask`` names the next node to write, ``tell`` brings its text (and, for an answer, its verdict). Everything a tree
-knows is a function of the set of nodes asked and of results told: the order of tells and their repetition change
-nothing. So a journal of results, in any order, folds to the tree that wrote it.
+knows is a function of the set of nodes asked and of results told, not of their order or repetition: a journal of
+results, in any order, folds to the tree that wrote it. Which node comes next is a policy's matter (``policies``).
 
-Visits count finished answers and nodes that ended a rollout; rewards are 1 for a correct answer. Which node comes next
-is a policy's matter (``policies``).
+Visits count finished answers and nodes that ended a rollout; rewards are 1 for a correct answer.
 """
 
 from __future__ import annotations
@@ -18,7 +17,7 @@ from typing import Literal
 from harness.models.base import seed_of
 from harness.search.grammar import Grammar, children
 from harness.search.spec import Goals
-from harness.search.tree.nodes import Choice, Expansion, Node, Result, Share, alike, normal, order_of, parsed
+from harness.search.tree.nodes import Choice, Expansion, Node, Result, alike, normal, order_of, parsed
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 
 TAG_TOKENS = 12  # what the two tags around a text take at most; counted towards the context
@@ -206,10 +205,8 @@ class Tree:
             first = self.distinct[verdict]
             first[node.key] = min(first.get(node.key, node.id), node.id)
         back = self.grammar.backtrack
-        if verdict != "wrong" or back is None or node.duplicate:
-            return
-        target = self._before(node)
-        if target is None or self._name(target, back.kind, node.id) in self.nodes:
+        target = self._before(node) if verdict == "wrong" and not node.duplicate else None
+        if back is None or target is None or self._name(target, back.kind, node.id) in self.nodes:
             return
         written = sum(step.kind == back.kind for step in target.path)
         if written < back.per_chain and self._fits(target, target.path, back.kind):
@@ -269,15 +266,15 @@ class Tree:
         ends = told and (node.kind == "answer" or bool(node.spoilt))
         pending = int(bool(node.kind) and not told) + int(goes_on)
         ended = int(ends or (node.duplicate and not node.children))
-        new, old = Share(int(ends), self._worth(node) if ends else 0.0, pending, ended), node.share
+        new, old = (int(ends), self._worth(node) if ends else 0.0, pending, ended), node.share
         if new != old:
             node.share = new
-            self.ended += new.ended - old.ended
+            self.ended += new[3] - old[3]
             step: Node | None = node
             while step is not None:
-                step.visits += new.visits - old.visits
-                step.value += new.value - old.value
-                step.pending += new.pending - old.pending
+                step.visits += new[0] - old[0]
+                step.value += new[1] - old[1]
+                step.pending += new[2] - old[2]
                 step = step.parent
         self._close(node)
 

@@ -48,18 +48,6 @@ class Result:
     rest: tuple[tuple[str, Result], ...] = ()
 
 
-class Share(NamedTuple):
-    """A node's part of the statistics, without its children's; ``ended``: rollouts."""
-
-    visits: int = 0
-    value: float = 0.0
-    pending: int = 0
-    ended: int = 0
-
-
-_NOTHING = Share()
-
-
 @dataclass(slots=True, eq=False)
 class Node:
     """``visits`` and ``value`` sum up finished rollouts below and here, ``pending`` those begun and not finished."""
@@ -80,7 +68,7 @@ class Node:
     context: int = 0  # tokens up to and with this node
     normal: str = ""  # the normalised text
     key: bytes = b""  # digest of the normalised texts up to and with this node
-    share: Share = _NOTHING
+    share: tuple[int, float, int, int] = (0, 0.0, 0, 0)  # visits, value, pending, rollouts ended: without children's
 
     @property
     def discarded(self) -> str:
@@ -145,9 +133,8 @@ def alike(a: str, b: str, ratio: float) -> bool:
         return a == b
     from rapidfuzz.fuzz import ratio as edit_ratio
 
-    if edit_ratio(a, b, score_cutoff=100 * ratio) < 100 * ratio:
-        return False
-    return re.findall(r"\d+", a) == re.findall(r"\d+", b)
+    near = edit_ratio(a, b, score_cutoff=100 * ratio) >= 100 * ratio
+    return near and re.findall(r"\d+", a) == re.findall(r"\d+", b)
 
 
 def spans_of(leaf: Node) -> list[tuple[str, str]]:
