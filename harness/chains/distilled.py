@@ -89,29 +89,23 @@ def in_our_tags(text: str) -> str:
     return _SOLUTION.sub("", text)
 
 
-def _defect(text: str, finish: Finish, foreign: re.Pattern[str] | None) -> str:
-    """Why a text (in our tags) is not to be trained on; empty when it may be."""
-    parts = split(text)
-    if finish != "stop":
-        return "cut by the limit"
-    if parts.state != "closed":
-        return "without one closed thought"
-    if not parts.answer.strip():
-        return "without an answer"
-    inside = parts.thinking + parts.answer
-    if any(tag in inside for pair in KNOWN_TAGS for tag in pair) or (foreign is not None and foreign.search(text)):
-        return "with foreign tags"
-    return ""
-
-
 def filtered(outputs: Iterable[Output], tokenizers: Sequence[Any] = ()) -> tuple[list[Output], Counter[str]]:
     """What may be trained on, in our tags and each text once, and how many were left out for which reason."""
     foreign, seen = special_tokens(list(tokenizers)), set[tuple[str, str]]()
     kept, left_out = list[Output](), Counter[str]()
     for output in outputs:
         text = in_our_tags(output.text)
-        double = "duplicates" if (output.problem.id, text) in seen else ""
-        if why := _defect(text, output.finish, foreign) or double:
+        parts = split(text)
+        inside = parts.thinking + parts.answer
+        reasons = {
+            "cut by the limit": output.finish != "stop",
+            "without one closed thought": parts.state != "closed",
+            "without an answer": not parts.answer.strip(),
+            "with foreign tags": any(tag in inside for pair in KNOWN_TAGS for tag in pair)
+            or (foreign is not None and foreign.search(text)),
+            "duplicates": (output.problem.id, text) in seen,
+        }
+        if why := next((why for why, holds in reasons.items() if holds), ""):
             left_out[why] += 1
         else:
             seen.add((output.problem.id, text))

@@ -82,12 +82,15 @@ class Picker:
         used once as long as others are left. Ties in prefix length, common in trees that fork at the root, go to the
         shorter wrong chain.
         """
+        from rapidfuzz.distance.Levenshtein import normalized_distance
+
         rule, left = self._pair, list[Chain]()
         right = [chain for chain in group if chain.correct]
         for chain in pick(right, rule.chosen, rule.per_problem, self._pairs):
             left = left or [other for other in group if not other.correct]
             least = rule.min_distance
-            far = [other for other in left if least <= 0 or _distance(chain, other) >= least]
+            # By edit distance as a share of the longer one.
+            far = [o for o in left if least <= 0 or normalized_distance(chain.token_ids, o.token_ids) >= least]
             if not far:
                 continue
             if rule.prefix == "random":
@@ -114,10 +117,3 @@ def pairs(chains: Iterable[Chain], rule: PairRule, seed: int = 0) -> list[Pair]:
     """Preference pairs, problem by problem in the order of their ids."""
     picker = Picker(pair=rule, seed=seed)
     return [pair for group in by_problem(chains) for pair in picker.pairs(group)]
-
-
-def _distance(a: Chain, b: Chain) -> float:
-    """Edit distance of two token sequences as a share of the longer one."""
-    from rapidfuzz.distance import Levenshtein
-
-    return float(Levenshtein.normalized_distance(a.token_ids, b.token_ids))

@@ -80,7 +80,7 @@ def _run_here(plan: launch.Plan, problems: Problems, out: Path, split: Split, qu
     """All shards one after the other, or the one that was named."""
     with OneLine(quiet) as progress:
         budget = Budget(limits=plan.limits)
-        for number in split.numbers:
+        for number in range(split.shards) if split.shard is None else [split.shard]:
             folder = out if split.shards == 1 else launch.shard_folder(out, number, split.shards)
             launch.execute(
                 plan, launch.shard(problems, number, split.shards), folder, progress=progress.problems,

@@ -1,9 +1,8 @@
 """From settings in plain data to a running search: models opened, grader started, one folder written.
 
 A plan can be sent to another process, so shards on other machines run exactly what one process would: on a Ray cluster
-each is a restartable task with a folder of its own, that all workers must see. A problem belongs to one shard by its
-place among the problems, and a shard's journal has one writer by its lock. A task whose worker dies is started again by
-Ray, wherever there is room, and goes on from its journal.
+each is a task with a folder that all workers must see, and is started again where its worker dies. A problem belongs to
+one shard by its place among the problems, and a shard's journal has one writer by its lock.
 """
 
 from __future__ import annotations
@@ -36,16 +35,13 @@ RETRIES = 20  # of a shard on a cluster
 
 @dataclass(frozen=True, kw_only=True)
 class Plan:
-    """One search. ``models`` maps a role to its replicas; without a critic the generator is both.
-
-    ``nltk_data``: for two kinds of instruction.
-    """
+    """One search. ``models``: the replicas of each role, the generator's for both where there is no critic."""
 
     search: SearchSpec
     goals: Goals
     models: Mapping[str, tuple[ModelSpec, ...]]
     limits: Limits = field(default_factory=Limits)
-    nltk_data: Path | None = None
+    nltk_data: Path | None = None  # for two kinds of instruction
 
 
 def execute(

@@ -34,7 +34,7 @@ class SearchYield:
         written, followed = tree.reflections()
         self.more.update(
             pairs=min(correct, wrong), texts=len(texts), unvisited=len(tree.unvisited()), rollouts=tree.rollouts,
-            reflections=written, followed=followed,
+            reflections=written, reflections_followed=followed,
         )  # fmt: skip
 
     @classmethod
@@ -53,11 +53,8 @@ class SearchYield:
             "problems": problems,
             "with_correct": all_families["with_correct"] / max(1, problems),
             "with_both": all_families["with_both"] / max(1, problems),
-            "correct_chains": chains,
-            "wrong_chains": all_families["wrong_chains"],
-            "rollouts": self.more["rollouts"],
-            "reflections": self.more["reflections"],
-            "reflections_followed": self.more["followed"],
+            **{name: all_families[name] for name in ("correct_chains", "wrong_chains")},
+            **{name: self.more[name] for name in ("rollouts", "reflections", "reflections_followed")},
             "never_visited": self.more["unvisited"] / max(1, self.more["texts"]),
             "discarded": dict(self.discarded),
             "endings": dict(self.endings),

@@ -35,12 +35,16 @@ from harness.spec import Spec, knob
 COMPACT_BYTES = 16 << 20
 
 
-class Part(TypedDict):
-    """A node as it was written. An answer has its verdict; ``answer`` is what the grader read, ``kind`` in a rest.
+class NodeRow(TypedDict):
+    """A node as it was written. An answer has its verdict; ``answer`` is what the grader read.
 
-    ``generated``: tokens of the model call, and ``rest``: the nodes that followed in it; both in the first node alone.
+    The first node of a model call has its id ``node``, the ``role`` that wrote it, tokens ``generated``, and ``rest``:
+    the nodes that followed in the call, which have their ``kind``.
     """
 
+    node: NotRequired[str]
+    role: NotRequired[str]
+    generated: NotRequired[int]
     text: str
     ids: list[int]
     finish: str
@@ -48,15 +52,7 @@ class Part(TypedDict):
     verdict: NotRequired[str]
     reason: NotRequired[str]
     answer: NotRequired[str]
-    generated: NotRequired[int]
-    rest: NotRequired[list[Part]]
-
-
-class NodeRow(Part):
-    """One model call: its first node's id, and the role that wrote it."""
-
-    node: str
-    role: str
+    rest: NotRequired[list[NodeRow]]
 
 
 @dataclass(kw_only=True)
@@ -70,8 +66,7 @@ class Stored:
 
     def entry(self) -> dict[str, Any]:
         """The line of a segment."""
-        record = self.problem.model_dump()
-        return {"problem": record, "tokens": self.prompt_tokens, "why": self.why, "rows": self.rows}
+        return {"problem": self.problem.model_dump(), "tokens": self.prompt_tokens, "why": self.why, "rows": self.rows}
 
     def lines(self) -> Iterator[dict[str, Any]]:
         """The lines of a journal, without the ending."""
@@ -84,7 +79,7 @@ class Stored:
 _Place = Stored | tuple[Path, int, int]
 
 
-def result(row: Part) -> Result:
+def result(row: NodeRow) -> Result:
     """A row of the journal as the tree takes it."""
     return Result(
         text=row["text"], token_ids=tuple(row["ids"]), finish=row["finish"], verdict=row.get("verdict", ""),
@@ -167,16 +162,13 @@ class Store(Journal):
             # The text of each problem, as a hash: of 100,000 problems the texts would not fit.
             self._texts = {stored.problem.id: _text(stored.problem) for _, stored in segments(folder)}
             self._archived = set(self._texts)
-            journalled = self._journalled()
+            journalled = _of_journal(read(self.path), self.path, self._archived)
             self._texts |= {name: _text(stored.problem) for name, stored in journalled.items()}
             self.unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
             self.finished = self._archived | (journalled.keys() - self.unfinished.keys())
         except BaseException:
             self.close()
             raise
-
-    def _journalled(self) -> dict[str, Stored]:
-        return _of_journal(read(self.path), self.path, self._archived)
 
     def checked(self, problem: Problem) -> Problem:
         """``problem``, which must be the one that is stored under its id, if any. Raises SearchMismatch."""
@@ -188,8 +180,9 @@ class Store(Journal):
         return problem
 
     def begin(self, problem: Problem, prompt_tokens: int) -> None:
-        """Write down that work on a problem begins."""
-        self.append(Stored(problem=problem, prompt_tokens=prompt_tokens).lines())
+        """Write down that work on a problem begins, once."""
+        if problem.id not in self.finished and problem.id not in self.unfinished:
+            self.append(Stored(problem=problem, prompt_tokens=prompt_tokens).lines())
 
     def write(self, rows: Iterable[tuple[str, NodeRow]]) -> None:
         """Append rows, each with the id of its problem, in one flush. Raises NotWritten."""
@@ -205,7 +198,7 @@ class Store(Journal):
 
     def compact(self) -> None:
         """Move finished problems into a segment of their own."""
-        journalled = self._journalled().values()
+        journalled = _of_journal(read(self.path), self.path, self._archived).values()
         done = [stored for stored in journalled if stored.why]
         if not done:
             return
@@ -291,8 +284,7 @@ def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
 
 def _problems(folder: Path) -> Iterator[tuple[_Place, Stored]]:
     """Every problem of one folder, and where it is."""
-    names = set()
-    journal = folder / "journal.jsonl"
+    names, journal = set[str](), folder / "journal.jsonl"
     # Opened first: what a running search moves into a segment meanwhile is still in this file.
     with about(journal):
         opened = journal.open("rb") if journal.exists() else None

@@ -9,12 +9,10 @@ from __future__ import annotations
 import math
 import random
 import re
-from collections.abc import Mapping
-from functools import cached_property
 from graphlib import CycleError, TopologicalSorter
 from importlib import resources
 from pathlib import Path
-from typing import Any, Literal
+from typing import Literal
 
 from pydantic import Field, ValidationError
 
@@ -25,8 +23,6 @@ from harness.records import Record
 from harness.thoughts import KINDS, THINK_CLOSE, THINK_OPEN
 
 _SHIPPED = resources.files("harness.search.grammar") / "shipped"
-
-Role = Literal["generator", "critic"]
 
 
 class Weighted(Record):
@@ -48,7 +44,7 @@ class Kind(Record):
     ``tag``: name of the tag around its text, the kind's own name if empty.
     """
 
-    role: Role = "generator"
+    role: Literal["generator", "critic"] = "generator"
     max_tokens: int = Field(gt=0)
     next: Following = {}
     prefills: tuple[str, ...] = ()
@@ -98,37 +94,29 @@ class Grammar(Record):
     exploration: float = Field(default=0.25, ge=0)
     same: float = Field(default=0.95, gt=0, le=1)
 
-    @cached_property
+    @property
     def resolved(self) -> dict[str, Grammar]:
         """The grammar of each pattern, itself without patterns, by name (its own name where it has one table)."""
-        if not self.patterns:
-            return {self.name: self}
-        out = {}
-        for name, pattern in self.patterns.items():
-            kinds = {k: v.model_copy(update={"next": pattern.next.get(k, {})}) for k, v in self.kinds.items()}
-            change = {"name": f"{self.name}/{name}", "start": pattern.start, "backtrack": pattern.backtrack}
-            out[name] = self.model_copy(update={**change, "kinds": kinds, "patterns": {}})
-        return out
+        return {name: self._under(name) for name in self.patterns} or {self.name: self}
 
-    def model_copy(self, *, update: Mapping[str, Any] | None = None, deep: bool = False) -> Grammar:
-        """A copy with changes; what was derived from the old values is derived anew."""
-        copy = super().model_copy(update=update, deep=deep)
-        for name in ("resolved", "steps", "tags"):
-            copy.__dict__.pop(name, None)
-        return copy
+    def _under(self, name: str) -> Grammar:
+        pattern = self.patterns[name]
+        kinds = {k: v.model_copy(update={"next": pattern.next.get(k, {})}) for k, v in self.kinds.items()}
+        change = {"name": f"{self.name}/{name}", "start": pattern.start, "backtrack": pattern.backtrack}
+        return self.model_copy(update={**change, "kinds": kinds, "patterns": {}})
 
     def draw(self, seed: int) -> Grammar:
         """The pattern of one tree, drawn by weight from the tree's seed."""
-        names = list(self.resolved)
-        weights = [self.patterns[name].weight for name in names] if self.patterns else [1.0]
-        return self.resolved[random.Random(seed_of(seed, "pattern")).choices(names, weights)[0]]
+        weights = [pattern.weight for pattern in self.patterns.values()]
+        drawn = random.Random(seed_of(seed, "pattern")).choices(list(self.patterns), weights) if weights else []
+        return self._under(drawn[0]) if drawn else self
 
     @property
     def depth(self) -> int:
         """Most thoughts of a chain, the answer among them."""
         return self.max_depth or 12
 
-    @cached_property
+    @property
     def steps(self) -> dict[str, int]:
         """Fewest further thoughts to an answer after each kind that has a way there."""
         steps, more = dict[str, int](), {"answer"}
@@ -153,7 +141,7 @@ class Grammar(Record):
     def tag(self, kind: str) -> str:
         return self.kinds[kind].tag or kind
 
-    @cached_property
+    @property
     def tags(self) -> tuple[str, ...]:
         """All opening and closing tags of thoughts."""
         return tuple(t for kind in self.kinds if kind != "answer" for t in (self.opening(kind), self.closing(kind)))
@@ -236,7 +224,8 @@ def _undefined(kind: str, grammar: Grammar) -> str:
 def _kinds(grammar: Grammar) -> list[str]:
     """Defects of single kinds."""
     out, tags = list[str](), dict[str, str]()
-    backs = {of.backtrack.kind for of in (grammar, *grammar.patterns.values()) if of.backtrack}
+    rules = [grammar.backtrack, *(pattern.backtrack for pattern in grammar.patterns.values())]
+    backs = {rule.kind for rule in rules if rule}
     for name, kind in grammar.kinds.items():
         if name not in KINDS:
             out.append(f"kind {name!r} is not a thought kind{nearest(name, KINDS)} ({', '.join(KINDS)})")

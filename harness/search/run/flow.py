@@ -25,14 +25,12 @@ class Flow:
 
     def __init__(self, search: Search, store: Store, budget: Budget) -> None:
         self.search, self.store, self.budget = search, store, budget
-        self.most = 0  # tokens that a call of these trees may take
+        grammar, whole = search.settings.grammar, search.settings.policy == "chain_first"
+        # Tokens that a call of these trees may take.
+        self.most = max(kind.max_tokens for kind in grammar.kinds.values()) * (grammar.depth if whole else 1)
         self.failed: dict[str, str] = {}
         self.unfinished = self.in_a_row = 0
         self.stopping = False
-
-    @property
-    def dead(self) -> bool:
-        return self.in_a_row >= FAILURES
 
     async def run(self, problems: Iterator[Problem]) -> None:
         """Search ``problems`` to their end. Raises SearchIncomplete, and what the grader and the disk raise."""
@@ -64,11 +62,10 @@ class Flow:
             )
 
     async def _work(self, problems: Iterator[Problem]) -> None:
-        """Search one problem after the other."""
-        while not self.dead and not self.budget.over(1) and (problem := next(problems, None)) is not None:
-            earlier = self.store.unfinished.pop(problem.id, None)
+        while self.in_a_row < FAILURES and not self.budget.over(1) and (problem := next(problems, None)) is not None:
+            earlier = self.store.unfinished.get(problem.id)
             rows = {row["node"]: row for row in earlier.rows} if earlier else {}
-            state = self.search.begin(problem, self.store, fresh=not rows)
+            state = self.search.begin(problem, self.store)
             if not self.search.deterministic:
                 for name, row in rows.items():
                     state.tree.tell(name, result(row))
@@ -86,14 +83,12 @@ class Flow:
     async def _grow(self, state: InFlight, known: dict[str, NodeRow]) -> str | None:
         """Ask and tell until the tree is done; returns why, or None when a limit of the run stopped it."""
         tree, patience = state.tree, self.search.limits.problem_seconds
-        most = max(kind.max_tokens for kind in tree.grammar.kinds.values()) * (tree.grammar.depth if tree.whole else 1)
-        self.most = max(self.most, most)
         outstanding: dict[asyncio.Task[NodeRow], str] = {}
         end = time.monotonic() + patience if patience else float("inf")
         try:
             while True:
                 while len(outstanding) < self.search.settings.in_flight and time.monotonic() < end:
-                    room = not self.dead and await self.budget.room(most)
+                    room = self.in_a_row < FAILURES and await self.budget.room(self.most)
                     if time.monotonic() >= end:  # while it waited
                         break
                     expansion = tree.ask()
@@ -135,7 +130,9 @@ class Flow:
             self.in_a_row += 1
             raise
         finally:
-            self.budget.give_back(expansion.budget, generated)
+            self.budget.reserved -= expansion.budget
+            self.budget.tokens += generated
+            self.budget.freed.set()
         self.in_a_row = 0
         row = search.writer.row(state.tree, expansion, completion)
         if await search.grade(state, expansion, row) == "grader_timeout" and self.stopping:

@@ -21,7 +21,7 @@ from harness.models.base import Completer, Completion, Request, seed_of
 from harness.models.prompts import is_prefilled, prompt_ids
 from harness.records import Problem
 from harness.search.grammar import Grammar
-from harness.search.store import NodeRow, Part
+from harness.search.store import NodeRow
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion, Node, render, spans_of
 from harness.thoughts import THINK_OPEN, THINK_TAGS
@@ -150,7 +150,7 @@ class Writer:
             row["rest"] = rest
         return row
 
-    def _single(self, tree: Tree, expansion: Expansion, completion: Completion) -> list[Part]:
+    def _single(self, tree: Tree, expansion: Expansion, completion: Completion) -> list[NodeRow]:
         ids, role = list(completion.token_ids), expansion.role
         # A thought that ends the whole turn did not close its tag: it is no part of a chain.
         ended = completion.ended or ids[-1:] == [self._ends[role][1]]
@@ -166,11 +166,11 @@ class Writer:
         ids = [*self._ids(role, expansion.prefill), *ids] if expansion.prefill else ids
         return [{"text": expansion.prefill + completion.text, "ids": ids, "finish": finish}]
 
-    def _chain(self, tree: Tree, expansion: Expansion, completion: Completion) -> list[Part]:
+    def _chain(self, tree: Tree, expansion: Expansion, completion: Completion) -> list[NodeRow]:
         """A whole chain cut into nodes at its tags; what stands between two thoughts spoils the one before."""
         grammar = tree.grammar
         kinds = {grammar.opening(kind): kind for kind in grammar.kinds}
-        parts: list[Part] = []
+        parts: list[NodeRow] = []
         kind, rest = expansion.kind, expansion.prefill + completion.text
         while True:
             closing = grammar.closing(kind)

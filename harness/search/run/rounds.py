@@ -84,7 +84,7 @@ def _begin(store: Store, problems: Sequence[Problem], window: int, batch: int) -
     now = Rounds(problems=len(todo), digest=digest, window=window, batch=batch, segments=number, done=False)
     if old is None:
         if todo:
-            _write(store, now)
+            write_whole(store.folder / "rounds.json", now.model_dump_json() + "\n")
         return todo
     names = {"problems": "problems", "window": "--window", "batch": "--concurrency", "digest": "problems"}
     if different := dict.fromkeys(names[key] for key in names if getattr(now, key) != getattr(old, key)):
@@ -97,7 +97,7 @@ def _begin(store: Store, problems: Sequence[Problem], window: int, batch: int) -
 
 def _end(store: Store) -> None:
     if rounds := _half_done(store):
-        _write(store, rounds.model_copy(update={"done": True}))
+        write_whole(store.folder / "rounds.json", rounds.model_copy(update={"done": True}).model_dump_json() + "\n")
 
 
 def _half_done(store: Store) -> Rounds | None:
@@ -106,25 +106,19 @@ def _half_done(store: Store) -> Rounds | None:
     return None if rounds is None or rounds.done else rounds
 
 
-def _write(store: Store, rounds: Rounds) -> None:
-    write_whole(store.folder / "rounds.json", rounds.model_dump_json() + "\n")
-
-
 async def search_in_rounds(search: Search, problems: Iterable[Problem], store: Store, budget: Budget) -> None:
     """Search all problems, a window of them at a time. Earlier rounds are replayed from the store.
 
     Raises SearchIncomplete before a batch that a limit of the run has no room for, SearchMismatch for a store that is
     half done with other problems, window or batches.
     """
-    begun: dict[str, bool] = {}  # by problem: whether it is finished
     known: _Known = {}
     todo = _begin(store, list(problems), search.window, search.chunk)
     wanted = {problem.id for problem in todo}
     for stored in trees(store.folder):
         if stored.problem.id in wanted:
-            begun[stored.problem.id] = bool(stored.why)
             known |= {(stored.problem.id, row["node"]): row for row in stored.rows}
-    entering = (search.begin(problem, store, fresh=problem.id not in begun) for problem in todo)
+    entering = (search.begin(problem, store) for problem in todo)
     waiting: dict[str, _Asked] = {role: [] for role in search.roles}  # in the order of asking
     flying: dict[str, int] = {}
     idle = list(islice(entering, search.window))  # trees with room for another expansion
@@ -140,7 +134,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
                 flying[name] += 1
             if not flying[name]:
                 del flying[name]
-                if not begun.get(name):
+                if name not in store.finished:
                     search.finish(state, store)
                 idle += islice(entering, 1)
         role, batch = _batch(waiting, search.chunk)

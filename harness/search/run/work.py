@@ -13,20 +13,16 @@ from harness.grading.grade import Grader
 from harness.records import Finish, Grade, Problem
 from harness.search.run.roles import Role, Writer
 from harness.search.spec import Limits
-from harness.search.store import NodeRow, Part, Settings, Store
+from harness.search.store import NodeRow, Settings, Store
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion
 
 
 class GraderVerifier:
-    """``grader`` behind threads that wait for its worker processes; ``workers`` verdicts at once.
-
-    ``blind``: only what is read as the answer, without its verdict, for search at test time.
-    """
+    """``grader`` behind ``workers`` threads; ``blind``: only what is read as the answer, no verdict (at test time)."""
 
     def __init__(self, grader: Grader, workers: int = 4, blind: bool = False) -> None:
-        self.grader = grader
-        self.blind = blind
+        self.grader, self.blind = grader, blind
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="verify")
 
     async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
@@ -40,7 +36,10 @@ class GraderVerifier:
 
 @dataclass(kw_only=True)
 class Budget:
-    """The use of ``limits`` over all searches of an invocation; ``reserved`` tokens are those in flight."""
+    """The use of ``limits`` over all searches of an invocation.
+
+    ``reserved``: tokens that those in flight may take; ``freed`` is set when one of them ended.
+    """
 
     limits: Limits
     started: float = field(default_factory=time.monotonic)
@@ -73,12 +72,6 @@ class Budget:
             self.freed.clear()
             await self.freed.wait()
         return False
-
-    def give_back(self, reserved: int, tokens: int) -> None:
-        """Count a request that ended: what it reserved, and what it took."""
-        self.reserved -= reserved
-        self.tokens += tokens
-        self.freed.set()
 
 
 @dataclass(kw_only=True)
@@ -113,13 +106,12 @@ class Search:
         """Tokens that all models generated."""
         return sum(role.tokens for role in set(self.roles.values()))
 
-    def begin(self, problem: Problem, store: Store, fresh: bool) -> InFlight:
+    def begin(self, problem: Problem, store: Store) -> InFlight:
         """A problem's tree at its start, written down if it is new."""
         ids = self.prompt or (lambda problem, role: self.writer.prompt(self.settings.grammar, problem, role))
         prompts = {role: ids(problem, role) for role in self.roles}
         tokens = max(map(len, prompts.values()))
-        if fresh:
-            store.begin(problem, tokens)
+        store.begin(problem, tokens)
         return InFlight(problem=problem, tree=self.settings.tree(problem.id, tokens), prompts=prompts)
 
     async def grade(self, state: InFlight, expansion: Expansion, row: NodeRow) -> str:
@@ -127,7 +119,7 @@ class Search:
         response = self.writer.response(state.tree, row, expansion)
         if response is None:
             return ""
-        answer: Part = row["rest"][-1] if row.get("rest") else row
+        answer = row["rest"][-1] if row.get("rest") else row
         finish = cast(Finish, answer["finish"]) if answer["finish"] in get_args(Finish) else "stop"
         grade = await self.verifier.verify(state.problem, response, finish)
         answer["verdict"], answer["reason"], answer["answer"] = grade.verdict, grade.reason, grade.answer[:400]

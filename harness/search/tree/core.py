@@ -37,6 +37,7 @@ class Tree:
     ) -> None:  # fmt: skip
         self.grammar, self.goals, self.seed = grammar.draw(seed), goals, seed
         self.policy, self.reward, self.whole = policy, reward, whole
+        self._steps, self._tags = self.grammar.steps, (THINK_OPEN, THINK_CLOSE, *self.grammar.tags)
         self.root = Node("", "", None, context=prompt_tokens)
         self.nodes: dict[str, Node] = {"": self.root}
         self.asked: dict[str, int] = {}  # in flight, with the tokens each may take
@@ -117,7 +118,7 @@ class Tree:
         return text.replace("{answer}", self._quotable(leaf.answer)) if leaf else text
 
     def _quotable(self, answer: str) -> str:
-        for tag in (*self.grammar.tags, THINK_OPEN, THINK_CLOSE):
+        for tag in self._tags:
             answer = answer.replace(tag, " ")
         return " ".join(answer.split())[:200]
 
@@ -182,7 +183,7 @@ class Tree:
     def _spoilt(self, node: Node, result: Result) -> str:
         if result.finish != "stop":
             return f"ended by {result.finish}"
-        if "<" in result.text and any(tag in result.text for tag in (THINK_OPEN, THINK_CLOSE, *self.grammar.tags)):
+        if "<" in result.text and any(tag in result.text for tag in self._tags):
             return "foreign tag"
         return "" if result.text.strip() else "empty"
 
@@ -248,7 +249,7 @@ class Tree:
         rule, most = self.grammar.kinds[kind], self.grammar.max_context
         tokens = rule.max_tokens + TAG_TOKENS + max(map(len, rule.prefills), default=0) // 2
         few = not rule.per_chain or sum(step.kind == kind for step in path) < rule.per_chain
-        ends = len(path) + 1 + self.grammar.steps[kind] <= self.grammar.depth
+        ends = len(path) + 1 + self._steps[kind] <= self.grammar.depth
         return few and ends and (not most or node.context + tokens <= most)
 
     def _open(self, node: Node) -> None:

@@ -14,10 +14,9 @@ from harness.thoughts import THINK_OPEN
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
-    """A node to be written: its path id, its kind, the role that writes it, the nodes it continues (root first).
+    """A node to be written: its id, kind, the role that writes it, the nodes it continues (root first), its beginning.
 
     ``whole``: everything up to the answer is asked for at once, not this one node. ``budget``: most tokens it may take.
-    ``prefill``: how it begins.
     """
 
     node: str

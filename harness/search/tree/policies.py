@@ -15,8 +15,7 @@ from harness.search.spec import Goals
 from harness.search.tree.core import Policy, Tree
 from harness.search.tree.nodes import Choice, Expansion, Node, Result
 
-# Of the paper's policy.
-EXPLORATION = 1.414
+EXPLORATION = 1.414  # as the next two: constants of the paper's policy
 ROLLOUTS = 32  # max_rollout_time
 THRESHOLD = (4, 8)  # search_reward_threshold
 
@@ -29,8 +28,7 @@ def mcts(tree: Tree) -> Choice | None:
 def chain_first(tree: Tree) -> Choice | None:
     """As ``mcts``, but each request writes a chain to its end; it is cut into nodes afterwards, and later ones fork it.
 
-    (As EPTree in TreeRL, arXiv 2506.11902, and FastMCTS, arXiv 2502.11476.) The first half of the rollouts starts at
-    the root, whatever its table says about counts.
+    So do EPTree in TreeRL (arXiv 2506.11902) and FastMCTS (arXiv 2502.11476). Half of the rollouts starts at the root.
     """
     first = tree.rollouts < (tree.goals.rollouts + 1) // 2
     return _reflection(tree) or _continuation(tree) or _new(tree, _fresh if first else _uct)
@@ -42,10 +40,7 @@ def rejection(tree: Tree) -> Choice | None:
 
 
 def decoding(tree: Tree) -> Choice | None:
-    """Test-time search, without verdicts: half of the answers by fresh chains, then forks where UCT leads.
-
-    Fresh chains again where the tree has nothing left to widen.
-    """
+    """For test time, without verdicts: fresh chains for half of the answers, then UCT; fresh ones where it ends."""
     if tree.rollouts < (tree.goals.answers + 1) // 2:
         return _continuation(tree) or _new(tree, _fresh)
     return _continuation(tree) or _new(tree, _uct) or (None if tree.root.pending else _new(tree, _fresh))
@@ -55,18 +50,15 @@ POLICIES: dict[str, Policy] = {policy.__name__: policy for policy in (mcts, chai
 
 
 def _reflection(tree: Tree) -> Choice | None:
-    if not tree.waiting or tree.reflected >= tree.goals.reflections:
-        return None
-    ready = [leaf for leaf, choice in tree.waiting.items() if not any(step.discarded for step in choice[0].path)]
+    may = tree.reflected < tree.goals.reflections
+    ready = [at for at, (node, *_) in tree.waiting.items() if may and not any(step.discarded for step in node.path)]
     return tree.waiting[min(ready)] if ready else None
 
 
 def _continuation(tree: Tree) -> Choice | None:
     """The deepest node that waits for its child: chains are finished before others begin."""
-    if not tree.frontier:
-        return None
-    node = min(tree.frontier.values(), key=lambda n: (-n.context, n.id))
-    return Choice(node, node.slots[0])
+    node = min(tree.frontier.values(), key=lambda n: (-n.context, n.id), default=None)
+    return Choice(node, node.slots[0]) if node else None
 
 
 def _new(tree: Tree, where: Policy) -> Choice | None:
@@ -76,10 +68,8 @@ def _new(tree: Tree, where: Policy) -> Choice | None:
 def _served(tree: Tree) -> bool:
     """Whether the rollouts in flight will probably bring what is still wanted, so that others may use the slots."""
     ended, pending = tree.ended, tree.root.pending
-    if not pending:
-        return False
     wanted = ((len(tree.distinct["correct"]), tree.goals.correct), (len(tree.distinct["wrong"]), tree.goals.wrong))
-    return all(n >= goal or pending * (n + 1) / (ended + 2) >= goal - n for n, goal in wanted)
+    return pending > 0 and all(n >= goal or pending * (n + 1) / (ended + 2) >= goal - n for n, goal in wanted)
 
 
 def _uct(tree: Tree) -> Choice | None:
@@ -128,8 +118,7 @@ class OriginalTree(Tree):
         self.counted, self.rollout, self.over = 0.0, 0, False
         # The siblings of each request that are still to be asked, as (parent, kind, prefill).
         self._batches: list[list[tuple[Node, str, str]]] = []
-        self._at = self.root
-        self._expanded: set[str] = set()
+        self._at, self._expanded = self.root, set[str]()
 
     @property
     def enough(self) -> bool:
