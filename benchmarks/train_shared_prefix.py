@@ -92,7 +92,7 @@ def _search(problems: int) -> Any:
     from harness.models.loading import resolve
     from harness.models.prompts import prompt_ids
     from harness.problems.embedded import problems as embedded
-    from harness.search.grammar.load import load
+    from harness.search.grammar import load
     from harness.search.launch import run as run_search
     from harness.search.run.roles import Role
     from harness.search.run.work import GraderVerifier, Search

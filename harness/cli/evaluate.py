@@ -23,7 +23,7 @@ from harness.processes import interrupts_end_twice
 from harness.results import runs
 from harness.results.decodings import compare_decodings
 from harness.search.decode import Trees, tokens_of_trees
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.view import evaluation as view
 from harness.view.progress import OneLine
 

@@ -8,7 +8,7 @@ from typing import Annotated
 import typer
 
 from harness.chains.export import export_data
-from harness.chains.spec import PairRule, SftRule
+from harness.chains.select import PairRule, SftRule
 from harness.cli import options
 from harness.cli.options import Form, Json
 from harness.cli.specs import Options
@@ -17,8 +17,7 @@ from harness.evaluation.spec import ProblemData
 from harness.models.spec import ModelSpec
 from harness.problems.load import Problems, Source
 from harness.search import launch, store
-from harness.search.grammar.load import defects, load, parse, shipped
-from harness.search.grammar.load import source as read_source
+from harness.search.grammar import defects, load, parse, shipped
 from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
 from harness.search.stats import SearchYield
@@ -68,9 +67,7 @@ def run(
     problems = Problems(source, warn=lambda task: options.complain(f"{task}: {about}"))
     try:
         if split.executor == "ray":
-            from harness.search.run.on_ray import run_on_ray
-
-            run_on_ray(plan, list(problems), out, split.shards, split.address, options.complain)
+            launch.run_on_ray(plan, list(problems), out, split.shards, split.address, options.complain)
         else:
             _run_here(plan, problems, out, split, as_json)
     except SearchIncomplete:
@@ -83,7 +80,7 @@ def _run_here(plan: launch.Plan, problems: Problems, out: Path, split: Split, qu
     """All shards one after the other, or the one that was named."""
     with OneLine(quiet) as progress:
         budget = Budget(limits=plan.limits)
-        for number in split.numbers:
+        for number in range(split.shards) if split.shard is None else [split.shard]:
             folder = out if split.shards == 1 else launch.shard_folder(out, number, split.shards)
             launch.execute(
                 plan, launch.shard(problems, number, split.shards), folder, progress=progress.problems,
@@ -145,7 +142,7 @@ def validate(
         for name in shipped():
             options.say(f"{name:<16} {load(name).about}")
         return
-    parsed = parse(grammar, read_source(grammar))
+    parsed = parse(grammar)
     findings = defects(parsed)
     if findings:
         for text in findings:

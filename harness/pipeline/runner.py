@@ -51,7 +51,7 @@ def run(
         else:
             events.tell("cached", job, done)
     if todo and executor == "ray":
-        from harness.search.run.on_ray import connected
+        from harness.search.launch import connected
 
         ray = connected(address)
         gpus = 1 if ray.cluster_resources().get("GPU") else 0

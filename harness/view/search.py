@@ -6,7 +6,7 @@ from collections.abc import Iterable, Mapping
 from pathlib import Path
 from typing import Any
 
-from harness.search.rows import Stored
+from harness.search.store import Stored
 from harness.search.tree.core import Tree
 from harness.view.page import Block, Page, Table, Text, columns, texts
 from harness.view.text import number, one_line, percent

@@ -2,9 +2,8 @@
 
 from __future__ import annotations
 
-from harness.search.grammar.schema import Following, Grammar, Weighted, children
-from harness.search.rows import Stored
-from harness.search.store import Settings
+from harness.search.grammar import Following, Grammar, Weighted, children
+from harness.search.store import Settings, Stored
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node
 from harness.view.page import Block, Branch, Page, Style, Text, texts

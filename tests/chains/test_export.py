@@ -8,7 +8,7 @@ import tracemalloc
 import pytest
 
 from harness.chains.export import export_data
-from harness.chains.spec import PairRule, SftRule
+from harness.chains.select import PairRule, SftRule
 from harness.errors import NothingToExport
 from harness.grading.grade import Grader
 from harness.journal import write_rows

@@ -91,7 +91,7 @@ def test_another_version_of_a_package_changes_the_kinds_that_use_it(monkeypatch,
 
 
 def test_a_change_of_a_grammar_changes_all_that_search_by_it(tmp_path):
-    from harness.search.grammar.load import source
+    from harness.search.grammar import source
 
     file = tmp_path / "mine.yaml"
     file.write_text(source("embedded"))

@@ -6,7 +6,7 @@ import pytest
 import yaml
 
 from harness.errors import GrammarError
-from harness.search.grammar.load import load, shipped
+from harness.search.grammar import load, shipped
 
 GOOD = {
     "name": "g",

@@ -17,10 +17,10 @@ class EvaluateTrees(Evaluate):
     scale = None  # that of plain sampling
 
     def more(self, plan: Planner) -> tuple[Params, list[str]]:
-        from harness.search.grammar.load import load
+        from harness.search.grammar import load
 
         grammar = plan.scale(SearchScale).grammar
-        return {"tree": grammar}, [load(grammar).digest_source]
+        return {"tree": grammar}, [load(grammar).model_dump_json()]
 
     def sampler(self, job: Job) -> Sampler:
         from harness.search.decode import Trees

@@ -6,8 +6,7 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from harness.chains.select import pairs
-from harness.chains.spec import LengthRule, PairRule
+from harness.chains.select import LengthRule, PairRule, pairs
 from harness.journal import write_rows
 from harness.pipeline.kind import Job, Params, Report, part_of
 from harness.pipeline.training import TrainedStage, Training, TrainingScale, chains_of, fitting

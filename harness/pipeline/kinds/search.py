@@ -32,7 +32,7 @@ class Search(Kind):
     scale = SearchScale
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
-        from harness.search.grammar.load import load
+        from harness.search.grammar import load
 
         assert isinstance(stage, SearchStage)
         scale = plan.scale(SearchScale)
@@ -41,7 +41,7 @@ class Search(Kind):
         goals = part_of(Goals, vars(stage)).identity()
         params = problems | scale.identity() | {"goals": goals, "sources": problems["sources"]}
         how |= scale.model_dump(include={"window", "deterministic", "graders"})
-        reads: list[str | Path] = [load(scale.grammar).digest_source, *files]
+        reads: list[str | Path] = [load(scale.grammar).model_dump_json(), *files]
         shards = {}
         for i in range(scale.shards):
             shards[f"shard{i}"] = plan.add(

@@ -5,8 +5,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import ClassVar, Literal
 
-from harness.chains.select import sft_chains
-from harness.chains.spec import SftRule
+from harness.chains.select import SftRule, sft_chains
 from harness.pipeline.kind import Job, Params, Report, part_of
 from harness.pipeline.training import TrainedStage, Training, TrainingScale, chains_of, fitting
 from harness.training.spec import SftObjective
