@@ -9,7 +9,7 @@ from typing import Any
 from harness.records import Sample
 from harness.results import budget
 from harness.results.runs import Run
-from harness.view.page import Bars, Block, Curves, Histogram, Page, Section, Series, binned
+from harness.view.page import Block, Figure, Page, Section, Series, binned
 
 _BINS = 48
 
@@ -20,26 +20,25 @@ def both(
 ) -> list[Block]:  # fmt: skip
     """Both figures of a task. By label: the samples, the points of their ``budget.curve``, notes on their lengths."""
     top = max((budget.length(s) for samples in groups.values() for s in samples), default=1) or 1
-    bars = []
+    lengths, accuracies = [], []
     for label, samples in groups.items():
         ended, cut = (
-            binned((budget.length(s) for s in samples if budget.cut(s) is was_cut), 0, top, _BINS)
+            binned((budget.length(s) for s in samples if budget.cut(s) is was_cut), top, _BINS)
             for was_cut in (False, True)
         )
-        bars.append(Bars(label=label, counts=ended, second=cut, note=notes.get(label, "")))
-    series = []
+        lengths.append(Series(label=label, y=ended, second=cut, note=notes.get(label, "")))
     for label, points in curves.items():
         enough = budget.saturation(points)
-        series.append(Series(
+        accuracies.append(Series(
             label=label, x=[p.budget for p in points], y=[p.accuracy for p in points], low=[p.low for p in points],
             high=[p.high for p in points], second=[p.answered for p in points],
             note="" if enough is None else f"95 % of the accuracy within {enough} tokens",
         ))  # fmt: skip
     return [
-        Histogram(name=f"lengths.{task}", title=task, x="tokens per sample", y="samples", low=0, high=top, bars=bars,
-                  kinds=("ended", "cut")),
-        Curves(name=f"budget.{task}", title=task, x="budget of tokens", y="accuracy", second="answered",
-               series=series),
+        Figure(name=f"lengths.{task}", title=task, x="tokens per sample", y="samples", series=lengths, bins=top,
+               kinds=("ended", "cut")),
+        Figure(name=f"budget.{task}", title=task, x="budget of tokens", y="accuracy", series=accuracies,
+               kinds=("accuracy", "answered")),
     ]  # fmt: skip
 
 

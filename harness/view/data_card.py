@@ -9,7 +9,7 @@ from harness.chains.export import ExportFigures, Sizes
 from harness.errors import BadFile
 from harness.files import about
 from harness.journal import write_whole
-from harness.view.page import Bars, Block, Histogram, Page, Section, Table, Text, binned, columns, texts
+from harness.view.page import Block, Figure, Page, Section, Series, Table, Text, binned, columns, texts
 from harness.view.render import markdown, picture
 from harness.view.text import percent
 
@@ -57,17 +57,15 @@ def card(figures: ExportFigures) -> str:
     return _HEAD + (_PAIRS if figures.pairs.rows else "") + "---\n" + markdown.render(page)
 
 
-def lengths(figures: ExportFigures) -> Histogram:
+def lengths(figures: ExportFigures) -> Figure:
     """By family, tokens of each problem's shortest, medium and longest correct chain (arXiv 2503.01461, Figure 3)."""
     groups = {f"{family}, {rule}": each for family, rules in figures.lengths.items() for rule, each in rules.items()}
     high = max((n for each in groups.values() for n in each), default=1) or 1
-    bars = []
+    series = []
     for label, each in groups.items():
         note = f"{len(each):,} from {min(each):g} to {max(each):g}, median {median(each):g}" if each else "none"
-        bars.append(Bars(label=label, counts=binned(each, 0, high, 40), note=note))
-    return Histogram(
-        name="lengths", title="correct chains", x="tokens of a chain", y="problems", low=0, high=high, bars=bars
-    )
+        series.append(Series(label=label, y=binned(each, high, 40), note=note))
+    return Figure(name="lengths", title="correct chains", x="tokens of a chain", y="problems", series=series, bins=high)
 
 
 def _rules(figures: ExportFigures) -> list[str]:

@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.results import board as boards
 from harness.view import board, render
-from harness.view.page import Bars, Branch, Curves, Histogram, Line, Page, Section, Series, Table, Text, binned, columns
+from harness.view.page import Branch, Figure, Line, Page, Section, Series, Table, Text, binned, columns
 from harness.view.render import csv as csv_form
 from harness.view.render import html, latex, markdown, picture, terminal
 from harness.view.text import clean, one_line
@@ -35,11 +35,11 @@ def page_of(one: str, other: str) -> Page:
         columns=columns(one, "b", "c"), title=other, notes=[one], legend=[other],
         rows=[[one, [Line(text=other, strong=one, short=one), Line(text=one)], "0.5"], [one, other, one]],
     )  # fmt: skip
-    counts = Histogram(
-        name=one, title=one, x=other, y=one, low=0, high=9, kinds=(one, other),
-        bars=[Bars(label=one, counts=[1, 2], second=[0, 1], note=other)],
+    counts = Figure(
+        name=one, title=one, x=other, y=one, bins=9, kinds=(one, other),
+        series=[Series(label=one, y=[1, 2], second=[0, 1], note=other)],
     )  # fmt: skip
-    curve = Curves(name=one, title=other, x=one, y=other, second=one,
+    curve = Figure(name=one, title=other, x=one, y=other, kinds=(other, one),
                    series=[Series(label=other, x=[1, 2], y=[0.1, 0.4], second=[0.2, 0.5], note=one)])  # fmt: skip
     tree = Branch(spans=[(one, "strong"), (other, "")], children=[Branch(spans=[(other, "")])])
     texts = [Text(text=one), Text(text=other, verbatim=True)]
@@ -178,8 +178,8 @@ def test_figures_as_files_by_their_suffix(suffix, magic, tmp_path):
 
 
 def test_bins_count_every_value():
-    assert binned([0, 1, 49, 50, 99, 100], 0, 100, 2) == [3, 3]
-    assert binned([5], 5, 5, 3) == [1, 0, 0]
+    assert binned([0, 1, 49, 50, 99, 100], 100, 2) == [3, 3]
+    assert binned([0], 0, 3) == [1, 0, 0]
 
 
 def test_long_text_is_shortened_and_of_one_line():

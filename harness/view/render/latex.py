@@ -56,8 +56,5 @@ def table(one: Table, title: str = "") -> str:
 
 
 def _cell(cell: Cell) -> str:
-    lines = []
-    for line in lines_of(cell):
-        strong = f"\\textbf{{{escape(line.strong)}}}" if line.strong else ""
-        lines.append(f"{strong} {escape(line.text if line.short is None else line.short)}".strip())
+    lines = [line.marked(escape, r"\textbf{{{}}}", narrow=True) for line in lines_of(cell)]
     return lines[0] if len(lines) == 1 else r"\begin{tabular}[t]{@{}l@{}}" + r" \\ ".join(lines) + r"\end{tabular}"

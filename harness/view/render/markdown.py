@@ -5,7 +5,7 @@ from __future__ import annotations
 import re
 from collections.abc import Iterable
 
-from harness.view.page import Block, Branch, Line, Page, Section, Table, Text, lines_of
+from harness.view.page import Block, Branch, Page, Section, Table, Text, lines_of
 from harness.view.render.terminal import drawn
 from harness.view.text import clean
 
@@ -54,18 +54,13 @@ def table(one: Table) -> str:
     title = [f"**{escape(one.title)}**", ""] if one.title else []
     head = [_row(escape(column.name) for column in one.columns)]
     head.append(_row("---:" if column.align == "right" else "---" for column in one.columns))
-    body = [_row("<br>".join(map(_line, lines_of(cell))) for cell in row) for row in one.rows]
+    body = [_row("<br>".join(x.marked(escape, "**{}**") for x in lines_of(cell)) for cell in row) for row in one.rows]
     notes = [text for note in one.notes for text in ("", line(note))]
     return "\n".join([*title, *head, *body, *notes])
 
 
 def _row(cells: Iterable[str]) -> str:
     return f"| {' | '.join(cells)} |"
-
-
-def _line(one: Line) -> str:
-    strong = f"**{escape(one.strong)}**" if one.strong else ""
-    return f"{strong} {escape(one.text)}".strip()
 
 
 def _branch(branch: Branch, depth: int) -> list[str]:

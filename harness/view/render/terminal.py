@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -12,20 +11,7 @@ from rich.table import Table as Grid
 from rich.text import Text as Styled
 from rich.tree import Tree
 
-from harness.view.page import (
-    Block,
-    Branch,
-    Curves,
-    Histogram,
-    Line,
-    Page,
-    Section,
-    Series,
-    Style,
-    Table,
-    Text,
-    lines_of,
-)
+from harness.view.page import Block, Branch, Figure, Line, Page, Section, Series, Style, Table, Text, lines_of
 from harness.view.text import clean
 
 FORM = "table"
@@ -130,24 +116,24 @@ def _label(branch: Branch) -> Styled:
     return out
 
 
-def drawn(figure: Histogram | Curves) -> list[str]:
+def drawn(figure: Figure) -> list[str]:
     """Lines of a figure: a row of blocks for each group of a histogram, some points of each curve."""
-    if isinstance(figure, Histogram):
-        lines = [f"{figure.x}, {figure.low:g} to {figure.high:g}"]
-        rows = [(bars.label, _row(bars.totals()), bars.note) for bars in figure.bars]
+    if figure.bins is None:
+        second = f"(and {figure.kinds[1]}) " if figure.kinds[1] else ""
+        lines, body = [f"{figure.y} {second}% within a {figure.x}"], _points
     else:
-        lines = [f"{figure.y} {f'(and {figure.second}) ' if figure.second else ''}% within a {figure.x}"]
-        rows = [(series.label, _points(series), series.note) for series in figure.series]
-    side = min(26, max((len(label) for label, *_ in rows), default=0))
-    for label, body, note in rows:
-        lines.append(f"  {label[:side]:<{side}} {body}")
-        lines += [f"  {'':<{side}} {note}"] if note else []
+        lines, body = [f"{figure.x}, 0 to {figure.bins:g}"], _blocks
+    side = min(26, max((len(series.label) for series in figure.series), default=0))
+    for series in figure.series:
+        lines.append(f"  {series.label[:side]:<{side}} {body(series)}")
+        lines += [f"  {'':<{side}} {series.note}"] if series.note else []
     return [clean(line) for line in lines]
 
 
-def _row(counts: Sequence[int]) -> str:
+def _blocks(series: Series) -> str:
+    counts = series.totals()
     most = max(counts, default=0) or 1
-    return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // most)] for count in counts)
+    return "".join(_BLOCKS[int(-(-count * (len(_BLOCKS) - 1) // most))] for count in counts)
 
 
 def _points(series: Series) -> str:
