@@ -10,7 +10,7 @@ import typer
 from harness.cli import options
 from harness.cli.options import Form, Json, RunName, Store
 from harness.pipeline.estimate import rates_of
-from harness.results.differences import described, differences
+from harness.results.compare import described, differences
 from harness.results.garbage import collect, stage_folders
 from harness.results.runs import load
 from harness.view import charts

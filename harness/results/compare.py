@@ -1,18 +1,24 @@
-"""Two runs on the same items: paired differences, flips, token ratios, and how many items would settle it."""
+"""Two runs: paired differences on the same items, flips, token ratios, what would settle it; and their settings."""
 
 from __future__ import annotations
 
 import statistics
 from collections.abc import Sequence
+from pathlib import Path
+from typing import Any
 
 from pydantic import Field
 
 from harness.errors import NotComparable
 from harness.records import Record, Sample
 from harness.results import budget
-from harness.results.records import Gap, Manifest
+from harness.results.records import Gap, Manifest, RunRecord
 from harness.results.statistics import bootstrap, clusters_of, holm, needed, no_answers, of_task, paired, scores_by_item
+from harness.results.store import Store, read_kept
 from harness.tokens import common_prefix
+
+# What differs between two runs of the same thing.
+_PASSING = ("date", "seconds", "manifest.date", "manifest.seconds", "manifest.command", "run")
 
 
 class Flip(Record):
@@ -114,18 +120,54 @@ def _token_ratio(matched: Sequence[tuple[Sample, Sample]]) -> Ratio | None:
     return Ratio(ratio=ratio(both), low=low, high=high)
 
 
+def flat(data: Any, above: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dots between the steps of a key; lists stay whole."""
+    if not isinstance(data, dict):
+        return {above: data}
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        out |= flat(value, f"{above}.{key}" if above else str(key))
+    return out
+
+
 def setting_differences(a: Manifest, b: Manifest) -> list[str]:
     """How two runs differ beyond their verdicts. Raises NotComparable when they were graded by other graders."""
     if a.grader is not None and b.grader is not None and a.grader != b.grader:
         odd = ", ".join(sorted(n for n in a.grader | b.grader if a.grader.get(n) != b.grader.get(n)))
         raise NotComparable(f"graded by different graders ({odd}); run 'harness rescore' on the older run first")
-    names = ("model", "model_digest", "backend", "decoding", "prompting", "prompt_ids_hash", "packages", "machine")
-    one, other = a.known(), b.known()
-    notes = []
-    for name in names:
-        x, y = one.get(name), other.get(name)
-        if isinstance(x, dict) and isinstance(y, dict):
-            notes += [f"{name}.{k}: {x.get(k)} against {y.get(k)}" for k in {**x, **y} if x.get(k) != y.get(k)]
-        elif x is not None and y is not None and x != y:
-            notes.append(f"{name}: {x} against {y}")
+    notes, sides = [], (a.known(), b.known())
+    for name in ("model", "model_digest", "backend", "decoding", "prompting", "prompt_ids_hash", "packages", "machine"):
+        if all(side.get(name) is not None for side in sides):
+            x, y = (flat(side[name], name) for side in sides)
+            notes += [f"{key}: {x.get(key)} against {y.get(key)}" for key in x | y if x.get(key) != y.get(key)]
     return notes
+
+
+def described(store: Store, name: str) -> tuple[Path, RunRecord | Manifest]:
+    """Folder and record of a recipe's run or of an evaluation, by folder or first letters of the id.
+
+    Raises NoRuns and BadFile.
+    """
+    files = ("run.json", "manifest.json")
+    folder = store.named(name, ("recipes", "evals"), files, "finished recipe or evaluation")
+    record = folder / "run.json"
+    return folder, read_kept(record, RunRecord) if record.is_file() else read_kept(folder / "manifest.json", Manifest)
+
+
+def differences(store: Store, a: str, b: str) -> list[tuple[str, Any, Any]]:
+    """(key, value of a, value of b) for all that differs but dates and times. Raises NoRuns and BadFile."""
+    one, other = (_comparable(described(store, name)[1]) for name in (a, b))
+    keys = [k for k in one | other if k not in _PASSING and one.get(k) != other.get(k)]
+    return [(k, one.get(k, "(none)"), other.get(k, "(none)")) for k in keys]
+
+
+def _comparable(record: RunRecord | Manifest) -> dict[str, Any]:
+    """Stages under their names, so that equal ones meet whatever their digests are."""
+    if isinstance(record, Manifest):
+        return flat(record.known())
+    stages = {
+        stage.name: {"digest": digest, **stage.model_dump(mode="json", exclude={"name", "inputs", "seconds"})}
+        for digest, stage in record.manifest.stages.items()
+    }
+    rest = record.model_dump(mode="json", exclude_unset=True, exclude={"manifest": {"stages"}})
+    return flat({**rest, "stages": stages})

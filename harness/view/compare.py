@@ -8,8 +8,7 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
-from harness.results.compare import Comparison
-from harness.results.differences import flat
+from harness.results.compare import Comparison, flat
 from harness.results.garbage import StageFolder
 from harness.results.gate import Check, Verdict
 from harness.results.records import Manifest, RunRecord
