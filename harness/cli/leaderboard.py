@@ -68,5 +68,5 @@ def claims(
     made = plan.claims if plan else record.claims
     if not made:
         raise Usage(f"recipe {record.recipe} makes no claims")
-    findings = judged.of_record(record, results, made)
+    findings = judged.findings(made, board.samples_of(results, record.arms))
     options.show(view.claims_page(record.title, made, findings), "md" if markdown else form, as_json)

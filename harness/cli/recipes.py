@@ -137,7 +137,7 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     results = options.results(store)
     record = read_kept(run, RunRecord)
     options.show(board_view.page(board.of_record(record, results)))
-    findings = claims.of_record(record, results, plan.claims)
+    findings = claims.findings(plan.claims, board.samples_of(results, record.arms))
     if findings:
         options.show(board_view.claims_page(record.title, plan.claims, findings))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")

@@ -11,8 +11,8 @@ from harness.cli import options
 from harness.cli.options import Form, Json, RunName, Store
 from harness.pipeline.estimate import rates_of
 from harness.results.compare import described, differences
-from harness.results.garbage import collect, stage_folders
 from harness.results.runs import load
+from harness.results.store import collect, stage_folders
 from harness.view import charts
 from harness.view import compare as view
 from harness.view.page import Page

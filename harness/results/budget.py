@@ -7,7 +7,6 @@ unknown (right-censored), so no figure looks past the cap, and lengths are estim
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from pydantic import Field
 
@@ -50,10 +49,6 @@ class Lengths(Record):
     finished: list[float] = Field(description="at each of ``times``, the share that has ended by itself")
 
 
-def _right_within(budget: int, sample: Sample) -> bool:
-    return length(sample) <= budget and sample.grade.correct
-
-
 def curve(samples: Sequence[Sample], points: int = 24) -> list[Point]:
     """Accuracy and answer rate at budgets up to the longest sample: quantiles of the lengths, near every step."""
     lengths = sorted(length(s) for s in samples)
@@ -62,7 +57,7 @@ def curve(samples: Sequence[Sample], points: int = 24) -> list[Point]:
     for budget in budgets:
         in_time = [s for s in samples if length(s) <= budget and s.grade.verdict in ("correct", "wrong")]
         right = sum(s.grade.correct for s in in_time)
-        scores = by_item(samples, partial(_right_within, budget))
+        scores = by_item(samples, lambda s, most=budget: length(s) <= most and s.grade.correct)  # type: ignore[misc]
         low, high = item_interval(list(scores.values()))
         out.append(Point(
             budget=budget, accuracy=right / len(samples), low=low, high=high, answered=len(in_time) / len(samples),

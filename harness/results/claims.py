@@ -16,9 +16,7 @@ from pydantic import Field
 
 from harness.records import Record, Sample
 from harness.results import statistics
-from harness.results.board import samples_of
-from harness.results.records import Claim, RunRecord
-from harness.results.store import Store
+from harness.results.records import Claim
 from harness.shipped import published_rows
 
 Verdict = Literal["reproduced", "contradicted", "undecided"]
@@ -97,11 +95,6 @@ def _seed_error(scores: _Scores, side: list[list[Sample]]) -> float:
     """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
     means = [fmean(fmean(item) for item in scores(one).values()) for one in side]
     return variance(means) / len(means) if len(means) > 1 else 0.0
-
-
-def of_record(record: RunRecord, store: Store, claims: Mapping[str, Claim]) -> list[Finding]:
-    """What a recorded run says of these claims. Raises NoRuns where samples are gone."""
-    return findings(claims, samples_of(store, record.arms))
 
 
 def published(claim: Claim) -> dict[str, float]:

@@ -2,18 +2,22 @@
 
 from __future__ import annotations
 
+import shutil
 import statistics
-from collections.abc import Sequence
+from collections.abc import Callable, Mapping, Sequence
+from dataclasses import dataclass, replace
 from pathlib import Path
 from typing import Any
 
 from pydantic import Field
 
 from harness.errors import NotComparable
+from harness.evaluation.plan import EvalPlan, Progress, load_samples
+from harness.models.sampling import Plain
 from harness.records import Record, Sample
 from harness.results import budget
+from harness.results import statistics as tests
 from harness.results.records import Gap, Manifest, RunRecord
-from harness.results.statistics import bootstrap, clusters_of, holm, needed, no_answers, of_task, paired, scores_by_item
 from harness.results.store import Store, read_kept
 from harness.tokens import common_prefix
 
@@ -58,21 +62,21 @@ class Comparison(Record):
 
 def compare(ours: Sequence[Sample], others: Sequence[Sample], tasks: Sequence[str]) -> list[Comparison]:
     """Compare every task of ``tasks``; p values are Holm-corrected over them. Raises NotComparable on other items."""
-    compared = [_one(task, of_task(ours, task), of_task(others, task)) for task in tasks]
-    corrected = holm([one.accuracy.p for one in compared])
+    compared = [_one(task, tests.of_task(ours, task), tests.of_task(others, task)) for task in tasks]
+    corrected = tests.holm([one.accuracy.p for one in compared])
     return [one.model_copy(update={"p_holm": p}) for one, p in zip(compared, corrected, strict=True)]
 
 
 def _one(task: str, ours: list[Sample], others: list[Sample]) -> Comparison:
     if not ours or not others:
         raise NotComparable(f"{task}: not in {'both runs' if not ours and not others else 'one of the runs'}")
-    sides = scores_by_item(ours), scores_by_item(others)
+    sides = tests.scores_by_item(ours), tests.scores_by_item(others)
     if odd := sorted(set(sides[0]) ^ set(sides[1])):
         raise NotComparable(
             f"{task}: {len(odd)} items are in one run only, for example {odd[0]}; evaluate both on the same"
         )
-    clusters = clusters_of(ours)
-    gap = paired(*sides, clusters)
+    clusters = tests.clusters_of(ours)
+    gap = tests.paired(*sides, clusters)
     a, b = ({item: statistics.fmean(scores) for item, scores in side.items()} for side in sides)
     reasons = {s.problem_id: s.grade.reason for s in reversed(others)}
     flips = [
@@ -91,10 +95,10 @@ def _one(task: str, ours: list[Sample], others: list[Sample]) -> Comparison:
     return Comparison(
         task=task,
         accuracy=gap,
-        no_answer=paired(no_answers(ours), no_answers(others), clusters),
+        no_answer=tests.paired(tests.no_answers(ours), tests.no_answers(others), clusters),
         p_holm=gap.p,
         aes=budget.aes((statistics.fmean(a.values()), tokens[0]), (statistics.fmean(b.values()), tokens[1])),
-        needed=needed(gap.error, gap.n, gap.difference) if gap.difference else None,
+        needed=tests.needed(gap.error, gap.n, gap.difference) if gap.difference else None,
         same_texts=(len(matched) - len(apart)) / len(matched) if matched else 0.0,
         token_ratio=_token_ratio(matched),
         first_divergence=statistics.median(apart) if apart and same_seeds else None,
@@ -116,7 +120,7 @@ def _token_ratio(matched: Sequence[tuple[Sample, Sample]]) -> Ratio | None:
         return sum(x for x, _ in pairs) / max(sum(y for _, y in pairs), 1)
 
     both = list(spent.values())
-    low, high = bootstrap(both, ratio, draws=2_000)
+    low, high = tests.bootstrap(both, ratio, draws=2_000)
     return Ratio(ratio=ratio(both), low=low, high=high)
 
 
@@ -171,3 +175,68 @@ def _comparable(record: RunRecord | Manifest) -> dict[str, Any]:
     }
     rest = record.model_dump(mode="json", exclude_unset=True, exclude={"manifest": {"stages"}})
     return flat({**rest, "stages": stages})
+
+
+@dataclass(frozen=True, kw_only=True)
+class AtBudget:
+    """One decoding on one task: Test@N at its last N with a 95% interval, tokens a problem, and Test@k below it."""
+
+    name: str
+    guesses: int
+    tokens: float
+    test: float
+    low: float
+    high: float
+    at: dict[int, float]
+
+
+def compare_decodings(
+    plan: EvalPlan, run: Callable[[EvalPlan, Path, Progress], object], folder: Path, progress: Progress,
+    tokens_of_trees: Callable[[Path], Mapping[str, int]],
+) -> dict[str, tuple[list[AtBudget], Gap]]:  # fmt: skip
+    """Evaluate ``plan``, whose sampler grows trees, and plain sampling, at equal answers and equal tokens; by task.
+
+    ``run`` evaluates a plan into a folder. ``tokens_of_trees``: what the trees of a folder generated, by lm-eval's name
+    of their task. The gap is Test@N of the trees against plain sampling at equal tokens.
+    """
+    budget = plan.decoding.samples
+    searched, plain = plan, replace(plan, sampler=Plain())
+    run(searched, folder, progress)
+    run(plain, folder / "plain", progress)
+    by_tree, by_sampling = load_samples(folder), load_samples(folder / "plain")
+    spent = tokens_of_trees(folder / "trees")
+    affordable = {}
+    for task in plan.tasks:
+        total = sum(len(sample.token_ids) for sample in by_sampling if sample.task == task.name)
+        affordable[task.name] = max(1, round(spent[task.lm_eval_name] / max(1, total) * budget))
+    most = max(affordable.values())
+    if most > budget:
+        more = replace(plain, decoding=plain.decoding.model_copy(update={"samples": most}))
+        target = folder / f"plain-{most}"
+        target.mkdir(exist_ok=True)
+        if not (target / "generated.jsonl").exists():  # what was sampled at fewer guesses is part of this
+            shutil.copy(folder / "plain" / "generated.jsonl", target / "generated.jsonl")
+        run(more, target, progress)
+        by_sampling = load_samples(target)
+    out = {}
+    for task in plan.tasks:
+        a, b = ([s for s in side if s.task == task.name] for side in (by_tree, by_sampling))
+        m = affordable[task.name]
+        share = spent[task.lm_eval_name] / len({s.problem_id for s in a})
+        rows = [_at("tree", a, budget, share), _at("plain, answers", b, budget), _at("plain, tokens", b, m)]
+        out[task.name] = (rows, tests.paired(_solved(a, budget), _solved(b, m)))
+    return out
+
+
+def _at(name: str, samples: list[Sample], guesses: int, tokens: float | None = None) -> AtBudget:
+    scores = [item[:guesses] for item in tests.scores_by_item(samples).values()]
+    test = tests.test_at_n(scores)["test"]
+    at = {k: test[k] for k in dict.fromkeys((*(2**i for i in range(10) if 2**i < guesses), guesses))}
+    low, high = tests.wilson(at[guesses] * len(scores), len(scores))
+    if tokens is None:
+        tokens = sum(len(s.token_ids) for s in samples if s.index < guesses) / len(scores)
+    return AtBudget(name=name, guesses=guesses, tokens=tokens, test=at[guesses], low=low, high=high, at=at)
+
+
+def _solved(samples: list[Sample], guesses: int) -> dict[str, list[float]]:
+    return {item: [float(any(scores[:guesses]))] for item, scores in tests.scores_by_item(samples).items()}

@@ -10,8 +10,7 @@ from __future__ import annotations
 
 import hashlib
 import json
-import math
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -69,6 +68,14 @@ class ItemScores(Record):
     tokens: Values
 
 
+# By metric: its values in ``ItemScores``, and how they are taken from samples.
+_TESTED: dict[str, tuple[str, Callable[[Sequence[Sample]], dict[str, list[float]]]]] = {
+    "accuracy": ("correct", statistics.scores_by_item),
+    "no_answer": ("no_answer", statistics.no_answers),
+    "tokens": ("tokens", partial(statistics.by_item, value=budget.length)),
+}
+
+
 class Baseline(Record):
     """A baseline file: by task and item what a run scored, and by task a digest of its problems."""
 
@@ -95,14 +102,11 @@ def baseline(samples: Sequence[Sample], manifest: Manifest, problems: Iterable[A
     tasks = {}
     for task in dict.fromkeys(s.task for s in samples):
         ours = statistics.of_task(samples, task)
-        scores, missing, spent = (
-            statistics.scores_by_item(ours),
-            statistics.no_answers(ours),
-            statistics.by_item(ours, budget.length),
-        )
-        tasks[task] = {i: ItemScores(correct=scores[i], no_answer=missing[i], tokens=spent[i]) for i in scores}
+        scores = {kept: of(ours) for kept, of in _TESTED.values()}
+        items = scores["correct"]
+        tasks[task] = {i: ItemScores.model_validate({kept: each[i] for kept, each in scores.items()}) for i in items}
     names = {"run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date"}
-    kept = Manifest.model_validate({name: value for name, value in manifest.known().items() if name in names})
+    kept = Manifest.model_validate(manifest.model_dump(mode="json", exclude_unset=True, include=names))
     return Baseline(harness_baseline=1, manifest=kept, problems=digests(problems), tasks=tasks)
 
 
@@ -168,11 +172,8 @@ def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margi
     clusters = statistics.clusters_of(ours)
     mean = sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
     out = []
-    for metric, kept, of, margin in (
-        ("accuracy", "correct", statistics.scores_by_item, margins.accuracy),
-        ("no_answer", "no_answer", statistics.no_answers, margins.no_answer),
-        ("tokens", "tokens", partial(statistics.by_item, value=budget.length), margins.tokens),
-    ):
+    for metric, (kept, of) in _TESTED.items():
+        margin: float = getattr(margins, metric)
         run, before = of(ours), {name: getattr(item, kept) for name, item in items.items()}
         sign = 1.0 if metric == "accuracy" else -1.0
         # Tokens as a share of the baseline's mean; their largest gap is what is added on either side.
@@ -181,21 +182,13 @@ def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margi
         bound = 1.0 if metric != "tokens" else max((abs(g) for g in gaps.values()), default=0.0) or 1e-9
         n, change = len(gaps), sum(gaps.values()) / len(gaps)
         centre, error, freedom = statistics.adjusted(gaps, clusters, bound)
+        # A run that is really this much off would pass at ``needed`` items in 80% of runs.
+        room = margin + min(change, 0.0)
         low = min(centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error, change)
         out.append(Check(
             task=task, metric=metric, change=change, low=low, margin=margin,
             p=float(t.cdf(centre / error, freedom)) if change < 0 else 1.0, n=n,
-            needed=_needed(change, error, n, margin), outcome="pass" if low > -margin else "regression",
+            needed=statistics.needed(error, n, room) if room > 0 else None,
+            outcome="pass" if low > -margin else "regression",
         ))  # fmt: skip
     return out
-
-
-def _needed(change: float, error: float, n: int, margin: float) -> int | None:
-    """Items at which a run that is really this much off would pass in 80% of runs; None if it is past the margin."""
-    from scipy.stats import norm
-
-    room = margin + min(change, 0.0)
-    if room <= 0:
-        return None
-    z = float(norm.ppf(1 - PASS_LEVEL) + norm.ppf(0.8))
-    return math.ceil(n * (z * error / room) ** 2)

@@ -149,17 +149,8 @@ class AskedProblem(Record):
             raise BadFile(f"problem {self.id} of {self.task}: {first_line(error)}; run the evaluation again") from None
 
 
-class Metrics(Record):
-    """``metrics.json`` of an evaluation. ``rows``: by task. ``lm_eval``: lm-eval's own score of each, if it has one."""
-
-    rows: dict[str, Summary]
-    lm_eval: dict[str, float | None] = {}
-    decoding: Decoding
-    seconds: float = Field(description="wall time")
-
-
-class Stage(Record):
-    """What a stage is and what came out. ``figures`` depend on its kind.
+class StageResult(Record):
+    """``done.json`` of a finished stage: what it is and what came out. ``figures`` depend on its kind.
 
     ``inputs``: by role, digests of the stages it was made from; ``models``: by role, what it asked or trained.
     """
@@ -170,19 +161,13 @@ class Stage(Record):
     inputs: dict[str, str] = {}
     models: dict[str, str] = {}
     figures: Data = {}
-
-
-class StageResult(Stage):
-    """``done.json`` of a finished stage."""
-
     seconds: float = 0.0
 
 
-class StageRecord(Stage):
+class StageRecord(StageResult):
     """A stage in the record of a recipe. ``depends``: what its digest covers beside parameters and inputs."""
 
     depends: Data = {}
-    seconds: float | None = None
 
 
 class Hardware(Record):

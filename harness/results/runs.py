@@ -1,4 +1,4 @@
-"""Runs on disk: what identifies one, its manifest, how a name finds it, and reading it back."""
+"""Runs on disk: what identifies one, its manifest, how a name finds it, reading it back, and grading it again."""
 
 from __future__ import annotations
 
@@ -11,27 +11,31 @@ from collections import Counter
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from harness.errors import BadFile, NoRuns
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
+from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
 from harness.evaluation.spec import Decoding
-from harness.files import about, file_digest, read_record, reason_of
+from harness.files import about, file_digest, read_json, read_record, reason_of
+from harness.grading.grade import Grader
+from harness.grading.thinking import split
 from harness.grading.version import grader_version
-from harness.journal import read_records, write_whole
+from harness.journal import read_records, write_rows, write_whole
 from harness.models.backends import opened
 from harness.models.prompts import think_tags
 from harness.models.spec import ModelSpec
+from harness.processes import in_threads
 from harness.records import Sample
 from harness.results.records import SCHEMA, AskedProblem, Manifest, StageResult, Summary
 from harness.results.statistics import of_task
 from harness.results.store import Store, read_kept
-from harness.results.summary import evaluate_and_summarise
+from harness.results.summary import evaluate_and_summarise, row
+from harness.thoughts import THINK_TAGS
 
-if TYPE_CHECKING:
-    pass
+_AT_ONCE = 4  # samples that are graded again at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -157,3 +161,57 @@ def fresh(folder: Path) -> None:
     for of in (folder / "trees", *folder.glob("plain"), *folder.glob("plain-[0-9]*")):  # of a search at test time
         if of.is_dir() and any((of / name).exists() for name in ("search.json", "generated.jsonl", "manifest.json")):
             shutil.rmtree(of)
+
+
+def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> list[Sample]:
+    """The run's samples graded again.
+
+    Samples of lm-eval's own tasks keep their verdict: it is lm-eval's. ``tokenizer``: the run's; without it lengths
+    and what is measured in them stay as they were.
+
+    Raises NoRuns for a run without its problems, BadFile for one whose problems cannot be read. An interrupt ends it
+    after the few samples that are being graded.
+    """
+    problems = {(asked.task, asked.id): asked.problem() for asked in run.problems()}
+    if not problems:
+        raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
+    tags = run.manifest.think_tags or THINK_TAGS
+    backend = backend_of(tokenizer)
+
+    def again(sample: Sample) -> Sample:
+        problem = problems.get((sample.task, sample.problem_id))
+        if problem is None:
+            return sample
+        grade = grader.grade(problem.family, problem.gold, sample.text, sample.finish, sample.prefilled, tags)
+        parts = split(sample.text, tags, sample.prefilled)
+        statements = grader.statements(problem.family, problem.gold, stated_text(analysed(parts)))
+        measured = of_response(
+            parts, grade.verdict, sample.finish, backend=backend, sampled=_without_end(sample.token_ids, tokenizer),
+            statements=statements,
+        )  # fmt: skip
+        error_type, counts = measured.metrics.error_type, {}
+        metrics = sample.metrics.model_copy(update={"error_type": error_type})
+        if tokenizer is not None:  # counts in other units than the run's own are no correction of them
+            metrics = measured.metrics
+            counts = {"thinking_tokens": measured.thinking_tokens, "answer_tokens": measured.answer_tokens}
+        grade = grade.model_copy(update={"seconds": 0.0})
+        return sample.model_copy(update={"grade": grade, "metrics": metrics, **counts})
+
+    return in_threads(again, run.samples, _AT_ONCE)
+
+
+def _without_end(ids: list[int], tokenizer: Any) -> list[int]:
+    end = getattr(tokenizer, "eos_token_id", None)
+    return [i for i in ids if i != end]
+
+
+def keep(run: Run, samples: list[Sample]) -> None:
+    """Put new verdicts in the place of the run's, with the grader's version. Raises NoRuns for a recipe's stage."""
+    if (run.folder / "done.json").exists():
+        raise NoRuns(f"{run.folder} is a stage of a recipe and named by its content; run the recipe again instead")
+    cap = run.manifest.decoding.max_tokens
+    rows = {task: row(of_task(samples, task), cap).model_dump() for task in run.tasks}
+    metrics = {**read_json(run.folder / "metrics.json", "run its evaluation again"), "rows": rows}
+    write_rows(run.folder / "samples.jsonl", (sample.model_dump() for sample in samples))
+    write_whole(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    keep_manifest(run.folder, run.manifest.model_copy(update={"grader": grader_version()}))

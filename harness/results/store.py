@@ -13,7 +13,8 @@ import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from dataclasses import dataclass
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -68,9 +69,9 @@ class Store:
 
     def results(self) -> Iterator[tuple[str, StageResult]]:
         """Digests and results of all finished stages."""
-        for file, result in self._all("stages/*/done.json", StageResult):
-            if not file.parent.name.endswith(".work"):
-                yield file.parent.name, result
+        for folder, result in self._all("stages/*/done.json", StageResult):
+            if not folder.name.endswith(".work"):
+                yield folder.name, result
 
     # --- evaluations and runs of recipes
 
@@ -80,7 +81,7 @@ class Store:
 
     def evaluations(self) -> list[tuple[Path, Manifest]]:
         """Folders and manifests of finished evaluations, newest first."""
-        every = [(file.parent, manifest) for file, manifest in self._all("evals/*/manifest.json", Manifest)]
+        every = self._all("evals/*/manifest.json", Manifest)
         return sorted(every, key=lambda entry: entry[1].date, reverse=True)
 
     def save(self, record: RunRecord) -> Path:
@@ -91,17 +92,15 @@ class Store:
 
     def recipes(self) -> list[tuple[Path, RunRecord]]:
         """Folders and records of finished recipes, newest first."""
-        every = sorted(
-            self._all("recipes/*/run.json", RunRecord),
-            key=lambda entry: (entry[1].manifest.date, entry[0].stat().st_mtime_ns),
-            reverse=True,
-        )
-        return [(file.parent, record) for file, record in every]
+
+        def age(entry: tuple[Path, RunRecord]) -> tuple[str, int]:
+            return entry[1].manifest.date, (entry[0] / "run.json").stat().st_mtime_ns
+
+        return sorted(self._all("recipes/*/run.json", RunRecord), key=age, reverse=True)
 
     def begun(self) -> Iterator[tuple[Path, Wanted]]:
         """Folders of recipes that began, finished or not, with the stages they want."""
-        for file, wanted in self._all("recipes/*/wanted.json", Wanted):
-            yield file.parent, wanted
+        return self._all("recipes/*/wanted.json", Wanted)
 
     def recipe_folders(self) -> set[Path]:
         """Folders of all recipes that finished or began, readable or not."""
@@ -138,12 +137,9 @@ class Store:
         file = self._recipes / run / "wanted.lock"
         if not file.exists():
             return False
-        with about(file):
-            try:
-                with filelock.FileLock(file).acquire(timeout=0):
-                    return False
-            except filelock.Timeout:
-                return True
+        with about(file), suppress(filelock.Timeout), filelock.FileLock(file, timeout=0):
+            return False
+        return True
 
     # --- reading
 
@@ -165,10 +161,10 @@ class Store:
         return matching[0]
 
     def _all(self, pattern: str, model: type[_Model]) -> Iterator[tuple[Path, _Model]]:
-        """All records of a kind with their files; those that cannot be read are noted once and passed over."""
+        """All records of a kind with their folders; those that cannot be read are noted once and passed over."""
         for file in sorted(self.folder.glob(pattern)):
             try:
-                yield file, read_kept(file, model)
+                yield file.parent, read_kept(file, model)
             except HarnessError as error:
                 if file not in self._noted:
                     self._note(f"skipped: {error}")
@@ -178,3 +174,92 @@ class Store:
 def read_kept(file: Path, model: type[_Model]) -> _Model:
     """A record that a store keeps. Raises BadFile."""
     return read_record(file, model, "move its folder away, or run it again", unnumbered=SCHEMA)
+
+
+# --- stages that nobody needs
+
+
+@dataclass(frozen=True, kw_only=True)
+class StageFolder:
+    """A stage, or what a stopped one left. ``why``: for what it is kept; empty: nobody needs it."""
+
+    folder: Path
+    name: str
+    bytes: int
+    why: str
+
+    @property
+    def digest(self) -> str:
+        return self.folder.name.removesuffix(".work")
+
+
+def stage_folders(store: Store, days: float) -> list[StageFolder]:
+    """All stages of the store. Recipes that began but did not finish keep theirs for ``days``, and while they run."""
+    why = _reasons(store, days)
+    folders = sorted(store.stages.iterdir()) if store.stages.is_dir() else []
+    return [
+        StageFolder(folder=folder, name=_name(store, folder), bytes=_size(folder), why=why(folder))
+        for folder in folders
+        if folder.is_dir()
+    ]
+
+
+def collect(store: Store, stages: Iterable[StageFolder], days: float) -> list[StageFolder]:
+    """Delete these stages, but none that a process works on or that is needed by now; returns what was deleted."""
+    import filelock
+
+    deleted = []
+    for stage in stages:
+        with about(stage.folder), suppress(filelock.Timeout), filelock.FileLock(store.lock(stage.digest), timeout=0):
+            if not _reasons(store, days)(stage.folder):
+                shutil.rmtree(stage.folder)
+                deleted.append(stage)
+    return deleted
+
+
+def _reasons(store: Store, days: float) -> Callable[[Path], str]:
+    """Why the stage in a folder is kept, by that folder; empty where it need not be."""
+    kept: dict[str, str] = {}
+    finished = store.recipes()
+    readable = {folder for folder, _ in finished}
+    for folder, wanted in store.begun():
+        why = _unfinished(store, folder, wanted, days) if folder not in readable else ""
+        readable.add(folder)
+        kept |= dict.fromkeys(wanted.digests, why) if why else {}
+    for folder, record in finished:
+        kept |= dict.fromkeys(record.manifest.stages, f"of recipe {record.title}, run {folder.name}")
+    broken = sorted(store.recipe_folders() - readable)
+    unreadable = f"the record in {broken[0]} cannot be read, and may name it" if broken else ""
+
+    def why_kept(folder: Path) -> str:
+        working = folder.name.endswith(".work")
+        return kept.get(folder.name.removesuffix(".work"), "" if working else unreadable)
+
+    return why_kept
+
+
+def _unfinished(store: Store, folder: Path, wanted: Wanted, days: float) -> str:
+    """Why the stages of a recipe that began are kept; empty where they need not be."""
+    if (folder / "run.json").exists():
+        return f"of run {folder.name}, whose record cannot be read"
+    begun = f"'{wanted.command}', begun {wanted.date:%Y-%m-%d %H:%M}"
+    if datetime.now(UTC) - wanted.date < timedelta(days=days):
+        return f"wanted by {begun}, which did not finish yet"
+    return f"wanted by {begun}, which is running" if store.is_running(folder.name) else ""
+
+
+def _name(store: Store, folder: Path) -> str:
+    try:
+        result = None if folder.name.endswith(".work") else store.result(folder.name)
+        return "unfinished" if result is None else result.name
+    except HarnessError:
+        return "unreadable"
+
+
+def _size(folder: Path) -> int:
+    """Bytes of all files beneath; files that vanish meanwhile count nothing."""
+    total = 0
+    for file in folder.rglob("*"):
+        with suppress(FileNotFoundError):
+            total += file.stat().st_size if file.is_file() else 0
+    return total

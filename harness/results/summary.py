@@ -15,7 +15,7 @@ from harness.journal import write_whole
 from harness.models.base import Completer
 from harness.records import Sample
 from harness.results import budget
-from harness.results.records import Data, Metrics, Summary
+from harness.results.records import Data, Summary
 from harness.results.statistics import item_interval, of_task, scores_by_item, test_at_n
 
 ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
@@ -30,8 +30,9 @@ def evaluate_and_summarise(
 
     done = evaluate(completer, tokenizer, plan, folder, progress)
     figures = {task.name: row(of_task(done.samples, task.name), plan.decoding.max_tokens) for task in plan.tasks}
-    metrics = Metrics(rows=figures, lm_eval=done.lm_eval, decoding=plan.decoding, seconds=done.seconds)
-    write_whole(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=1) + "\n")
+    rows = {task: figure.model_dump() for task, figure in figures.items()}
+    metrics = {"rows": rows, "lm_eval": done.lm_eval, "decoding": plan.decoding.model_dump(), "seconds": done.seconds}
+    write_whole(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return figures
 
 

@@ -8,13 +8,12 @@ from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
+from harness.records import Sample
 from harness.results.compare import Comparison, flat
-from harness.results.garbage import StageFolder
 from harness.results.gate import Check, Verdict
 from harness.results.records import Manifest, RunRecord
-from harness.results.rescore import Flipped
 from harness.results.runs import Run
-from harness.results.store import Store
+from harness.results.store import StageFolder, Store
 from harness.view.page import Block, Line, Page, Row, Style, Table, Text, columns, texts
 from harness.view.text import MISSING, clean, hanging, interval, number, one_line, percent, points
 
@@ -120,17 +119,23 @@ def github(verdict: Verdict) -> list[str]:
     return out
 
 
-def rescored(run: str, n: int, flipped: Sequence[Flipped], most: int, dry_run: bool) -> Page:
+def rescored(run: Run, samples: Sequence[Sample], most: int, dry_run: bool) -> Page:
     """Verdicts that flip when a run is graded again."""
-    kinds = Counter((flip.before, flip.after) for flip in flipped)
-    lines = [f"{run}: {n} samples graded again, {len(flipped)} verdicts flip"]
-    lines += [f"  {count} x {before} -> {after}" for (before, after), count in kinds.most_common()]
-    for flip in flipped[:most]:
-        reasons = f"{one_line(flip.reason_before, 60)} -> {one_line(flip.reason_after, 60)}"
-        lines.append(f"  {flip.task} {flip.problem_id} #{flip.index}: {reasons}")
+    records = [
+        {"task": a.task, "problem_id": a.problem_id, "index": a.index, "before": a.grade.verdict,
+         "after": b.grade.verdict, "reason_before": a.grade.reason, "reason_after": b.grade.reason}
+        for a, b in zip(run.samples, samples, strict=True)
+        if a.grade.verdict != b.grade.verdict
+    ]  # fmt: skip
+    kinds = Counter(f"{flip['before']} -> {flip['after']}" for flip in records)
+    lines = [f"{run.name}: {len(samples)} samples graded again, {len(records)} verdicts flip"]
+    lines += [f"  {count} x {kind}" for kind, count in kinds.most_common()]
+    for flip in records[:most]:
+        reasons = f"{one_line(flip['reason_before'], 60)} -> {one_line(flip['reason_after'], 60)}"
+        lines.append(f"  {flip['task']} {flip['problem_id']} #{flip['index']}: {reasons}")
     lines.append("nothing was changed (--dry-run)" if dry_run else "verdicts and manifest are those of today's graders")
-    data = {"run": run, "samples": n, "flips": [flip.model_dump() for flip in flipped], "kept": not dry_run}
-    return Page(title=f"{run} graded again", blocks=texts(*lines, wrap=False), data=data)
+    data = {"run": run.name, "samples": len(samples), "flips": records, "kept": not dry_run}
+    return Page(title=f"{run.name} graded again", blocks=texts(*lines, wrap=False), data=data)
 
 
 def listing(store: Store) -> Page:

@@ -9,7 +9,7 @@ from pathlib import Path
 
 from harness.evaluation.preflight import Preview
 from harness.records import Sample
-from harness.results.decodings import AtBudget
+from harness.results.compare import AtBudget
 from harness.results.records import Gap, Summary
 from harness.view.page import Block, Page, Table, Text, columns, texts
 from harness.view.text import interval, number, one_line, percent, points
