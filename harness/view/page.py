@@ -10,6 +10,7 @@ from dataclasses import dataclass, field
 from typing import Any, Literal
 
 Style = Literal["", "strong", "dim", "good", "bad", "open", "note", "mark"]
+Span = tuple[str, Style]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -96,7 +97,7 @@ def texts(*lines: str, style: Style = "", wrap: bool = True) -> list[Text]:
 class Branch:
     """A tree: spans of text with their styles, and what hangs beneath. ``cut``: a terminal shows one line of it."""
 
-    spans: Sequence[tuple[str, Style]]
+    spans: Sequence[Span]
     children: list[Branch] = field(default_factory=list)
     cut: bool = False
 

@@ -1,11 +1,13 @@
-"""What ``run-recipe`` shows: stages with what they would take, and with what they took."""
+"""What ``run-recipe`` and ``train`` show: stages with what they take, a training, how far masks move a gradient."""
 
 from __future__ import annotations
 
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
+from pathlib import Path
+from typing import Any
 
-from harness.view.page import Block, Column, Page, Table, columns, texts
+from harness.view.page import Block, Page, Table, columns, texts
 from harness.view.text import MISSING, bytes_of, duration, magnitude
 
 _DRY_LEGEND = (
@@ -66,7 +68,30 @@ def stage_times(rows: Sequence[StageRow], wall: float) -> Page:
     """Seconds and result of each finished stage, then what its kind says in more lines."""
     done = [row for row in rows if row.done]
     work = sum(row.seconds or 0.0 for row in done)
-    names = (Column(name="stage", align="left"), Column(name="seconds"), Column(name="result", align="left", wrap=True))
+    names = columns("stage", "seconds", "result", left=(0, 2), wrap=[2])
     table = Table(columns=names, rows=[[row.name, f"{row.seconds or 0:.1f}", row.summary] for row in done])
     about = f"work {work:,.0f} s in all stages, this command {wall:,.1f} s"
     return Page(title="stages", blocks=[table, *texts(about, *(line for row in done for line in row.details))])
+
+
+def trained(figures: Mapping[str, Any], out: Path) -> Page:
+    """What a training did, and how to score its model."""
+    through, rows = figures["tokens_through_network"], figures["tokens_in_rows"]
+    count = f"{figures['rows']:,} rows" if "rows" in figures else f"{figures['pairs']:,} pairs"
+    lines = [
+        f"{figures['steps']:,} steps on {count}; mean loss {figures['loss']:.4f}, last {figures['last']['loss']:.4f}",
+        f"{through:,} tokens through the network for {rows:,} in rows ({rows / max(through, 1):.2f} times)",
+        f"model: {out}",
+        f"score it: harness eval --model {out} --suite embedded",
+    ]
+    return Page(title=f"training of {out}", blocks=texts(*lines, wrap=False), data={**figures, "model": str(out)})
+
+
+def masks(pairs: int, rows: Sequence[Mapping[str, Any]]) -> Page:
+    """For every objective and mask, how far the gradient moves from the unmasked one."""
+    shares = ("float32", "bfloat16")
+    cells = [[row["objective"], row["masked"], *(f"{100 * row['change'][p]:.2g}%" for p in shares)] for row in rows]
+    shared = f"{pairs} pairs, {100 * rows[0]['share']:.0f}% of their tokens shared"
+    about = f"{shared}; how far the gradient moves when they are masked:"
+    table = Table(columns=columns("objective", "masked in", *shares), rows=cells, records=rows)
+    return Page(title="masks", blocks=[*texts(about), table], data={"pairs": pairs, "rows": list(rows)})
