@@ -1,7 +1,6 @@
-"""Accuracy against a token budget, from stored samples: nothing is generated again.
+"""Accuracy against a token budget, from stored samples: one counts at a budget when it ended by itself within it.
 
-A sample counts at budget b when it ended by itself within b tokens. What a cut sample would have done past its cap is
-unknown (right-censored), so no figure looks past the cap, and lengths are estimated by Kaplan-Meier (statsmodels).
+What a cut sample would have done is unknown, so no figure looks past the cap; lengths are Kaplan-Meier estimates.
 """
 
 from __future__ import annotations
@@ -93,8 +92,8 @@ def lengths(samples: Sequence[Sample]) -> Lengths:
 def aes(ours: tuple[float, float], base: tuple[float, float], gain: float = 3.0, loss: float = 5.0) -> float | None:
     """Accuracy-efficiency score of (accuracy, mean tokens) against a base run (arXiv 2501.12570).
 
-    Share of tokens saved, plus ``gain`` times the relative gain in accuracy or minus ``loss`` times the relative loss.
-    None when the base is right nowhere or says nothing: the score is relative to both.
+    Share of tokens saved, plus ``gain`` times the relative gain in accuracy or minus ``loss`` times the relative loss;
+    None when the base is right nowhere or says nothing.
     """
     if base[0] <= 0 or base[1] <= 0:
         return None

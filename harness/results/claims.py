@@ -1,14 +1,13 @@
-"""A recipe's claims, each with its verdict: what a paper says of two arms against what this run shows.
+"""A recipe's claims: what a paper says of two arms is reproduced, contradicted or left undecided by this run.
 
-Every claim is tested on every task by a paired test over items, with the spread between training seeds added to its
-error; p values are Holm-corrected over all of a recipe's tests. *Reproduced*: resolved, in the direction claimed.
-*Contradicted*: resolved, in the other. *Undecided*: neither, with the smallest difference that the run would show.
+A paired test over the items of each task, the spread between training seeds added to its error, Holm-corrected over
+all tests of a recipe (docs/statistics.md).
 """
 
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Mapping, Sequence
 from statistics import fmean, variance
 from typing import Literal, get_args
 
@@ -17,11 +16,11 @@ from pydantic import Field
 from harness.records import Record, Sample
 from harness.results import statistics
 from harness.results.records import Claim
+from harness.results.statistics import Measure
 from harness.shipped import published_rows
 
 Verdict = Literal["reproduced", "contradicted", "undecided"]
 VERDICTS = get_args(Verdict)
-_Scores = Callable[[Sequence[Sample]], dict[str, list[float]]]
 
 
 class Finding(Record):
@@ -40,10 +39,7 @@ class Finding(Record):
 
 
 def findings(claims: Mapping[str, Claim], arms: Mapping[str, Sequence[Sequence[Sample]]]) -> list[Finding]:
-    """Every claim on every task. ``arms``: the samples of each arm, one list per training seed.
-
-    Claims about arms that were not run are left out.
-    """
+    """Every claim about arms that were run, on every task. ``arms``: by arm a list of samples per training seed."""
     drafts = []
     for name, claim in claims.items():
         if claim.arm in arms and claim.against in arms:
@@ -61,8 +57,9 @@ def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], o
     """A claim on one task, with the verdict that it has if its p value stays small among all."""
     from scipy.stats import t
 
-    known = {"accuracy": statistics.scores_by_item, "no_answer": statistics.no_answers, "solved": _solved}
-    scores = known[claim.metric]
+    scores = {"accuracy": statistics.scores_by_item, "no_answer": statistics.no_answers, "solved": _solved}[
+        claim.metric
+    ]
     a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
     gaps = statistics.item_gaps(a, b)
     difference = fmean(gaps.values())
@@ -91,7 +88,7 @@ def _solved(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return {item: [max(scores)] for item, scores in statistics.scores_by_item(samples).items()}
 
 
-def _seed_error(scores: _Scores, side: list[list[Sample]]) -> float:
+def _seed_error(scores: Measure, side: list[list[Sample]]) -> float:
     """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
     means = [fmean(fmean(item) for item in scores(one).values()) for one in side]
     return variance(means) / len(means) if len(means) > 1 else 0.0
@@ -99,9 +96,7 @@ def _seed_error(scores: _Scores, side: list[list[Sample]]) -> float:
 
 def published(claim: Claim) -> dict[str, float]:
     """Published differences by the paper's tasks, in points; empty where the claim names no rows."""
-    if not claim.published:
-        return {}
-    rows = published_rows(claim.published)["rows"]
+    rows = published_rows(claim.published)["rows"] if claim.published else {}
     ours, others = rows.get(claim.arm, {}), rows.get(claim.against, {})
     shared = [task for task in ours if claim.metric in ours[task] and claim.metric in others.get(task, {})]
     return {task: round(ours[task][claim.metric] - others[task][claim.metric], 2) for task in shared}

@@ -72,9 +72,8 @@ def _one(task: str, ours: list[Sample], others: list[Sample]) -> Comparison:
         raise NotComparable(f"{task}: not in {'both runs' if not ours and not others else 'one of the runs'}")
     sides = tests.scores_by_item(ours), tests.scores_by_item(others)
     if odd := sorted(set(sides[0]) ^ set(sides[1])):
-        raise NotComparable(
-            f"{task}: {len(odd)} items are in one run only, for example {odd[0]}; evaluate both on the same"
-        )
+        hint = "evaluate both on the same"
+        raise NotComparable(f"{task}: {len(odd)} items are in one run only, for example {odd[0]}; {hint}")
     clusters = tests.clusters_of(ours)
     gap = tests.paired(*sides, clusters)
     a, b = ({item: statistics.fmean(scores) for item, scores in side.items()} for side in sides)
@@ -194,14 +193,13 @@ def compare_decodings(
     plan: EvalPlan, run: Callable[[EvalPlan, Path, Progress], object], folder: Path, progress: Progress,
     tokens_of_trees: Callable[[Path], Mapping[str, int]],
 ) -> dict[str, tuple[list[AtBudget], Gap]]:  # fmt: skip
-    """Evaluate ``plan``, whose sampler grows trees, and plain sampling, at equal answers and equal tokens; by task.
+    """Search at test time against plain sampling at equal answers and at equal tokens (arXiv 2503.01461, Table 7).
 
-    ``run`` evaluates a plan into a folder. ``tokens_of_trees``: what the trees of a folder generated, by lm-eval's name
-    of their task. The gap is Test@N of the trees against plain sampling at equal tokens.
+    By task. ``run`` evaluates a plan into a folder. ``tokens_of_trees``: what the trees of a folder generated, by
+    lm-eval's name of their task. The gap is Test@N of the trees against plain sampling at equal tokens.
     """
-    budget = plan.decoding.samples
-    searched, plain = plan, replace(plan, sampler=Plain())
-    run(searched, folder, progress)
+    budget, plain = plan.decoding.samples, replace(plan, sampler=Plain())
+    run(plan, folder, progress)
     run(plain, folder / "plain", progress)
     by_tree, by_sampling = load_samples(folder), load_samples(folder / "plain")
     spent = tokens_of_trees(folder / "trees")
@@ -211,12 +209,11 @@ def compare_decodings(
         affordable[task.name] = max(1, round(spent[task.lm_eval_name] / max(1, total) * budget))
     most = max(affordable.values())
     if most > budget:
-        more = replace(plain, decoding=plain.decoding.model_copy(update={"samples": most}))
         target = folder / f"plain-{most}"
         target.mkdir(exist_ok=True)
         if not (target / "generated.jsonl").exists():  # what was sampled at fewer guesses is part of this
-            shutil.copy(folder / "plain" / "generated.jsonl", target / "generated.jsonl")
-        run(more, target, progress)
+            shutil.copy(folder / "plain" / "generated.jsonl", target)
+        run(replace(plain, decoding=plain.decoding.model_copy(update={"samples": most})), target, progress)
         by_sampling = load_samples(target)
     out = {}
     for task in plan.tasks:

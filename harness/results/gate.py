@@ -1,16 +1,16 @@
 """The regression gate: is a run no worse than a baseline, by margins set in advance?
 
-Per task three paired tests: accuracy, no-answer rate, tokens. *Pass* needs each lower bound of a two-sided 95% interval
-within its margin: a true loss of one margin anywhere passes in about 2.5% of runs. *Regression* is a loss beyond doubt
-(Holm over all tests): equal models are called one in at most 5% of runs. Everything else is *inconclusive*, with the
-number of items that would settle it. Calibration: ``benchmarks/gate_calibration.py``.
+Per task three paired tests: accuracy, no-answer rate, tokens. *Pass*: each lower bound of a 95% interval is within its
+margin. *Regression*: a loss beyond doubt (Holm over all tests). Else *inconclusive*, with the number of items that would
+settle it. Error rates: docs/statistics.md, ``benchmarks/gate_calibration.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-from collections.abc import Callable, Iterable, Mapping, Sequence
+from collections import defaultdict
+from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
 from typing import Annotated, Literal
@@ -51,8 +51,6 @@ class Check(Record):
 
 
 class Verdict(Record):
-    """The outcome of all checks together."""
-
     outcome: Outcome
     checks: list[Check]
 
@@ -69,7 +67,7 @@ class ItemScores(Record):
 
 
 # By metric: its values in ``ItemScores``, and how they are taken from samples.
-_TESTED: dict[str, tuple[str, Callable[[Sequence[Sample]], dict[str, list[float]]]]] = {
+_TESTED: dict[str, tuple[str, statistics.Measure]] = {
     "accuracy": ("correct", statistics.scores_by_item),
     "no_answer": ("no_answer", statistics.no_answers),
     "tokens": ("tokens", partial(statistics.by_item, value=budget.length)),
@@ -85,7 +83,6 @@ class Baseline(Record):
     tasks: dict[str, dict[str, ItemScores]]
 
     def text(self) -> str:
-        """The content of the file."""
         data = {**self.model_dump(), "manifest": self.manifest.known()}
         return json.dumps(data, separators=(",", ":")) + "\n"
 
@@ -112,10 +109,9 @@ def baseline(samples: Sequence[Sample], manifest: Manifest, problems: Iterable[A
 
 def digests(problems: Iterable[AskedProblem]) -> dict[str, str]:
     """By task, a digest of what its problems say and of their gold answers."""
-    texts: dict[str, list[str]] = {}
+    texts = defaultdict[str, list[str]](list)
     for problem in problems:
-        text = json.dumps([problem.id, problem.prompt, problem.gold], sort_keys=True)
-        texts.setdefault(problem.task, []).append(text)
+        texts[problem.task].append(json.dumps([problem.id, problem.prompt, problem.gold], sort_keys=True))
     return {t: hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()[:16] for t, each in texts.items()}
 
 
@@ -152,7 +148,7 @@ def gate(samples: Sequence[Sample], against: Baseline, margins: Margins, tasks: 
     corrected = statistics.holm([draft.p for draft in drafts])
     checks = [
         draft.model_copy(
-            update={"p": p, "outcome": draft.outcome if draft.outcome == "pass" or p < LEVEL else "inconclusive"}
+            update={"p": p} | ({"outcome": "inconclusive"} if p >= LEVEL and draft.outcome != "pass" else {})
         )
         for draft, p in zip(drafts, corrected, strict=True)
     ]
@@ -166,9 +162,8 @@ def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margi
     from scipy.stats import t
 
     if odd := sorted({s.problem_id for s in ours} ^ set(items)):
-        raise NotComparable(
-            f"{task}: {len(odd)} items are on one side only, for example {odd[0]}; evaluate the baseline's problems"
-        )
+        hint = "evaluate the baseline's problems"
+        raise NotComparable(f"{task}: {len(odd)} items are on one side only, for example {odd[0]}; {hint}")
     clusters = statistics.clusters_of(ours)
     mean = sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
     out = []

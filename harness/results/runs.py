@@ -19,7 +19,7 @@ from harness.errors import BadFile, NoRuns
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
 from harness.evaluation.spec import Decoding
-from harness.files import about, file_digest, read_json, read_record, reason_of
+from harness.files import file_digest, read_json, read_record, reason_of
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
 from harness.grading.version import grader_version
@@ -85,11 +85,8 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
 
     Before the model loads, raises BadFile when the folder cannot be written and NoRuns when it holds another run.
     """
-    with about(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("writable")
-        probe.unlink()
+    write_whole(folder / ".probe", "writable")
+    (folder / ".probe").unlink()
     named = identity(backend, plan)
     _same_run(folder, named)
     started = time.time()
@@ -133,9 +130,9 @@ def load(store: Store, name: str) -> Run:
     samples = load_samples(folder)
     if not samples:
         raise NoRuns(f"{folder}: holds no samples; run its evaluation again")
-    twice = [key for key, count in Counter((s.task, s.problem_id, s.index) for s in samples).items() if count > 1]
-    if twice:
-        raise NoRuns(f"{folder}: {'/'.join(map(str, twice[0]))} is there more than once; run its evaluation again")
+    [(key, count)] = Counter(f"{s.task}/{s.problem_id}/{s.index}" for s in samples).most_common(1)
+    if count > 1:
+        raise NoRuns(f"{folder}: {key} is there more than once; run its evaluation again")
     return Run(folder=folder, manifest=_manifest(folder), samples=samples)
 
 
@@ -164,19 +161,16 @@ def fresh(folder: Path) -> None:
 
 
 def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> list[Sample]:
-    """The run's samples graded again.
+    """The run's samples graded again; those of lm-eval's own tasks keep lm-eval's verdict.
 
-    Samples of lm-eval's own tasks keep their verdict: it is lm-eval's. ``tokenizer``: the run's; without it lengths
-    and what is measured in them stay as they were.
-
-    Raises NoRuns for a run without its problems, BadFile for one whose problems cannot be read. An interrupt ends it
-    after the few samples that are being graded.
+    ``tokenizer``: the run's; without it lengths and what is measured in them stay as they were. Raises NoRuns for a
+    run without its problems, BadFile for one whose problems cannot be read.
     """
     problems = {(asked.task, asked.id): asked.problem() for asked in run.problems()}
     if not problems:
         raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
     tags = run.manifest.think_tags or THINK_TAGS
-    backend = backend_of(tokenizer)
+    backend, end = backend_of(tokenizer), getattr(tokenizer, "eos_token_id", None)
 
     def again(sample: Sample) -> Sample:
         problem = problems.get((sample.task, sample.problem_id))
@@ -186,23 +180,16 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> list[Sample]:
         parts = split(sample.text, tags, sample.prefilled)
         statements = grader.statements(problem.family, problem.gold, stated_text(analysed(parts)))
         measured = of_response(
-            parts, grade.verdict, sample.finish, backend=backend, sampled=_without_end(sample.token_ids, tokenizer),
-            statements=statements,
+            parts, grade.verdict, sample.finish, backend=backend, statements=statements,
+            sampled=[i for i in sample.token_ids if i != end],
         )  # fmt: skip
-        error_type, counts = measured.metrics.error_type, {}
-        metrics = sample.metrics.model_copy(update={"error_type": error_type})
+        metrics = sample.metrics.model_copy(update={"error_type": measured.metrics.error_type})
+        changes: dict[str, Any] = {"grade": grade.model_copy(update={"seconds": 0.0}), "metrics": metrics}
         if tokenizer is not None:  # counts in other units than the run's own are no correction of them
-            metrics = measured.metrics
-            counts = {"thinking_tokens": measured.thinking_tokens, "answer_tokens": measured.answer_tokens}
-        grade = grade.model_copy(update={"seconds": 0.0})
-        return sample.model_copy(update={"grade": grade, "metrics": metrics, **counts})
+            changes |= {name: getattr(measured, name) for name in ("metrics", "thinking_tokens", "answer_tokens")}
+        return sample.model_copy(update=changes)
 
     return in_threads(again, run.samples, _AT_ONCE)
-
-
-def _without_end(ids: list[int], tokenizer: Any) -> list[int]:
-    end = getattr(tokenizer, "eos_token_id", None)
-    return [i for i in ids if i != end]
 
 
 def keep(run: Run, samples: list[Sample]) -> None:

@@ -14,6 +14,7 @@ from harness.results.records import Gap
 
 LEVEL = 0.95  # of all intervals
 Scores = Mapping[str, Sequence[float]]  # of each item, the scores of its samples
+Measure = Callable[[Sequence[Sample]], dict[str, list[float]]]  # takes a score of every sample, by item
 _Item = TypeVar("_Item")
 
 
@@ -79,7 +80,7 @@ def pass_at_k(drawn: int, right: int, k: int) -> float:
 def test_at_n(items: Sequence[Sequence[float]]) -> dict[str, dict[int, float]]:
     """``pass``: pass@k for every k up to the samples drawn; ``test``: the paper's Test@N, right at least once in N.
 
-    Raises ValueError when items have different numbers of samples: their figures would not be of one kind.
+    Raises ValueError when items have different numbers of samples.
     """
     sizes = {len(item) for item in items}
     if len(sizes) != 1:
@@ -113,9 +114,8 @@ def holm(ps: Sequence[float]) -> list[float]:
 def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = None) -> Gap:
     """Paired difference over the same items. A missing item is a KeyError, never a skipped one.
 
-    The interval is Student's t over item (or cluster) differences with one item more on either side, which for 0/1
-    scores is Bonett and Price's interval: it holds its level at few flips, where the plain one shuts to a point. The
-    p value is McNemar's mid-p for single 0/1 samples without clusters, else that of the same t.
+    The interval is Student's t over item (or cluster) differences with one item more on either side (for 0/1 scores
+    Bonett and Price's). p is McNemar's mid-p for single 0/1 samples without clusters, else that of the same t.
     """
     from scipy.stats import norm, t
 
@@ -155,8 +155,7 @@ def adjusted(gaps: Mapping[str, float], clusters: Mapping[str, str], bound: floa
 def sameness(centre: float, error: float, freedom: float, margin: float) -> float:
     """Two-sided p value of "the true difference is just ``margin``, either way".
 
-    Small where it is shown to be smaller (two one-sided tests, both of which must hold) or larger. Each side gets half
-    of the level: a true difference of just the margin is resolved in 5% of runs.
+    Small where it is shown to be smaller (two one-sided tests, both of which must hold) or larger.
     """
     from scipy.stats import t
 
