@@ -57,9 +57,8 @@ def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], o
     """A claim on one task, with the verdict that it has if its p value stays small among all."""
     from scipy.stats import t
 
-    scores = {"accuracy": statistics.scores_by_item, "no_answer": statistics.no_answers, "solved": _solved}[
-        claim.metric
-    ]
+    known = {"accuracy": statistics.scores_by_item, "no_answer": statistics.no_answers, "solved": _solved}
+    scores = known[claim.metric]
     a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
     gaps = statistics.item_gaps(a, b)
     difference = fmean(gaps.values())

@@ -1,8 +1,8 @@
 """The regression gate: is a run no worse than a baseline, by margins set in advance?
 
 Per task three paired tests: accuracy, no-answer rate, tokens. *Pass*: each lower bound of a 95% interval is within its
-margin. *Regression*: a loss beyond doubt (Holm over all tests). Else *inconclusive*, with the number of items that would
-settle it. Error rates: docs/statistics.md, ``benchmarks/gate_calibration.py``.
+margin. *Regression*: a loss beyond doubt (Holm over all tests). Else *inconclusive*, with the items that would settle
+it. Error rates: docs/statistics.md, ``benchmarks/gate_calibration.py``.
 """
 
 from __future__ import annotations
@@ -146,12 +146,10 @@ def gate(samples: Sequence[Sample], against: Baseline, margins: Margins, tasks: 
             raise NotComparable(f"{task}: not in the {side}; a missing task is no pass")
         drafts += _tests(task, ours, items, margins)
     corrected = statistics.holm([draft.p for draft in drafts])
-    checks = [
-        draft.model_copy(
-            update={"p": p} | ({"outcome": "inconclusive"} if p >= LEVEL and draft.outcome != "pass" else {})
-        )
-        for draft, p in zip(drafts, corrected, strict=True)
-    ]
+    checks = []
+    for draft, p in zip(drafts, corrected, strict=True):
+        outcome = draft.outcome if draft.outcome == "pass" or p < LEVEL else "inconclusive"
+        checks.append(draft.model_copy(update={"p": p, "outcome": outcome}))
     outcomes = {check.outcome for check in checks}
     whole: Outcome = "regression" if "regression" in outcomes else "pass" if outcomes == {"pass"} else "inconclusive"
     return Verdict(outcome=whole, checks=checks)

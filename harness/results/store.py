@@ -108,10 +108,7 @@ class Store:
 
     @contextmanager
     def wanting(self, run: str, digests: Iterable[str], command: str = "") -> Iterator[None]:
-        """While a recipe runs: ``runs gc`` keeps these stages. To be entered before the first of them is looked at.
-
-        After a run that was stopped or that failed they are kept for some days, so that it can go on.
-        """
+        """While a recipe runs, and some days after it failed, ``runs gc`` keeps these stages. To be entered first."""
         import filelock
 
         wanted = Wanted(
@@ -197,11 +194,19 @@ def stage_folders(store: Store, days: float) -> list[StageFolder]:
     """All stages of the store. Recipes that began but did not finish keep theirs for ``days``, and while they run."""
     why = _reasons(store, days)
     folders = sorted(store.stages.iterdir()) if store.stages.is_dir() else []
-    return [
-        StageFolder(folder=folder, name=_name(store, folder), bytes=_size(folder), why=why(folder))
-        for folder in folders
-        if folder.is_dir()
-    ]
+    out = []
+    for folder in filter(Path.is_dir, folders):
+        size = 0
+        for file in folder.rglob("*"):
+            with suppress(FileNotFoundError):  # it vanished meanwhile
+                size += file.stat().st_size if file.is_file() else 0
+        try:
+            result = None if folder.name.endswith(".work") else store.result(folder.name)
+            name = "unfinished" if result is None else result.name
+        except HarnessError:
+            name = "unreadable"
+        out.append(StageFolder(folder=folder, name=name, bytes=size, why=why(folder)))
+    return out
 
 
 def collect(store: Store, stages: Iterable[StageFolder], days: float) -> list[StageFolder]:
@@ -223,7 +228,15 @@ def _reasons(store: Store, days: float) -> Callable[[Path], str]:
     finished = store.recipes()
     readable = {folder for folder, _ in finished}
     for folder, wanted in store.begun():
-        why = _unfinished(store, folder, wanted, days) if folder not in readable else ""
+        begun, why = f"wanted by '{wanted.command}', begun {wanted.date:%Y-%m-%d %H:%M}", ""
+        if folder in readable:
+            continue
+        if (folder / "run.json").exists():
+            why = f"of run {folder.name}, whose record cannot be read"
+        elif datetime.now(UTC) - wanted.date < timedelta(days=days):
+            why = f"{begun}, which did not finish yet"
+        elif store.is_running(folder.name):
+            why = f"{begun}, which is running"
         readable.add(folder)
         kept |= dict.fromkeys(wanted.digests, why) if why else {}
     for folder, record in finished:
@@ -236,30 +249,3 @@ def _reasons(store: Store, days: float) -> Callable[[Path], str]:
         return kept.get(folder.name.removesuffix(".work"), "" if working else unreadable)
 
     return why_kept
-
-
-def _unfinished(store: Store, folder: Path, wanted: Wanted, days: float) -> str:
-    """Why the stages of a recipe that began are kept; empty where they need not be."""
-    if (folder / "run.json").exists():
-        return f"of run {folder.name}, whose record cannot be read"
-    begun = f"'{wanted.command}', begun {wanted.date:%Y-%m-%d %H:%M}"
-    if datetime.now(UTC) - wanted.date < timedelta(days=days):
-        return f"wanted by {begun}, which did not finish yet"
-    return f"wanted by {begun}, which is running" if store.is_running(folder.name) else ""
-
-
-def _name(store: Store, folder: Path) -> str:
-    try:
-        result = None if folder.name.endswith(".work") else store.result(folder.name)
-        return "unfinished" if result is None else result.name
-    except HarnessError:
-        return "unreadable"
-
-
-def _size(folder: Path) -> int:
-    """Bytes of all files beneath; files that vanish meanwhile count nothing."""
-    total = 0
-    for file in folder.rglob("*"):
-        with suppress(FileNotFoundError):
-            total += file.stat().st_size if file.is_file() else 0
-    return total
