@@ -17,7 +17,7 @@ from harness.models.sampling import Plain
 from harness.records import Record, Sample
 from harness.results import budget
 from harness.results import statistics as tests
-from harness.results.records import Gap, Manifest, RunRecord
+from harness.results.records import Gap, Manifest, RunRecord, flat
 from harness.results.store import Store, read_kept
 from harness.tokens import common_prefix
 
@@ -121,16 +121,6 @@ def _token_ratio(matched: Sequence[tuple[Sample, Sample]]) -> Ratio | None:
     both = list(spent.values())
     low, high = tests.bootstrap(both, ratio, draws=2_000)
     return Ratio(ratio=ratio(both), low=low, high=high)
-
-
-def flat(data: Any, above: str = "") -> dict[str, Any]:
-    """Nested mappings as one, with dots between the steps of a key; lists stay whole."""
-    if not isinstance(data, dict):
-        return {above: data}
-    out: dict[str, Any] = {}
-    for key, value in data.items():
-        out |= flat(value, f"{above}.{key}" if above else str(key))
-    return out
 
 
 def setting_differences(a: Manifest, b: Manifest) -> list[str]:

@@ -18,6 +18,16 @@ Data = dict[str, Any]  # JSON whose form is another room's
 SCHEMA = 1  # records that have no schema_version are of this one, too
 
 
+def flat(data: Any, above: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dots between the steps of a key; lists stay whole."""
+    if not isinstance(data, dict):
+        return {above: data}
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        out |= flat(value, f"{above}.{key}" if above else str(key))
+    return out
+
+
 def _absent(description: str = "") -> Any:
     """A figure that not every task has: left out of its JSON, not null."""
     return Field(default=None, description=description, exclude_if=lambda value: value is None)

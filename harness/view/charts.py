@@ -49,15 +49,14 @@ def page(runs: Sequence[Run]) -> Page:
     sections = []
     for task in dict.fromkeys(task for run in runs for task in run.tasks):
         groups, curves, notes = {}, {}, {}
-        for run in runs:
-            if task in run.tasks:
-                label, samples = labels[run.name], run.of(task)
-                groups[label], curves[label] = samples, budget.curve(samples)
-                known = budget.lengths(samples)
-                median = "over half are cut" if known.median is None else f"median {known.median:g}"
-                notes[label] = f"{median}, cut {100 * known.censored:.1f} %"
-                points = [point.model_dump() for point in curves[label]]
-                data[run.name][task] = {"curve": points, "lengths": known.model_dump()}
+        for run in (run for run in runs if task in run.tasks):
+            label = labels[run.name]
+            groups[label], curves[label] = run.of(task), budget.curve(run.of(task))
+            known = budget.lengths(groups[label])
+            median = "over half are cut" if known.median is None else f"median {known.median:g}"
+            notes[label] = f"{median}, cut {100 * known.censored:.1f} %"
+            points = [point.model_dump() for point in curves[label]]
+            data[run.name][task] = {"curve": points, "lengths": known.model_dump()}
         sections.append(Section(title=task, blocks=both(task, groups, curves, notes)))
     record = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
     return Page(title=f"lengths and budgets of {', '.join(labels)}", blocks=sections, data=record)

@@ -9,9 +9,9 @@ from typing import Any
 from xml.etree import ElementTree
 
 from harness.records import Sample
-from harness.results.compare import Comparison, flat
+from harness.results.compare import Comparison
 from harness.results.gate import Check, Verdict
-from harness.results.records import Manifest, RunRecord
+from harness.results.records import Manifest, RunRecord, flat
 from harness.results.runs import Run
 from harness.results.store import StageFolder, Store
 from harness.view.page import Block, Line, Page, Row, Style, Table, Text, columns, texts

@@ -37,11 +37,8 @@ def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
         ])  # fmt: skip
     records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
     blocks: list[Block] = [Table(columns=columns(*_NAMES, wrap=[0]), rows=shown, notes=_LEGEND, records=records)]
-    for what, some in (
-        ("cut by --max-tokens", {task: f.cut for task, f in rows.items()}),
-        ("grader or model call failed", {task: f.failed for task, f in rows.items()}),
-    ):
-        named = ", ".join(f"{task} {percent(share)} %" for task, share in some.items() if share > 0)
+    for what, field in (("cut by --max-tokens", "cut"), ("grader or model call failed", "failed")):
+        named = ", ".join(f"{row['task']} {percent(row[field])} %" for row in records if row[field] > 0)
         blocks += texts(f"{what}: {named}") if named else []
     blocks.append(Text(text=f"{model}: samples and manifest in {folder}", wrap=False))
     return Page(title=f"evaluation of {model}", blocks=blocks, data={"run": folder.name, "rows": records})
@@ -56,11 +53,8 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
         f"grader or input failed {percent(f.failed)} %",
     ]
     if f.prompt_strict is not None:
-        lines.append(
-            f"  prompt strict {percent(f.prompt_strict, 2)} %, prompt loose {percent(f.prompt_loose, 2)} %, "
-            f"instruction strict {percent(f.instruction_strict, 2)} %, "
-            f"instruction loose {percent(f.instruction_loose, 2)} %"
-        )
+        kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
+        lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))
     lines.append(
         f"  median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} "
         f"{samples[0].metrics.unit}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} "
@@ -82,16 +76,14 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
 
 def preview(seen: Preview) -> Page:
     """What an evaluation would do: sizes by task, what is sampled already, the first prompt."""
-    lines = [
-        f"{row.task}: size known once lm-eval loads it"
-        if row.problems is None
-        else f"{row.task}: {row.problems} problems, {row.samples} samples, {row.prompt_tokens:,} prompt tokens"
-        for row in seen.rows
-    ]
-    blocks: list[Block] = [
+    lines = []
+    for row in seen.rows:
+        size = f"{row.problems} problems, {row.samples} samples, {number(row.prompt_tokens)} prompt tokens"
+        lines.append(f"{row.task}: {'size known once lm-eval loads it' if row.problems is None else size}")
+    blocks = [
         *texts(*lines),
-        Text(text=f"folder {seen.folder}; {seen.journalled} samples are there already", wrap=False),
-        Text(text=f"think tags {' '.join(seen.think_tags)}; first prompt:"),
+        *texts(f"folder {seen.folder}; {seen.journalled} samples are there already", wrap=False),
+        *texts(f"think tags {' '.join(seen.think_tags)}; first prompt:"),
         Text(text=seen.first_prompt, verbatim=True),
     ]
     data = {"run": seen.folder.name, "rows": [asdict(row) for row in seen.rows], "journalled": seen.journalled,

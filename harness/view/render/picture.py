@@ -49,10 +49,10 @@ def _bars(figure: Any, drawing: Drawing) -> None:
     all_axes = figure.subplots(len(drawing.series), 1, sharex=True, squeeze=False)[:, 0]
     width = (drawing.bins or 0) / max(len(drawing.series[0].y), 1)
     for number, (series, axes) in enumerate(zip(drawing.series, all_axes, strict=True)):
-        edges = [i * width for i in range(len(series.y))]
-        axes.bar(edges, series.y, width, align="edge", color=colour(number), label=_plain(drawing.kinds[0]))
+        edges, first, second = [i * width for i in range(len(series.y))], *map(_plain, drawing.kinds)
+        axes.bar(edges, series.y, width, align="edge", color=colour(number), label=first)
         if series.second:
-            axes.bar(edges, series.second, width, series.y, align="edge", color=SECOND, label=_plain(drawing.kinds[1]))
+            axes.bar(edges, series.second, width, series.y, align="edge", color=SECOND, label=second)
         axes.set_title(_plain(series.label), fontsize=9, loc="left")
         axes.set_ylabel(_plain(drawing.y))
     if drawing.kinds[0]:
@@ -64,15 +64,14 @@ def _curves(figure: Any, drawing: Drawing) -> None:
     figure.set_size_inches(7, 4)
     axes = figure.subplots()
     for number, series in enumerate(drawing.series):
-        axes.step(series.x, series.y, where="post", color=colour(number))
+        drawn = {"where": "post", "color": colour(number)}
+        axes.step(series.x, series.y, **drawn)
         if series.low:
             axes.fill_between(series.x, series.low, series.high, step="post", alpha=0.15, color=colour(number), lw=0)
         if series.second:
-            axes.step(series.x, series.second, where="post", color=colour(number), ls=":", lw=1)
-    axes.set_ylim(0, 1)
-    axes.set_xlabel(_plain(f"{drawing.x}, {drawing.title}"))
+            axes.step(series.x, series.second, ls=":", lw=1, **drawn)
     dotted = f" (dotted: {drawing.kinds[1]})" if drawing.kinds[1] else ""
-    axes.set_ylabel(_plain(drawing.y + dotted))
+    axes.set(ylim=(0, 1), xlabel=_plain(f"{drawing.x}, {drawing.title}"), ylabel=_plain(drawing.y + dotted))
     axes.legend([_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
 
 
