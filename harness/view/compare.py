@@ -29,27 +29,27 @@ def comparison(
     a: Run, b: Run, comparisons: Sequence[Comparison], notes: Sequence[str], left_out: Sequence[str], flips: int
 ) -> Page:
     """Paired differences by task, then some flipped items of each."""
-    rows, records, flipped = [], [], []
+    rows, flipped = [], list[Text]()
     for one in comparisons:
-        gap, record = one.accuracy, one.model_dump()
+        gap = one.accuracy
         ratio = MISSING if one.token_ratio is None else f"x{one.token_ratio.ratio:.2f}"
         rows.append([
             one.task, str(gap.n), f"{points(gap.difference)} {interval(gap.low, gap.high, True)}", f"{one.p_holm:.3f}",
             f"{gap.better}/{gap.worse}", points(one.no_answer.difference), ratio, f"{100 * gap.smallest:.1f}",
             number(one.needed),
         ])  # fmt: skip
-        records.append(record)
         flipped += _flips(one, flips)
     names = columns("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs", wrap=[0])
-    kept = [{key: value for key, value in record.items() if key != "flips"} for record in records]
+    records = [one.model_dump(exclude={"flips"}) for one in comparisons]
+    about = [f"A {a.name}: {a.manifest.model}", f"B {b.name}: {b.manifest.model}"]
     blocks: list[Block] = [
-        *texts(f"A {a.name}: {a.manifest.model}", f"B {b.name}: {b.manifest.model}"),
-        *texts(*(f"  differs in {one_line(note, 160)}" for note in notes)),
-        Table(columns=names, rows=rows, notes=_LEGEND, records=kept),
+        *texts(*about, *(f"  differs in {one_line(note, 160)}" for note in notes)),
+        Table(columns=names, rows=rows, notes=_LEGEND, records=records),
         *flipped,
         *texts(*([f"not compared, in one run only: {', '.join(left_out)}"] if left_out else [])),
     ]
-    data = {"a": a.name, "b": b.name, "differences": list(notes), "tasks": records}
+    tasks = [one.model_dump() for one in comparisons]
+    data = {"a": a.name, "b": b.name, "differences": list(notes), "tasks": tasks}
     return Page(title=f"{a.name} against {b.name}", blocks=blocks, data=data)
 
 
@@ -68,9 +68,9 @@ def _flips(one: Comparison, most: int) -> list[Text]:
 
 def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
     """One line a test, the verdict last."""
-    rows: list[Row] = [
-        [Line(text=c.outcome, style=_OUTCOMES[c.outcome]), f"{c.task}: {sentence(c)}"] for c in verdict.checks
-    ]
+    rows: list[Row] = []
+    for check in verdict.checks:
+        rows.append([Line(text=check.outcome, style=_OUTCOMES[check.outcome]), f"{check.task}: {sentence(check)}"])
     end = Text(text=f"{verdict.outcome}: {run} against {baseline}", style=_OUTCOMES[verdict.outcome], wrap=False)
     data = {"run": run, **verdict.model_dump()}
     table = Table(columns=columns("outcome", "test", left=2, wrap=[1]), rows=rows, records=data["checks"])
@@ -107,15 +107,12 @@ def junit(verdict: Verdict, run: str) -> str:
 
 def github(verdict: Verdict) -> list[str]:
     """GitHub workflow commands, one for each test that did not pass."""
-    level, out = {"regression": "error", "inconclusive": "warning"}, []
-    for check in verdict.checks:
-        if check.outcome != "pass":
-            # ``clean`` made line breaks spaces already.
-            title, message = (
-                clean(text).replace("%", "%25") for text in (f"harness gate {check.task}", sentence(check))
-            )
-            title = title.replace(":", "%3A").replace(",", "%2C")
-            out.append(f"::{level[check.outcome]} title={title}::{message}")
+    out = []
+    for check in (check for check in verdict.checks if check.outcome != "pass"):
+        level = "error" if check.outcome == "regression" else "warning"
+        # ``clean`` makes line breaks spaces.
+        title, message = (clean(text).replace("%", "%25") for text in (f"harness gate {check.task}", sentence(check)))
+        out.append(f"::{level} title={title.replace(':', '%3A').replace(',', '%2C')}::{message}")
     return out
 
 
@@ -161,16 +158,12 @@ def listing(store: Store) -> Page:
 
 def manifest(folder: Path, record: RunRecord | Manifest) -> Page:
     """A run's manifest, key by key; of a recipe also its stages and where its report is."""
-    data = record.known()
-    parts = [{key: value for key, value in data.items() if key != "manifest"}]
+    kept = record.model_dump(mode="json", exclude_unset=True, exclude={"manifest": {"stages"}})
+    lines = [str(folder), *(f"  {key.removeprefix('manifest.')}: {value}" for key, value in flat(kept).items())]
     stages = record.manifest.stages if isinstance(record, RunRecord) else {}
-    if isinstance(record, RunRecord):
-        parts.append({key: value for key, value in data["manifest"].items() if key != "stages"})
-    lines = [str(folder), *(f"  {key}: {value}" for part in parts for key, value in flat(part).items())]
     lines += [f"  {digest[:8]} {stage.name:<24} {stage.seconds} s" for digest, stage in stages.items()]
-    if (folder / "report.html").exists():
-        lines.append(f"report: {folder / 'report.html'}")
-    return Page(title=folder.name, blocks=texts(*lines, wrap=False), data={"folder": str(folder), **data})
+    lines += [f"report: {report}" for report in [folder / "report.html"] if report.exists()]
+    return Page(title=folder.name, blocks=texts(*lines, wrap=False), data={"folder": str(folder), **record.known()})
 
 
 def differences(changes: Sequence[tuple[str, Any, Any]]) -> Page:
@@ -189,7 +182,7 @@ def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: 
     lines += [f"{count} kept: {why}" for why, count in Counter(stage.why for stage in kept).items()]
     done = "deleted" if deleted else "not needed by any recipe ('--delete' deletes them)"
     lines.append(f"{len(unused)} stages, {freed / 1e6:.1f} MB {done}")
-    records = [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes} for s in (*unused, *kept)]
-    reasons = [record | {"why": stage.why} for record, stage in zip(records[len(unused) :], kept, strict=True)]
-    data = {"deleted": deleted, "bytes": freed, "stages": records[: len(unused)], "kept": reasons}
+    records = [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes} for s in unused]
+    reasons = [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes, "why": s.why} for s in kept]
+    data = {"deleted": deleted, "bytes": freed, "stages": records, "kept": reasons}
     return Page(title="unused stages", blocks=texts(*lines), data=data)

@@ -21,13 +21,12 @@ _TEXT = 400  # characters of a node: the terminal cuts the line where it ends
 
 def listing(searched: Iterable[tuple[Stored, Tree, Any]]) -> Page:
     """One line per problem of a search."""
-    rows, records = [], []
-    for stored, tree, _ in searched:
-        records.append(record := {
-            "problem": stored.problem.id, "ended_by": stored.why or "unfinished", "correct": len(tree.correct),
-            "wrong": len(tree.wrong), "rollouts": tree.rollouts, "tokens": tree.generated,
-        })  # fmt: skip
-        rows.append([one_line(stored.problem.id, 40), *(_count(value) for value in list(record.values())[1:])])
+    records = [
+        {"problem": stored.problem.id, "ended_by": stored.why or "unfinished", "correct": len(tree.correct),
+         "wrong": len(tree.wrong), "rollouts": tree.rollouts, "tokens": tree.generated}
+        for stored, tree, _ in searched
+    ]  # fmt: skip
+    rows = [[one_line(row["problem"], 40), *(_count(value) for value in list(row.values())[1:])] for row in records]
     names = columns("problem", "ended by", "correct", "wrong", "rollouts", "tokens", wrap=[0])
     return Page(title="problems of a search", blocks=[Table(columns=names, rows=rows, records=records)], data=records)
 

@@ -3,7 +3,6 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
 from harness.view.page import Block, Branch, Page, Section, Table, Text, lines_of
 from harness.view.render.terminal import drawn
@@ -52,15 +51,12 @@ def fenced(text: str) -> str:
 
 def table(one: Table) -> str:
     title = [f"**{escape(one.title)}**", ""] if one.title else []
-    head = [_row(escape(column.name) for column in one.columns)]
-    head.append(_row("---:" if column.align == "right" else "---" for column in one.columns))
-    body = [_row("<br>".join(x.marked(escape, "**{}**") for x in lines_of(cell)) for cell in row) for row in one.rows]
+    rows = [[escape(column.name) for column in one.columns]]
+    rows.append(["---:" if column.align == "right" else "---" for column in one.columns])
+    for row in one.rows:
+        rows.append(["<br>".join(part.marked(escape, "**{}**") for part in lines_of(cell)) for cell in row])
     notes = [text for note in one.notes for text in ("", line(note))]
-    return "\n".join([*title, *head, *body, *notes])
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
+    return "\n".join([*title, *(f"| {' | '.join(row)} |" for row in rows), *notes])
 
 
 def _branch(branch: Branch, depth: int) -> list[str]:
