@@ -46,7 +46,8 @@ def check(
     """
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
     data = ProblemData(data_dir=data_dir)
-    with Findings(as_json) as findings, Grader(2, nltk_data=data.nltk_data) as grader:
+    findings = Findings(as_json)
+    with Grader(2, nltk_data=data.nltk_data) as grader:
         findings.take([preflight.dependencies(), preflight.writable(store)])
         for task in chosen:
             report = partial(findings.report, task)
@@ -55,4 +56,4 @@ def check(
             tokenizer, context = options.tokenizer_of(model), context_length(resolve(model)) or 1 << 20
             ours = [task for task in chosen if is_ours(task)]
             findings.take(preflight.prompts(ours, data, tokenizer, prompting, max_tokens, context))
-    raise typer.Exit(findings.code)
+    raise typer.Exit(findings.end())

@@ -11,7 +11,7 @@ from harness.results.board import Cell as Score
 from harness.results.claims import VERDICTS, Finding, published
 from harness.results.records import Claim
 from harness.shipped import published_rows
-from harness.view.page import Line, Page, Row, Style, Table, columns
+from harness.view.page import Line, Page, Row, Style, Table
 from harness.view.text import interval, percent, points
 
 LAYOUTS = ("full", "paper")
@@ -47,7 +47,8 @@ def table(board: Board) -> Table:
     drawn = any(cell.solved is not None for cell in board.rows)
     return Table(
         title=f"{board.title}, n = {sizes[board.tasks[0]]} per task" if same else board.title,
-        columns=columns("arm", *(t if same else f"{t}, n={sizes[t]}" for t in board.tasks), left=len(sizes) + 1),
+        columns=["arm", *(t if same else f"{t}, n={sizes[t]}" for t in board.tasks)],
+        left=len(sizes) + 1,
         rows=rows,
         legend=(*_LEGEND, *([_LEGEND_AT_N] if drawn else [])),
         records=_records(board),
@@ -91,9 +92,9 @@ def _as_published(board: Board) -> Table:
     for arm in board.arms:
         cells = [board.cells[arm, task] for task in board.tasks]
         rows.append([arm, *(f"{percent(f.accuracy)} ({percent(f.no_answer)})" for f in cells)])
-    names = columns("arm", *board.tasks, left=len(board.tasks) + 1)
+    names = ("arm", *board.tasks)
     title = f"{board.title}: accuracy % (no-answer %)"
-    return Table(title=title, columns=names, rows=rows, records=_records(board))
+    return Table(title=title, columns=names, left=len(names), rows=rows, records=_records(board))
 
 
 def _published() -> Table:
@@ -102,8 +103,8 @@ def _published() -> Table:
     rows = []
     for arm, row in known["rows"].items():
         rows.append([arm, *(f"{row[t]['accuracy']:.1f} ({row[t]['no_answer']:g})" for t in tasks)])
-    names = columns("arm", *(_SHORT.get(task, task) for task in tasks), left=len(tasks) + 1)
-    return Table(title="published, not run here", columns=names, rows=rows, notes=[known["source"], known["note"]])
+    names, notes = ["arm", *(_SHORT.get(task, task) for task in tasks)], [known["source"], known["note"]]
+    return Table(title="published, not run here", columns=names, left=len(names), rows=rows, notes=notes)
 
 
 def claims_page(title: str, claims: Mapping[str, Claim], findings: Sequence[Finding]) -> Page:
@@ -136,5 +137,6 @@ def claims_table(claims: Mapping[str, Claim], findings: Sequence[Finding], title
     ]
     if once := [arm for arm, number in seeds.items() if number == 1]:
         notes.append(f"one run each, so no spread between trainings is counted: {', '.join(once)}")
-    names = columns("claim", "task", "points [95%]", "seen from", "verdict", left=(0, 1, 4), wrap=[0])
-    return Table(title=title, columns=names, rows=rows, notes=[*notes, *filter(None, known.values())], records=records)
+    notes += filter(None, known.values())
+    names = ("claim", "task", "points [95%]", "seen from", "verdict")
+    return Table(title=title, columns=names, left=(0, 1, 4), wrap=[0], rows=rows, notes=notes, records=records)

@@ -14,7 +14,7 @@ from harness.results.gate import Check, Verdict
 from harness.results.records import Manifest, RunRecord, flat
 from harness.results.runs import Run
 from harness.results.store import StageFolder, Store
-from harness.view.page import Block, Line, Page, Row, Style, Table, Text, columns, texts
+from harness.view.page import Block, Line, Page, Row, Style, Table, Text, texts
 from harness.view.text import MISSING, clean, hanging, interval, number, one_line, percent, points
 
 _OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
@@ -39,12 +39,12 @@ def comparison(
             number(one.needed),
         ])  # fmt: skip
         flipped += _flips(one, flips)
-    names = columns("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs", wrap=[0])
+    names = ("task", "n", "A - B [95%]", "p", "flips", "na", "tokens", "sees", "needs")
     records = [one.model_dump(exclude={"flips"}) for one in comparisons]
     about = [f"A {a.name}: {a.manifest.model}", f"B {b.name}: {b.manifest.model}"]
     blocks: list[Block] = [
         *texts(*about, *(f"  differs in {one_line(note, 160)}" for note in notes)),
-        Table(columns=names, rows=rows, notes=_LEGEND, records=records),
+        Table(columns=names, wrap=[0], rows=rows, notes=_LEGEND, records=records),
         *flipped,
         *texts(*([f"not compared, in one run only: {', '.join(left_out)}"] if left_out else [])),
     ]
@@ -73,7 +73,7 @@ def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
         rows.append([Line(text=check.outcome, style=_OUTCOMES[check.outcome]), f"{check.task}: {sentence(check)}"])
     end = Text(text=f"{verdict.outcome}: {run} against {baseline}", style=_OUTCOMES[verdict.outcome], wrap=False)
     data = {"run": run, **verdict.model_dump()}
-    table = Table(columns=columns("outcome", "test", left=2, wrap=[1]), rows=rows, records=data["checks"])
+    table = Table(columns=("outcome", "test"), left=2, wrap=[1], rows=rows, records=data["checks"])
     return Page(title=f"gate of {run}", blocks=[table, end], data=data)
 
 
@@ -170,7 +170,7 @@ def differences(changes: Sequence[tuple[str, Any, Any]]) -> Page:
     """Every difference between two runs."""
     records = [{"key": key, "a": a, "b": b} for key, a, b in changes]
     rows = [[key, one_line(a), one_line(b)] for key, a, b in changes]
-    table = Table(columns=columns("key", "a", "b", left=3, wrap=range(3)), rows=rows, records=records)
+    table = Table(columns=("key", "a", "b"), left=3, wrap=range(3), rows=rows, records=records)
     blocks = [table] if changes else texts("the same in everything but their dates and times")
     return Page(title="differences", blocks=blocks, data={"differences": records})
 

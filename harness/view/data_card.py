@@ -10,7 +10,7 @@ from harness.chains.export import ExportFigures, Sizes
 from harness.errors import BadFile
 from harness.files import about
 from harness.journal import write_whole
-from harness.view.page import Figure, Series, Table, binned, columns
+from harness.view.page import Figure, Series, Table, binned
 from harness.view.render import markdown, picture
 from harness.view.render.terminal import drawn
 from harness.view.text import percent
@@ -34,7 +34,7 @@ def write(figures: ExportFigures, out: Path) -> None:
 
 def card(figures: ExportFigures) -> str:
     """README.md of a data set; its header makes ``datasets.load_dataset(FOLDER, "sft")`` work."""
-    names = columns("configuration", "format of TRL", "rows", "tokens: shortest, median, longest", left=2)
+    names = ("configuration", "format of TRL", "rows", "tokens: shortest, median, longest")
     pairs = f"{_range(figures.pairs)} (chosen), {_range(figures.rejected)} (rejected)"
     rows = [
         ["sft", "prompt-completion", f"{figures.sft.rows:,}", _range(figures.sft)],
@@ -55,7 +55,7 @@ def card(figures: ExportFigures) -> str:
     head = "".join(f"- config_name: {name}\n  data_files: {name}.parquet\n" for name in configs)
     return f"---\nconfigs:\n{head}---\n" + _CARD.substitute(
         {name: markdown.escape(value) for name, value in values.items()},
-        table=markdown.table(Table(columns=names, rows=rows)),
+        table=markdown.table(Table(columns=names, rows=rows, left=2)),
         left_out="".join(left_out),
         lengths=markdown.fenced("\n".join(drawn(lengths(figures)))),
         settings=markdown.fenced(settings.model_dump_json(indent=1)),

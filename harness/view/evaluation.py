@@ -13,7 +13,7 @@ from harness.problems.registry import Task
 from harness.records import Problem, Sample
 from harness.results.compare import AtBudget
 from harness.results.records import Gap, Summary
-from harness.view.page import Block, Page, Table, Text, columns, texts
+from harness.view.page import Block, Page, Table, Text, texts
 from harness.view.text import hanging, interval, number, one_line, percent, points
 
 _NAMES = ("task", "n", "acc % [95%]", "|ans", "wrong", "na", "unf", "emp", "think", "loop", "refl/1k")
@@ -36,7 +36,7 @@ def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
             f"{f.reflection_per_1000:.1f}",
         ])  # fmt: skip
     records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
-    blocks: list[Block] = [Table(columns=columns(*_NAMES, wrap=[0]), rows=shown, notes=_LEGEND, records=records)]
+    blocks: list[Block] = [Table(columns=_NAMES, wrap=[0], rows=shown, notes=_LEGEND, records=records)]
     for what, field in (("cut by --max-tokens", "cut"), ("grader or model call failed", "failed")):
         named = ", ".join(f"{row['task']} {percent(row[field])} %" for row in records if row[field] > 0)
         blocks += texts(f"{what}: {named}") if named else []
@@ -106,7 +106,7 @@ def decodings(compared: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Pa
             for row in rows
         ]  # fmt: skip
         difference = f"{points(gap.difference)} [{points(gap.low)}…{points(gap.high)}]"
-        names = columns(task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]")
+        names = [task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]"]
         blocks.append(Table(columns=names, rows=shown, records=kept))
         blocks += texts(f"tree against plain at equal tokens: {difference} points, n = {gap.n}", "")
     blocks += texts(

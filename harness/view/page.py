@@ -7,10 +7,11 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Style = Literal["", "strong", "dim", "good", "bad", "open", "note", "mark"]
 Span = tuple[str, Style]
+_Side = TypeVar("_Side")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,41 +43,33 @@ def lines_of(cell: Cell) -> Sequence[Line]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """``wrap``: the terminal may break its texts; tables without such a column go on in blocks where they are wide."""
-
-    name: str
-    align: Literal["left", "right"] = "right"
-    wrap: bool = False
-
-
-def columns(*names: str, left: int | Sequence[int] = 1, wrap: Sequence[int] = ()) -> tuple[Column, ...]:
-    """Columns by name: those of ``left`` (or the first so many) to the left; those of ``wrap`` may be wrapped."""
-    at = range(left) if isinstance(left, int) else left
-    return tuple(Column(name=n, align="left" if i in at else "right", wrap=i in wrap) for i, n in enumerate(names))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Table:
-    """``notes`` stand beneath in every form; ``legend`` explains the short lines, so only where these are shown.
+    """``left``: the columns whose texts stand to the left, or how many do. ``wrap``: those that a terminal may break.
 
-    A row whose first cell is empty belongs to the one above. ``records``: rows with whole values, for CSV and JSON.
+    ``notes`` stand beneath in every form; ``legend`` explains the short lines, so only where these are shown. A row
+    whose first cell is empty belongs to the one above. ``records``: rows with whole values, for CSV and JSON.
     """
 
-    columns: Sequence[Column]
+    columns: Sequence[str]
     rows: Sequence[Row]
+    left: int | Sequence[int] = 1
+    wrap: Sequence[int] = ()
     title: str = ""
     notes: Sequence[str] = ()
     legend: Sequence[str] = ()
     records: Sequence[Mapping[str, Any]] | None = None
 
+    def sides(self, left: _Side, right: _Side) -> list[_Side]:
+        """``left`` or ``right`` for each column."""
+        at = range(self.left) if isinstance(self.left, int) else self.left
+        return [left if i in at else right for i in range(len(self.columns))]
+
     def data(self) -> Sequence[Mapping[str, Any]]:
         """One mapping a row: the records, or the displayed texts by column."""
         if self.records is not None:
             return self.records
-        names = [column.name for column in self.columns]
         texts = [["; ".join(line.plain() for line in lines_of(cell)) for cell in row] for row in self.rows]
-        return [dict(zip(names, row, strict=True)) for row in texts]
+        return [dict(zip(self.columns, row, strict=True)) for row in texts]
 
 
 @dataclass(frozen=True, kw_only=True)

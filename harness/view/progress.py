@@ -111,16 +111,6 @@ class Findings:
         self.as_json, self.rows = as_json, list[Finding]()
         self._live = not as_json and sys.stderr.isatty()
 
-    def __enter__(self) -> Findings:
-        return self
-
-    def __exit__(self, kind: Any, *exc: object) -> None:
-        count = Counter(row.status for row in self.rows)
-        if self.as_json and kind is None:
-            print(dump({"code": self.code, "findings": [vars(row) for row in self.rows]}))
-        elif kind is None:
-            print(", ".join(f"{count[s]} {s}" for s in ("ok", "failed", "missing", "note") if count[s]))
-
     def take(self, findings: Iterable[Finding]) -> None:
         console = Console(highlight=False, markup=False)
         for finding in findings:
@@ -135,7 +125,12 @@ class Findings:
         if self._live and (done % 20 == 0 or done == total):
             print(f"\r{clean(task)} {done}/{total} ", end="", file=sys.stderr, flush=True)
 
-    @property
-    def code(self) -> int:
-        states = {row.status for row in self.rows}
-        return 1 if "failed" in states else 3 if "missing" in states else 0
+    def end(self) -> int:
+        """Sum up; returns the exit code."""
+        count = Counter(row.status for row in self.rows)
+        code = 1 if count["failed"] else 3 if count["missing"] else 0
+        if self.as_json:
+            print(dump({"code": code, "findings": [vars(row) for row in self.rows]}))
+        else:
+            print(", ".join(f"{count[s]} {s}" for s in ("ok", "failed", "missing", "note") if count[s]))
+        return code

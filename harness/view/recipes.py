@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.view.page import Block, Page, Table, columns, texts
+from harness.view.page import Block, Page, Table, texts
 from harness.view.text import MISSING, bytes_of, duration, magnitude
 
 _DRY_LEGEND = (
@@ -54,10 +54,10 @@ def dry_run(title: str, workers: int, rows: Sequence[StageRow]) -> Page:
     unknown = sum(row.seconds is None and not row.quick for row in todo)
     waits = f"; {unknown} stages of no measured rate" if unknown else ""
     work = f"{duration(seconds)} of work" if seconds or not unknown else "work not known"
-    names = columns("digest", "stage", "state", "tokens", "time", "memory", "disk", left=3)
+    names = ("digest", "stage", "state", "tokens", "time", "memory", "disk")
     blocks: list[Block] = [
         *texts(title),
-        Table(columns=names, rows=[row.cells() for row in rows]),
+        Table(columns=names, left=3, rows=[row.cells() for row in rows]),
         *texts(f"{len(todo)} of {len(rows)} stages to run: {work}, {workers} at once{waits}; disk {bytes_of(disk)}"),
         *texts(_DRY_LEGEND, style="note"),
     ]
@@ -68,8 +68,8 @@ def stage_times(rows: Sequence[StageRow], wall: float) -> Page:
     """Seconds and result of each finished stage, then what its kind says in more lines."""
     done = [row for row in rows if row.done]
     work = sum(row.seconds or 0.0 for row in done)
-    names = columns("stage", "seconds", "result", left=(0, 2), wrap=[2])
-    table = Table(columns=names, rows=[[row.name, f"{row.seconds or 0:.1f}", row.summary] for row in done])
+    cells = [[row.name, f"{row.seconds or 0:.1f}", row.summary] for row in done]
+    table = Table(columns=("stage", "seconds", "result"), left=(0, 2), wrap=[2], rows=cells)
     about = f"work {work:,.0f} s in all stages, this command {wall:,.1f} s"
     return Page(title="stages", blocks=[table, *texts(about, *(line for row in done for line in row.details))])
 
@@ -93,5 +93,5 @@ def masks(pairs: int, rows: Sequence[Mapping[str, Any]]) -> Page:
     cells = [[row["objective"], row["masked"], *(f"{100 * row['change'][p]:.2g}%" for p in shares)] for row in rows]
     shared = f"{pairs} pairs, {100 * rows[0]['share']:.0f}% of their tokens shared"
     about = f"{shared}; how far the gradient moves when they are masked:"
-    table = Table(columns=columns("objective", "masked in", *shares), rows=cells, records=rows)
+    table = Table(columns=("objective", "masked in", *shares), rows=cells, records=rows)
     return Page(title="masks", blocks=[*texts(about), table], data={"pairs": pairs, "rows": list(rows)})

@@ -17,7 +17,7 @@ from harness.results.records import AskedProblem, Claim, RunRecord
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
 from harness.view import board, charts
-from harness.view.page import Block, Page, Section, Table, Text, columns, texts
+from harness.view.page import Block, Page, Section, Table, Text, texts
 from harness.view.render import html, markdown
 from harness.view.text import ends
 
@@ -95,8 +95,7 @@ def _errors(samples: Samples) -> Table:
     for arm, seeds in samples.items():
         count = Counter[str | None](s.metrics.error_type for one in seeds for s in one)
         rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
-    names = columns("arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES))
-    return Table(columns=names, rows=rows)
+    return Table(columns=["arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES)], rows=rows)
 
 
 def _examples(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Iterator[Section]:
@@ -121,11 +120,11 @@ def _end(record: RunRecord) -> list[Block]:
         single = [(k, v) for k, v in stage.figures.items() if isinstance(v, int | float) and not isinstance(v, bool)]
         figures = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in single[:6])
         rows.append([digest[:8], stage.name, figures, str(stage.seconds)])
-    names = columns("digest", "stage", "figures", "seconds", left=3)
+    table = Table(columns=("digest", "stage", "figures", "seconds"), left=3, rows=rows)
     packages = ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
     kept = f"{packages}; Python {manifest.hardware.python}; grader {manifest.grader.get('code', '')}."
     took = texts(f"This command took {manifest.seconds} s.", style="dim")
     return [
-        Section(title="Costs", blocks=[*took, Table(columns=names, rows=rows)]),
+        Section(title="Costs", blocks=[*took, table]),
         Section(title="Manifest", blocks=texts(kept)),
     ]

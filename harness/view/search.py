@@ -11,7 +11,7 @@ from harness.search.rows import Stored
 from harness.search.store import Settings
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node
-from harness.view.page import Block, Branch, Page, Span, Style, Table, Text, columns, texts
+from harness.view.page import Block, Branch, Page, Span, Style, Table, Text, texts
 from harness.view.text import MISSING, number, one_line, percent
 
 Figures = Mapping[str, Any]
@@ -27,8 +27,9 @@ def listing(searched: Iterable[tuple[Stored, Tree, Any]]) -> Page:
         for stored, tree, _ in searched
     ]  # fmt: skip
     rows = [[one_line(row["problem"], 40), *(_count(value) for value in list(row.values())[1:])] for row in records]
-    names = columns("problem", "ended by", "correct", "wrong", "rollouts", "tokens", wrap=[0])
-    return Page(title="problems of a search", blocks=[Table(columns=names, rows=rows, records=records)], data=records)
+    names = ("problem", "ended by", "correct", "wrong", "rollouts", "tokens")
+    table = Table(columns=names, wrap=[0], rows=rows, records=records)
+    return Page(title="problems of a search", blocks=[table], data=records)
 
 
 def summary(f: Figures, folder: Path) -> Page:
@@ -39,13 +40,13 @@ def summary(f: Figures, folder: Path) -> Page:
         shares = [f"{percent(each[key] / max(1, each['problems']))} %" for key in ("with_correct", "with_both")]
         chains = [_count(each[key]) for key in ("correct_chains", "wrong_chains")]
         rows.append([name, _count(each["problems"]), *shares, *chains])
-    names = columns("family", "problems", "a correct chain", "both", "correct chains", "wrong chains", wrap=[0])
+    names = ("family", "problems", "a correct chain", "both", "correct chains", "wrong chains")
     records = [{"family": name, **each} for name, each in f["by_family"].items()]
     followed = f" ({100 * f['reflections_followed'] / f['reflections']:.0f} %)" if f["reflections"] else ""
     roles = "; ".join(f"{role} {f['nodes'][role]:,} nodes, {n:,} tokens" for role, n in f["tokens"].items())
     blocks: list[Block] = [
         Text(text=f"{folder}  {f['problems']:,} problems, {nodes:,} nodes, {tokens:,} tokens", style="strong"),
-        Table(columns=names, rows=rows, records=records),
+        Table(columns=names, wrap=[0], rows=rows, records=records),
         *texts(
             f"tokens per correct chain {number(f['tokens_per_correct_chain'])}; usable pairs per 1,000 tokens "
             f"{number(f['pairs_per_1000_tokens'], '{:.2f}')}",
@@ -64,7 +65,7 @@ def exported(figures: Figures, out: Path) -> Page:
     sizes = ("shortest", "median", "longest")
     rows = [[f"{r['file']}.jsonl, .parquet", _count(r["rows"]), *(f"{r[s]:,} t" for s in sizes)] for r in records]
     blocks: list[Block] = [
-        Table(columns=columns("file", "rows", *sizes, wrap=[0]), rows=rows, records=records),
+        Table(columns=("file", "rows", *sizes), wrap=[0], rows=rows, records=records),
         *texts(*(f"left out: {count:,} {text}" for text, count in figures["left_out"].items())),
         Text(text=f"data card: {out / 'README.md'}", wrap=False),
     ]

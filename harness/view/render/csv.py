@@ -21,7 +21,7 @@ def render(page: Page) -> str:
 
 def table(one: Table) -> str:
     rows = [flat(dict(row)) for row in one.data()]
-    names = list(dict.fromkeys(name for row in rows for name in row)) or [column.name for column in one.columns]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(one.columns)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(map(_cell, names))

@@ -45,8 +45,8 @@ def block(one: Block) -> str:
 
 
 def table(one: Table) -> str:
-    right = [' class="right"' if column.align == "right" else "" for column in one.columns]
-    head = "".join(f"<th{side}>{escape(c.name)}</th>" for c, side in zip(one.columns, right, strict=True))
+    right = one.sides("", ' class="right"')
+    head = "".join(f"<th{side}>{escape(name)}</th>" for name, side in zip(one.columns, right, strict=True))
     cells = ("".join(f"<td{side}>{_cell(c)}</td>" for c, side in zip(row, right, strict=True)) for row in one.rows)
     rows = "\n".join(f"<tr>{row}</tr>" for row in cells)
     caption = f"<h3>{escape(one.title)}</h3>" if one.title else ""

@@ -48,8 +48,8 @@ def table(one: Table, title: str = "") -> str:
     notes = " ".join(escape(note).rstrip(".") + "." for note in (*one.legend, *one.notes))
     return _TABLE % (
         f"\\caption{{{caption}}}\n" if caption else "",
-        "".join("l" if column.align == "left" else "r" for column in one.columns),
-        " & ".join(escape(column.name) for column in one.columns),
+        "".join(one.sides("l", "r")),
+        " & ".join(map(escape, one.columns)),
         "\n".join(" & ".join(map(_cell, row)) + r" \\" for row in one.rows),
         f"\\par\\smallskip\\footnotesize {notes}\n" if notes else "",
     )

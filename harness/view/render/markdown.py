@@ -51,8 +51,7 @@ def fenced(text: str) -> str:
 
 def table(one: Table) -> str:
     title = [f"**{escape(one.title)}**", ""] if one.title else []
-    rows = [[escape(column.name) for column in one.columns]]
-    rows.append(["---:" if column.align == "right" else "---" for column in one.columns])
+    rows = [list(map(escape, one.columns)), one.sides("---", "---:")]
     for row in one.rows:
         rows.append(["<br>".join(part.marked(escape, "**{}**") for part in lines_of(cell)) for cell in row])
     notes = [text for note in one.notes for text in ("", line(note))]

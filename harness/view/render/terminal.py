@@ -6,7 +6,7 @@ import io
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 from rich.tree import Tree
@@ -67,25 +67,28 @@ def _table(console: Console, table: Table) -> None:
         else:
             rows.append(cells)
     widths = [
-        max(cell_len(text) for text in (clean(column.name), *(_plain(line) for row in rows for line in row[i])))
-        for i, column in enumerate(table.columns)
+        max(cell_len(text) for text in (clean(name), *(_plain(line) for row in rows for line in row[i])))
+        for i, name in enumerate(table.columns)
     ]
     blocks = [[0]]  # columns side by side; those that do not fit go on beneath, after the first column again
-    wrap = any(column.wrap for column in table.columns)
     for i in range(1, len(widths)):
-        if not wrap and len(blocks[-1]) > 1 and sum(widths[j] + _GAP for j in blocks[-1]) + widths[i] > console.width:
+        if (
+            not table.wrap
+            and len(blocks[-1]) > 1
+            and sum(widths[j] + _GAP for j in blocks[-1]) + widths[i] > console.width
+        ):
             blocks.append([0])
         blocks[-1].append(i)
+    sides: list[JustifyMethod] = table.sides("left", "right")
     high = any(len(cell) > 1 for row in rows for cell in row)
     for number, chosen in enumerate(blocks):
         if number:
             console.print()
         grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=high, padding=(0, _GAP - 1, 0, 0))
         for i in chosen:
-            column = table.columns[i]
             wide = i == 0 and len(chosen) < 3  # the only other column: names of any length are broken, not cut
-            header, no_wrap = Styled(clean(column.name)), not (column.wrap or wide)
-            grid.add_column(header, justify=column.align, no_wrap=no_wrap, overflow="fold")
+            header, no_wrap = Styled(clean(table.columns[i])), not (i in table.wrap or wide)
+            grid.add_column(header, justify=sides[i], no_wrap=no_wrap, overflow="fold")
         for row in rows:
             grid.add_row(*(Styled("\n").join(map(_styled, row[i])) for i in chosen))
         console.print(grid)
