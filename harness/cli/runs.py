@@ -13,7 +13,6 @@ from harness.pipeline.estimate import rates_of
 from harness.results.compare import described, differences
 from harness.results.runs import load
 from harness.results.store import collect, stage_folders
-from harness.view import charts
 from harness.view import compare as view
 from harness.view.page import Page
 from harness.view.render import picture
@@ -83,7 +82,7 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Length distributions and accuracy against token budget, from stored samples, in the terminal and as files."""
-    page = charts.page([load(options.results(store), name) for name in names])
+    page = view.plot([load(options.results(store), name) for name in names])
     options.show(page, form, as_json)
     for path in picture.save_all(page, out) if out is not None else []:
         if not as_json:

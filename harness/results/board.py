@@ -1,10 +1,17 @@
-"""The leaderboard: arms by rows, tasks by columns, differences to the control arm with paired intervals."""
+"""The leaderboard: arms by rows, tasks by columns, paired differences to the control arm; and a recipe's claims.
+
+A claim of a paper about two arms is reproduced, contradicted or left undecided by a run: a paired test over the items
+of each task, the spread between training seeds added to its error, Holm-corrected over all tests (docs/statistics.md).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
+from statistics import fmean, variance
+from typing import Literal, get_args
 
 from pydantic import BaseModel, Field, ValidationError
 
@@ -12,12 +19,15 @@ from harness.errors import NoRuns
 from harness.evaluation.plan import load_samples
 from harness.files import read_json, reason_of
 from harness.records import Record, Sample
-from harness.results.records import Data, Gap, RunRecord, Summary
+from harness.results import statistics as tests
+from harness.results.records import Claim, Data, Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
-from harness.results.statistics import of_task, paired, scores_by_item, wilson
 from harness.results.store import Store
 from harness.results.summary import row
+from harness.shipped import published_rows
 
+Verdict = Literal["reproduced", "contradicted", "undecided"]
+VERDICTS = get_args(Verdict)
 Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 
 
@@ -124,11 +134,11 @@ def labels(folders: Sequence[Path]) -> list[str]:
 def build(title: str, control: str, runs: Mapping[str, Sequence[str]], samples: Samples) -> Board:
     """A board from the samples of each arm, one list for each training seed."""
     tasks = dict.fromkeys(sample.task for sample in next(iter(samples.values()))[0])
-    of = {(arm, task): [of_task(one, task) for one in seeds] for arm, seeds in samples.items() for task in tasks}
-    scores = {place: scores_by_item([sample for one in seeds for sample in one]) for place, seeds in of.items()}
+    of = {(arm, task): [tests.of_task(one, task) for one in seeds] for arm, seeds in samples.items() for task in tasks}
+    scores = {place: tests.scores_by_item([sample for one in seeds for sample in one]) for place, seeds in of.items()}
     rows = []
     for (arm, task), seeds in of.items():
-        gap = None if arm == control else paired(scores[arm, task], scores[control, task])
+        gap = None if arm == control else tests.paired(scores[arm, task], scores[control, task])
         run = "+".join(name[:8] for name in runs[arm])
         rows.append(Cell(run=run, arm=arm, task=task, difference=gap, **_summary(seeds)))
     return Board(title=title, control=control, rows=rows)
@@ -138,11 +148,89 @@ def _summary(seeds: list[list[Sample]]) -> Data:
     """Figures over all seeds. The interval counts items, not samples: seeds of one item are no new evidence."""
     figures = row([sample for one in seeds for sample in one])
     items = len({sample.problem_id for sample in seeds[0]})
-    low, high = wilson(figures.accuracy * items, items)
+    low, high = tests.wilson(figures.accuracy * items, items)
     # No pass@k: over the samples of all seeds it would be of different models.
     changes: Data = {"n": items, "seeds": len(seeds), "low": low, "high": high, "test_at": None}
     answers = len(seeds[0]) // items
     if answers > 1:  # Test@N of each training
-        solved = [max(scores) for one in seeds for scores in scores_by_item(one).values()]
+        solved = [max(scores) for one in seeds for scores in tests.scores_by_item(one).values()]
         changes |= {"answers": answers, "solved": sum(solved) / len(solved)}
     return figures.model_dump() | changes
+
+
+class Finding(Record):
+    """A claim on one task. Differences are arm minus against, from -1 to 1; ``smallest`` would show in 80% of runs."""
+
+    claim: str
+    task: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    smallest: float
+    seeds: tuple[int, int] = Field(description="trainings of either arm")
+    verdict: Verdict
+
+
+def findings(claims: Mapping[str, Claim], arms: Samples) -> list[Finding]:
+    """Every claim about arms that were run, on every task. ``arms``: by arm a list of samples per training seed."""
+    drafts = []
+    for name, claim in claims.items():
+        if claim.arm in arms and claim.against in arms:
+            for task in dict.fromkeys(sample.task for sample in arms[claim.arm][0]):
+                sides = [[tests.of_task(one, task) for one in arms[arm]] for arm in (claim.arm, claim.against)]
+                drafts.append(_if_resolved(name, claim, task, *sides))
+    corrected = tests.holm([draft.p for draft in drafts])
+    return [
+        draft.model_copy(update={"p_holm": p} | ({"verdict": "undecided"} if p >= 0.05 else {}))
+        for draft, p in zip(drafts, corrected, strict=True)
+    ]
+
+
+def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], others: list[list[Sample]]) -> Finding:
+    """A claim on one task, with the verdict that it has if its p value stays small among all."""
+    from scipy.stats import t
+
+    known = {"accuracy": tests.scores_by_item, "no_answer": tests.no_answers, "solved": _solved}
+    scores = known[claim.metric]
+    a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
+    gaps = tests.item_gaps(a, b)
+    difference = fmean(gaps.values())
+    centre, item_error, items = tests.adjusted(gaps, tests.clusters_of(ours[0]))
+    # Training again gives another model: the arms' means differ between seeds on the same items.
+    spread = sum(_seed_error(scores, side) for side in (ours, others))
+    error = math.hypot(item_error, math.sqrt(spread))
+    freedom = float(items)
+    if spread:  # Satterthwaite
+        freedom = error**4 / (item_error**4 / freedom + spread**2 / (len(ours) - 1 + len(others) - 1))
+    if claim.expect == "same":
+        p, holds = tests.sameness(centre, error, freedom, claim.margin), abs(centre) < claim.margin
+    else:
+        p, holds = float(2 * t.sf(abs(centre) / error, freedom)), (difference > 0) == (claim.expect == "higher")
+    half = float(t.ppf(0.975, freedom)) * error
+    return Finding(
+        claim=name, task=task, difference=difference, low=min(max(-1.0, centre - half), difference),
+        high=max(min(1.0, centre + half), difference), p=p, p_holm=p,
+        smallest=float(t.ppf(0.975, freedom) + t.ppf(0.8, freedom)) * error, seeds=(len(ours), len(others)),
+        verdict="reproduced" if holds else "contradicted",
+    )  # fmt: skip
+
+
+def _solved(samples: Sequence[Sample]) -> dict[str, list[float]]:
+    """1 for each item of which at least one sample is right."""
+    return {item: [max(scores)] for item, scores in tests.scores_by_item(samples).items()}
+
+
+def _seed_error(scores: tests.Measure, side: list[list[Sample]]) -> float:
+    """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
+    means = [fmean(fmean(item) for item in scores(one).values()) for one in side]
+    return variance(means) / len(means) if len(means) > 1 else 0.0
+
+
+def published(claim: Claim) -> dict[str, float]:
+    """Published differences by the paper's tasks, in points; empty where the claim names no rows."""
+    rows = published_rows(claim.published)["rows"] if claim.published else {}
+    ours, others = rows.get(claim.arm, {}), rows.get(claim.against, {})
+    shared = [task for task in ours if claim.metric in ours[task] and claim.metric in others.get(task, {})]
+    return {task: round(ours[task][claim.metric] - others[task][claim.metric], 2) for task in shared}

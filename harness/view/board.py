@@ -6,9 +6,8 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.results.board import Board
+from harness.results.board import VERDICTS, Board, Finding, published
 from harness.results.board import Cell as Score
-from harness.results.claims import VERDICTS, Finding, published
 from harness.results.records import Claim
 from harness.shipped import published_rows
 from harness.view.page import Line, Page, Row, Style, Table

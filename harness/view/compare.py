@@ -1,23 +1,25 @@
-"""What one run says about another: paired comparisons, the gate's verdict, flipped verdicts, differences, listings."""
+"""Runs: paired comparisons, the gate's verdict, flipped verdicts, differences, listings, figures of their lengths."""
 
 from __future__ import annotations
 
 from collections import Counter
-from collections.abc import Sequence
+from collections.abc import Mapping, Sequence
 from pathlib import Path
 from typing import Any
 from xml.etree import ElementTree
 
 from harness.records import Sample
+from harness.results import budget
 from harness.results.compare import Comparison
 from harness.results.gate import Check, Verdict
 from harness.results.records import Manifest, RunRecord, flat
 from harness.results.runs import Run
 from harness.results.store import StageFolder, Store
-from harness.view.page import Block, Line, Page, Row, Style, Table, Text, texts
+from harness.view.page import Block, Figure, Line, Page, Row, Section, Series, Style, Table, Text, binned, texts
 from harness.view.text import MISSING, clean, hanging, interval, number, one_line, percent, points
 
 _OUTCOMES: dict[str, Style] = {"pass": "good", "regression": "bad", "inconclusive": "open"}
+_BINS = 48  # of a histogram of lengths
 _LEGEND = (
     "A - B: accuracy in points, paired 95% interval; p: Holm over tasks; flips: items that A does better/worse; na: no "
     "answer, in points; tokens: A over B where both are right; sees: smallest true difference this n would show; "
@@ -137,16 +139,14 @@ def rescored(run: Run, samples: Sequence[Sample], most: int, dry_run: bool) -> P
 
 def listing(store: Store) -> Page:
     """Finished recipes and evaluations of a store."""
-    records, recipes, runs = [], store.recipes(), store.evaluations()
+    rows, recipes, runs = [], store.recipes(), store.evaluations()
     for folder, record in recipes:
         seeds = len(record.manifest.seeds)
         what = f"recipe {record.recipe} at {record.profile}; {len(record.arms)} arms, {seeds} seed(s)"
-        records.append({"run": folder.name, "date": record.manifest.date, "what": what})
+        rows.append(hanging(f"{folder.name}  {record.manifest.date:<20}  ", what))
     for folder, kept in runs:
         how = f"temperature {kept.decoding.temperature}, {kept.decoding.samples} sample(s)"
-        what = f"{kept.model} on {', '.join(kept.tasks)}; {how}"
-        records.append({"run": folder.name, "date": kept.date, "what": what})
-    rows = (hanging(f"{row['run']}  {row['date']:<20}  ", row["what"]) for row in records)
+        rows.append(hanging(f"{folder.name}  {kept.date:<20}  ", f"{kept.model} on {', '.join(kept.tasks)}; {how}"))
     blocks = [Text(text=row, verbatim=True) for row in rows]
     blocks = blocks or texts(f"no finished recipes or evaluations in {store.folder}", wrap=False)
     data = {
@@ -186,3 +186,51 @@ def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: 
     reasons = [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes, "why": s.why} for s in kept]
     data = {"deleted": deleted, "bytes": freed, "stages": records, "kept": reasons}
     return Page(title="unused stages", blocks=texts(*lines), data=data)
+
+
+def figures(
+    task: str, groups: Mapping[str, Sequence[Sample]], curves: Mapping[str, Sequence[budget.Point]],
+    notes: Mapping[str, str],
+) -> list[Block]:  # fmt: skip
+    """Both figures of a task. By label: the samples, the points of their ``budget.curve``, notes on their lengths."""
+    top = max((budget.length(s) for samples in groups.values() for s in samples), default=1) or 1
+    lengths, accuracies = [], []
+    for label, samples in groups.items():
+        ended, cut = (
+            binned((budget.length(s) for s in samples if budget.cut(s) is was_cut), top, _BINS)
+            for was_cut in (False, True)
+        )
+        lengths.append(Series(label=label, y=ended, second=cut, note=notes.get(label, "")))
+    for label, curve in curves.items():
+        enough = budget.saturation(curve)
+        accuracies.append(Series(
+            label=label, x=[p.budget for p in curve], y=[p.accuracy for p in curve], low=[p.low for p in curve],
+            high=[p.high for p in curve], second=[p.answered for p in curve],
+            note="" if enough is None else f"95 % of the accuracy within {enough} tokens",
+        ))  # fmt: skip
+    return [
+        Figure(name=f"lengths.{task}", title=task, x="tokens per sample", y="samples", series=lengths, bins=top,
+               kinds=("ended", "cut")),
+        Figure(name=f"budget.{task}", title=task, x="budget of tokens", y="accuracy", series=accuracies,
+               kinds=("accuracy", "answered")),
+    ]  # fmt: skip
+
+
+def plot(runs: Sequence[Run]) -> Page:
+    """Both figures of every task, the runs in one figure; its data are curves and Kaplan-Meier lengths."""
+    labels = {run.name: f"{run.name[:12]}  {Path(run.manifest.model).name}" for run in runs}
+    data: dict[str, dict[str, Any]] = {run.name: {} for run in runs}
+    sections = []
+    for task in dict.fromkeys(task for run in runs for task in run.tasks):
+        groups, curves, notes = {}, {}, {}
+        for run in (run for run in runs if task in run.tasks):
+            label = labels[run.name]
+            groups[label], curves[label] = run.of(task), budget.curve(run.of(task))
+            known = budget.lengths(groups[label])
+            median = "over half are cut" if known.median is None else f"median {known.median:g}"
+            notes[label] = f"{median}, cut {100 * known.censored:.1f} %"
+            shown = [point.model_dump() for point in curves[label]]
+            data[run.name][task] = {"curve": shown, "lengths": known.model_dump()}
+        sections.append(Section(title=task, blocks=figures(task, groups, curves, notes)))
+    record = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
+    return Page(title=f"lengths and budgets of {', '.join(labels)}", blocks=sections, data=record)

@@ -6,6 +6,7 @@ import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
 from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 
 from harness.evaluation.preflight import Preview
@@ -124,14 +125,13 @@ def listing(known: Mapping[str, Task], suites: Mapping[str, Sequence[str]]) -> P
     """Tasks by their groups, the embedded ones first."""
     width = max(len(name) for name in known)
     lines: list[str] = []
-    group = ""
-    for task in sorted(known.values(), key=lambda task: (task.group != "embedded", task.group)):
-        if task.group != group:
-            group = task.group
-            lines += [*([""] if lines else []), group]
-        size = f"{task.items} items" if task.items.isdigit() else task.items.removeprefix("of ")
-        lines += [f"  {task.name:<{width}}  {task.title}", f"  {'':<{width}}  {size}; {task.source}"]
-    blocks = texts(*lines, "", wrap=False)
+    ordered = sorted(known.values(), key=lambda task: (task.group != "embedded", task.group))
+    for group, tasks in groupby(ordered, key=lambda task: task.group):
+        lines += ["", group]
+        for task in tasks:
+            size = f"{task.items} items" if task.items.isdigit() else task.items.removeprefix("of ")
+            lines += [f"  {task.name:<{width}}  {task.title}", f"  {'':<{width}}  {size}; {task.source}"]
+    blocks = texts(*lines[1:], "", wrap=False)
     blocks += [Text(text=hanging(f"suite {name}: ", ", ".join(of)), verbatim=True) for name, of in suites.items()]
     keys = ("group", "title", "items", "source")
     rows = [{"task": task.name, **{key: getattr(task, key) for key in keys}} for task in known.values()]

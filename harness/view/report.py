@@ -12,11 +12,11 @@ from harness.journal import read_records, write_whole
 from harness.records import Sample
 from harness.results import board as boards
 from harness.results import budget
-from harness.results.claims import findings
 from harness.results.records import AskedProblem, Claim, RunRecord
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, charts
+from harness.view import board
+from harness.view.compare import figures
 from harness.view.page import Block, Page, Section, Table, Text, texts
 from harness.view.render import html, markdown
 from harness.view.text import ends
@@ -73,7 +73,7 @@ def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -
         "it excludes 0; items without an answer; median thinking tokens. Seeds of one item count as one."
     )
     yield Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])
-    if results := findings(claimed, samples):
+    if results := boards.findings(claimed, samples):
         about = (
             "Paired over items, the spread between trainings in the error. Published differences are of the paper's "
             "models and tasks."
@@ -85,7 +85,7 @@ def _figures(samples: Samples) -> Section:
     blocks: list[Block] = []
     for task in dict.fromkeys(sample.task for seeds in samples.values() for sample in seeds[0]):
         arms = {arm: [s for one in seeds for s in one if s.task == task] for arm, seeds in samples.items()}
-        blocks += charts.both(task, arms, {arm: budget.curve(each) for arm, each in arms.items()}, {})
+        blocks += figures(task, arms, {arm: budget.curve(each) for arm, each in arms.items()}, {})
     return Section(title="Lengths and budgets", blocks=blocks)
 
 
@@ -118,8 +118,8 @@ def _end(record: RunRecord) -> list[Block]:
     manifest, rows = record.manifest, []
     for digest, stage in manifest.stages.items():
         single = [(k, v) for k, v in stage.figures.items() if isinstance(v, int | float) and not isinstance(v, bool)]
-        figures = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in single[:6])
-        rows.append([digest[:8], stage.name, figures, str(stage.seconds)])
+        shown = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in single[:6])
+        rows.append([digest[:8], stage.name, shown, str(stage.seconds)])
     table = Table(columns=("digest", "stage", "figures", "seconds"), left=3, rows=rows)
     packages = ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
     kept = f"{packages}; Python {manifest.hardware.python}; grader {manifest.grader.get('code', '')}."

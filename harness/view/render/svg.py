@@ -25,11 +25,9 @@ def _bars(figure: Figure) -> tuple[int, int, list[str]]:
         parts.append(_text(0, base - 4, series.label))
         for i, (first, total) in enumerate(zip(series.y, totals, strict=True)):
             for top, count, fill in ((first, first, colour(number)), (total, total - first, SECOND)):
-                if count:
-                    parts.append(
-                        f'<rect x="{side + i * step:.1f}" y="{base - top * high:.1f}" width="{step - 1:.1f}" '
-                        f'height="{count * high:.1f}" fill="{fill}"/>'
-                    )
+                place = f'x="{side + i * step:.1f}" y="{base - top * high:.1f}"'
+                size = f'width="{step - 1:.1f}" height="{count * high:.1f}"'
+                parts += [f'<rect {place} {size} fill="{fill}"/>'] if count else []
         parts.append(_line(side, side + width, base, "axis"))
     ends = [_text(side, height - 4, "0"), _text(side + width, height - 4, f"{figure.bins:g} {figure.x}", "end")]
     return side + width + 4, height, parts + ends
@@ -51,9 +49,8 @@ def _curves(figure: Figure) -> tuple[int, int, list[str]]:
             line += f"{x:.1f},{before:.1f} {x:.1f},{y:.1f} "
         line += f"{side + width},{y:.1f}"
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour(number)}" stroke-width="1.6"/>')
-    ends = [(side, "0", "start"), (side + width, f"{top:g} {figure.x}", "end"), (side + width / 2, f"% {figure.y}",
-                                                                               "middle")]  # fmt: skip
-    return side + width + 4, high + 22, parts + [_text(x, high + 16, text, anchor) for x, text, anchor in ends]
+    parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, f"{top:g} {figure.x}", "end")]
+    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, f"% {figure.y}", "middle")]
 
 
 def _line(left: float, right: float, y: float, kind: str) -> str:

@@ -72,11 +72,8 @@ def _table(console: Console, table: Table) -> None:
     ]
     blocks = [[0]]  # columns side by side; those that do not fit go on beneath, after the first column again
     for i in range(1, len(widths)):
-        if (
-            not table.wrap
-            and len(blocks[-1]) > 1
-            and sum(widths[j] + _GAP for j in blocks[-1]) + widths[i] > console.width
-        ):
+        full = sum(widths[j] + _GAP for j in blocks[-1]) + widths[i] > console.width
+        if full and not table.wrap and len(blocks[-1]) > 1:
             blocks.append([0])
         blocks[-1].append(i)
     sides: list[JustifyMethod] = table.sides("left", "right")
