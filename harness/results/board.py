@@ -153,8 +153,7 @@ def _summary(seeds: list[list[Sample]]) -> Data:
     changes: Data = {"n": items, "seeds": len(seeds), "low": low, "high": high, "test_at": None}
     answers = len(seeds[0]) // items
     if answers > 1:  # Test@N of each training
-        solved = [max(scores) for one in seeds for scores in tests.scores_by_item(one).values()]
-        changes |= {"answers": answers, "solved": sum(solved) / len(solved)}
+        changes |= {"answers": answers, "solved": fmean(x for one in seeds for [x] in tests.solved(one).values())}
     return figures.model_dump() | changes
 
 
@@ -192,7 +191,7 @@ def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], o
     """A claim on one task, with the verdict that it has if its p value stays small among all."""
     from scipy.stats import t
 
-    known = {"accuracy": tests.scores_by_item, "no_answer": tests.no_answers, "solved": _solved}
+    known = {"accuracy": tests.scores_by_item, "no_answer": tests.no_answers, "solved": tests.solved}
     scores = known[claim.metric]
     a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
     gaps = tests.item_gaps(a, b)
@@ -215,11 +214,6 @@ def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], o
         smallest=float(t.ppf(0.975, freedom) + t.ppf(0.8, freedom)) * error, seeds=(len(ours), len(others)),
         verdict="reproduced" if holds else "contradicted",
     )  # fmt: skip
-
-
-def _solved(samples: Sequence[Sample]) -> dict[str, list[float]]:
-    """1 for each item of which at least one sample is right."""
-    return {item: [max(scores)] for item, scores in tests.scores_by_item(samples).items()}
 
 
 def _seed_error(scores: tests.Measure, side: list[list[Sample]]) -> float:

@@ -5,7 +5,7 @@ from __future__ import annotations
 import shutil
 import statistics
 from collections.abc import Callable, Mapping, Sequence
-from dataclasses import dataclass, replace
+from dataclasses import replace
 from pathlib import Path
 from typing import Any
 
@@ -166,8 +166,7 @@ def _comparable(record: RunRecord | Manifest) -> dict[str, Any]:
     return flat({**rest, "stages": stages})
 
 
-@dataclass(frozen=True, kw_only=True)
-class AtBudget:
+class AtBudget(Record):
     """One decoding on one task: Test@N at its last N with a 95% interval, tokens a problem, and Test@k below it."""
 
     name: str
@@ -211,19 +210,15 @@ def compare_decodings(
         m = affordable[task.name]
         share = spent[task.lm_eval_name] / len({s.problem_id for s in a})
         rows = [_at("tree", a, budget, share), _at("plain, answers", b, budget), _at("plain, tokens", b, m)]
-        out[task.name] = (rows, tests.paired(_solved(a, budget), _solved(b, m)))
+        out[task.name] = (rows, tests.paired(tests.solved(a, budget), tests.solved(b, m)))
     return out
 
 
 def _at(name: str, samples: list[Sample], guesses: int, tokens: float | None = None) -> AtBudget:
     scores = [item[:guesses] for item in tests.scores_by_item(samples).values()]
     test = tests.test_at_n(scores)["test"]
-    at = {k: test[k] for k in dict.fromkeys((*(2**i for i in range(10) if 2**i < guesses), guesses))}
+    at = {k: test[k] for k in (*(2**i for i in range(10) if 2**i < guesses), guesses)}
     low, high = tests.wilson(at[guesses] * len(scores), len(scores))
     if tokens is None:
         tokens = sum(len(s.token_ids) for s in samples if s.index < guesses) / len(scores)
     return AtBudget(name=name, guesses=guesses, tokens=tokens, test=at[guesses], low=low, high=high, at=at)
-
-
-def _solved(samples: list[Sample], guesses: int) -> dict[str, list[float]]:
-    return {item: [float(any(scores[:guesses]))] for item, scores in tests.scores_by_item(samples).items()}

@@ -1,7 +1,4 @@
-"""Records of what was run and what came out, as files keep them and rooms exchange them.
-
-Fields of ``Summary`` are the figures of every table; docs/metrics.md and docs/statistics.md define them.
-"""
+"""Records of what was run and what came out; docs/metrics.md and docs/statistics.md define the figures."""
 
 from __future__ import annotations
 
@@ -37,8 +34,7 @@ class Summary(Record):
     """One model on one task. Rates are from 0 to 1; lengths are tokens of the model (words, where none was named).
 
     With several samples an item, ``accuracy`` is the mean over items of item means; the other rates are shares of all
-    samples. A sample whose grader ran out of time or failed counts as not correct (and in ``failed``). What further
-    metrics of responses sum up to (``response_metrics.METRICS``) needs no field here.
+    samples, a failed one not correct. What further metrics of responses (``METRICS``) sum up to needs no field here.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -113,10 +109,7 @@ class Kept(Record):
 
 
 class Manifest(Kept):
-    """``manifest.json`` of an evaluation: what was evaluated, and on what. Of a recipe's stage, only what is known.
-
-    None and empty: not known. Keys of other versions are kept.
-    """
+    """``manifest.json`` of an evaluation. None and empty: not known. Keys of other versions are kept."""
 
     model_config = ConfigDict(extra="allow")
 

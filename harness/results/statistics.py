@@ -40,6 +40,11 @@ def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
 
 
+def solved(samples: Sequence[Sample], first: int | None = None) -> dict[str, list[float]]:
+    """1 for each item of which at least one sample (of the ``first`` so many) is right, else 0."""
+    return {item: [float(any(scores[:first]))] for item, scores in scores_by_item(samples).items()}
+
+
 def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
     """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
     shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]

@@ -13,7 +13,6 @@ import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from dataclasses import dataclass
 from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
@@ -23,6 +22,7 @@ from pydantic import BaseModel
 from harness.errors import HarnessError, NoRuns
 from harness.files import about, read_record
 from harness.journal import write_whole
+from harness.records import Record
 from harness.results.records import SCHEMA, Manifest, RunRecord, StageResult, Wanted
 
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -40,15 +40,12 @@ class Store:
     # --- stages of recipes
 
     def stage(self, digest: str) -> Path:
-        """The folder of a finished stage."""
         return self.stages / digest
 
     def work(self, digest: str) -> Path:
-        """The folder of a stage while it is made."""
         return self.stages / f"{digest}.work"
 
     def lock(self, digest: str) -> Path:
-        """The file that is locked while a stage is made or deleted."""
         return self.stages / f"{digest}.lock"
 
     def log(self, digest: str) -> Path:
@@ -76,7 +73,6 @@ class Store:
     # --- evaluations and runs of recipes
 
     def evaluation(self, run: str) -> Path:
-        """The folder of an evaluation."""
         return self.folder / "evals" / run
 
     def evaluations(self) -> list[tuple[Path, Manifest]]:
@@ -176,8 +172,7 @@ def read_kept(file: Path, model: type[_Model]) -> _Model:
 # --- stages that nobody needs
 
 
-@dataclass(frozen=True, kw_only=True)
-class StageFolder:
+class StageFolder(Record):
     """A stage, or what a stopped one left. ``why``: for what it is kept; empty: nobody needs it."""
 
     folder: Path

@@ -29,7 +29,7 @@ _STYLES: dict[str, Style] = {"reproduced": "good", "contradicted": "bad"}
 
 def page(board: Board, layout: str = "full") -> Page:
     """``layout``: full, or paper (accuracy and no-answer alone, beside the published rows)."""
-    blocks = [table(board)] if layout == "full" else [_as_published(board), _published()]
+    blocks = [table(board)] if layout == "full" else _paper(board)
     return Page(title=board.title, blocks=blocks, data=board.model_dump())
 
 
@@ -86,24 +86,22 @@ def _records(board: Board) -> list[dict[str, Any]]:
     return out
 
 
-def _as_published(board: Board) -> Table:
-    rows = []
+def _paper(board: Board) -> list[Table]:
+    """Accuracy and no-answer rate alone, beside the published ones."""
+    rows: list[list[str]] = []
     for arm in board.arms:
         cells = [board.cells[arm, task] for task in board.tasks]
         rows.append([arm, *(f"{percent(f.accuracy)} ({percent(f.no_answer)})" for f in cells)])
-    names = ("arm", *board.tasks)
-    title = f"{board.title}: accuracy % (no-answer %)"
-    return Table(title=title, columns=names, left=len(names), rows=rows, records=_records(board))
-
-
-def _published() -> Table:
+    names, title = ("arm", *board.tasks), f"{board.title}: accuracy % (no-answer %)"
+    run = Table(title=title, columns=names, left=len(names), rows=rows, records=_records(board))
     known = published_rows()
-    tasks = list(known["items"])
-    rows = []
-    for arm, row in known["rows"].items():
-        rows.append([arm, *(f"{row[t]['accuracy']:.1f} ({row[t]['no_answer']:g})" for t in tasks)])
-    names, notes = ["arm", *(_SHORT.get(task, task) for task in tasks)], [known["source"], known["note"]]
-    return Table(title="published, not run here", columns=names, left=len(names), rows=rows, notes=notes)
+    shown = [
+        [arm, *(f"{row[task]['accuracy']:.1f} ({row[task]['no_answer']:g})" for task in known["items"])]
+        for arm, row in known["rows"].items()
+    ]
+    names, notes = ("arm", *(_SHORT.get(task, task) for task in known["items"])), [known["source"], known["note"]]
+    title = "published, not run here"
+    return [run, Table(title=title, columns=names, left=len(names), rows=shown, notes=notes)]
 
 
 def claims_page(title: str, claims: Mapping[str, Claim], findings: Sequence[Finding]) -> Page:

@@ -182,8 +182,8 @@ def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: 
     lines += [f"{count} kept: {why}" for why, count in Counter(stage.why for stage in kept).items()]
     done = "deleted" if deleted else "not needed by any recipe ('--delete' deletes them)"
     lines.append(f"{len(unused)} stages, {freed / 1e6:.1f} MB {done}")
-    records = [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes} for s in unused]
-    reasons = [{"folder": str(s.folder), "name": s.name, "bytes": s.bytes, "why": s.why} for s in kept]
+    records = [stage.model_dump(mode="json", exclude={"why"}) for stage in unused]
+    reasons = [stage.model_dump(mode="json") for stage in kept]
     data = {"deleted": deleted, "bytes": freed, "stages": records, "kept": reasons}
     return Page(title="unused stages", blocks=texts(*lines), data=data)
 

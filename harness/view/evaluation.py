@@ -97,7 +97,7 @@ def decodings(compared: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Pa
     blocks: list[Block] = []
     records = []
     for task, (rows, gap) in compared.items():
-        kept = [{"task": task, **asdict(row)} for row in rows]
+        kept = [{"task": task, **row.model_dump()} for row in rows]
         records += kept
         ks = sorted({k for row in rows for k in row.at})
         shown = [

@@ -47,7 +47,9 @@ def _print(console: Console, block: Block) -> None:
     elif isinstance(block, Table):
         _table(console, block)
     elif isinstance(block, Branch):
-        console.print(_grown(Tree(_label(block), guide_style="dim"), block))
+        tree = Tree(_label(block), guide_style="dim")
+        _grow(tree, block)
+        console.print(tree)
     elif isinstance(block, Text):
         shown = Styled(clean(block.text, lines=block.verbatim), _STYLES[block.style])
         console.print(shown, soft_wrap=block.verbatim or not block.wrap)
@@ -103,10 +105,9 @@ def _styled(line: Line) -> Styled:
     return out
 
 
-def _grown(tree: Tree, branch: Branch) -> Tree:
+def _grow(tree: Tree, branch: Branch) -> None:
     for child in branch.children:
-        _grown(tree.add(_label(child)), child)
-    return tree
+        _grow(tree.add(_label(child)), child)
 
 
 def _label(branch: Branch) -> Styled:
