@@ -12,7 +12,6 @@ from harness.cli.options import Form, Json, RunName, Store
 from harness.pipeline.estimate import rates_of
 from harness.results.compare import described, differences
 from harness.results.runs import load
-from harness.results.store import collect, stage_folders
 from harness.view import compare as view
 from harness.view.page import Page
 from harness.view.render import picture
@@ -57,10 +56,10 @@ def gc(
 ) -> None:
     """Show, or delete, stages that no recipe needs: neither one that finished, nor one that began and may go on."""
     results = options.results(store)
-    stages = stage_folders(results, older_than)
+    stages = results.stage_folders(older_than)
     unused = [stage for stage in stages if not stage.why]
     if delete:
-        unused = collect(results, unused, older_than)
+        unused = results.collect(unused, older_than)
     options.show(view.stages(unused, [stage for stage in stages if stage.why], delete), as_json=as_json)
 
 

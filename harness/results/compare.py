@@ -137,10 +137,7 @@ def setting_differences(a: Manifest, b: Manifest) -> list[str]:
 
 
 def described(store: Store, name: str) -> tuple[Path, RunRecord | Manifest]:
-    """Folder and record of a recipe's run or of an evaluation, by folder or first letters of the id.
-
-    Raises NoRuns and BadFile.
-    """
+    """A recipe's run or an evaluation, by folder or first letters of the id. Raises NoRuns and BadFile."""
     files = ("run.json", "manifest.json")
     folder = store.named(name, ("recipes", "evals"), files, "finished recipe or evaluation")
     record = folder / "run.json"

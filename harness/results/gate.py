@@ -116,10 +116,7 @@ def digests(problems: Iterable[AskedProblem]) -> dict[str, str]:
 
 
 def notes(against: Baseline, manifest: Manifest, problems: Iterable[AskedProblem]) -> list[str]:
-    """How the baseline's run differs from this one in what may differ: sampling and graders.
-
-    Raises NotComparable for problems that say something else under the same ids.
-    """
+    """In what the baseline's run may and does differ: sampling, graders. Raises NotComparable for other problems."""
     for task, current in digests(problems).items():
         if against.problems.get(task, current) != current:
             raise NotComparable(f"{task}: the baseline's problems say something else; write a new one with --update")

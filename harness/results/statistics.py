@@ -1,7 +1,4 @@
-"""Samples by item, intervals and tests. Items are the unit: repeats and seeds of one item are averaged within it first.
-
-Formulas and sources are in docs/statistics.md; scipy and statsmodels do the work where they have it.
-"""
+"""Samples by item, intervals, tests (docs/statistics.md). Items are the unit: repeats are averaged within one first."""
 
 from __future__ import annotations
 

@@ -1,4 +1,4 @@
-"""The store of results: the one module that knows its layout.
+"""The store of results: this module alone knows its layout.
 
 ``stages/<digest>`` is a finished stage with its ``done.json``, ``stages/<digest>.work`` one that is being made,
 ``stages/<digest>.lock`` the lock of who makes it. ``evals/<id>`` is an evaluation with its ``manifest.json``.
@@ -26,6 +26,19 @@ from harness.records import Record
 from harness.results.records import SCHEMA, Manifest, RunRecord, StageResult, Wanted
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class StageFolder(Record):
+    """A stage, or what a stopped one left. ``why``: for what it is kept; empty: nobody needs it."""
+
+    folder: Path
+    name: str
+    bytes: int
+    why: str
+
+    @property
+    def digest(self) -> str:
+        return self.folder.name.removesuffix(".work")
 
 
 class Store:
@@ -94,14 +107,6 @@ class Store:
 
         return sorted(self._all("recipes/*/run.json", RunRecord), key=age, reverse=True)
 
-    def begun(self) -> Iterator[tuple[Path, Wanted]]:
-        """Folders of recipes that began, finished or not, with the stages they want."""
-        return self._all("recipes/*/wanted.json", Wanted)
-
-    def recipe_folders(self) -> set[Path]:
-        """Folders of all recipes that finished or began, readable or not."""
-        return {file.parent for name in ("run", "wanted") for file in self._recipes.glob(f"*/{name}.json")}
-
     @contextmanager
     def wanting(self, run: str, digests: Iterable[str], command: str = "") -> Iterator[None]:
         """While a recipe runs, and some days after it failed, ``runs gc`` keeps these stages. To be entered first."""
@@ -133,6 +138,67 @@ class Store:
         with about(file), suppress(filelock.Timeout), filelock.FileLock(file, timeout=0):
             return False
         return True
+
+    # --- stages that nobody needs
+
+    def stage_folders(self, days: float) -> list[StageFolder]:
+        """All stages. Recipes that began but did not finish keep theirs for ``days``, and while they run."""
+        why = self._reasons(days)
+        folders = sorted(self.stages.iterdir()) if self.stages.is_dir() else []
+        out = []
+        for folder in filter(Path.is_dir, folders):
+            size = 0
+            for file in folder.rglob("*"):
+                with suppress(FileNotFoundError):  # it vanished meanwhile
+                    size += file.stat().st_size if file.is_file() else 0
+            try:
+                result = None if folder.name.endswith(".work") else self.result(folder.name)
+                name = "unfinished" if result is None else result.name
+            except HarnessError:
+                name = "unreadable"
+            out.append(StageFolder(folder=folder, name=name, bytes=size, why=why(folder)))
+        return out
+
+    def collect(self, stages: Iterable[StageFolder], days: float) -> list[StageFolder]:
+        """Delete these stages, but none that a process works on or that is needed by now; returns what was deleted."""
+        import filelock
+
+        deleted = []
+        for stage in stages:
+            with about(stage.folder), suppress(filelock.Timeout), filelock.FileLock(self.lock(stage.digest), timeout=0):
+                if not self._reasons(days)(stage.folder):
+                    shutil.rmtree(stage.folder)
+                    deleted.append(stage)
+        return deleted
+
+    def _reasons(self, days: float) -> Callable[[Path], str]:
+        """Why the stage in a folder is kept, by that folder; empty where it need not be."""
+        kept: dict[str, str] = {}
+        finished = self.recipes()
+        readable = {folder for folder, _ in finished}
+        for folder, wanted in self._all("recipes/*/wanted.json", Wanted):
+            begun, why = f"wanted by '{wanted.command}', begun {wanted.date:%Y-%m-%d %H:%M}", ""
+            if folder in readable:
+                continue
+            if (folder / "run.json").exists():
+                why = f"of run {folder.name}, whose record cannot be read"
+            elif datetime.now(UTC) - wanted.date < timedelta(days=days):
+                why = f"{begun}, which did not finish yet"
+            elif self.is_running(folder.name):
+                why = f"{begun}, which is running"
+            readable.add(folder)
+            kept |= dict.fromkeys(wanted.digests, why) if why else {}
+        for folder, record in finished:
+            kept |= dict.fromkeys(record.manifest.stages, f"of recipe {record.title}, run {folder.name}")
+        present = {file.parent for name in ("run", "wanted") for file in self._recipes.glob(f"*/{name}.json")}
+        broken = sorted(present - readable)
+        unreadable = f"the record in {broken[0]} cannot be read, and may name it" if broken else ""
+
+        def why_kept(folder: Path) -> str:
+            working = folder.name.endswith(".work")
+            return kept.get(folder.name.removesuffix(".work"), "" if working else unreadable)
+
+        return why_kept
 
     # --- reading
 
@@ -167,80 +233,3 @@ class Store:
 def read_kept(file: Path, model: type[_Model]) -> _Model:
     """A record that a store keeps. Raises BadFile."""
     return read_record(file, model, "move its folder away, or run it again", unnumbered=SCHEMA)
-
-
-# --- stages that nobody needs
-
-
-class StageFolder(Record):
-    """A stage, or what a stopped one left. ``why``: for what it is kept; empty: nobody needs it."""
-
-    folder: Path
-    name: str
-    bytes: int
-    why: str
-
-    @property
-    def digest(self) -> str:
-        return self.folder.name.removesuffix(".work")
-
-
-def stage_folders(store: Store, days: float) -> list[StageFolder]:
-    """All stages of the store. Recipes that began but did not finish keep theirs for ``days``, and while they run."""
-    why = _reasons(store, days)
-    folders = sorted(store.stages.iterdir()) if store.stages.is_dir() else []
-    out = []
-    for folder in filter(Path.is_dir, folders):
-        size = 0
-        for file in folder.rglob("*"):
-            with suppress(FileNotFoundError):  # it vanished meanwhile
-                size += file.stat().st_size if file.is_file() else 0
-        try:
-            result = None if folder.name.endswith(".work") else store.result(folder.name)
-            name = "unfinished" if result is None else result.name
-        except HarnessError:
-            name = "unreadable"
-        out.append(StageFolder(folder=folder, name=name, bytes=size, why=why(folder)))
-    return out
-
-
-def collect(store: Store, stages: Iterable[StageFolder], days: float) -> list[StageFolder]:
-    """Delete these stages, but none that a process works on or that is needed by now; returns what was deleted."""
-    import filelock
-
-    deleted = []
-    for stage in stages:
-        with about(stage.folder), suppress(filelock.Timeout), filelock.FileLock(store.lock(stage.digest), timeout=0):
-            if not _reasons(store, days)(stage.folder):
-                shutil.rmtree(stage.folder)
-                deleted.append(stage)
-    return deleted
-
-
-def _reasons(store: Store, days: float) -> Callable[[Path], str]:
-    """Why the stage in a folder is kept, by that folder; empty where it need not be."""
-    kept: dict[str, str] = {}
-    finished = store.recipes()
-    readable = {folder for folder, _ in finished}
-    for folder, wanted in store.begun():
-        begun, why = f"wanted by '{wanted.command}', begun {wanted.date:%Y-%m-%d %H:%M}", ""
-        if folder in readable:
-            continue
-        if (folder / "run.json").exists():
-            why = f"of run {folder.name}, whose record cannot be read"
-        elif datetime.now(UTC) - wanted.date < timedelta(days=days):
-            why = f"{begun}, which did not finish yet"
-        elif store.is_running(folder.name):
-            why = f"{begun}, which is running"
-        readable.add(folder)
-        kept |= dict.fromkeys(wanted.digests, why) if why else {}
-    for folder, record in finished:
-        kept |= dict.fromkeys(record.manifest.stages, f"of recipe {record.title}, run {folder.name}")
-    broken = sorted(store.recipe_folders() - readable)
-    unreadable = f"the record in {broken[0]} cannot be read, and may name it" if broken else ""
-
-    def why_kept(folder: Path) -> str:
-        working = folder.name.endswith(".work")
-        return kept.get(folder.name.removesuffix(".work"), "" if working else unreadable)
-
-    return why_kept

@@ -37,10 +37,9 @@ def evaluate_and_summarise(
 
 
 def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
-    """The figures of a task's samples. Raises ValueError on no samples.
+    """The figures of a task's samples. ``cap``: the token limit of the run, for the area under the budget curve.
 
-    ``cap``: the token limit of the run, for the area under the budget curve. The interval of accuracy comes from the
-    spread between items.
+    Raises ValueError on no samples.
     """
     if not samples:
         raise ValueError("no samples: a row without items has no figures")
@@ -74,12 +73,11 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         auc=budget.auc(samples, cap) if cap else None,
         test_at=test_at_n(list(scores.values())) if len(sizes) == 1 and sizes != {1} else None,
         **_measured(samples),
-        **_instruction_figures(samples),
     )
 
 
 def _measured(samples: Sequence[Sample]) -> Data:
-    """What the metrics of responses sum up to; None where one is known of no sample."""
+    """What the metrics of responses sum up to (None: known of no sample), and IFEval's figures where there are any."""
     out: Data = {}
     for name, metric in METRICS.items():
         known = [v for s in samples if isinstance(v := getattr(s.metrics, name, None), int | float)]
@@ -88,15 +86,9 @@ def _measured(samples: Sequence[Sample]) -> Data:
         elif metric.summary:
             of = statistics.fmean if metric.summary == "mean" else statistics.median
             out[metric.figure or name] = float(of(known)) if known else None
-    return out
-
-
-def _instruction_figures(samples: Sequence[Sample]) -> Data:
-    """IFEval's four figures where samples carry verdicts by instruction; an unanswered sample follows none."""
-    out: Data = {}
     for rule in ("strict", "loose") if any("strict" in s.grade.details for s in samples) else ():
-        lists = [s.grade.details.get(rule) or [False] for s in samples]
-        flat = [ok for one in lists for ok in one]
+        lists = [s.grade.details.get(rule) or [False] for s in samples]  # an unanswered sample follows no instruction
+        followed = [ok for one in lists for ok in one]
         out[f"prompt_{rule}"] = sum(all(one) for one in lists) / len(lists)
-        out[f"instruction_{rule}"] = sum(flat) / len(flat)
+        out[f"instruction_{rule}"] = sum(followed) / len(followed)
     return out
