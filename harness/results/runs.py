@@ -88,7 +88,12 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
     write_whole(folder / ".probe", "writable")
     (folder / ".probe").unlink()
     named = identity(backend, plan)
-    _same_run(folder, named)
+    file, hint = folder / "manifest.json", "choose another --out, or --fresh to replace it"
+    old = read_record(file, Manifest, hint, unnumbered=SCHEMA) if file.exists() else Manifest()
+    if old.run and old.run != run_id(named):
+        before = old.model_dump(mode="json")
+        other = ", ".join(key for key, value in named.items() if before.get(key) != value) or "settings"
+        raise NoRuns(f"{folder}: holds an evaluation with other {other}; {hint}")
     started = time.time()
     with opened(backend, folder) as (completer, tokenizer):
         rows = evaluate_and_summarise(completer, tokenizer, plan, folder, progress)
@@ -115,15 +120,6 @@ def keep_manifest(folder: Path, manifest: Manifest) -> None:
     write_whole(folder / "manifest.json", json.dumps(data, indent=1) + "\n")
 
 
-def _same_run(folder: Path, named: dict[str, Any]) -> None:
-    file, hint = folder / "manifest.json", "choose another --out, or --fresh to replace it"
-    old = read_record(file, Manifest, hint, unnumbered=SCHEMA) if file.exists() else Manifest()
-    if old.run and old.run != run_id(named):
-        before = old.model_dump(mode="json")
-        other = ", ".join(key for key, value in named.items() if before.get(key) != value) or "settings"
-        raise NoRuns(f"{folder}: holds an evaluation with other {other}; {hint}")
-
-
 def load(store: Store, name: str) -> Run:
     """A finished run by path, or by the first letters of its id. Raises NoRuns, BadFile and JournalBroken."""
     folder = store.named(name, ("evals", "stages"), ["samples.jsonl"], "finished run")
@@ -133,22 +129,18 @@ def load(store: Store, name: str) -> Run:
     [(key, count)] = Counter(f"{s.task}/{s.problem_id}/{s.index}" for s in samples).most_common(1)
     if count > 1:
         raise NoRuns(f"{folder}: {key} is there more than once; run its evaluation again")
-    return Run(folder=folder, manifest=_manifest(folder), samples=samples)
-
-
-def _manifest(folder: Path) -> Manifest:
-    """What is known of a run; a stage of a recipe keeps its parameters in a record of its own."""
     file, done = folder / "manifest.json", folder / "done.json"
     if file.exists():
-        return read_kept(file, Manifest)
-    if not done.exists():
-        return Manifest(model=folder.name, run=folder.name)
-    result = read_kept(done, StageResult)
-    known = {name: result.params[name] for name in Decoding.model_fields if name in result.params}
-    try:
-        return Manifest(model=result.name, run=folder.name, decoding=Decoding(**known))
-    except ValidationError as error:
-        raise BadFile(f"{done}: {reason_of(error)}; run the recipe again") from None
+        return Run(folder=folder, manifest=read_kept(file, Manifest), samples=samples)
+    result, decoding = StageResult(name=folder.name), Decoding()
+    if done.exists():  # a stage of a recipe keeps its parameters in a record of its own
+        result = read_kept(done, StageResult)
+        try:
+            known = {name: result.params[name] for name in Decoding.model_fields if name in result.params}
+            decoding = Decoding(**known)
+        except ValidationError as error:
+            raise BadFile(f"{done}: {reason_of(error)}; run the recipe again") from None
+    return Run(folder=folder, manifest=Manifest(model=result.name, run=folder.name, decoding=decoding), samples=samples)
 
 
 def fresh(folder: Path) -> None:

@@ -101,11 +101,8 @@ class Store:
 
     def recipes(self) -> list[tuple[Path, RunRecord]]:
         """Folders and records of finished recipes, newest first."""
-
-        def age(entry: tuple[Path, RunRecord]) -> tuple[str, int]:
-            return entry[1].manifest.date, (entry[0] / "run.json").stat().st_mtime_ns
-
-        return sorted(self._all("recipes/*/run.json", RunRecord), key=age, reverse=True)
+        every = self._all("recipes/*/run.json", RunRecord)
+        return sorted(every, key=lambda e: (e[1].manifest.date, (e[0] / "run.json").stat().st_mtime_ns), reverse=True)
 
     @contextmanager
     def wanting(self, run: str, digests: Iterable[str], command: str = "") -> Iterator[None]:

@@ -56,16 +56,14 @@ def comparison(
 
 
 def _flips(one: Comparison, most: int) -> list[Text]:
-    same = f"{one.task}: {percent(one.same_texts)} % of the texts are equal"
-    if one.first_divergence is not None:
-        same += f"; the others part at token {one.first_divergence:g} (median)"
-    out = texts(same)
+    apart = one.first_divergence
+    median = "" if apart is None else f"; the others part at token {apart:g} (median)"
+    out = texts(f"{one.task}: {percent(one.same_texts)} % of the texts are equal{median}")
     for flip in one.flips[:most]:
         reasons = f"      A: {one_line(flip.reason, 70)}", f"      B: {one_line(flip.their_reason, 70)}"
         out += texts(f"  {'+' if flip.ours > flip.theirs else '-'} {flip.problem_id}") + texts(*reasons, style="dim")
-    if len(one.flips) > most:
-        out += texts(f"  and {len(one.flips) - most} more flips (--flips N)")
-    return out
+    more = len(one.flips) - most
+    return out + (texts(f"  and {more} more flips (--flips N)") if more > 0 else [])
 
 
 def gate(run: str, baseline: Path, verdict: Verdict) -> Page:
@@ -188,20 +186,19 @@ def stages(unused: Sequence[StageFolder], kept: Sequence[StageFolder], deleted: 
     return Page(title="unused stages", blocks=texts(*lines), data=data)
 
 
-def figures(
-    task: str, groups: Mapping[str, Sequence[Sample]], curves: Mapping[str, Sequence[budget.Point]],
-    notes: Mapping[str, str],
-) -> list[Block]:  # fmt: skip
-    """Both figures of a task. By label: the samples, the points of their ``budget.curve``, notes on their lengths."""
+def figures(task: str, groups: Mapping[str, Sequence[Sample]]) -> list[Figure]:
+    """Lengths of a task's samples, and accuracy within token budgets, of each group by its label."""
     top = max((budget.length(s) for samples in groups.values() for s in samples), default=1) or 1
     lengths, accuracies = [], []
     for label, samples in groups.items():
+        known, curve = budget.lengths(samples), budget.curve(samples)
         ended, cut = (
             binned((budget.length(s) for s in samples if budget.cut(s) is was_cut), top, _BINS)
             for was_cut in (False, True)
         )
-        lengths.append(Series(label=label, y=ended, second=cut, note=notes.get(label, "")))
-    for label, curve in curves.items():
+        median = "over half are cut" if known.median is None else f"median {known.median:g}"
+        note = f"{median}, cut {100 * known.censored:.1f} %"
+        lengths.append(Series(label=label, y=ended, second=cut, note=note))
         enough = budget.saturation(curve)
         accuracies.append(Series(
             label=label, x=[p.budget for p in curve], y=[p.accuracy for p in curve], low=[p.low for p in curve],
@@ -222,15 +219,10 @@ def plot(runs: Sequence[Run]) -> Page:
     data: dict[str, dict[str, Any]] = {run.name: {} for run in runs}
     sections = []
     for task in dict.fromkeys(task for run in runs for task in run.tasks):
-        groups, curves, notes = {}, {}, {}
+        groups = {labels[run.name]: run.of(task) for run in runs if task in run.tasks}
         for run in (run for run in runs if task in run.tasks):
-            label = labels[run.name]
-            groups[label], curves[label] = run.of(task), budget.curve(run.of(task))
-            known = budget.lengths(groups[label])
-            median = "over half are cut" if known.median is None else f"median {known.median:g}"
-            notes[label] = f"{median}, cut {100 * known.censored:.1f} %"
-            shown = [point.model_dump() for point in curves[label]]
-            data[run.name][task] = {"curve": shown, "lengths": known.model_dump()}
-        sections.append(Section(title=task, blocks=figures(task, groups, curves, notes)))
+            curve = [point.model_dump() for point in budget.curve(run.of(task))]
+            data[run.name][task] = {"curve": curve, "lengths": budget.lengths(run.of(task)).model_dump()}
+        sections.append(Section(title=task, blocks=figures(task, groups)))
     record = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
     return Page(title=f"lengths and budgets of {', '.join(labels)}", blocks=sections, data=record)

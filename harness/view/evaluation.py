@@ -23,6 +23,11 @@ _LEGEND = (
     "(ends in a repetition loop)",
     "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
 )
+_AT_K = (
+    "@k: % of problems that one of the first k answers solves; tokens: generated, a problem",
+    "plain: independent samples, as many answers as the tree's, or for as many tokens",
+    "a tree's answers stand in a drawn order",
+)
 _2 = "{:.2f}"  # the form of a figure with two digits
 
 
@@ -41,7 +46,7 @@ def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
     for what, field in (("cut by --max-tokens", "cut"), ("grader or model call failed", "failed")):
         named = ", ".join(f"{row['task']} {percent(row[field])} %" for row in records if row[field] > 0)
         blocks += texts(f"{what}: {named}") if named else []
-    blocks.append(Text(text=f"{model}: samples and manifest in {folder}", wrap=False))
+    blocks += texts(f"{model}: samples and manifest in {folder}", wrap=False)
     return Page(title=f"evaluation of {model}", blocks=blocks, data={"run": folder.name, "rows": records})
 
 
@@ -56,11 +61,8 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
     if f.prompt_strict is not None:
         kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
         lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))
-    lines.append(
-        f"  median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} "
-        f"{samples[0].metrics.unit}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} "
-        "per 1,000"
-    )
+    sizes = f"median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} {samples[0].metrics.unit}"
+    lines.append(f"  {sizes}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} per 1,000")
     if metrics:
         lines += [
             f"  first correct at {number(f.first_correct, '{:g}')}, outcome efficiency {number(f.efficiency, _2)}, "
@@ -99,23 +101,16 @@ def decodings(compared: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Pa
     for task, (rows, gap) in compared.items():
         kept = [{"task": task, **row.model_dump()} for row in rows]
         records += kept
-        ks = sorted({k for row in rows for k in row.at})
-        shown = [
-            [row.name, str(row.guesses), f"{row.tokens:,.0f}",
-             *(percent(row.at[k]) if k in row.at else "" for k in ks),
-             f"{percent(row.test)} {interval(row.low, row.high)}"]
-            for row in rows
-        ]  # fmt: skip
+        ks, shown = sorted({k for row in rows for k in row.at}), []
+        for row in rows:
+            at = (percent(row.at[k]) if k in row.at else "" for k in ks)
+            last = f"{percent(row.test)} {interval(row.low, row.high)}"
+            shown.append([row.name, str(row.guesses), f"{row.tokens:,.0f}", *at, last])
         difference = f"{points(gap.difference)} [{points(gap.low)}…{points(gap.high)}]"
         names = [task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]"]
         blocks.append(Table(columns=names, rows=shown, records=kept))
         blocks += texts(f"tree against plain at equal tokens: {difference} points, n = {gap.n}", "")
-    blocks += texts(
-        "@k: % of problems that one of the first k answers solves; tokens: generated, a problem",
-        "plain: independent samples, as many answers as the tree's, or for as many tokens",
-        "a tree's answers stand in a drawn order",
-    )
-    blocks.append(Text(text=f"samples, trees and manifests in {folder}", wrap=False))
+    blocks += texts(*_AT_K) + texts(f"samples, trees and manifests in {folder}", wrap=False)
     gaps = {task: gap.model_dump() for task, (_, gap) in compared.items()}
     data = {"run": folder.name, "rows": records, "tree_minus_plain_at_equal_tokens": gaps}
     return Page(title="tree search beside plain sampling", blocks=blocks, data=data)

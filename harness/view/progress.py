@@ -17,10 +17,7 @@ from harness.view.text import clean, one_line
 
 
 class Display:
-    """Live view of ``total`` stages: bars on a terminal (``full``), a line per event otherwise (``plain``).
-
-    ``summary`` puts the result of a finished stage into one line.
-    """
+    """Live view of ``total`` stages: bars (``full``) or a line per event (``plain``), and a ``summary`` of results."""
 
     MODES = ("auto", "full", "plain", "none")
 
@@ -51,6 +48,7 @@ class Display:
         """Show what becomes of ``job``, a stage with its name and digest."""
         if self.mode == "none":
             return
+        self.finished += event in ("cached", "end")
         if event == "start":
             self._start(job.name, job.digest)
         elif event == "progress" and job.digest in self._bars:
@@ -58,8 +56,7 @@ class Display:
             rate = f"{payload.tokens / max(time.monotonic() - started, 1e-3):,.0f} tok/s" if payload.tokens else ""
             items = f"{payload.done}/{payload.total}"
             self._progress.update(bar, completed=payload.done, total=payload.total, items=items, rate=rate)
-        self.finished += event in ("cached", "end")
-        if event == "end":
+        elif event == "end":
             if job.digest in self._bars:
                 self._progress.remove_task(self._bars.pop(job.digest)[0])
             place = f"[{self.finished:>2}/{self.total}] {job.name:<22}"

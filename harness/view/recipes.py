@@ -38,13 +38,11 @@ class StageRow:
 
     def cells(self) -> list[str]:
         """Digest, stage, state, tokens, time, memory, disk."""
-        if self.done:
-            return [self.digest[:8], self.name, "cached", "", f"{self.seconds or 0:.0f} s", "", ""]
-        if self.quick:
-            return [self.digest[:8], self.name, "to run", "", "", "", ""]
         tokens = MISSING if self.tokens is None else ("≤ " if self.at_most else "") + magnitude(self.tokens)
-        sizes = [bytes_of(self.memory), bytes_of(self.disk)]
-        return [self.digest[:8], self.name, "to run", tokens, duration(self.seconds), *sizes]
+        estimates = [tokens, duration(self.seconds), bytes_of(self.memory), bytes_of(self.disk)]
+        if self.done or self.quick:
+            estimates = ["", f"{self.seconds or 0:.0f} s" if self.done else "", "", ""]
+        return [self.digest[:8], self.name, "cached" if self.done else "to run", *estimates]
 
 
 def dry_run(title: str, workers: int, rows: Sequence[StageRow]) -> Page:

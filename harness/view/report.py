@@ -4,15 +4,14 @@ believe it, and how to do it again."""
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.journal import read_records, write_whole
 from harness.records import Sample
 from harness.results import board as boards
-from harness.results import budget
 from harness.results.records import AskedProblem, Claim, RunRecord
+from harness.results.statistics import of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
 from harness.view import board
@@ -58,12 +57,8 @@ def _head(record: RunRecord) -> list[Block]:
         f"{', '.join(map(str, manifest.seeds))}; {seconds / 60:.0f} minutes of work in {len(stages)} stages on "
         f"{machine.processor}, {machine.cores} cores{gpus}."
     )
-    return [
-        *texts(f"{manifest.recipe.get('about', '')}."),
-        *texts(about, *left_out, style="dim"),
-        *texts("Again:"),
-        Text(text=manifest.command, verbatim=True),
-    ]
+    lines = [*texts(f"{manifest.recipe.get('about', '')}."), *texts(about, *left_out, style="dim"), *texts("Again:")]
+    return [*lines, Text(text=manifest.command, verbatim=True)]
 
 
 def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -> Iterator[Section]:
@@ -84,8 +79,9 @@ def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -
 def _figures(samples: Samples) -> Section:
     blocks: list[Block] = []
     for task in dict.fromkeys(sample.task for seeds in samples.values() for sample in seeds[0]):
-        arms = {arm: [s for one in seeds for s in one if s.task == task] for arm, seeds in samples.items()}
-        blocks += figures(task, arms, {arm: budget.curve(each) for arm, each in arms.items()}, {})
+        blocks += figures(
+            task, {arm: of_task([s for one in seeds for s in one], task) for arm, seeds in samples.items()}
+        )
     return Section(title="Lengths and budgets", blocks=blocks)
 
 
@@ -93,8 +89,8 @@ def _errors(samples: Samples) -> Table:
     """For each arm its samples, and how many of each type of error."""
     rows = []
     for arm, seeds in samples.items():
-        count = Counter[str | None](s.metrics.error_type for one in seeds for s in one)
-        rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
+        kinds: list[str | None] = [s.metrics.error_type for one in seeds for s in one]
+        rows.append([arm, str(len(kinds)), *(str(kinds.count(kind)) for kind in ERROR_TYPES)])
     return Table(columns=["arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES)], rows=rows)
 
 

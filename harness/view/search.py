@@ -87,14 +87,12 @@ def problem(stored: Stored, tree: Tree, settings: Settings, text: bool = True) -
     pattern = "" if tree.grammar.name == settings.grammar.name else f", pattern {one_line(tree.grammar.name, 60)}"
     gold = "" if answer is None else f"; gold answer {one_line(answer, 60)}"
     spans: list[Span] = [("problem", "strong"), (_visits(tree, tree.root), "mark")]
+    about = f"{settings.policy}, grammar {one_line(settings.grammar.name, 60)}{pattern}"
+    chains = f"{len(tree.correct)} correct and {len(tree.wrong)} wrong chains, {tree.rollouts} rollouts"
     blocks: list[Block] = [
         *texts(f"{one_line(stored.problem.id, 60)}  {one_line(stored.problem.prompt, 300)}", style="strong"),
-        *texts(
-            f"{settings.policy}, grammar {one_line(settings.grammar.name, 60)}{pattern}; ended by "
-            f"{stored.why or 'nothing yet'}{gold}",
-            f"{len(tree.correct)} correct and {len(tree.wrong)} wrong chains, {tree.rollouts} rollouts, "
-            f"{tree.requests} requests, {tree.generated:,} tokens",
-        ),
+        *texts(f"{about}; ended by {stored.why or 'nothing yet'}{gold}"),
+        *texts(f"{chains}, {tree.requests} requests, {tree.generated:,} tokens"),
         *texts("kind, visits, value (mean reward), verdict, tokens, model, text", style="dim"),
         Branch(spans=spans, children=_grown(tree.root, tree, settings, text)),
     ]
@@ -145,7 +143,7 @@ def grammar(shown: Grammar) -> Page:
         blocks.append(top)
     context = f", at most {shown.max_context:,} tokens with the prompt" if shown.max_context else ""
     limits = f"chains of at most {shown.depth} thoughts{context}"
-    blocks.append(Text(text=f"{limits}; temperature {shown.temperature:g}, top-p {shown.top_p:g}"))
+    blocks += texts(f"{limits}; temperature {shown.temperature:g}, top-p {shown.top_p:g}")
     return Page(title=shown.name, blocks=blocks)
 
 
