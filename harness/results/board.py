@@ -181,10 +181,8 @@ def findings(claims: Mapping[str, Claim], arms: Samples) -> list[Finding]:
                 sides = [[tests.of_task(one, task) for one in arms[arm]] for arm in (claim.arm, claim.against)]
                 drafts.append(_if_resolved(name, claim, task, *sides))
     corrected = tests.holm([draft.p for draft in drafts])
-    return [
-        draft.model_copy(update={"p_holm": p} | ({"verdict": "undecided"} if p >= 0.05 else {}))
-        for draft, p in zip(drafts, corrected, strict=True)
-    ]
+    decided = [{"p_holm": p, **({"verdict": "undecided"} if p >= 0.05 else {})} for p in corrected]
+    return [draft.model_copy(update=each) for draft, each in zip(drafts, decided, strict=True)]
 
 
 def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], others: list[list[Sample]]) -> Finding:

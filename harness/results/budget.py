@@ -90,10 +90,10 @@ def lengths(samples: Sequence[Sample]) -> Lengths:
 
 
 def aes(ours: tuple[float, float], base: tuple[float, float], gain: float = 3.0, loss: float = 5.0) -> float | None:
-    """Accuracy-efficiency score of (accuracy, mean tokens) against a base run (arXiv 2501.12570).
+    """Accuracy-efficiency score of (accuracy, mean tokens) against a base run; None: it is never right.
 
-    Share of tokens saved, plus ``gain`` times the relative gain in accuracy or minus ``loss`` times the relative loss;
-    None when the base is right nowhere or says nothing.
+    Share of tokens saved, plus ``gain`` times the relative gain in accuracy or minus ``loss`` times the relative loss
+    (arXiv 2501.12570).
     """
     if base[0] <= 0 or base[1] <= 0:
         return None

@@ -78,14 +78,11 @@ def _one(task: str, ours: list[Sample], others: list[Sample]) -> Comparison:
     gap = tests.paired(*sides, clusters)
     a, b = ({item: statistics.fmean(scores) for item, scores in side.items()} for side in sides)
     reasons = {s.problem_id: s.grade.reason for s in reversed(others)}
-    flips = [
-        Flip(
-            problem_id=s.problem_id, ours=a[s.problem_id], theirs=b[s.problem_id], reason=s.grade.reason,
-            their_reason=reasons[s.problem_id],
-        )
-        for s in ours
-        if s.index == 0 and a[s.problem_id] != b[s.problem_id]
-    ]  # fmt: skip
+    flips = []
+    for s in ours:
+        if s.index == 0 and a[item := s.problem_id] != b[item]:
+            flip = {"ours": a[item], "theirs": b[item], "reason": s.grade.reason, "their_reason": reasons[item]}
+            flips.append(Flip.model_validate({"problem_id": item, **flip}))
     known = {(s.problem_id, s.index): s for s in others}
     matched = [(s, known[s.problem_id, s.index]) for s in ours if (s.problem_id, s.index) in known]
     apart = [common_prefix(x.token_ids, y.token_ids) for x, y in matched if x.token_ids != y.token_ids]

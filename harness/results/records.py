@@ -81,10 +81,9 @@ class Summary(Record):
 
 
 class Gap(Record):
-    """A paired difference of means over items (ours - others) with its two-sided interval.
+    """A paired difference of means over items (ours - others) with its 95% interval and its standard ``error``.
 
-    ``error``: its standard error. ``smallest``: the smallest true difference that would show at 5% in 80% of runs.
-    ``better`` and ``worse``: items on which the mean score is higher and lower.
+    ``smallest``: the true difference that would show in 80% of runs. ``better``: items with a higher mean score.
     """
 
     difference: float
@@ -199,10 +198,9 @@ class RecipeManifest(Record):
 
 
 class Claim(Record):
-    """A comparison that a paper makes: ``arm`` against the arm ``against``, on every task of the suite.
+    """A comparison of two arms that a paper makes, on every task. ``solved``: at least one of an item's samples right.
 
-    ``expect``: which way ``metric`` goes; ``same``: within ``margin`` (a share) either way. ``published`` names a file
-    of published rows (results/reference) in which both arms stand. ``solved``: at least one of an item's samples right.
+    ``same``: within ``margin`` (a share) either way. ``published``: a file of rows in results/reference with both arms.
     """
 
     says: str
@@ -215,22 +213,18 @@ class Claim(Record):
 
 
 class RunRecord(Kept):
-    """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed.
-
-    ``left_out``: arms that were not run, each with the model that the profile lacks.
-    """
+    """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed."""
 
     run: str = ""
     recipe: str
     profile: str
     control: str
     arms: dict[str, list[str]]
-    left_out: dict[str, str] = {}
+    left_out: dict[str, str] = Field(default={}, description="arms that were not run, with the model that is missing")
     manifest: RecipeManifest
 
     @property
     def title(self) -> str:
-        """Recipe and profile."""
         return f"{self.recipe} ({self.profile})"
 
     @property

@@ -57,9 +57,9 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
 
 
 def item_interval(items: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Wilson interval of a mean score over items, with repeats at the effective number of trials, p(1-p) / Var(mean).
+    """Wilson interval of a mean score over items, at the effective number of trials, p(1-p) / Var(mean).
 
-    That is never fewer than the items and never more than the samples: right at 0 and 1, no narrower than repeats tell.
+    That is never fewer than the items and never more than the samples.
     """
     means = [sum(item) / len(item) for item in items]
     n, p = len(means), sum(means) / len(means)
@@ -80,10 +80,7 @@ def pass_at_k(drawn: int, right: int, k: int) -> float:
 
 
 def test_at_n(items: Sequence[Sequence[float]]) -> dict[str, dict[int, float]]:
-    """``pass``: pass@k for every k up to the samples drawn; ``test``: the paper's Test@N, right at least once in N.
-
-    Raises ValueError when items have different numbers of samples.
-    """
+    """pass@k for every k up to the samples drawn, and the paper's Test@N. Raises ValueError for unequal numbers."""
     sizes = {len(item) for item in items}
     if len(sizes) != 1:
         raise ValueError(f"items have {min(sizes)} to {max(sizes)} samples; pass@k needs the same number for each")

@@ -37,10 +37,7 @@ def evaluate_and_summarise(
 
 
 def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
-    """The figures of a task's samples. ``cap``: the token limit of the run, for the area under the budget curve.
-
-    Raises ValueError on no samples.
-    """
+    """The figures of a task's samples. ``cap``: the run's token limit, for ``auc``. Raises ValueError on no samples."""
     if not samples:
         raise ValueError("no samples: a row without items has no figures")
     n = len(samples)

@@ -176,6 +176,3 @@ class Page:
 
     def tables(self) -> list[Table]:
         return [block for block in flat(self.blocks) if isinstance(block, Table)]
-
-    def figures(self) -> list[Figure]:
-        return [block for block in flat(self.blocks) if isinstance(block, Figure)]

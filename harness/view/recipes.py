@@ -7,7 +7,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.view.page import Block, Page, Table, texts
+from harness.view.page import Page, Table, texts
 from harness.view.text import MISSING, bytes_of, duration, magnitude
 
 _DRY_LEGEND = (
@@ -20,8 +20,7 @@ _DRY_LEGEND = (
 class StageRow:
     """A stage. Of a finished one: ``seconds`` it took, its result in a ``summary``, and ``details`` to stand beneath.
 
-    Of one that is to run: the estimates, None where they are not known; ``at_most``: tokens are the bound of budgets;
-    ``quick``: takes so little that nothing is estimated.
+    Else estimates, None where not known; ``at_most``: tokens are the bound of budgets; ``quick``: not worth estimating.
     """
 
     digest: str
@@ -53,13 +52,9 @@ def dry_run(title: str, workers: int, rows: Sequence[StageRow]) -> Page:
     waits = f"; {unknown} stages of no measured rate" if unknown else ""
     work = f"{duration(seconds)} of work" if seconds or not unknown else "work not known"
     names = ("digest", "stage", "state", "tokens", "time", "memory", "disk")
-    blocks: list[Block] = [
-        *texts(title),
-        Table(columns=names, left=3, rows=[row.cells() for row in rows]),
-        *texts(f"{len(todo)} of {len(rows)} stages to run: {work}, {workers} at once{waits}; disk {bytes_of(disk)}"),
-        *texts(_DRY_LEGEND, style="note"),
-    ]
-    return Page(title=title, blocks=blocks)
+    table = Table(columns=names, left=3, rows=[row.cells() for row in rows])
+    about = f"{len(todo)} of {len(rows)} stages to run: {work}, {workers} at once{waits}; disk {bytes_of(disk)}"
+    return Page(title=title, blocks=[*texts(title), table, *texts(about), *texts(_DRY_LEGEND, style="note")])
 
 
 def stage_times(rows: Sequence[StageRow], wall: float) -> Page:

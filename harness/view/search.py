@@ -44,12 +44,12 @@ def summary(f: Figures, folder: Path) -> Page:
     records = [{"family": name, **each} for name, each in f["by_family"].items()]
     followed = f" ({100 * f['reflections_followed'] / f['reflections']:.0f} %)" if f["reflections"] else ""
     roles = "; ".join(f"{role} {f['nodes'][role]:,} nodes, {n:,} tokens" for role, n in f["tokens"].items())
+    pairs = f"usable pairs per 1,000 tokens {number(f['pairs_per_1000_tokens'], '{:.2f}')}"
     blocks: list[Block] = [
         Text(text=f"{folder}  {f['problems']:,} problems, {nodes:,} nodes, {tokens:,} tokens", style="strong"),
         Table(columns=names, wrap=[0], rows=rows, records=records),
         *texts(
-            f"tokens per correct chain {number(f['tokens_per_correct_chain'])}; usable pairs per 1,000 tokens "
-            f"{number(f['pairs_per_1000_tokens'], '{:.2f}')}",
+            f"tokens per correct chain {number(f['tokens_per_correct_chain'])}; {pairs}",
             f"reflections {f['reflections']:,}, followed {f['reflections_followed']:,}{followed}",
             f"nodes never visited {percent(f['never_visited'])} %; discarded: {_counts(f['discarded'])}",
             roles or "nothing generated",

@@ -8,7 +8,7 @@ from typing import Any
 
 from harness.errors import Usage
 from harness.files import about
-from harness.view.page import SECOND, Page, colour
+from harness.view.page import SECOND, Page, colour, flat
 from harness.view.page import Figure as Drawing
 from harness.view.text import clean
 
@@ -21,7 +21,7 @@ def save_all(page: Page, out: Path) -> list[Path]:
     if out.suffix and not named and not out.is_dir():
         raise Usage(f"--out {out}: give a folder, or a name that ends in {', '.join(SUFFIXES)}")
     files = []
-    for figure in page.figures():
+    for figure in (block for block in flat(page.blocks) if isinstance(block, Drawing)):
         name = re.sub(r"[^\w.+-]", "_", figure.name)
         files.append(save(figure, out.with_suffix(f".{name}{out.suffix}") if named else out / f"{name}.png"))
     return files
