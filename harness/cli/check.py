@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from functools import partial
 from pathlib import Path
 from typing import Annotated
 
@@ -44,13 +45,14 @@ def check(
     """
     chosen = [task.name for task in select(options.names(tasks), suite, task_path or [])]
     data = ProblemData(data_dir=data_dir)
-    with Findings(as_json) as findings, Grader(2, nltk_data=data.nltk_data) as grader:
+    findings = Findings(as_json)
+    with Grader(2, nltk_data=data.nltk_data) as grader:
         findings.take([preflight.dependencies(), preflight.writable(store)])
         for task in chosen:
-            report = findings.report(task)
+            report = partial(findings.report, task)
             findings.take([preflight.gold_answers(task, data, grader, limit, report, task_path or [])])
         if model is not None:
             tokenizer, context = options.tokenizer_of(model), context_length(resolve(model)) or 1 << 20
             ours = [task for task in chosen if is_ours(task)]
             findings.take(preflight.prompts(ours, data, tokenizer, prompting, max_tokens, context))
-    raise typer.Exit(findings.code)
+    raise typer.Exit(findings.end())

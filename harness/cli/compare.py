@@ -16,7 +16,6 @@ from harness.journal import write_whole
 from harness.processes import interrupts_end_twice
 from harness.results import compare as comparing
 from harness.results import gate as gating
-from harness.results import rescore as rescoring
 from harness.results import runs
 from harness.results.records import Manifest
 from harness.view import compare as view
@@ -91,10 +90,10 @@ def rescore(
     """Grade a stored run again with today's graders and list the verdicts that flip."""
     kept = runs.load(options.results(store), run)
     with interrupts_end_twice(), Grader(2, nltk_data=ProblemData(data_dir=data_dir).nltk_data) as grader:
-        samples, flipped = rescoring.rescore(kept, grader, _tokenizer(kept.manifest))
+        samples = runs.rescore(kept, grader, _tokenizer(kept.manifest))
     if not dry_run:
-        rescoring.keep(kept, samples)
-    options.show(view.rescored(kept.name, len(samples), flipped, flips, dry_run), as_json=as_json)
+        runs.keep(kept, samples)
+    options.show(view.rescored(kept, samples, flips, dry_run), as_json=as_json)
 
 
 def _tokenizer(manifest: Manifest) -> Any:

@@ -21,7 +21,7 @@ from harness.models.spec import ModelSpec, Prompting
 from harness.problems.registry import select
 from harness.processes import interrupts_end_twice
 from harness.results import runs
-from harness.results.decodings import compare_decodings
+from harness.results.compare import compare_decodings
 from harness.search.decode import Trees, tokens_of_trees
 from harness.search.grammar import load
 from harness.view import evaluation as view

@@ -13,7 +13,6 @@ from harness.errors import Usage
 from harness.pipeline.recipe import recipe_names
 from harness.pipeline.recipe_files import load_recipe
 from harness.results import board
-from harness.results import claims as judged
 from harness.view import board as view
 
 Markdown = Annotated[bool, typer.Option("--markdown", hidden=True)]
@@ -68,5 +67,5 @@ def claims(
     made = plan.claims if plan else record.claims
     if not made:
         raise Usage(f"recipe {record.recipe} makes no claims")
-    findings = judged.of_record(record, results, made)
+    findings = board.findings(made, board.samples_of(results, record.arms))
     options.show(view.claims_page(record.title, made, findings), "md" if markdown else form, as_json)

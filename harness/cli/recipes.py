@@ -16,7 +16,7 @@ from harness.pipeline import estimate, outline, record, runner
 from harness.pipeline.graph import Graph, build
 from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
 from harness.pipeline.recipe_files import find, is_profile, load_profile, load_recipe, split_settings
-from harness.results import board, claims
+from harness.results import board
 from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
 from harness.view import board as board_view
@@ -137,7 +137,7 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     results = options.results(store)
     record = read_kept(run, RunRecord)
     options.show(board_view.page(board.of_record(record, results)))
-    findings = claims.of_record(record, results, plan.claims)
+    findings = board.findings(plan.claims, board.samples_of(results, record.arms))
     if findings:
         options.show(board_view.claims_page(record.title, plan.claims, findings))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")

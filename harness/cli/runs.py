@@ -10,10 +10,8 @@ import typer
 from harness.cli import options
 from harness.cli.options import Form, Json, RunName, Store
 from harness.pipeline.estimate import rates_of
-from harness.results.differences import described, differences
-from harness.results.garbage import collect, stage_folders
+from harness.results.compare import described, differences
 from harness.results.runs import load
-from harness.view import charts
 from harness.view import compare as view
 from harness.view.page import Page
 from harness.view.render import picture
@@ -58,10 +56,10 @@ def gc(
 ) -> None:
     """Show, or delete, stages that no recipe needs: neither one that finished, nor one that began and may go on."""
     results = options.results(store)
-    stages = stage_folders(results, older_than)
+    stages = results.stage_folders(older_than)
     unused = [stage for stage in stages if not stage.why]
     if delete:
-        unused = collect(results, unused, older_than)
+        unused = results.collect(unused, older_than)
     options.show(view.stages(unused, [stage for stage in stages if stage.why], delete), as_json=as_json)
 
 
@@ -83,7 +81,7 @@ def plot(
     as_json: Json = False,
 ) -> None:
     """Length distributions and accuracy against token budget, from stored samples, in the terminal and as files."""
-    page = charts.page([load(options.results(store), name) for name in names])
+    page = view.plot([load(options.results(store), name) for name in names])
     options.show(page, form, as_json)
     for path in picture.save_all(page, out) if out is not None else []:
         if not as_json:

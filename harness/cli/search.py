@@ -21,7 +21,7 @@ from harness.search.grammar import defects, load, parse, shipped
 from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
 from harness.search.stats import SearchYield
-from harness.view import data_card, trees
+from harness.view import data_card
 from harness.view import search as view
 from harness.view.progress import OneLine
 
@@ -104,7 +104,7 @@ def show(
     exact = [entry for entry in matching if entry[0].problem.id == problem] or matching
     if len(exact) > 1:
         raise Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
-    options.show(trees.problem(*exact[0], text), form)
+    options.show(view.problem(*exact[0], text), form)
 
 
 def stats(folder: Folder, form: Form = "table", as_json: Json = False) -> None:
@@ -148,4 +148,4 @@ def validate(
         for text in findings:
             options.complain(f"{grammar}: {text}", who="")
         raise typer.Exit(2)
-    options.show(trees.grammar(parsed))
+    options.show(view.grammar(parsed))

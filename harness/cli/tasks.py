@@ -14,7 +14,7 @@ from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.models.prompts import prompt_ids, prompt_text
 from harness.problems import registry
-from harness.view import tasks as view
+from harness.view import evaluation as view
 
 
 def register(app: typer.Typer) -> None:

@@ -20,7 +20,7 @@ from harness.processes import follow_launcher
 from harness.spec import Spec, knob
 from harness.training.data import TrainingRows, read_rows
 from harness.training.spec import Objective, SftObjective, TrainingJob, TrainingSpec, TrainingTask
-from harness.view import training as view
+from harness.view import recipes as view
 
 # Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded; not for
 # generation: its steps are so short that waiting without spinning halves its speed.

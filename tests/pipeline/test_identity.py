@@ -59,7 +59,7 @@ TRAINING = {"sft", "preference"}
         ("grading/numbers.py", {"search", "teach", "eval", "eval tree"}, TRAINING),
         ("pipeline/kinds/sft.py", {"sft"}, SEARCHING | {"preference", "teach", "distil", "eval"}),
         ("evaluation/bridge.py", {"eval", "eval tree"}, TRAINING | {"search", "chains", "teach", "distil"}),
-        ("view/charts.py", set(), {*all_kinds()}),
+        ("view/compare.py", set(), {*all_kinds()}),
         ("pipeline/runner.py", set(), {*all_kinds()}),
         ("cli/recipes.py", set(), {*all_kinds()}),
     ],

@@ -5,9 +5,9 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
 from typing import Any
 
+from harness.results.records import flat
 from harness.view.page import Page, Table
 from harness.view.text import clean
 
@@ -20,8 +20,8 @@ def render(page: Page) -> str:
 
 
 def table(one: Table) -> str:
-    rows = [_flat(row) for row in one.data()]
-    names = list(dict.fromkeys(name for row in rows for name in row)) or [column.name for column in one.columns]
+    rows = [flat(dict(row)) for row in one.data()]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(one.columns)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(map(_cell, names))
@@ -29,18 +29,9 @@ def table(one: Table) -> str:
     return out.getvalue()
 
 
-def _flat(row: Mapping[str, Any], before: str = "") -> Mapping[str, Any]:
-    """Mappings in a row as columns of their own, their names joined by a dot; lists as texts."""
-    out: dict[str, object] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            out.update(_flat(value, f"{before}{key}."))
-        else:
-            out[before + key] = "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
-    return out
-
-
 def _cell(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
     if not isinstance(value, str):
         return value
     text = clean(value)
