@@ -145,9 +145,8 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from harness.models.shipped import resolve
     from harness.training.attention import NAME
     from harness.training.groups import Collator, groups_of
-    from harness.training.reference import reference_file
     from harness.training.spec import Objective
-    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer
+    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer, reference_file
 
     disable_progress_bars()
     gpu = torch.cuda.is_available()

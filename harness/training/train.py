@@ -12,18 +12,16 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
-from pathlib import Path
 from typing import Any
 
 from harness.errors import TrainingError, Usage
 from harness.files import read_json
 from harness.journal import read
 from harness.models.digests import model_digest
-from harness.models.loading import context_length, load_model, load_tokenizer
+from harness.models.loading import context_length
 from harness.spec import digest
-from harness.training.checkpoints import claimed
-from harness.training.groups import Collator, GroupRow, Row, groups_of, padding
-from harness.training.save import write_model
+from harness.training.checkpoints import claimed, write_model
+from harness.training.groups import Row, groups_of
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
@@ -54,16 +52,15 @@ def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda ste
     identity = digest(model_digest(job.model), content, job.objective, job.training, job.seed)
     with claimed(job.out, identity) as figures:
         if figures is None:
-            from harness.training.trainer import fit
+            from harness.training.trainer import fit, trainer_of
 
-            trainer = _trainer(job, groups, arguments, progress)
-            fit(trainer)
-            figures = _figures(trainer, rows)
+            trainer = trainer_of(job, groups, arguments, progress)
+            figures = fit(trainer, rows)
             write_model(trainer, job, identity, figures)
     return figures
 
 
-def _arguments(job: TrainingJob, rows: int) -> dict[str, object]:
+def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
     """Keyword arguments of SFTConfig and DPOConfig; their defaults are for GPUs, so all is set here.
 
     Raises TrainingError where a batch cannot be split as asked.
@@ -108,76 +105,6 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, object]:
         "dataloader_pin_memory": False,
         "deepspeed": str(training.deepspeed) if training.deepspeed else None,
     }
-
-
-def _trainer(job: TrainingJob, groups: list[GroupRow], arguments: dict[str, object], progress: Progress) -> Any:
-    import torch
-    from datasets import Dataset
-    from peft import LoraConfig
-    from transformers import PrinterCallback
-    from trl import DPOConfig, SFTConfig
-
-    from harness.training.attention import layout_for
-    from harness.training.reference import reference_file
-    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer, Report
-
-    model, tokenizer = load_model(job.model, dtype=torch.float32), load_tokenizer(job.model)
-    layout, pad, r = layout_for(job.training.layout, model), padding(tokenizer), job.training.lora
-    adapters = LoraConfig(r=r, lora_alpha=2 * r, target_modules="all-linear", task_type="CAUSAL_LM") if r else None
-    common = {
-        "model": model,
-        "processing_class": tokenizer,
-        "train_dataset": Dataset.from_list(groups),
-        "peft_config": adapters,
-        "callbacks": [Report(progress)],
-    }
-    trainer: Any
-    if isinstance(job.objective, SftObjective):
-        trainer = ChainSFTTrainer(
-            normalization=job.objective.normalization,
-            data_collator=Collator(pad=pad, choice=layout),
-            args=SFTConfig(
-                **arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True}
-            ),
-            **common,
-        )  # fmt: skip
-    else:
-        folder = job.reference or Path(str(arguments["output_dir"])) / "reference"
-        trainer = PreferenceTrainer(
-            objective=job.objective,
-            reference=reference_file(folder, job.model, groups, f"bf16={arguments['bf16']}"),
-            data_collator=Collator(pad=pad, choice=layout, objective=job.objective),
-            args=DPOConfig(
-                **arguments, max_length=None, precompute_ref_log_probs=True, beta=job.objective.beta,
-                precompute_ref_batch_size=arguments["per_device_train_batch_size"],
-            ),
-            **common,
-        )  # fmt: skip
-    trainer.term_norms = job.training.term_norms
-    trainer.remove_callback(PrinterCallback)  # prints every log to stdout
-    return trainer
-
-
-def _figures(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
-    import torch
-
-    history = [row for row in trainer.state.log_history if "loss" in row]
-    last = history[-1] if history else {}
-    through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
-    sft = len(rows[0]) == 2
-    return TrainingFigures(
-        rows=len(rows) if sft else None,
-        completion_tokens=sum(len(row[1]) for row in rows) if sft else None,
-        pairs=None if sft else len(rows),
-        steps=trainer.state.global_step,
-        # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
-        loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,
-        last={name: round(value, 4) for name, value in last.items() if isinstance(value, float)},
-        torch=torch.__version__,
-        tokens_through_network=int(through),
-        tokens_in_rows=int(in_rows),
-        processes=trainer.accelerator.num_processes,
-    )
 
 
 def _check_rows(model: str, rows: Sequence[Row]) -> None:

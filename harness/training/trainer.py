@@ -7,24 +7,32 @@ Rests on names of TRL 1.16 and transformers 5.23 that are not public (``_metrics
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
-from transformers import TrainerCallback
-from trl import DPOTrainer, SFTTrainer
+from datasets import Dataset
+from peft import LoraConfig
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import PrinterCallback, TrainerCallback
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from harness.errors import TrainingError
+from harness.models.digests import model_digest
+from harness.models.loading import load_model, load_tokenizer
 from harness.training import checkpoints
-from harness.training.attention import batch_logps
-from harness.training.groups import Batch
+from harness.training.attention import batch_logps, layout_for
+from harness.training.groups import Batch, Collator, GroupRow, Row, padding
 from harness.training.objective import Masks, Totals, preference_loss, sft_loss
-from harness.training.reference import Logps, load_logps, save_logps
-from harness.training.spec import Normalization, Objective
+from harness.training.spec import Normalization, Objective, TrainingFigures, TrainingJob
 
 
 class _ChainTrainer:
@@ -110,18 +118,31 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         return dataset  # rows are token ids already: what was sampled is what is trained on
 
     def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        """The reference's per-token log-probs as a column: they serve every mask and normalisation."""
+        """The reference's per-token log-probs as a column: they serve every mask and normalisation.
+
+        The file holds those of all chains as one row, whole or not at all; two processes may write the same file.
+        """
+        lengths = [[len(ids) for ids in chains] for chains in dataset["chains"]]
         main = self.accelerator.is_main_process  # decides for all
-        [values] = broadcast_object_list([load_logps(self.reference, dataset["chains"]) if main else None])
-        if values is None:
-            values = self._reference_logps(dataset, batch_size)
+        flat = torch.empty(0)
+        if main:
+            with contextlib.suppress(SafetensorError, OSError, KeyError):
+                flat = load_file(self.reference)["logps"]
+        [values] = broadcast_object_list([flat])
+        if len(values) != sum(map(sum, lengths)):
+            values = torch.tensor([*chain.from_iterable(self._reference_logps(dataset, batch_size))])
             if main:
                 with checkpoints.writing("the reference's log-probs", Path(self.args.output_dir)):
-                    save_logps(self.reference, values)
-        return dataset.add_column("reference", values)
+                    self.reference.parent.mkdir(parents=True, exist_ok=True)
+                    aside = self.reference.with_suffix(f".{os.getpid()}.part")
+                    save_file({"logps": values}, aside)
+                    os.replace(aside, self.reference)
+        groups = values.split([*map(sum, lengths)])
+        column = [[part.tolist() for part in group.split(sizes)] for group, sizes in zip(groups, lengths, strict=True)]
+        return dataset.add_column("reference", column)
 
-    def _reference_logps(self, dataset: Any, batch_size: int) -> Logps:
-        """[group][chain][token]; every process takes its share of the batches."""
+    def _reference_logps(self, dataset: Any, batch_size: int) -> list[list[float]]:
+        """[group][token], the group's chains one after the other; every process takes its share of the batches."""
         if any(getattr(parameter, "ds_status", None) for parameter in self.model.parameters()):
             raise TrainingError(
                 "DeepSpeed stage 3 has split the model before the reference could be computed: use stage 2 or FSDP"
@@ -129,16 +150,16 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         device = next(self.model.parameters()).device
         self.model.to(self.accelerator.device)
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
-        numbered: list[tuple[int, list[list[float]]]] = []
+        numbered: list[tuple[int, list[float]]] = []
         was_training = self.model.training
         self.model.eval()
         for start in range(process * batch_size, len(dataset), processes * batch_size):
             groups = [dataset[number] for number in range(start, min(start + batch_size, len(dataset)))]
             inputs = self._prepare_inputs(self.data_collator(groups))
             with torch.no_grad(), self.accelerator.autocast():
-                logps = batch_logps(self.model, inputs).float().cpu()
-            chains = (row[mask].tolist() for row, mask in zip(logps, inputs["completion"].cpu(), strict=True))
-            numbered += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
+                logps = batch_logps(self.model, inputs).float()[inputs["completion"]]
+            sizes = [sum(map(len, group["chains"])) for group in groups]
+            numbered += [(start + i, part.tolist()) for i, part in enumerate(logps.split(sizes))]
         self.model.train(was_training)
         self.model.to(device)
         return [values for _, values in sorted(gather_object(numbered))]
@@ -158,6 +179,13 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         return value, graph, parts
 
 
+def reference_file(folder: Path, model: str, groups: Sequence[GroupRow], numbers: str) -> Path:
+    """Where the log-probs of ``model`` on ``groups`` are kept. ``numbers``: what else changes them."""
+    rows = [[group["prompt"], group["chains"]] for group in groups]
+    content = json.dumps([model_digest(model), numbers, rows], separators=(",", ":"))
+    return folder / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
+
+
 class Report(TrainerCallback):
     """Reports (step, steps in all) of the main process; raises TrainingError where a gradient is no number."""
 
@@ -174,8 +202,38 @@ class Report(TrainerCallback):
             raise checkpoints.spoilt(f"step {state.global_step}: the gradient became {norm}", args.output_dir)
 
 
-def fit(trainer: Any) -> None:
-    """Train from the last whole checkpoint on, or from the start. Raises TrainingError where no weight changed."""
+def trainer_of(
+    job: TrainingJob, groups: Sequence[GroupRow], arguments: dict[str, Any], progress: Callable[[int, int], None]
+) -> Any:
+    """The trainer of ``job`` on ``groups``. ``arguments``: of SFTConfig or DPOConfig."""
+    model, tokenizer = load_model(job.model, dtype=torch.float32), load_tokenizer(job.model)
+    objective, r = job.objective, job.training.lora
+    preference = objective if isinstance(objective, Objective) else None
+    collator = Collator(pad=padding(tokenizer), choice=layout_for(job.training.layout, model), objective=preference)
+    adapters = LoraConfig(r=r, lora_alpha=2 * r, target_modules="all-linear", task_type="CAUSAL_LM") if r else None
+    common = {
+        "model": model, "processing_class": tokenizer, "train_dataset": Dataset.from_list(groups),
+        "data_collator": collator, "peft_config": adapters, "callbacks": [Report(progress)],
+    }  # fmt: skip
+    trainer: Any
+    if isinstance(objective, Objective):
+        args = DPOConfig(**arguments, max_length=None, precompute_ref_log_probs=True, beta=objective.beta)
+        folder = job.reference or Path(args.output_dir) / "reference"
+        reference = reference_file(folder, job.model, groups, f"bf16={arguments['bf16']}")
+        trainer = PreferenceTrainer(objective=objective, reference=reference, args=args, **common)
+    else:
+        args = SFTConfig(**arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
+        trainer = ChainSFTTrainer(normalization=objective.normalization, args=args, **common)
+    trainer.term_norms = job.training.term_norms
+    trainer.remove_callback(PrinterCallback)  # prints every log to stdout
+    return trainer
+
+
+def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
+    """Train on ``rows`` from the last whole checkpoint on, or from the start.
+
+    Raises TrainingError where no weight changed.
+    """
     before, args = fingerprint(trainer.model), trainer.args
     with trainer.accelerator.main_process_first():
         checkpoint = checkpoints.last_complete(Path(args.output_dir))
@@ -186,6 +244,23 @@ def fit(trainer: Any) -> None:
             f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g} changed no "
             f"weight: raise the learning rate or train for more steps. To start anew, remove {args.output_dir}"
         )
+    history = [row for row in trainer.state.log_history if "loss" in row]
+    last = history[-1] if history else {}
+    through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
+    sft = len(rows[0]) == 2
+    return TrainingFigures(
+        rows=len(rows) if sft else None,
+        completion_tokens=sum(len(row[1]) for row in rows) if sft else None,
+        pairs=None if sft else len(rows),
+        steps=trainer.state.global_step,
+        # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
+        loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,
+        last={name: round(value, 4) for name, value in last.items() if isinstance(value, float)},
+        torch=torch.__version__,
+        tokens_through_network=int(through),
+        tokens_in_rows=int(in_rows),
+        processes=trainer.accelerator.num_processes,
+    )
 
 
 def fingerprint(model: Any) -> list[int]:
