@@ -19,12 +19,15 @@ from safetensors import SafetensorError, safe_open
 from harness.errors import TrainingError, first_line
 from harness.files import about
 from harness.journal import write_whole
+from harness.models.loading import load_model
 from harness.training.spec import TrainingFigures, TrainingJob
 
 RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
 _ASIDE = "unfinished"
-_PARTS = ("optimizer.pt", "scheduler.pt", "trainer_state.json")
+_PARTS = ("optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state*.pth")
 _WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
+# What safetensors and torch.save say of a file that could not be written.
+_WRITE_FAILED = ("os error", "I/O error", "PytorchStreamWriter", "inline_container", "iostream error")
 _SHARDED = ("pytorch_model_fsdp*", "optimizer_*", "global_step*")  # FSDP and DeepSpeed: renamed whole, not looked into
 
 
@@ -50,11 +53,10 @@ def claimed(out: Path, identity: str) -> Iterator[TrainingFigures | None]:
     """
     import filelock
 
-    figures = _done(out, identity)
-    if figures is not None:
+    if figures := _done(out, identity):
         yield figures
         return
-    work = out.with_name(out.name + ".work")
+    work, elsewhere = out.with_name(out.name + ".work"), "or choose another --out"
     with ExitStack() as locks:
         with about(work):
             work.mkdir(parents=True, exist_ok=True)
@@ -62,19 +64,16 @@ def claimed(out: Path, identity: str) -> Iterator[TrainingFigures | None]:
                 if os.environ.get("RANK", "0") == "0":
                     locks.enter_context(filelock.FileLock(work / "lock").acquire(timeout=0))
             except filelock.Timeout:
-                raise TrainingError(
-                    f"{work}: another command trains here at this moment; wait for its end, or choose another --out"
-                ) from None
+                why = "another command trains here at this moment; wait for its end"
+                raise TrainingError(f"{work}: {why}, {elsewhere}") from None
         figures = _done(out, identity)  # another command may have finished it in between
         if figures is None:
             begun = _record(work / RECORD)
             if begun and begun.identity != identity:
-                raise TrainingError(
-                    f"{work} holds a training of other data or settings; remove it, or choose another --out"
-                )
+                raise TrainingError(f"{work} holds a training of other data or settings; remove it, {elsewhere}")
             write_whole(work / RECORD, Record(identity=identity).model_dump_json(exclude_none=True))
         yield figures
-    if figures is not None:
+    if figures:
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -103,15 +102,9 @@ def writing(what: str, work: Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:
         if not (isinstance(error, OSError) or any(text in str(error) for text in _WRITE_FAILED)):
             raise
-        free = shutil.disk_usage(work).free / 2**20
-        raise TrainingError(
-            f"{what} could not be written ({first_line(error)}; {free:,.0f} MiB free at {work}). "
-            f"{kept(work)}. Make room and run the same command again"
-        ) from error
-
-
-# What safetensors and torch.save say of a file that could not be written.
-_WRITE_FAILED = ("os error", "I/O error", "PytorchStreamWriter", "inline_container", "iostream error")
+        why = f"{first_line(error)}; {shutil.disk_usage(work).free / 2**20:,.0f} MiB free at {work}"
+        again = "Make room and run the same command again"
+        raise TrainingError(f"{what} could not be written ({why}). {kept(work)}. {again}") from error
 
 
 def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial: Any) -> None:
@@ -171,15 +164,9 @@ def kept(folder: Path) -> str:
     return f"The checkpoint of step {max(whole)} is kept in {folder}" if whole else "There is no checkpoint yet"
 
 
-def spoilt(what: str, folder: str) -> TrainingError:
-    """The error of a training that came to numbers that are none; ``folder``: where its checkpoints lie."""
-    return TrainingError(f"{what}; lower the learning rate. {kept(Path(folder))}. To start anew, remove {folder}")
-
-
 def _complete(path: Path, step: int) -> bool:
     sharded = any(list(path.glob(pattern)) for pattern in _SHARDED)
-    parts = _PARTS[2:] if sharded else _PARTS
-    if not all((path / name).exists() for name in parts) or not list(path.glob("rng_state*.pth")):
+    if not all(list(path.glob(name)) for name in (_PARTS[2:] if sharded else _PARTS)):
         return False
     weights = [path / name for name in _WEIGHTS if (path / name).exists()]
     try:
@@ -200,6 +187,9 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
 
     Raises TrainingError, with the checkpoints kept, where a sharded model was not gathered.
     """
+    import torch
+    from peft import PeftModel
+
     out, work = job.out, Path(trainer.args.output_dir)
     aside = out.with_name(out.name + ".part")
     main = trainer.accelerator.is_main_process
@@ -220,7 +210,8 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
             )
         with writing(out.name, work):
             if lora:
-                _merge(job.model, aside)
+                base = load_model(job.model, dtype=torch.float32)
+                PeftModel.from_pretrained(base, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
             trainer.processing_class.save_pretrained(aside)
             record = Record(identity=identity, figures=figures)
             for name, text in {
@@ -236,16 +227,6 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
         os.replace(aside, out)
         shutil.rmtree(work, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-
-
-def _merge(base: str, aside: Path) -> None:
-    import torch
-    from peft import PeftModel
-
-    from harness.models.loading import load_model
-
-    model = load_model(base, dtype=torch.float32)
-    PeftModel.from_pretrained(model, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
 
 
 def _card(job: TrainingJob, figures: TrainingFigures) -> str:

@@ -7,11 +7,10 @@ cancels (arXiv 2503.01461 masks it all the same). It does not cancel in a length
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
 from harness.training.attention import batch_logps
-from harness.training.groups import Collator, Row, groups_of, padding
+from harness.training.batches import Collator, Row, groups_of, padding
 from harness.training.objective import Totals, preference_loss
 from harness.training.spec import Objective
 
@@ -27,24 +26,11 @@ _MASKED = {"preference": "dpo", "SFT": "sft", "both": "both"}  # the latter two 
 _ROWS = 8  # pairs in a pass
 
 
-@dataclass(frozen=True, kw_only=True)
-class GradientChange:
-    """What a mask does to the gradient of an objective.
-
-    ``change`` is |g_masked - g| / |g| over all parameters, in float32 and with the forward pass in bfloat16; ``share``
-    is the part of the completions' tokens that is shared.
-    """
-
-    objective: str
-    masked: str
-    change: dict[str, float]
-    share: float
-
-
-def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float = 0.1) -> list[GradientChange]:
+def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float) -> list[dict[str, Any]]:
     """For every objective and mask: how far the gradient over all ``pairs`` moves from the unmasked one.
 
-    ``reference`` may be the model itself.
+    ``change`` of a row is |g_masked - g| / |g| over all parameters, in float32 and with the forward pass in bfloat16;
+    ``share`` is the part of the completions' tokens that is shared. ``reference`` may be the model itself.
     """
     import torch
     from trl.trainer.utils import add_fused_lm_head
@@ -83,5 +69,5 @@ def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float
             for precision, before in plain.items():
                 after = gradient(objective.model_copy(update={"mask_prefix": mask_prefix}), precision)
                 changes[precision] = float((after - before).norm() / before.norm())
-            out.append(GradientChange(objective=name, masked=masked, change=changes, share=share))
+            out.append({"objective": name, "masked": masked, "change": changes, "share": share})
     return out

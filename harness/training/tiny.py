@@ -136,17 +136,16 @@ SPECS = {
 def build_model(spec: TinySpec, tokenizer: Any) -> Any:
     """A randomly initialised causal LM of the spec's size, weights in float32."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(spec.seed)
-    qwen = spec.architecture == "qwen2"
-    config = (Qwen2Config if qwen else LlamaConfig)(
-        vocab_size=len(tokenizer), hidden_size=spec.hidden, intermediate_size=spec.intermediate,
+    config = AutoConfig.for_model(
+        spec.architecture, vocab_size=len(tokenizer), hidden_size=spec.hidden, intermediate_size=spec.intermediate,
         num_hidden_layers=spec.layers, num_attention_heads=spec.heads, num_key_value_heads=spec.kv_heads,
         max_position_embeddings=2048, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, dtype="float32",
     )  # fmt: skip
-    return (Qwen2ForCausalLM if qwen else LlamaForCausalLM)(config)
+    return AutoModelForCausalLM.from_config(config)
 
 
 def pretrain(

@@ -20,8 +20,8 @@ from harness.journal import read
 from harness.models.digests import model_digest
 from harness.models.loading import context_length
 from harness.spec import digest
+from harness.training.batches import Row, groups_of
 from harness.training.checkpoints import claimed, write_model
-from harness.training.groups import Row, groups_of
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
@@ -45,7 +45,15 @@ def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda ste
     reference is the model itself. Only completions are trained on. Raises TrainingError, ModelError.
     """
     job = job.model_copy(update={"out": job.out.resolve()})
-    _check_rows(job.model, rows)
+    if not rows:
+        raise TrainingError(f"no rows to train {job.model} on: the stage before it found none")
+    if not all(len(side) for row in rows for side in row):
+        raise TrainingError(f"a row to train {job.model} on has an empty prompt or completion")
+    limit = context_length(job.model)
+    longest = max(len(row[0]) + len(side) for row in rows for side in row[1:])
+    if limit and longest > limit:
+        reason = f"exceeds the {limit} positions of {job.model}; drop the long rows"
+        raise TrainingError(f"a row of {longest} tokens {reason}")
     groups = groups_of(rows, job.training.trees)
     arguments = _arguments(job, len(groups))
     content = hashlib.sha256(json.dumps(groups, separators=(",", ":")).encode()).hexdigest()
@@ -95,6 +103,7 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
         "bf16": training.precision == "bfloat16" or (training.precision == "auto" and gpu),
         "use_cpu": not gpu,
         "gradient_checkpointing": training.recompute,
+        "max_length": None,
         "remove_unused_columns": False,
         "logging_steps": 1,
         "logging_nan_inf_filter": False,  # a loss that is no number ends the run instead of looking like the last one
@@ -105,14 +114,3 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
         "dataloader_pin_memory": False,
         "deepspeed": str(training.deepspeed) if training.deepspeed else None,
     }
-
-
-def _check_rows(model: str, rows: Sequence[Row]) -> None:
-    if not rows:
-        raise TrainingError(f"no rows to train {model} on: the stage before it found none")
-    if not all(len(side) for row in rows for side in row):
-        raise TrainingError(f"a row to train {model} on has an empty prompt or completion")
-    limit = context_length(model)
-    longest = max(len(row[0]) + len(side) for row in rows for side in row[1:])
-    if limit and longest > limit:
-        raise TrainingError(f"a row of {longest} tokens exceeds the {limit} positions of {model}; drop the long rows")

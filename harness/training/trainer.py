@@ -22,7 +22,7 @@ from datasets import Dataset
 from peft import LoraConfig
 from safetensors import SafetensorError
 from safetensors.torch import load_file, save_file
-from transformers import PrinterCallback, TrainerCallback
+from transformers import PrinterCallback
 from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from harness.errors import TrainingError
@@ -30,16 +30,28 @@ from harness.models.digests import model_digest
 from harness.models.loading import load_model, load_tokenizer
 from harness.training import checkpoints
 from harness.training.attention import batch_logps, layout_for
-from harness.training.groups import Batch, Collator, GroupRow, Row, padding
+from harness.training.batches import Batch, Collator, GroupRow, Row, padding
 from harness.training.objective import Masks, Totals, preference_loss, sft_loss
-from harness.training.spec import Normalization, Objective, TrainingFigures, TrainingJob
+from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
+
+Progress = Callable[[int, int], None]  # (step, steps in all)
 
 
 class _ChainTrainer:
     """What both trainers do alike: a batch of groups to per-token log-probs, exact global means, whole checkpoints."""
 
     loss_is_scaled_for_ga = True  # every loss is divided by totals of the global batch
-    term_norms = 0  # gradient norm of each term every so many steps; 0 never
+
+    def __init__(
+        self, objective: SftObjective | Objective, *, term_norms: int = 0, reference: Path | None = None,
+        progress: Progress = lambda step, total: None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        """``term_norms``: gradient norm of each term every so many steps, 0 never; ``reference``: of reference_file.
+
+        ``progress`` receives (step, steps in all) in the main process.
+        """
+        self.objective, self.term_norms, self.reference, self.progress = objective, term_norms, reference, progress
+        super().__init__(**kwargs)
 
     def _get_num_items_in_batch(self: Any, batch_samples: list[Batch], device: Any) -> Any:
         """(2,) sequences (or pairs) and SFT targets of the global batch, over micro-batches and processes."""
@@ -76,9 +88,21 @@ class _ChainTrainer:
     def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
         if not torch.isfinite(loss):
-            step = self.state.global_step + 1
-            raise checkpoints.spoilt(f"step {step}: the loss became {float(loss)}", self.args.output_dir)
+            raise self._spoilt(f"the loss became {float(loss)}", self.state.global_step + 1)
         return loss
+
+    def log(self: Any, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+        norm = float(logs.get("grad_norm", 0.0))
+        if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
+            raise self._spoilt(f"the gradient became {norm}", self.state.global_step)
+        if "loss" in logs and self.state.is_world_process_zero:
+            self.progress(self.state.global_step, self.state.max_steps)
+
+    def _spoilt(self: Any, what: str, step: int) -> TrainingError:
+        folder = self.args.output_dir
+        again = f"{checkpoints.kept(Path(folder))}. To start anew, remove {folder}"
+        return TrainingError(f"step {step}: {what}; lower the learning rate. {again}")
 
     def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
         """A warm-up begins at a learning rate of 0, so a training of one step has none."""
@@ -90,34 +114,25 @@ class _ChainTrainer:
         """Raises TrainingError where a weight is no finite number, in any process."""
         bad = not all(bool(torch.isfinite(part).all()) for part in _trained(self.model))
         if self.accelerator.reduce(torch.tensor(float(bad), device=self.accelerator.device), "sum"):
-            step = self.state.global_step
-            raise checkpoints.spoilt(f"step {step}: weights became inf or nan", self.args.output_dir)
+            raise self._spoilt("weights became inf or nan", self.state.global_step)
         checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
 
 
 class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
-    """``SFTTrainer`` on groups of chains (groups.groups_of); the loss covers the completions alone."""
+    """``SFTTrainer`` on groups of chains (batches.groups_of); the loss covers the completions alone."""
 
-    def __init__(self, normalization: Normalization = "token_mean", **kwargs: Any) -> None:
-        self.normalization = normalization
-        super().__init__(**kwargs)
-
-    def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
-        value = sft_loss(logps, inputs["completion"], self.normalization, totals)
+    def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
+        value = sft_loss(logps, inputs["completion"], self.objective.normalization, totals)
         return value, {"sft": value}, {"completion_tokens": inputs["completion"].sum() / totals.sequences}
 
 
 class PreferenceTrainer(_ChainTrainer, DPOTrainer):
-    """``DPOTrainer`` on groups of chains and pairs (groups.groups_of) under an ``Objective``."""
-
-    def __init__(self, objective: Objective, reference: Path, **kwargs: Any) -> None:
-        self.objective, self.reference = objective, reference
-        super().__init__(**kwargs)
+    """``DPOTrainer`` on groups of chains and pairs (batches.groups_of) under an ``Objective``."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset  # rows are token ids already: what was sampled is what is trained on
 
-    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
+    def _precompute_ref_logps(self: Any, dataset: Any, name: str, batch_size: int) -> Any:
         """The reference's per-token log-probs as a column: they serve every mask and normalisation.
 
         The file holds those of all chains as one row, whole or not at all; two processes may write the same file.
@@ -141,7 +156,7 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         column = [[part.tolist() for part in group.split(sizes)] for group, sizes in zip(groups, lengths, strict=True)]
         return dataset.add_column("reference", column)
 
-    def _reference_logps(self, dataset: Any, batch_size: int) -> list[list[float]]:
+    def _reference_logps(self: Any, dataset: Any, batch_size: int) -> list[list[float]]:
         """[group][token], the group's chains one after the other; every process takes its share of the batches."""
         if any(getattr(parameter, "ds_status", None) for parameter in self.model.parameters()):
             raise TrainingError(
@@ -164,7 +179,7 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         self.model.to(device)
         return [values for _, values in sorted(gather_object(numbered))]
 
-    def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
+    def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
         rows = inputs["pairs"].T.flatten()  # chosen rows, then rejected
         masks = pair_masks(inputs, rows)
         value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
@@ -186,45 +201,26 @@ def reference_file(folder: Path, model: str, groups: Sequence[GroupRow], numbers
     return folder / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
 
 
-class Report(TrainerCallback):
-    """Reports (step, steps in all) of the main process; raises TrainingError where a gradient is no number."""
-
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self.progress = progress
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            self.progress(state.global_step, state.max_steps)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        norm = float((logs or {}).get("grad_norm", 0.0))
-        if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
-            raise checkpoints.spoilt(f"step {state.global_step}: the gradient became {norm}", args.output_dir)
-
-
-def trainer_of(
-    job: TrainingJob, groups: Sequence[GroupRow], arguments: dict[str, Any], progress: Callable[[int, int], None]
-) -> Any:
+def trainer_of(job: TrainingJob, groups: Sequence[GroupRow], arguments: dict[str, Any], progress: Progress) -> Any:
     """The trainer of ``job`` on ``groups``. ``arguments``: of SFTConfig or DPOConfig."""
     model, tokenizer = load_model(job.model, dtype=torch.float32), load_tokenizer(job.model)
-    objective, r = job.objective, job.training.lora
-    preference = objective if isinstance(objective, Objective) else None
+    preference, r = job.objective if isinstance(job.objective, Objective) else None, job.training.lora
     collator = Collator(pad=padding(tokenizer), choice=layout_for(job.training.layout, model), objective=preference)
     adapters = LoraConfig(r=r, lora_alpha=2 * r, target_modules="all-linear", task_type="CAUSAL_LM") if r else None
     common = {
         "model": model, "processing_class": tokenizer, "train_dataset": Dataset.from_list(groups),
-        "data_collator": collator, "peft_config": adapters, "callbacks": [Report(progress)],
+        "data_collator": collator, "peft_config": adapters, "progress": progress, "objective": job.objective,
+        "term_norms": job.training.term_norms,
     }  # fmt: skip
     trainer: Any
-    if isinstance(objective, Objective):
-        args = DPOConfig(**arguments, max_length=None, precompute_ref_log_probs=True, beta=objective.beta)
+    if preference:
+        args = DPOConfig(**arguments, precompute_ref_log_probs=True, beta=preference.beta)
         folder = job.reference or Path(args.output_dir) / "reference"
         reference = reference_file(folder, job.model, groups, f"bf16={arguments['bf16']}")
-        trainer = PreferenceTrainer(objective=objective, reference=reference, args=args, **common)
+        trainer = PreferenceTrainer(reference=reference, args=args, **common)
     else:
-        args = SFTConfig(**arguments, max_length=None, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
-        trainer = ChainSFTTrainer(normalization=objective.normalization, args=args, **common)
-    trainer.term_norms = job.training.term_norms
+        args = SFTConfig(**arguments, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
+        trainer = ChainSFTTrainer(args=args, **common)
     trainer.remove_callback(PrinterCallback)  # prints every log to stdout
     return trainer
 

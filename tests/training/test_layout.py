@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.training.attention import batch_logps, register, why_not
-from harness.training.groups import Collator, groups_of
-from harness.training.layout import plan, unique_positions
+from harness.training.batches import Collator, groups_of, plan, unique_positions
 from harness.training.spec import Objective
 
 VOCABULARY = 23
