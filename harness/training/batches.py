@@ -15,15 +15,14 @@ from __future__ import annotations
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
-from typing import TYPE_CHECKING, Any, NamedTuple, NotRequired, TypedDict
+from typing import Any, NamedTuple, NotRequired, TypedDict
 
 import numpy as np
+import torch
+from torch import Tensor
 
 from harness.tokens import common_prefix
 from harness.training.spec import LayoutChoice, Objective
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 Row = tuple[Sequence[int], ...]  # prompt and completion, or prompt, chosen and rejected
 
@@ -97,8 +96,6 @@ class Collator:
     objective: Objective | None = None
 
     def __call__(self, groups: Sequence[GroupRow]) -> Batch:
-        import torch
-
         rows = [(group["prompt"], chain) for group in groups for chain in group["chains"]]
         ids = [[*prompt, *chain] for prompt, chain in rows]
         width = max(map(len, ids))
@@ -158,10 +155,6 @@ class Layout(NamedTuple):
     restore: Tensor
     gather: Tensor
 
-    @property
-    def unique(self) -> int:
-        return int(self.ids.shape[1])
-
 
 class _Row(NamedTuple):
     """One row of the trie: ``path`` indexes the unique positions from its start, the last ``new`` are its alone."""
@@ -178,8 +171,6 @@ def unique_positions(rows: Sequence[Sequence[int]]) -> int:
 
 def plan(rows: Sequence[Sequence[int]], trained: Sequence[int]) -> Layout:
     """The layout of ``rows`` (at least 2 tokens each), of which the tokens from ``trained[r]`` on are labels."""
-    import torch
-
     ids: list[int] = []
     positions: list[int] = []
     placed: dict[int, _Row] = {}
@@ -219,8 +210,6 @@ _WASTE = 1.35
 
 def _blocks(rows: list[_Row], total: int) -> tuple[tuple[Block, ...], np.ndarray]:
     """Rows grouped by size, and where each of the ``total`` positions lies in the flattened outputs."""
-    import torch
-
     groups: list[list[_Row]] = []
     for row in sorted(rows, key=lambda row: (row.new, len(row.path))):
         larger = [*(groups[-1] if groups else ()), row]

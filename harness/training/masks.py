@@ -9,10 +9,15 @@ from __future__ import annotations
 from collections.abc import Sequence
 from typing import Any
 
+import torch
+from trl.trainer.utils import add_fused_lm_head
+
+from harness.models.loading import load_model, load_tokenizer
 from harness.training.attention import batch_logps
 from harness.training.batches import Collator, Row, groups_of, padding
 from harness.training.objective import Totals, preference_loss
 from harness.training.spec import Objective
+from harness.training.trainer import pair_masks
 
 _SMOOTHED = Objective(label_smoothing=0.1)
 CASES: dict[str, Objective] = {
@@ -32,12 +37,6 @@ def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float
     ``change`` of a row is |g_masked - g| / |g| over all parameters, in float32 and with the forward pass in bfloat16;
     ``share`` is the part of the completions' tokens that is shared. ``reference`` may be the model itself.
     """
-    import torch
-    from trl.trainer.utils import add_fused_lm_head
-
-    from harness.models.loading import load_model, load_tokenizer
-    from harness.training.trainer import pair_masks
-
     collate = Collator(pad=padding(load_tokenizer(model)), choice="rows", objective=Objective())
     policy, fixed = (load_model(name, dtype=torch.float32).eval() for name in (model, reference))
     add_fused_lm_head(policy)

@@ -10,12 +10,12 @@ a sum over the rows at hand divided by totals of the *global* batch: the same un
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
 
 from harness.training.spec import Normalization, Objective
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -74,8 +74,6 @@ def preference_loss(
     The second result holds ``preference`` and ``sft`` (with their graph, alpha not applied), and detached means over
     the pairs: margin, log-ratios, log-probs, share of pairs ranked right. All are shares of the global batch's value.
     """
-    import torch.nn.functional as F
-
     kept = masks.preference(objective)
     pairs = totals.sequences if totals else len(logps) // 2
     ratios = sequence_scores(logps - reference, kept, objective.length_normalized)

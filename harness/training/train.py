@@ -14,6 +14,8 @@ import os
 from collections.abc import Callable, Sequence
 from typing import Any
 
+import torch
+
 from harness.errors import TrainingError, Usage
 from harness.files import read_json
 from harness.journal import read
@@ -73,8 +75,6 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
 
     Raises TrainingError where a batch cannot be split as asked.
     """
-    import torch
-
     training = job.training
     gpu = torch.cuda.is_available()
     processes = int(os.environ.get("WORLD_SIZE", "1"))

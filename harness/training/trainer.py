@@ -71,7 +71,7 @@ class _ChainTrainer:
 
     def _log_terms(self: Any, parts: dict[str, torch.Tensor], means: dict[str, torch.Tensor], inputs: Any) -> None:
         """The log takes the mean over micro-batches, so a share of a sum is entered times their number."""
-        through = inputs["layout"].unique if "layout" in inputs else inputs["input_ids"].numel()
+        through = (inputs["layout"].ids if "layout" in inputs else inputs["input_ids"]).numel()
         counted = {"tokens/network": torch.tensor(through), "tokens/rows": inputs["attention_mask"].sum()}
         shares = {name: part.detach() for name, part in parts.items()} | means | counted
         values = torch.stack([share.float().to(self.accelerator.device) for share in shares.values()])
@@ -166,7 +166,6 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         self.model.to(self.accelerator.device)
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
         numbered: list[tuple[int, list[float]]] = []
-        was_training = self.model.training
         self.model.eval()
         for start in range(process * batch_size, len(dataset), processes * batch_size):
             groups = [dataset[number] for number in range(start, min(start + batch_size, len(dataset)))]
@@ -175,7 +174,6 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
                 logps = batch_logps(self.model, inputs).float()[inputs["completion"]]
             sizes = [sum(map(len, group["chains"])) for group in groups]
             numbered += [(start + i, part.tolist()) for i, part in enumerate(logps.split(sizes))]
-        self.model.train(was_training)
         self.model.to(device)
         return [values for _, values in sorted(gather_object(numbered))]
 

@@ -72,7 +72,7 @@ def test_every_distinct_transition_passes_once(seed, chains):
     rows = [[1, 2, 3, *chain] for chain in tree(rng, chains)]
     distinct = {tuple(row[: i + 2]) for row in rows for i in range(len(row) - 1)}
     layout = plan(rows, [3] * len(rows))
-    assert layout.unique == unique_positions(rows) == len(distinct)
+    assert layout.ids.shape[1] == unique_positions(rows) == len(distinct)
     for r, row in enumerate(rows):  # each target of each row is predicted at its depth, from its token
         path = layout.gather[r, : len(row) - 1]
         assert layout.ids[0, path].tolist() == row[:-1]
