@@ -12,7 +12,6 @@ from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
 from harness.errors import BadResponses, UnknownTask, Usage, nearest
 from harness.evaluation import responses as scoring
-from harness.evaluation.foreign_logs import FORMATS, read_responses
 from harness.evaluation.response_metrics import backend_of
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import KINDS
@@ -55,10 +54,10 @@ def score(
 
     Exit 3 when no response at all could be graded.
     """
-    options.one_of("--from", form, FORMATS)
+    options.one_of("--from", form, scoring.FORMATS)
     if (task is None) == (grader is None):
         raise Usage("score needs either --task NAME or --grader KIND")
-    rows = read_responses(responses, form)
+    rows = scoring.read_responses(responses, form)
     if not rows:
         raise BadResponses(f"{responses}: holds no rows")
     data = ProblemData(data_dir=data_dir)

@@ -6,10 +6,9 @@ import json
 from typing import Any
 
 from harness.errors import NoRuns
-from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
+from harness.evaluation.response_metrics import backend_of, judged
 from harness.files import read_json
 from harness.grading.grade import Grader
-from harness.grading.thinking import split
 from harness.grading.version import grader_version
 from harness.journal import write_rows, write_whole
 from harness.processes import in_threads
@@ -53,12 +52,9 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
         problem = problems.get((sample.task, sample.problem_id))
         if problem is None:
             return sample
-        grade = grader.grade(problem.family, problem.gold, sample.text, sample.finish, sample.prefilled, tags)
-        parts = split(sample.text, tags, sample.prefilled)
-        statements = grader.statements(problem.family, problem.gold, stated_text(analysed(parts)))
-        measured = of_response(
-            parts, grade.verdict, sample.finish, backend=backend, sampled=_without_end(sample.token_ids, tokenizer),
-            statements=statements,
+        grade, measured = judged(
+            grader, problem, sample.text, sample.finish, tags=tags, prefilled=sample.prefilled, backend=backend,
+            sampled=_without_end(sample.token_ids, tokenizer),
         )  # fmt: skip
         error_type, counts = measured.metrics.error_type, {}
         metrics = sample.metrics.model_copy(update={"error_type": error_type})

@@ -81,9 +81,9 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
 def preview(seen: Preview) -> Page:
     """What an evaluation would do: sizes by task, what is sampled already, the first prompt."""
     lines = [
-        f"{row.task}: size known once lm-eval loads it"
-        if row.problems is None
-        else f"{row.task}: {row.problems} problems, {row.samples} samples, {row.prompt_tokens:,} prompt tokens"
+        f"{row['task']}: size known once lm-eval loads it"
+        if row["problems"] is None
+        else "{task}: {problems} problems, {samples} samples, {prompt_tokens:,} prompt tokens".format(**row)
         for row in seen.rows
     ]
     blocks: list[Block] = [
@@ -92,7 +92,7 @@ def preview(seen: Preview) -> Page:
         Text(text=f"think tags {' '.join(seen.think_tags)}; first prompt:"),
         Text(text=seen.first_prompt, verbatim=True),
     ]
-    data = {"run": seen.folder.name, "rows": [asdict(row) for row in seen.rows], "journalled": seen.journalled,
+    data = {"run": seen.folder.name, "rows": seen.rows, "journalled": seen.journalled,
             "first_prompt": seen.first_prompt}  # fmt: skip
     return Page(title="what would be evaluated", blocks=blocks, data=data)
 

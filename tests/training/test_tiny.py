@@ -15,6 +15,14 @@ from harness.problems.embedded.worked import Style, chain
 from harness.training import tiny as module
 from harness.training.tiny import IGNORE, STUDENT_MIX, batches, encode
 
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
+
 SMALL = dataclasses.replace(
     module.SPECS["student"], steps=6, tokens=800, mix=dataclasses.replace(STUDENT_MIX, pool=40), warmup=2
 )
