@@ -12,7 +12,6 @@ from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
 from harness.errors import BadResponses, UnknownTask, Usage, nearest
 from harness.evaluation import responses as scoring
-from harness.evaluation.response_metrics import backend_of
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import KINDS
 from harness.grading.grade import Grader
@@ -67,7 +66,7 @@ def score(
         matched = scoring.match(rows, problems, responses)
     else:
         matched = scoring.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
-    counter = None if tokenizer is None else backend_of(options.tokenizer_of(tokenizer))  # None: words and marks
+    counter = getattr(options.tokenizer_of(tokenizer), "backend_tokenizer", None) if tokenizer else None
     tags = options.tags(think_tags) or THINK_TAGS
     with interrupts_end_twice():
         with Grader(workers, nltk_data=data.nltk_data) as pool:

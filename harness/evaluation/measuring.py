@@ -17,7 +17,7 @@ from typing import Any, TypeVar
 
 from harness.errors import GraderBroken
 from harness.evaluation.plan import Document
-from harness.evaluation.response_metrics import backend_of, judged, of_response
+from harness.evaluation.response_metrics import judged, of_response
 from harness.grading.grade import Grader
 from harness.grading.thinking import Parts, split
 from harness.models.base import Completion
@@ -51,7 +51,7 @@ class Measurer(AbstractContextManager["Measurer"]):
 
     def __init__(self, tokenizer: Any, tags: Tags, nltk_data: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
-        backend = backend_of(tokenizer)
+        backend = getattr(tokenizer, "backend_tokenizer", None)  # it knows offsets
         text = None if backend is None else backend.to_str()
         self._reading = {"tags": tags, "end": tokenizer.eos_token_id}
         # The process ends when this end of the pipe is closed: by us, or because we are gone.

@@ -10,7 +10,7 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
@@ -66,11 +66,6 @@ class Measured(NamedTuple):
     metrics: ResponseMetrics
 
 
-def backend_of(tokenizer: Any) -> Any:
-    """The ``tokenizers`` object of a transformers tokenizer; None if it has none."""
-    return getattr(tokenizer, "backend_tokenizer", None)
-
-
 def _tokens_of(text: str, backend: Any) -> Tokens:
     if backend is not None:
         encoded = backend.encode(text, add_special_tokens=False)
@@ -102,38 +97,32 @@ def _grams(ids: Sequence[int], n: int) -> Counter[tuple[int, ...]]:
     return Counter(tuple(ids[i : i + n]) for i in range(len(ids) - n + 1))
 
 
-def analysed(parts: Parts) -> Parts:
-    """The parts as far as they are analysed: LONGEST characters of both together."""
-    if len(parts.thinking) + len(parts.answer) <= LONGEST:
-        return parts
-    thinking = parts.thinking[:LONGEST]
-    return parts._replace(thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
-
-
 def of_response(
     parts: Parts, verdict: Verdict, finish: Finish, *, backend: Any = None, sampled: Sequence[int] | None = None,
-    statements: Callable[[str], Sequence[Statement] | None] = lambda text: None,
+    statements: Callable[[str], Sequence[Statement] | None] | None = None,
 ) -> Measured:  # fmt: skip
-    """Metrics of one response, for ``sampled`` token ids (default: the text's own).
+    """Metrics of the first LONGEST characters of a response, for ``sampled`` token ids (default: the text's own).
 
     ``backend``: a ``tokenizers`` object, which knows offsets; without one, words and marks are counted. ``statements``
     finds them in the text of thinking and answer; None: not in time, and what rests on them is None.
     """
-    looked_at = analysed(parts)
-    text = looked_at.thinking + "\n" + looked_at.answer if looked_at.answer else looked_at.thinking
+    thinking = parts.thinking[:LONGEST]
+    answer = parts.answer[: LONGEST - len(thinking)]
+    text = f"{thinking}\n{answer}" if answer else thinking
     tokens = _tokens_of(text, backend)
     response = Response(
-        parts=looked_at, verdict=verdict, finish=finish, tokens=tokens, statements=statements(text) or (),
+        parts=parts._replace(thinking=thinking, answer=answer), verdict=verdict, finish=finish,
+        tokens=tokens, statements=(statements and statements(text)) or (),
         ids=tokens.ids if sampled is None else sampled,
     )  # fmt: skip
-    values = {name: metric.value(response) for name, metric in METRICS.items()}
-    joint = len(looked_at.thinking) + 1  # where the line break between thinking and answer ends
+    stated = bool(response.statements and response.total)
+    values = {name: metric.of(response) if stated or not metric.stated else None for name, metric in METRICS.items()}
+    cut = (thinking, answer) != (parts.thinking, parts.answer)
     return Measured(
         thinking_tokens=response.thinking_tokens,
-        answer_tokens=len(tokens.ends) - bisect_right(tokens.ends, joint),
-        metrics=ResponseMetrics.model_validate(
-            values | {"unit": tokens.unit, "analysed": None if looked_at is parts else LONGEST}
-        ),
+        # Thinking and answer are joined by a line break, of which no token is the answer's.
+        answer_tokens=response.total - bisect_right(tokens.ends, len(thinking) + 1),
+        metrics=ResponseMetrics.model_validate(values | {"unit": tokens.unit, "analysed": LONGEST if cut else None}),
     )
 
 
@@ -143,10 +132,7 @@ def judged(
 ) -> tuple[Grade, Measured]:  # fmt: skip
     """Verdict and metrics of a response to ``problem``; ``find``: look for statements, too."""
     grade = grader.grade(problem.family, problem.gold, text, finish, prefilled, tags)
-
-    def statements(stated: str) -> Sequence[Statement] | None:
-        return grader.statements(problem.family, problem.gold, stated) if find else None
-
+    statements = partial(grader.statements, problem.family, problem.gold) if find else None
     parts = split(text, tags, prefilled)
     return grade, of_response(parts, grade.verdict, finish, backend=backend, sampled=sampled, statements=statements)
 
@@ -218,11 +204,6 @@ class Metric:
     stated: bool = False
     summary: Literal["mean", "median", "share", ""] = ""
     figure: str = ""
-
-    def value(self, response: Response) -> MetricValue:
-        if self.stated and not (response.statements and response.total):
-            return None
-        return self.of(response)
 
 
 def _underthinking(r: Response) -> float | None:

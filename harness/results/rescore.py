@@ -6,7 +6,7 @@ import json
 from typing import Any
 
 from harness.errors import NoRuns
-from harness.evaluation.response_metrics import backend_of, judged
+from harness.evaluation.response_metrics import judged
 from harness.files import read_json
 from harness.grading.grade import Grader
 from harness.grading.version import grader_version
@@ -46,7 +46,7 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> tuple[list[Sampl
     if not problems:
         raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
     tags = run.manifest.think_tags or THINK_TAGS
-    backend = backend_of(tokenizer)
+    backend = getattr(tokenizer, "backend_tokenizer", None)
 
     def again(sample: Sample) -> Sample:
         problem = problems.get((sample.task, sample.problem_id))

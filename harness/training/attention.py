@@ -82,6 +82,7 @@ def batch_logps(model: Any, batch: Batch) -> torch.Tensor:
     ``model`` has TRL's fused head. A batch with a layout passes as its unique positions, else as padded rows.
     """
     completion, layout = batch["completion"], batch.get("layout")
+    inputs: dict[str, Any]
     if layout is None:
         prompt = torch.nn.functional.pad(~completion, (1, 0), value=True)
         labels = batch["input_ids"].masked_fill(prompt, -100)

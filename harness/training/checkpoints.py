@@ -204,10 +204,8 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
     trainer.accelerator.wait_for_everyone()
     if main:
         if not list(aside.rglob("*.safetensors")):
-            raise TrainingError(
-                f"{out.name}: no whole weights were written; the checkpoints are kept in {work}. "
-                "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
-            )
+            how = "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
+            raise TrainingError(f"{out.name}: no whole weights were written; the checkpoints are kept in {work}. {how}")
         with writing(out.name, work):
             if lora:
                 base = load_model(job.model, dtype=torch.float32)

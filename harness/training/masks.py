@@ -43,8 +43,7 @@ def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float
     add_fused_lm_head(fixed)
     groups = groups_of(pairs)
     batches = [collate(groups[i : i + _ROWS]) for i in range(0, len(groups), _ROWS)]
-    rows = [batch["pairs"].T.flatten() for batch in batches]  # chosen rows, then rejected
-    masks = [pair_masks(batch, index) for batch, index in zip(batches, rows, strict=True)]
+    rows, masks = zip(*map(pair_masks, batches), strict=True)
     share = sum(int(m.shared.sum()) for m in masks) / sum(int(m.completion.sum()) for m in masks)
 
     def gradient(objective: Objective, precision: str) -> Any:

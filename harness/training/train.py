@@ -81,10 +81,9 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
     if torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
         raise TrainingError("several GPUs are visible: use accelerate launch, or name one in CUDA_VISIBLE_DEVICES")
     if training.batch_size % ((training.micro_batch or 1) * processes):
-        raise TrainingError(
-            f"{training.batch_size} rows a step cannot be split into micro-batches of {training.micro_batch or 1} "
-            f"on {processes} process(es): choose a batch size that is a multiple of both"
-        )
+        split = f"micro-batches of {training.micro_batch or 1} on {processes} process(es)"
+        why = f"cannot be split into {split}: choose a batch size that is a multiple of both"
+        raise TrainingError(f"{training.batch_size} rows a step {why}")
     if training.deepspeed:
         read_json(training.deepspeed)  # a file of another kind is one line
         if importlib.util.find_spec("deepspeed") is None:

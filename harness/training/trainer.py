@@ -143,7 +143,7 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         if main:
             with contextlib.suppress(SafetensorError, OSError, KeyError):
                 flat = load_file(self.reference)["logps"]
-        [values] = broadcast_object_list([flat])
+        values: Any = broadcast_object_list([flat])[0]
         if len(values) != sum(map(sum, lengths)):
             values = torch.tensor([*chain.from_iterable(self._reference_logps(dataset, batch_size))])
             if main:
@@ -172,14 +172,13 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
             inputs = self._prepare_inputs(self.data_collator(groups))
             with torch.no_grad(), self.accelerator.autocast():
                 logps = batch_logps(self.model, inputs).float()[inputs["completion"]]
-            sizes = [sum(map(len, group["chains"])) for group in groups]
-            numbered += [(start + i, part.tolist()) for i, part in enumerate(logps.split(sizes))]
+            parts = torch.split(logps, [sum(map(len, group["chains"])) for group in groups])
+            numbered += [(start + i, part.tolist()) for i, part in enumerate(parts)]
         self.model.to(device)
         return [values for _, values in sorted(gather_object(numbered))]
 
     def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
-        rows = inputs["pairs"].T.flatten()  # chosen rows, then rejected
-        masks = pair_masks(inputs, rows)
+        rows, masks = pair_masks(inputs)
         value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
         graph = {name: parts.pop(name) for name in ("preference", "sft") if name in parts}
         sizes = masks.completion.sum(1)
@@ -271,8 +270,9 @@ def _trained(model: Any) -> Iterator[Any]:
             yield part.to_local() if hasattr(part, "to_local") else part
 
 
-def pair_masks(inputs: Batch, rows: torch.Tensor) -> Masks:
-    """Masks of the pairs' rows, (2P, T - 1), from the batch's completions and forks."""
+def pair_masks(inputs: Batch) -> tuple[torch.Tensor, Masks]:
+    """(2P,) the pairs' rows of a batch, first the chosen, and (2P, T - 1) their masks."""
+    rows = inputs["pairs"].T.flatten()
     completion = inputs["completion"][rows]
     number = completion.cumsum(1)  # 1 at the first completion token
-    return Masks(completion=completion, shared=completion & (number <= inputs["fork"].repeat(2)[:, None]))
+    return rows, Masks(completion=completion, shared=completion & (number <= inputs["fork"].repeat(2)[:, None]))
