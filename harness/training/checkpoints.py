@@ -23,7 +23,7 @@ from harness.models.loading import load_model
 from harness.training.spec import TrainingFigures, TrainingJob
 
 RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
-_ASIDE = "unfinished"
+_ASIDE, _NUMBERED = "unfinished", "checkpoint-[0-9]*"
 _PARTS = ("optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state*.pth")
 _WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
 # What safetensors and torch.save say of a file that could not be written.
@@ -136,13 +136,10 @@ def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial
     wait()
 
 
-def _by_step(folder: Path) -> dict[int, Path]:
-    named = [(path.name.removeprefix("checkpoint-"), path) for path in folder.glob("checkpoint-*")]
-    return {int(step): path for step, path in named if step.isdecimal()}
-
-
 def _whole(folder: Path) -> dict[int, Path]:
-    return {step: path for step, path in _by_step(folder).items() if _complete(path, step)}
+    """Whole checkpoints by their step."""
+    named = [(path.name.removeprefix("checkpoint-"), path) for path in folder.glob(_NUMBERED)]
+    return {int(step): path for step, path in named if step.isdecimal() and _complete(path, int(step))}
 
 
 def last_complete(folder: Path) -> Path | None:
@@ -153,7 +150,7 @@ def last_complete(folder: Path) -> Path | None:
     """
     shutil.rmtree(folder / _ASIDE, ignore_errors=True)
     whole = _whole(folder)
-    for path in {*_by_step(folder).values()} - {*whole.values()}:
+    for path in {*folder.glob(_NUMBERED)} - {*whole.values()}:
         shutil.rmtree(path, ignore_errors=True)
     return whole[max(whole)] if whole else None
 

@@ -159,9 +159,8 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
     def _reference_logps(self: Any, dataset: Any, batch_size: int) -> list[list[float]]:
         """[group][token], the group's chains one after the other; every process takes its share of the batches."""
         if any(getattr(parameter, "ds_status", None) for parameter in self.model.parameters()):
-            raise TrainingError(
-                "DeepSpeed stage 3 has split the model before the reference could be computed: use stage 2 or FSDP"
-            )
+            why = "has split the model before the reference could be computed: use stage 2 or FSDP"
+            raise TrainingError(f"DeepSpeed stage 3 {why}")
         device = next(self.model.parameters()).device
         self.model.to(self.accelerator.device)
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
@@ -233,18 +232,17 @@ def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
     with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if fingerprint(trainer.model) == before:
-        raise TrainingError(
-            f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g} changed no "
-            f"weight: raise the learning rate or train for more steps. To start anew, remove {args.output_dir}"
-        )
+        steps = f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g}"
+        why = "changed no weight: raise the learning rate or train for more steps"
+        raise TrainingError(f"{steps} {why}. To start anew, remove {args.output_dir}")
     history = [row for row in trainer.state.log_history if "loss" in row]
     last = history[-1] if history else {}
     through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
-    sft = len(rows[0]) == 2
+    sizes = {"pairs": len(rows)}
+    if len(rows[0]) == 2:
+        sizes = {"rows": len(rows), "completion_tokens": sum(len(completion) for _, completion in rows)}
     return TrainingFigures(
-        rows=len(rows) if sft else None,
-        completion_tokens=sum(len(row[1]) for row in rows) if sft else None,
-        pairs=None if sft else len(rows),
+        **sizes,
         steps=trainer.state.global_step,
         # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
         loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,
@@ -264,10 +262,8 @@ def fingerprint(model: Any) -> list[int]:
 
 def _trained(model: Any) -> Iterator[Any]:
     """The trained tensors, of sharded ones the part that this process holds."""
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            part = parameter.detach()
-            yield part.to_local() if hasattr(part, "to_local") else part
+    parts = (parameter.detach() for parameter in model.parameters() if parameter.requires_grad)
+    return (part.to_local() if hasattr(part, "to_local") else part for part in parts)
 
 
 def pair_masks(inputs: Batch) -> tuple[torch.Tensor, Masks]:
