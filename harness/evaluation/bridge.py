@@ -67,7 +67,7 @@ class HarnessLM(LM):
         Equal requests (one prompt in two tasks) have one key: they are asked once, and all of them get that sample.
         """
         documents, places = [instance.doc for instance, _ in asked], [place for _, place in asked]
-        prompts = [self._prompt(instance, place) for instance, place in asked]
+        prompts = [self._prompt(*each) for each in asked]
         requests = [self._request(*each, text) for each, text in zip(asked, prompts, strict=True)]
         model = "+".join(filter(None, (self.completer.digest, self.plan.sampler.identity)))
         keys = [request.key(model, place.sample) for request, place in zip(requests, places, strict=True)]
@@ -121,10 +121,10 @@ class HarnessLM(LM):
         # A later turn: the model is given its own earlier answers, without their thinking.
         same = [each for of, each in self.generated.items() if (of.task, of.sample) == (place.task, place.sample)]
         earlier = [each for each in same if each.document.get("conversation") == document["conversation"]]
-        said = [("system", self.prompting.system)] if self.prompting.system else []
+        turns = [("system", self.prompting.system)] if self.prompting.system else []
         for each in sorted(earlier, key=lambda each: int(each.document["turn"])):
-            said += [("user", each.document["prompt"]), ("assistant", self._answer(each))]
-        messages = [{"role": role, "content": text} for role, text in [*said, ("user", document["prompt"])]]
+            turns += [("user", each.document["prompt"]), ("assistant", self._answer(each))]
+        messages = [{"role": role, "content": text} for role, text in [*turns, ("user", document["prompt"])]]
         if self.chat:
             return render(self.tokenizer, messages, self.prompting)
         return "\n\n".join(message["content"] for message in messages)

@@ -6,7 +6,7 @@ import logging
 import time
 from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
-from contextlib import contextmanager
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
@@ -127,18 +127,14 @@ def _verdict(entry: Mapping[str, Any]) -> Grade:
 @contextmanager
 def quiet_lm_eval() -> Iterator[None]:
     """lm-eval without its own log, progress bars and question to git, which complains outside a repository."""
-    loggers = [logging.getLogger(name) for name in ("lm_eval", "lm-eval")]
-    before = evaluator.get_git_commit_hash, lm_eval_task.tqdm, [logger.level for logger in loggers]
-    evaluator.get_git_commit_hash = lambda: None
-    lm_eval_task.tqdm = lambda items, **_: items
-    for logger in loggers:
-        logger.setLevel(logging.ERROR)
-    try:
+    with ExitStack() as undo:
+        undo.callback(setattr, evaluator, "get_git_commit_hash", evaluator.get_git_commit_hash)
+        undo.callback(setattr, lm_eval_task, "tqdm", lm_eval_task.tqdm)
+        evaluator.get_git_commit_hash, lm_eval_task.tqdm = lambda: None, lambda items, **_: items
+        for logger in map(logging.getLogger, ("lm_eval", "lm-eval")):
+            undo.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
         yield
-    finally:
-        evaluator.get_git_commit_hash, lm_eval_task.tqdm, levels = before
-        for logger, level in zip(loggers, levels, strict=True):
-            logger.setLevel(level)
 
 
 def load_tasks(plan: EvalPlan) -> dict[str, Any]:
@@ -161,9 +157,8 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
             graded_here = task.config.process_results is process_results or any(map(has_grader, documents[name]))
             if graded_here and not is_ours(name.removeprefix("harness_")):
                 check_documents(name, documents[name])
-            if task.OUTPUT_TYPE != "generate_until":
-                why = f"scores log-likelihoods ({task.OUTPUT_TYPE}); harness evaluates generated text"
-                raise DataError(f"{name}: {why}")
+            if (kind := task.OUTPUT_TYPE) != "generate_until":
+                raise DataError(f"{name}: scores log-likelihoods ({kind}); harness evaluates generated text")
             task.set_config("repeats", plan.decoding.samples)
     return tasks
 
@@ -176,8 +171,8 @@ def has_grader(document: Document) -> bool:
 def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int]] | None:
     """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
     if not selection.names:
-        first_ones = {name: selection.numbers([set()] * len(task.eval_docs)) for name, task in tasks.items()}
-        return first_ones if selection.limit else None
+        limited = {name: [*range(len(task.eval_docs))[: selection.limit]] for name, task in tasks.items()}
+        return limited if selection.limit else None
     picked, unknown = {}, set(selection.names)
     for name, task in tasks.items():
         rows = list(task.eval_docs)

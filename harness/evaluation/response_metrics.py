@@ -30,8 +30,8 @@ REFLECTION_CHINESE = (
     "等等", "等一下", "不对", "但是", "然而", "或者说", "另一种", "另外", "检查",
     "验证", "再想", "重新", "让我再", "也许", "可能不",
 )  # fmt: skip
-_REFLECTION = re.compile(r"(?<![\w-])(?:" + "|".join(REFLECTION_WORDS) + r")(?![\w-])", re.IGNORECASE | re.ASCII)
-_CHINESE = re.compile("|".join(REFLECTION_CHINESE))
+_WORDS = rf"(?<![\w-])(?:{'|'.join(REFLECTION_WORDS)})(?![\w-])"
+_REFLECTION = re.compile("|".join((_WORDS, *REFLECTION_CHINESE)), re.IGNORECASE | re.ASCII)
 
 # A suffix loop is at least this many copies of one block, together at least this many tokens long.
 LOOP_COPIES, LOOP_TOKENS = 4, 32
@@ -76,8 +76,7 @@ def _tokens_of(text: str, backend: Any) -> Tokens:
 
 def reflection_words(thinking: str) -> int:
     """Count of reflection words, English and Chinese; tags of thoughts do not count."""
-    text = strip_tags(thinking)
-    return len(_REFLECTION.findall(text)) + len(_CHINESE.findall(text))
+    return len(_REFLECTION.findall(strip_tags(thinking)))
 
 
 def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:

@@ -14,7 +14,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import BadResponses
+from harness.errors import DataError
 from harness.evaluation.response_metrics import judged, of_response
 from harness.files import about
 from harness.grading.families import gold_defect
@@ -48,10 +48,10 @@ class Response:
 def read_responses(path: Path, form: str = "jsonl") -> list[Row]:
     """Rows of a file of responses in one of FORMATS; Inspect's log as .eval (a zip) or .json.
 
-    Raises BadResponses with the line of the first row that cannot be read, and BadFile.
+    Raises DataError with the line of the first row that cannot be read, and BadFile.
     """
     if not path.exists():
-        raise BadResponses(f"{path}: no such file")
+        raise DataError(f"{path}: no such file")
     with about(path):
         if form == "inspect":
             return _inspect(path)
@@ -67,9 +67,9 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise BadResponses(f"{path}:{number}: not JSON ({str(error)[:80]})") from None
+                raise DataError(f"{path}:{number}: not JSON ({str(error)[:80]})") from None
             if not isinstance(row, dict):
-                raise BadResponses(f"{path}:{number}: a row is an object with 'id' (or 'prompt') and 'response'")
+                raise DataError(f"{path}:{number}: a row is an object with 'id' (or 'prompt') and 'response'")
             if "\\ud" in line.lower():  # half of a surrogate pair is no text and could not be written again
                 row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
             yield number, row
@@ -90,7 +90,7 @@ def _lm_eval(path: Path, rows: list[tuple[int, Row]]) -> list[Row]:
             out += [{"number": document, "doc": row["doc"], "response": text} for text in texts]
         except (KeyError, IndexError, TypeError):
             why = "not a row of lm-eval's sample log (no doc, doc_id or resps)"
-            raise BadResponses(f"{path}:{number}: {why}") from None
+            raise DataError(f"{path}:{number}: {why}") from None
     return out
 
 
@@ -103,14 +103,14 @@ def _inspect(path: Path) -> list[Row]:
             members = sorted((m for m in members if m.filename.endswith(".json")), key=lambda m: m.filename)
             largest = max(members, key=lambda m: m.file_size, default=None)
             if largest and (largest.file_size > SAMPLE_BYTES or sum(m.file_size for m in members) > MOST_BYTES):
-                raise BadResponses(
+                raise DataError(
                     f"{path}: unpacks to too much ({largest.filename}: {largest.file_size:,} bytes; at most "
                     f"{SAMPLE_BYTES:,} a sample, {MOST_BYTES:,} in all)"
                 )
             return [_of_inspect(json.loads(archive.read(member))) for member in members]
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, RuntimeError,
             zipfile.BadZipFile) as error:  # fmt: skip
-        raise BadResponses(f"{path}: not an Inspect log with samples ({type(error).__name__})") from None
+        raise DataError(f"{path}: not an Inspect log with samples ({type(error).__name__})") from None
 
 
 def _of_inspect(sample: Row) -> Row:
@@ -132,7 +132,7 @@ def _of_inspect(sample: Row) -> Row:
 def match(rows: Sequence[Row], problems: Sequence[Problem], path: Path) -> list[Response]:
     """Each row with its problem: by the exact prompt or question where it has one, else by id, else by number from 0.
 
-    Raises BadResponses for a row without a response.
+    Raises DataError for a row without a response.
     """
     by_id = {_short(p.native_id): p for p in problems if p.native_id} | {p.id: p for p in problems}
     by_text = {_spaceless(p.source or p.prompt): p for p in problems} | {_spaceless(p.prompt): p for p in problems}
@@ -159,20 +159,20 @@ def match(rows: Sequence[Row], problems: Sequence[Problem], path: Path) -> list[
 
 
 def with_gold(rows: Sequence[Row], grader: str, path: Path) -> list[Response]:
-    """Rows that carry their gold answer, for the grader named. Raises BadResponses for one without."""
+    """Rows that carry their gold answer, for the grader named. Raises DataError for one without."""
     out = []
     for number, row in enumerate(rows, 1):
         gold = row.get("gold")
         if grader == "instructions" and gold is None and "instruction_id_list" in row:
             gold = {key: row.get(key) for key in ("instruction_id_list", "kwargs", "prompt")}
         if gold is None:
-            raise BadResponses(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
+            raise DataError(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
         if isinstance(gold, str) and gold.lstrip().startswith("{"):  # as tasks hold it, JSON in a string
             with suppress(ValueError, RecursionError):
                 gold = json.loads(gold)
         gold = gold if isinstance(gold, dict) else {"answer": str(gold)}
         if why := gold_defect(grader, gold):
-            raise BadResponses(f"{path}:{number}: {why}")
+            raise DataError(f"{path}:{number}: {why}")
         problem = Problem(id=str(number), family=grader, prompt="", gold=gold)
         out.append(_response(row, path, number, problem, _ident(row, number)))
     return out
@@ -212,16 +212,15 @@ _FINISHES: dict[str, Finish] = {
 def _response(row: Row, path: Path, number: int, problem: Problem | None, ident: Any) -> Response:
     name = next((name for name in ("response", "output", "completion", "generation") if name in row), None)
     if name is None:
-        raise BadResponses(f"{path}:{number}: no 'response'")
+        raise DataError(f"{path}:{number}: no 'response'")
     text = row[name][0] if isinstance(row[name], list) and len(row[name]) == 1 else row[name]
     if not (text is None or isinstance(text, str)):
-        raise BadResponses(f"{path}:{number}: '{name}' is not a text")
+        raise DataError(f"{path}:{number}: '{name}' is not a text")
     # Why it ended, in whichever server's words; a cut one must not be graded as a whole.
     given = next((row[name] for name in ("finish_reason", "finish", "stop_reason") if row.get(name) is not None), "")
     finish = _FINISHES.get(str(given).lower())
     if finish is None:
-        why = f"finish reason {str(given)[:40]!r} is not known; write stop, length or error"
-        raise BadResponses(f"{path}:{number}: {why}")
+        raise DataError(f"{path}:{number}: finish reason {str(given)[:40]!r} is not known; write stop, length or error")
     return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
 
 

@@ -23,18 +23,17 @@ class Masks:
     """Which targets of a batch of B pairs count where, each (2B, T) and boolean, the chosen rows first.
 
     ``completion``: tokens the model wrote, not prompt and not padding; ``shared``: those in the prefix that a chosen
-    and its rejected chain have in common, always within ``completion``.
+    and its rejected chain have in common, always within ``completion``. A method for the targets of each term.
     """
 
     completion: Tensor
     shared: Tensor
 
     def preference(self, objective: Objective) -> Tensor:
-        """Targets of the preference term, (2B, T)."""
         return self.completion & ~self.shared if objective.masks_dpo else self.completion
 
     def sft(self, objective: Objective) -> Tensor:
-        """Targets of the SFT term, those of the chosen rows, (B, T)."""
+        """Those of the chosen rows, (B, T)."""
         return (self.completion & ~self.shared if objective.masks_sft else self.completion).chunk(2)[0]
 
 

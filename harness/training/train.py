@@ -27,14 +27,13 @@ from harness.training.checkpoints import claimed, write_model
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
-COLUMNS = {SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids")}
+_COLUMNS = {SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids")}
 
 
 def run(job: TrainingJob, progress: Progress = lambda step, total: None) -> TrainingFigures:
     """The training that ``job`` describes, on the rows of its file. Raises TrainingError, ModelError, JournalBroken."""
-    columns = COLUMNS[type(job.objective)]
     try:
-        rows = [tuple(row[column] for column in columns) for row in read(job.data)]
+        rows = [tuple(row[column] for column in _COLUMNS[type(job.objective)]) for row in read(job.data)]
     except KeyError as error:
         raise TrainingError(f"{job.data}: a row has no {error.args[0]}") from None
     return train(job, rows, progress)

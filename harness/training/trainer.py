@@ -100,8 +100,7 @@ class _ChainTrainer:
             self.progress(self.state.global_step, self.state.max_steps)
 
     def _spoilt(self: Any, what: str, step: int) -> TrainingError:
-        folder = self.args.output_dir
-        again = f"{checkpoints.kept(Path(folder))}. To start anew, remove {folder}"
+        again = f"{checkpoints.kept(Path(self.args.output_dir))}. To start anew, remove {self.args.output_dir}"
         return TrainingError(f"step {step}: {what}; lower the learning rate. {again}")
 
     def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
@@ -222,14 +221,11 @@ def trainer_of(job: TrainingJob, groups: Sequence[GroupRow], arguments: dict[str
 
 
 def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
-    """Train on ``rows`` from the last whole checkpoint on, or from the start.
-
-    Raises TrainingError where no weight changed.
-    """
+    """Train from the last whole checkpoint on, or from the start. Raises TrainingError where no weight changed."""
     before, args = fingerprint(trainer.model), trainer.args
     with trainer.accelerator.main_process_first():
         checkpoint = checkpoints.last_complete(Path(args.output_dir))
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if fingerprint(trainer.model) == before:
         steps = f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g}"
