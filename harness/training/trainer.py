@@ -232,7 +232,6 @@ def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
         why = "changed no weight: raise the learning rate or train for more steps"
         raise TrainingError(f"{steps} {why}. To start anew, remove {args.output_dir}")
     history = [row for row in trainer.state.log_history if "loss" in row]
-    last = history[-1] if history else {}
     through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
     sizes = {"pairs": len(rows)}
     if len(rows[0]) == 2:
@@ -242,7 +241,7 @@ def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
         steps=trainer.state.global_step,
         # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
         loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,
-        last={name: round(value, 4) for name, value in last.items() if isinstance(value, float)},
+        last={name: round(value, 4) for name, value in (history or [{}])[-1].items() if isinstance(value, float)},
         torch=torch.__version__,
         tokens_through_network=int(through),
         tokens_in_rows=int(in_rows),
