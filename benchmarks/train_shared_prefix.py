@@ -142,10 +142,9 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
 
     from harness.models.loading import load_tokenizer, resolve
     from harness.training.attention import NAME
-    from harness.training.groups import Collator, groups_of
-    from harness.training.reference import reference_file
-    from harness.training.spec import Objective
-    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer
+    from harness.training.batches import Collator, groups_of
+    from harness.training.spec import Objective, SftObjective
+    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer, reference_file
 
     disable_progress_bars()
     gpu = torch.cuda.is_available()
@@ -162,8 +161,8 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     pad = tokenizer.pad_token_id
     if name == "ours sft":
         return ChainSFTTrainer(
-            model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(groups_of(rows, trees)),
-            data_collator=Collator(pad=pad, choice=layout),  # type: ignore[arg-type]
+            objective=SftObjective(), model=model, processing_class=tokenizer,
+            train_dataset=Dataset.from_list(groups_of(rows, trees)), data_collator=Collator(pad=pad, choice=layout),  # type: ignore[arg-type]
             args=SFTConfig(**common, **ours, dataset_kwargs={"skip_prepare_dataset": True}),
         )  # fmt: skip
     if name == "trl sft":

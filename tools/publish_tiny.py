@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.training.tiny.pretrain import SPECS, TinySpec
+from harness.training.tiny import SPECS, TinySpec
 
 _FILES = ("config.json", "generation_config.json", "model.safetensors")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")

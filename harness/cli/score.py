@@ -12,8 +12,6 @@ from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
 from harness.errors import BadResponses, UnknownTask, Usage, nearest
 from harness.evaluation import responses as scoring
-from harness.evaluation.foreign_logs import FORMATS, read_responses
-from harness.evaluation.response_metrics import backend_of
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import KINDS
 from harness.grading.grade import Grader
@@ -55,10 +53,10 @@ def score(
 
     Exit 3 when no response at all could be graded.
     """
-    options.one_of("--from", form, FORMATS)
+    options.one_of("--from", form, scoring.FORMATS)
     if (task is None) == (grader is None):
         raise Usage("score needs either --task NAME or --grader KIND")
-    rows = read_responses(responses, form)
+    rows = scoring.read_responses(responses, form)
     if not rows:
         raise BadResponses(f"{responses}: holds no rows")
     data = ProblemData(data_dir=data_dir)
@@ -68,7 +66,7 @@ def score(
         matched = scoring.match(rows, problems, responses)
     else:
         matched = scoring.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
-    counter = None if tokenizer is None else backend_of(options.tokenizer_of(tokenizer))  # None: words and marks
+    counter = getattr(options.tokenizer_of(tokenizer), "backend_tokenizer", None) if tokenizer else None
     tags = options.tags(think_tags) or THINK_TAGS
     with interrupts_end_twice():
         with Grader(workers, nltk_data=data.nltk_data) as pool:

@@ -85,7 +85,7 @@ def masks(
     path, rows = _read(model, data, "pairs", 0, "drop")
     chosen = rows.rows[:: max(len(rows.rows) // limit, 1)][:limit]
     lines = gradient_table(path, resolve(reference or model), chosen, beta=objective.beta)
-    show(view.masks(len(chosen), [vars(line) for line in lines]), "md" if markdown else "table", as_json)
+    show(view.masks(len(chosen), lines), "md" if markdown else "table", as_json)
 
 
 def _train(

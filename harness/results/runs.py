@@ -17,12 +17,11 @@ from pydantic import ValidationError
 
 from harness.errors import BadFile, NoRuns
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
-from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
+from harness.evaluation.response_metrics import judged
 from harness.evaluation.spec import Decoding
 from harness.files import file_digest, read_json, read_record, reason_of
 from harness.grading import grader_version
 from harness.grading.grade import Grader
-from harness.grading.thinking import split
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.backends import opened
 from harness.models.prompts import think_tags
@@ -162,17 +161,14 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> list[Sample]:
     if not problems:
         raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
     tags = run.manifest.think_tags or THINK_TAGS
-    backend, end = backend_of(tokenizer), getattr(tokenizer, "eos_token_id", None)
+    backend, end = (getattr(tokenizer, name, None) for name in ("backend_tokenizer", "eos_token_id"))
 
     def again(sample: Sample) -> Sample:
         problem = problems.get((sample.task, sample.problem_id))
         if problem is None:
             return sample
-        grade = grader.grade(problem.family, problem.gold, sample.text, sample.finish, sample.prefilled, tags)
-        parts = split(sample.text, tags, sample.prefilled)
-        statements = grader.statements(problem.family, problem.gold, stated_text(analysed(parts)))
-        measured = of_response(
-            parts, grade.verdict, sample.finish, backend=backend, statements=statements,
+        grade, measured = judged(
+            grader, problem, sample.text, sample.finish, tags=tags, prefilled=sample.prefilled, backend=backend,
             sampled=[i for i in sample.token_ids if i != end],
         )  # fmt: skip
         metrics = sample.metrics.model_copy(update={"error_type": measured.metrics.error_type})

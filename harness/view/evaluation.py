@@ -5,7 +5,6 @@ from __future__ import annotations
 import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
 from itertools import groupby
 from pathlib import Path
 
@@ -81,15 +80,15 @@ def preview(seen: Preview) -> Page:
     """What an evaluation would do: sizes by task, what is sampled already, the first prompt."""
     lines = []
     for row in seen.rows:
-        size = f"{row.problems} problems, {row.samples} samples, {number(row.prompt_tokens)} prompt tokens"
-        lines.append(f"{row.task}: {'size known once lm-eval loads it' if row.problems is None else size}")
-    blocks = [
+        size = "{problems} problems, {samples} samples, {prompt_tokens:,} prompt tokens"
+        lines.append(f"{row['task']}: {size.format(**row) if row['problems'] else 'size known once lm-eval loads it'}")
+    blocks: list[Block] = [
         *texts(*lines),
         *texts(f"folder {seen.folder}; {seen.journalled} samples are there already", wrap=False),
         *texts(f"think tags {' '.join(seen.think_tags)}; first prompt:"),
         Text(text=seen.first_prompt, verbatim=True),
     ]
-    data = {"run": seen.folder.name, "rows": [asdict(row) for row in seen.rows], "journalled": seen.journalled,
+    data = {"run": seen.folder.name, "rows": seen.rows, "journalled": seen.journalled,
             "first_prompt": seen.first_prompt}  # fmt: skip
     return Page(title="what would be evaluated", blocks=blocks, data=data)
 

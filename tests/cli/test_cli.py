@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.commands import here
+
 HEAVY = (
     "torch", "transformers", "trl", "lm_eval", "datasets", "sympy", "vllm", "ray", "scipy", "statsmodels", "aiohttp",
 )  # fmt: skip
@@ -38,7 +40,7 @@ def test_light_commands_import_nothing_heavy(args):
 
 
 def test_tasks_as_json():
-    data = json.loads(harness("tasks", "--json").stdout)
+    data = json.loads(here("tasks", "--json").stdout)
     assert "gsm8k" in [row["task"] for row in data["tasks"]]
     assert data["suites"]["embedded"] == ["mini_math", "mini_blocks", "mini_rules"]
 
@@ -62,7 +64,7 @@ def test_tasks_as_json():
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(args, message, tmp_path):
-    done = harness(*args, cwd=tmp_path, code=2)
+    done = here(*args, cwd=tmp_path, code=2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("harness: ")
@@ -83,7 +85,7 @@ def test_eval_prints_clean_json_and_goes_on_where_it_was(tmp_path):
     ]
     first = json.loads(harness(*args, cwd=tmp_path).stdout)
     assert [row["n"] for row in first["rows"]] == [4, 4, 4]
-    again = json.loads(harness(*args, cwd=tmp_path).stdout)
+    again = json.loads(here(*args, cwd=tmp_path).stdout)
     assert again == first
     folder = tmp_path / "runs" / "evals" / first["run"]
     assert len((folder / "samples.jsonl").read_text().splitlines()) == 12
@@ -101,7 +103,7 @@ def test_eval_of_gsm8k_says_why_it_scores_nothing(tmp_path, shared_data):
 
 
 def test_dry_run_lists_stages(tmp_path):
-    out = harness("run-recipe", "ablation_full", "--dry-run", cwd=tmp_path).stdout
+    out = here("run-recipe", "ablation_full", "--dry-run", cwd=tmp_path).stdout
     assert "eval +masking #1" in out
     assert "to run" in out
 

@@ -7,8 +7,7 @@ import json
 import pytest
 
 from harness.errors import UnknownTask
-from harness.evaluation.evaluate import evaluate
-from harness.evaluation.lm_eval_tasks import load_tasks
+from harness.evaluation.evaluate import evaluate, load_tasks
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, ProblemData
 from harness.models.backends.hf import HFCompleter
@@ -16,7 +15,7 @@ from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
 from harness.results.runs import evaluate_and_summarise
-from tests.cli.test_cli import harness
+from tests.commands import here as harness
 from tests.replies import MockCompleter
 
 TASK = """

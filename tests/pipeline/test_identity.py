@@ -55,7 +55,7 @@ TRAINING = {"sft", "preference"}
         ("search/tree/core.py", SEARCHING, TRAINING | {"teach", "distil", "eval"}),
         ("chains/extract.py", {"chains"}, TRAINING | {"search", "teach", "distil", "eval", "eval tree"}),
         ("chains/select.py", TRAINING, {"search", "chains", "teach", "eval"}),
-        ("training/save.py", TRAINING, SEARCHING | {"teach", "distil", "eval"}),
+        ("training/checkpoints.py", TRAINING, SEARCHING | {"teach", "distil", "eval"}),
         ("grading/numbers.py", {"search", "teach", "eval", "eval tree"}, TRAINING),
         ("pipeline/kinds/sft.py", {"sft"}, SEARCHING | {"preference", "teach", "distil", "eval"}),
         ("evaluation/bridge.py", {"eval", "eval tree"}, TRAINING | {"search", "chains", "teach", "distil"}),

@@ -22,7 +22,7 @@ class PretrainStage(Stage):
     @field_validator("spec")
     @classmethod
     def _known(cls, value: str) -> str:
-        from harness.training.tiny.pretrain import SPECS
+        from harness.training.tiny import SPECS
 
         if value not in SPECS:
             raise ValueError(f"no tiny model {value!r}{nearest(value, SPECS)}; there are {', '.join(SPECS)}")
@@ -49,7 +49,7 @@ class Pretrain(Kind):
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.models.loading import folder as assets
         from harness.models.loading import load_tokenizer
-        from harness.training.tiny.pretrain import SPECS, pretrain
+        from harness.training.tiny import SPECS, pretrain
 
         spec = SPECS[job.params["spec"]]
         if "steps" in job.params:
