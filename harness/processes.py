@@ -11,11 +11,10 @@ import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -77,25 +76,9 @@ def interrupts_end_twice(deferred: bool = False) -> Iterator[Callable[[], bool]]
 
 def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> list[_Result]:
     """``work`` of each item, in order. An interrupt ends it with KeyboardInterrupt, after the few items in work."""
-    results: list[_Result] = []
-    waiting: deque[Future[_Result]] = deque()
     with interrupts_end_twice(deferred=True) as interrupted, ThreadPoolExecutor(threads) as pool:
-
-        def collect(remaining: int) -> None:
-            while len(waiting) > remaining and not interrupted():
-                if wait([waiting[0]], timeout=0.1).done:
-                    results.append(waiting.popleft().result())
-
-        try:
-            for item in items:
-                if interrupted():
-                    break
-                waiting.append(pool.submit(work, item))
-                collect(4 * threads)
-            collect(0)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    return results
+        results = list(pool.map(lambda item: None if interrupted() else work(item), items))
+    return cast("list[_Result]", results)  # all are there: else the interrupt has been passed on
 
 
 def kept(command: Sequence[str]) -> list[str]:

@@ -24,7 +24,6 @@ FLOORS = [
     ["models", "grading"],
     [
         "thoughts",
-        "tokens",
         "journal",
         "records",
         "files",

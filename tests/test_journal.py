@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import JournalBroken, JournalBusy
+from harness.errors import Incomplete, JournalBroken
 from harness.journal import Journal, read, write_rows, write_whole
 
 
@@ -36,7 +36,7 @@ def test_a_broken_line_inside_is_an_error_with_its_place(tmp_path):
 
 
 def test_one_writer(tmp_path):
-    with Journal(tmp_path / "j.jsonl"), pytest.raises(JournalBusy, match="another process"):
+    with Journal(tmp_path / "j.jsonl"), pytest.raises(Incomplete, match="another process"):
         Journal(tmp_path / "j.jsonl", wait=0.1)
 
 

@@ -12,7 +12,7 @@ from harness.search.stats import SearchYield
 from harness.search.store import Forest
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node, chain_ids, render, spans_of
-from harness.tokens import special_tokens
+from harness.thoughts import special_tokens
 
 
 def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any) -> list[Chain]:

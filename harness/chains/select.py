@@ -11,7 +11,7 @@ from itertools import groupby
 
 from harness.chains.spec import LengthRule, PairRule, PrefixRule, SftRule
 from harness.records import Chain, Pair
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 
 
 def by_problem(chains: Iterable[Chain]) -> list[list[Chain]]:

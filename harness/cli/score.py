@@ -10,7 +10,7 @@ import typer
 
 from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
-from harness.errors import BadResponses, UnknownTask, Usage, nearest
+from harness.errors import BadResponses, Usage, nearest
 from harness.evaluation import responses as scoring
 from harness.evaluation.foreign_logs import FORMATS, read_responses
 from harness.evaluation.response_metrics import backend_of
@@ -109,6 +109,6 @@ def _problems(task: str, data: ProblemData) -> list[Problem]:
 
     name = task.removeprefix("harness_")
     if not is_ours(name):
-        raise UnknownTask(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
+        raise Usage(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
     # The embedded families are endless: their rows are the suite's, with as many problems as a run may have had.
     return load(name, **data.given())

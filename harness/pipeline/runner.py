@@ -11,7 +11,7 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import StageFailed
+from harness.errors import Incomplete
 from harness.files import about
 from harness.pipeline import worker
 from harness.pipeline.graph import Graph
@@ -37,7 +37,7 @@ def run(
     ``executor``: "local", or "ray" for tasks of the Ray cluster at ``address``, or of one started here, that sees the
     store; a lock in the store keeps two workers from one job.
 
-    Raises StageFailed at the first failure, after the running jobs end; ModelError when there is no cluster.
+    Raises Incomplete at the first failure, after the running jobs end; ModelError when there is no cluster.
     """
     store = Store(folder.resolve())
     with about(store.stages):
@@ -88,7 +88,7 @@ def _schedule(
     submit: Callable[[Job], Future[StageResult]], todo: dict[str, Job], workers: int, store: Store, events: _Events
 ) -> None:
     running: dict[Future[StageResult], Job] = {}
-    failure: StageFailed | None = None
+    failure: Incomplete | None = None
     while todo or running:
         unfinished = {*todo, *(job.digest for job in running.values())}
         ready = [job for job in todo.values() if unfinished.isdisjoint(job.inputs.values())]
@@ -106,7 +106,7 @@ def _schedule(
                 events.tell("end", job, future.result())
             else:
                 text = " ".join(str(error).split())[:300] or type(error).__name__
-                failure = failure or StageFailed(f"{job.name}: {text} (log: {store.log(job.digest)})")
+                failure = failure or Incomplete(f"{job.name}: {text} (log: {store.log(job.digest)})")
     if failure:
         raise failure
 

@@ -10,7 +10,7 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UnknownTask, nearest
+from harness.errors import Usage, nearest
 from harness.files import read_text
 from harness.shipped import shipped
 
@@ -38,10 +38,10 @@ class Task:
 
 
 def include_paths(extra: Sequence[Path] = ()) -> list[Path]:
-    """Folders to search for tasks, the user's first. Raises UnknownTask for a folder that does not exist."""
+    """Folders to search for tasks, the user's first. Raises Usage for a folder that does not exist."""
     for path in extra:
         if not path.is_dir():
-            raise UnknownTask(f"--task-path {path}: no such folder")
+            raise Usage(f"--task-path {path}: no such folder")
     return [*extra, shipped("tasks")]
 
 
@@ -56,7 +56,7 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
 
 
 def _task(file: Path) -> Task | None:
-    """The task of a file; None for a file that holds none. Raises UnknownTask naming a file that cannot be read."""
+    """The task of a file; None for a file that holds none. Raises Usage naming a file that cannot be read."""
     import yaml
 
     class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
@@ -66,13 +66,13 @@ def _task(file: Path) -> Task | None:
     try:
         entry = yaml.load(read_text(file), Loader=Loader)  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
+        raise Usage(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(entry, dict) or "task" not in entry:
         return None
     metadata = entry.get("metadata") or {}
     about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
     if not isinstance(entry["task"], str) or not isinstance(about, dict):
-        raise UnknownTask(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
+        raise Usage(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
     return Task(
         name=entry["task"].removeprefix(PREFIX), lm_eval_name=entry["task"], group=file.parent.name,
         title=str(about.get("title", "")), source=str(about.get("source", "")), items=str(about.get("items", "")),
@@ -81,20 +81,20 @@ def _task(file: Path) -> Task | None:
 
 
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:
-    """The tasks asked for, in order and without repeats. Raises UnknownTask naming the nearest valid name.
+    """The tasks asked for, in order and without repeats. Raises Usage naming the nearest valid name.
 
     ``foreign``: names that are not ours are looked up among lm-eval's own tasks (which takes seconds).
     """
     known = tasks(extra)
     if suite is not None and suite not in SUITES:
-        raise UnknownTask(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
+        raise Usage(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
     wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in (*names, *SUITES.get(suite or "", ()))))
     if not wanted:
-        raise UnknownTask("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
+        raise Usage("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
     for name in wanted:
         if name not in known:
             if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
-                raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
+                raise Usage(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
             known[name] = Task(name=name, lm_eval_name=name)
     return [known[name] for name in wanted]
 

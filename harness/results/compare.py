@@ -12,7 +12,7 @@ from harness.records import Record, Sample
 from harness.results import budget
 from harness.results.records import Gap, Manifest
 from harness.results.statistics import bootstrap, clusters_of, holm, needed, no_answers, of_task, paired, scores_by_item
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 
 
 class Flip(Record):

@@ -90,7 +90,7 @@ def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> lis
 
 
 class Store:
-    """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy on entering.
+    """The writer of one search folder; a context manager. Raises SearchMismatch and Incomplete on entering.
 
     ``finished``: ids of the problems that are done. ``torn``: bytes of a torn last line that were dropped.
     """

@@ -12,7 +12,7 @@ from typing import TYPE_CHECKING, Any, NotRequired, TypedDict
 
 import numpy as np
 
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 from harness.training.layout import Layout, plan, unique_positions
 from harness.training.spec import LayoutChoice, Objective
 

@@ -19,8 +19,7 @@ from harness.search.rows import NodeRow, Part
 from harness.search.run.roles import Role
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion, Node, render
-from harness.thoughts import THINK_OPEN, THINK_TAGS
-from harness.tokens import special_tokens
+from harness.thoughts import THINK_OPEN, THINK_TAGS, special_tokens
 
 
 class Writer:
