@@ -29,23 +29,15 @@ class BadFile(HarnessError):
 
 
 class DataError(HarnessError):
-    """Problems, chains or training rows cannot be used, or are not there; the message names file and line."""
+    """Problems, rows, chains or a grammar cannot be used, or are not there; the message names file and line."""
 
 
 class NoGrader(HarnessError):
     """A family of problems has no grader; the message names those that have."""
 
 
-class BadResponses(HarnessError):
-    """A file of responses cannot be scored; the message names file and line."""
-
-
 class ModelError(HarnessError):
     """A model could not be loaded or called; the message says what, where and how to mend it."""
-
-
-class GrammarError(HarnessError):
-    """A thought grammar cannot be searched; the message lists every defect."""
 
 
 class SearchMismatch(HarnessError):

@@ -10,7 +10,7 @@ import mmap
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
-from contextlib import contextmanager
+from contextlib import AbstractContextManager, contextmanager
 from pathlib import Path
 from typing import IO, Any, TypeVar
 
@@ -67,7 +67,7 @@ def row_line(row: Row) -> str:
     return json.dumps(row, ensure_ascii=False) + "\n"
 
 
-class Journal:
+class Journal(AbstractContextManager["Journal"]):
     """The writer of one journal file; a context manager. ``wait``: seconds to wait for another writer.
 
     ``torn``: bytes of a torn last line that were dropped when the journal was opened.
@@ -113,9 +113,6 @@ class Journal:
         finally:
             self._lock.release()
 
-    def __enter__(self) -> Journal:
-        return self
-
     def __exit__(self, *exc: object) -> None:
         self.close()
 
@@ -156,11 +153,7 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text)
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> int:
-    """Write a whole JSONL file atomically, row by row; returns the number of rows."""
-    number = 0
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write a whole JSONL file atomically, row by row."""
     with replacing(path) as file:
-        for row in rows:
-            file.write(row_line(row))
-            number += 1
-    return number
+        file.writelines(map(row_line, rows))

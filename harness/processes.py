@@ -52,8 +52,8 @@ def interrupts_end_twice(deferred: bool = False) -> Iterator[Callable[[], bool]]
     is left to a parent, and beside the main thread.
     """
     came: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    left = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if left or threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
 

@@ -1,8 +1,7 @@
-"""Typed settings of a room, declared once: code, recipes and the command line all read them here.
+"""Typed settings of a room, declared once, with meaning and unit: code, recipes and the command line read them here.
 
-A spec is frozen, built by name, and refuses unknown keys. Each field carries its meaning and unit as a description.
-Fields marked ``how`` say how a result is computed and not what it is (addresses, batch sizes): they are no part of the
-identity of a result.
+Fields marked ``how`` say how a result is computed and not what it is (addresses, batch sizes): they are no part of its
+identity.
 """
 
 from __future__ import annotations
@@ -15,7 +14,7 @@ from pydantic import BaseModel, ConfigDict, Field
 
 
 class Spec(BaseModel):
-    """Base of all settings."""
+    """Base of all settings: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 

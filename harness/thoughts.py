@@ -1,8 +1,7 @@
-"""Thought kinds, how a chain of them is written as text, and questions about its tokens.
+"""Thought kinds (those of arXiv 2503.01461, section 3), how a chain of them is written as text, and its tokens.
 
-A chain is ``<think>`` + one tagged span per thought + ``</think>`` + the visible answer. The answer is
-the only kind outside the think block: its opening is ``</think>`` itself, so a chain without an answer
-is an unfinished thought by construction (the node kinds are those of arXiv 2503.01461, section 3).
+A chain is ``<think>`` + one tagged span per thought + ``</think>`` + the visible answer. The answer alone stands
+outside the think block: ``</think>`` itself opens it, so a chain without an answer is an unfinished thought.
 """
 
 from __future__ import annotations

@@ -29,7 +29,6 @@ FLOORS = [
         "files",
         "processes",
         "spec",
-        "shipped",
         "errors",
         "__init__",
     ],

@@ -43,7 +43,7 @@ def test_one_writer(tmp_path):
 def test_whole_files_leave_nothing_aside(tmp_path):
     write_whole(tmp_path / "x" / "f.txt", "one")
     write_whole(tmp_path / "x" / "f.txt", "two")
-    assert write_rows(tmp_path / "x" / "r.jsonl", [{"ü": "字"}]) == 1
+    write_rows(tmp_path / "x" / "r.jsonl", [{"ü": "字"}])
     assert (tmp_path / "x" / "f.txt").read_text() == "two"
     assert list(read(tmp_path / "x" / "r.jsonl")) == [{"ü": "字"}]
     assert sorted(p.name for p in (tmp_path / "x").iterdir()) == ["f.txt", "r.jsonl"]

@@ -10,7 +10,7 @@ import typer
 
 from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
-from harness.errors import BadResponses, Usage, nearest
+from harness.errors import DataError, Usage, nearest
 from harness.evaluation import responses as scoring
 from harness.evaluation.foreign_logs import FORMATS, read_responses
 from harness.evaluation.response_metrics import backend_of
@@ -60,7 +60,7 @@ def score(
         raise Usage("score needs either --task NAME or --grader KIND")
     rows = read_responses(responses, form)
     if not rows:
-        raise BadResponses(f"{responses}: holds no rows")
+        raise DataError(f"{responses}: holds no rows")
     data = ProblemData(data_dir=data_dir)
     problems: list[Problem] = []
     if task is not None:

@@ -8,7 +8,7 @@ from collections.abc import Iterator
 from pathlib import Path
 from typing import Any
 
-from harness.errors import BadResponses
+from harness.errors import DataError
 from harness.evaluation.responses import Row
 from harness.files import about
 
@@ -20,10 +20,10 @@ SAMPLE_BYTES, MOST_BYTES = 64 << 20, 4 << 30
 def read_responses(path: Path, form: str = "jsonl") -> list[Row]:
     """Rows of a file of responses in one of FORMATS; Inspect's log as .eval (a zip) or .json.
 
-    Raises BadResponses with the line of the first row that cannot be read, and BadFile.
+    Raises DataError with the line of the first row that cannot be read, and BadFile.
     """
     if not path.exists():
-        raise BadResponses(f"{path}: no such file")
+        raise DataError(f"{path}: no such file")
     with about(path):
         if form == "inspect":
             return _inspect(path)
@@ -39,9 +39,9 @@ def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
             try:
                 row = json.loads(line)
             except (ValueError, RecursionError) as error:
-                raise BadResponses(f"{path}:{number}: not JSON ({str(error)[:80]})") from None
+                raise DataError(f"{path}:{number}: not JSON ({str(error)[:80]})") from None
             if not isinstance(row, dict):
-                raise BadResponses(f"{path}:{number}: a row is an object with 'id' (or 'prompt') and 'response'")
+                raise DataError(f"{path}:{number}: a row is an object with 'id' (or 'prompt') and 'response'")
             if "\\ud" in line.lower():  # half of a surrogate pair is no text and could not be written again
                 row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
             yield number, row
@@ -62,7 +62,7 @@ def _lm_eval(path: Path, rows: list[tuple[int, Row]]) -> list[Row]:
             out += [{"number": document, "doc": row["doc"], "response": text} for text in texts]
         except (KeyError, IndexError, TypeError):
             why = "not a row of lm-eval's sample log (no doc, doc_id or resps)"
-            raise BadResponses(f"{path}:{number}: {why}") from None
+            raise DataError(f"{path}:{number}: {why}") from None
     return out
 
 
@@ -75,14 +75,14 @@ def _inspect(path: Path) -> list[Row]:
             members = sorted((m for m in members if m.filename.endswith(".json")), key=lambda m: m.filename)
             largest = max(members, key=lambda m: m.file_size, default=None)
             if largest and (largest.file_size > SAMPLE_BYTES or sum(m.file_size for m in members) > MOST_BYTES):
-                raise BadResponses(
+                raise DataError(
                     f"{path}: unpacks to too much ({largest.filename}: {largest.file_size:,} bytes; at most "
                     f"{SAMPLE_BYTES:,} a sample, {MOST_BYTES:,} in all)"
                 )
             return [_of_inspect(json.loads(archive.read(member))) for member in members]
     except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, RuntimeError,
             zipfile.BadZipFile) as error:  # fmt: skip
-        raise BadResponses(f"{path}: not an Inspect log with samples ({type(error).__name__})") from None
+        raise DataError(f"{path}: not an Inspect log with samples ({type(error).__name__})") from None
 
 
 def _of_inspect(sample: Row) -> Row:

@@ -10,7 +10,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import BadResponses
+from harness.errors import DataError
 from harness.evaluation.response_metrics import analysed, of_response, stated_text
 from harness.grading.families import gold_defect
 from harness.grading.grade import Grader
@@ -41,7 +41,7 @@ class Response:
 def match(rows: Sequence[Row], problems: Sequence[Problem], path: Path) -> list[Response]:
     """Each row with its problem: by the exact prompt or question where it has one, else by id, else by number from 0.
 
-    Raises BadResponses for a row without a response.
+    Raises DataError for a row without a response.
     """
     by_id = {_short(p.native_id): p for p in problems if p.native_id} | {p.id: p for p in problems}
     by_text = {_spaceless(p.source or p.prompt): p for p in problems} | {_spaceless(p.prompt): p for p in problems}
@@ -68,20 +68,20 @@ def match(rows: Sequence[Row], problems: Sequence[Problem], path: Path) -> list[
 
 
 def with_gold(rows: Sequence[Row], grader: str, path: Path) -> list[Response]:
-    """Rows that carry their gold answer, for the grader named. Raises BadResponses for one without."""
+    """Rows that carry their gold answer, for the grader named. Raises DataError for one without."""
     out = []
     for number, row in enumerate(rows, 1):
         gold = row.get("gold")
         if grader == "instructions" and gold is None and "instruction_id_list" in row:
             gold = {key: row.get(key) for key in ("instruction_id_list", "kwargs", "prompt")}
         if gold is None:
-            raise BadResponses(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
+            raise DataError(f"{path}:{number}: no 'gold'; with --grader every row carries its own")
         if isinstance(gold, str) and gold.lstrip().startswith("{"):  # as tasks hold it, JSON in a string
             with suppress(ValueError, RecursionError):
                 gold = json.loads(gold)
         gold = gold if isinstance(gold, dict) else {"answer": str(gold)}
         if why := gold_defect(grader, gold):
-            raise BadResponses(f"{path}:{number}: {why}")
+            raise DataError(f"{path}:{number}: {why}")
         problem = Problem(id=str(number), family=grader, prompt="", gold=gold)
         out.append(_response(row, path, number, problem, _ident(row, number)))
     return out
@@ -121,16 +121,16 @@ _FINISHES: dict[str, Finish] = {
 def _response(row: Row, path: Path, number: int, problem: Problem | None, ident: Any) -> Response:
     name = next((name for name in ("response", "output", "completion", "generation") if name in row), None)
     if name is None:
-        raise BadResponses(f"{path}:{number}: no 'response'")
+        raise DataError(f"{path}:{number}: no 'response'")
     text = row[name][0] if isinstance(row[name], list) and len(row[name]) == 1 else row[name]
     if not (text is None or isinstance(text, str)):
-        raise BadResponses(f"{path}:{number}: '{name}' is not a text")
+        raise DataError(f"{path}:{number}: '{name}' is not a text")
     # Why it ended, in whichever server's words; a cut one must not be graded as a whole.
     given = next((row[name] for name in ("finish_reason", "finish", "stop_reason") if row.get(name) is not None), "")
     finish = _FINISHES.get(str(given).lower())
     if finish is None:
         why = f"finish reason {str(given)[:40]!r} is not known; write stop, length or error"
-        raise BadResponses(f"{path}:{number}: {why}")
+        raise DataError(f"{path}:{number}: {why}")
     return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
 
 

@@ -15,13 +15,13 @@ from pathlib import Path
 from statistics import median
 from typing import Any, NamedTuple, TypeVar
 
+from harness.files import shipped
 from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Graph
 from harness.pipeline.kind import Job
 from harness.pipeline.kinds import all_kinds, kind_of
 from harness.results.records import StageResult
 from harness.results.store import Store
-from harness.shipped import shipped
 from harness.view.recipes import StageRow
 
 

@@ -10,12 +10,12 @@ from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
 from pydantic import AfterValidator, Field, TypeAdapter, create_model
 
 from harness.errors import nearest
+from harness.files import shipped
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
 from harness.problems.registry import SUITES
 from harness.results.records import Claim
-from harness.shipped import shipped
 from harness.spec import Spec, knob
 
 _Scale = TypeVar("_Scale", bound=Spec)

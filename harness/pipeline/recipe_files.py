@@ -10,10 +10,9 @@ from typing import Any, Literal, TypeVar
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, nearest
-from harness.files import about, read_text
+from harness.files import about, read_text, shipped
 from harness.pipeline.recipe import Profile, Recipe, findings, profile_names, recipe_names
 from harness.pipeline.yaml_text import MOST_BYTES, Key, Source, parse
-from harness.shipped import shipped
 
 _Model = TypeVar("_Model", bound=BaseModel)
 _LONGEST = 200  # characters of a name

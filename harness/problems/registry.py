@@ -11,8 +11,7 @@ from dataclasses import dataclass
 from pathlib import Path
 
 from harness.errors import Usage, nearest
-from harness.files import read_text
-from harness.shipped import shipped
+from harness.files import read_text, shipped
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),

@@ -14,12 +14,12 @@ from typing import Literal, get_args
 
 from pydantic import Field
 
+from harness.files import published_rows
 from harness.records import Record, Sample
 from harness.results import statistics
 from harness.results.board import samples_of
 from harness.results.records import Claim, RunRecord
 from harness.results.store import Store
-from harness.shipped import published_rows
 
 Verdict = Literal["reproduced", "contradicted", "undecided"]
 VERDICTS = get_args(Verdict)

@@ -6,11 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.files import published_rows
 from harness.results.board import Board
 from harness.results.board import Cell as Score
 from harness.results.claims import VERDICTS, Finding, published
 from harness.results.records import Claim
-from harness.shipped import published_rows
 from harness.view.page import Column, Line, Page, Row, Style, Table, columns
 from harness.view.text import interval, percent, points
 
