@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from harness.cli import options
 from harness.cli.options import Form, Json, RunName, Store
@@ -19,13 +20,7 @@ from harness.view.page import Page
 from harness.view.render import picture
 
 
-def register(app: typer.Typer) -> None:
-    options.group(app, "runs", "The store of runs: ls, show, diff, gc, rates.", ls, show, diff, gc, rates, bare=default)
-    app.command("plot")(plot)
-
-
 def default(context: typer.Context, store: Store = Path("runs"), as_json: Json = False) -> None:
-    """The store of runs: ls (also without a command), show, diff, gc, rates."""
     if context.invoked_subcommand is None:
         ls(store, as_json)
 
@@ -50,10 +45,8 @@ def diff(a: RunName, b: RunName, form: Form = "table", store: Store = Path("runs
 
 def gc(
     store: Store = Path("runs"),
-    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only show.")] = False,
-    older_than: Annotated[
-        float, typer.Option(min=0, max=36_500, help="Days that stages of a recipe are kept which did not finish.")
-    ] = 14,
+    delete: Annotated[bool, Option("--delete", help="Delete; without it, only show.")] = False,
+    older_than: Annotated[float, Option(min=0, max=36_500, help="Days that unfinished recipes' stages are kept.")] = 14,
     as_json: Json = False,
 ) -> None:
     """Show, or delete, stages that no recipe needs: neither one that finished, nor one that began and may go on."""
@@ -73,11 +66,8 @@ def rates(store: Store = Path("runs")) -> None:
 
 
 def plot(
-    names: Annotated[list[str], typer.Argument(help="Runs: folders or first letters of ids.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A folder for PNG files; or a name ending in .png, .svg or .pdf: X.pdf gives X.FIGURE.pdf."),
-    ] = None,
+    names: Annotated[list[str], Argument(help="Runs: folders or first letters of ids.")],
+    out: Annotated[Path | None, Option(help="A folder for PNG files, or X.png, X.svg, X.pdf: X.FIGURE.pdf.")] = None,
     form: Form = "table",
     store: Store = Path("runs"),
     as_json: Json = False,
@@ -88,3 +78,6 @@ def plot(
     for path in picture.save_all(page, out) if out is not None else []:
         if not as_json:
             print(path)
+
+
+app = options.group(ls, show, diff, gc, rates, bare=default)
