@@ -17,20 +17,18 @@ from harness.view import render
 from harness.view.page import Page
 from harness.view.text import clean, inert
 
+
+def _form(name: str) -> str:
+    return one_of("--format", name, list(render.forms()))
+
+
 Tasks = Annotated[str, Option(help="Tasks, separated by commas; lm-eval's own by their names.")]
 Suite = Annotated[str | None, Option(help="A suite of tasks: embedded, paper or quick.")]
 DataDir = Annotated[Path | None, Option("--data-dir", help="Where benchmark files lie; without it the hub is asked.")]
 TaskPath = Annotated[list[Path] | None, Option(help="A folder with tasks of your own.")]
 Store = Annotated[Path, Option(help="Where results are kept.")]
 Json = Annotated[bool, Option("--json", help="Print JSON and nothing else.")]
-Form = Annotated[
-    str,
-    Option(
-        "--format",
-        callback=lambda name: one_of("--format", name, list(render.forms())),
-        help="table, md, csv, json, html or latex (booktabs).",
-    ),
-]
+Form = Annotated[str, Option("--format", callback=_form, help="table, md, csv, json, html or latex (booktabs).")]
 RunName = Annotated[str, Argument(help="A run: its folder, or the first letters of its id.")]
 
 

@@ -25,6 +25,7 @@ from harness.view import training as view
 # Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded; not for
 # generation: its steps are so short that waiting without spinning halves its speed.
 _PASSIVE = ("OMP_WAIT_POLICY", "PASSIVE")
+_FIRST = os.environ.get("RANK", "0") == "0"  # of the processes of a training; it alone reports
 
 
 class Reading(Spec):
@@ -94,7 +95,7 @@ def _train(
     about["left_out"] = {**rows.left_out} if rows.left_out else "nothing"
     job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
     figures = train(job, rows.rows, _progress)
-    if _main():
+    if _FIRST:
         show(view.trained(figures.model_dump(exclude_none=True), task.out), as_json=as_json)
 
 
@@ -105,14 +106,10 @@ def _read(
     os.environ.setdefault(*_PASSIVE)
     path = resolve(model)
     rows = read_rows(data, kind, options.tokenizer_of(path), max_tokens or context_length(path), too_long)
-    if _main():
+    if _FIRST:
         for text, number in (rows.left_out + rows.notes).items():
             complain(f"{number:,} {text}" + (" left out" if text in rows.left_out else ""))
     return path, rows
-
-
-def _main() -> bool:
-    return os.environ.get("RANK", "0") == "0"
 
 
 def _progress(step: int, total: int) -> None:
