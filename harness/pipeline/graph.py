@@ -7,7 +7,7 @@ digest: the stored result is used, also that of another recipe.
 from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
 
@@ -22,7 +22,7 @@ from harness.problems.registry import select
 from harness.spec import digest
 
 # How an arm is decoded, and the kind of job that does it.
-_DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.KIND, "mcts": evaluate_trees.KIND}
+_DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": evaluate_trees.EvaluateTrees()}
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -106,23 +106,14 @@ class _Planner:
         stage = self.recipe.stages[name]
         return kind_of(stage.kind).jobs(self, name, stage, seed, vocabulary)
 
-    def add(
-        self, kind: str, name: str, *, params: Params, inputs: dict[str, str] | None = None,
-        models: dict[str, ModelSpec] | None = None, how: Params | None = None, reads: Sequence[str | Path] = (),
-        stage: str = "",
-    ) -> str:  # fmt: skip
-        inputs, models = inputs or {}, models or {}
+    def add(self, job: Job, reads: Sequence[str | Path] = ()) -> str:
         data = [self._file(each) if isinstance(each, Path) else each for each in reads]
         sources = tuple(each for each in reads if isinstance(each, Path) and each.suffix == ".py")
-        code, packages = self._code(type(kind_of(kind)).__module__, sources)
-        identities = {role: self._model(role, model.model_dump_json()) for role, model in models.items()}
+        code, packages = self._code(type(kind_of(job.kind)).__module__, sources)
+        identities = {role: self._model(role, model.model_dump_json()) for role, model in job.models.items()}
         depends: Params = {"models": identities, "data": digest(data), "code": code, "packages": packages}
-        key = digest(kind, params, inputs, depends)
-        job = Job(
-            name=name, kind=kind, digest=key, params=params, inputs=inputs, models=models, how=how or {}, stage=stage,
-            depends=depends,
-        )  # fmt: skip
-        self.jobs.setdefault(key, job)
+        key = digest(job.kind, job.params, job.inputs, depends)
+        self.jobs.setdefault(key, replace(job, depends=depends, digest=key))
         return key
 
     def arm(self, name: str) -> list[str]:

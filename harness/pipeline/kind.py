@@ -28,23 +28,23 @@ def part_of(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One unit of a recipe's work, whose result is kept under its ``digest``.
+    """One unit of a recipe's work, of a ``stage`` of it. Its result is kept under its ``digest``.
 
     ``inputs`` maps a role to the digest of another job, ``models`` to a model; the first is what takes the time.
-    ``stage``: of the recipe.
     ``how`` is what the result does not depend on: addresses, batch sizes, programs.
     ``depends``: digests of the models (for a tokenizer: vocabulary and template), of data files, of code; packages.
+    The planner adds it and the digest.
     """
 
     name: str
     kind: str
-    digest: str
     params: Params = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     models: dict[str, ModelSpec] = field(default_factory=dict)
     how: Params = field(default_factory=dict)
     stage: str = ""
     depends: Params = field(default_factory=dict)
+    digest: str = ""
 
 
 class Stage(Spec):
@@ -92,21 +92,21 @@ class Planner(Profiled, Protocol):
     def stage(self, name: str, seed: int, vocabulary: ModelSpec | None = None) -> str:
         """The digest of the job that holds the result of a stage; its chains are in ``vocabulary``."""
 
-    def add(
-        self, kind: str, name: str, *, params: Params, inputs: dict[str, str] | None = None,
-        models: dict[str, ModelSpec] | None = None, how: Params | None = None, reads: Sequence[str | Path] = (),
-        stage: str = "",
-    ) -> str:  # fmt: skip
+    def add(self, job: Job, reads: Sequence[str | Path] = ()) -> str:
         """Add a job, unless it is there; its digest. ``reads``: all that it reads, as files or as text."""
 
 
 class Kind:
-    """Base of all kinds. ``stage`` and ``scale``: the schema in a recipe, and in a profile, under the kind's name."""
+    """Base of all kinds. ``stage`` and ``scale``: the schema in a recipe, and in a profile, under the kind's name.
+
+    ``line``: its result in one line, as a format of its figures. ``quick``: needs no estimate.
+    """
 
     name: ClassVar[str]
+    line: ClassVar[str] = ""
     stage: ClassVar[type[Stage] | None] = None
     scale: ClassVar[type[Spec] | None] = None
-    quick: ClassVar[bool] = False  # needs no estimate
+    quick: ClassVar[bool] = False
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         """Add the jobs of a stage of a recipe; the digest of the one that holds its result."""
@@ -118,7 +118,7 @@ class Kind:
 
     def summary(self, figures: Params) -> str:
         """The result in one line; lines more stand under the table of a run's stages."""
-        return ""
+        return self.line.format_map(figures)
 
     def spent(self, figures: Params) -> tuple[int, int]:
         """What a finished job took: (tokens generated or through the network, problems, rows or answers of it)."""

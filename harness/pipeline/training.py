@@ -56,7 +56,9 @@ class Training(Kind):
         params = stage.model_dump(exclude={"kind", "model", "chains"}) | {"seed": seed, "dose": dose.identity()}
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
-        return plan.add(self.name, label, params=params, inputs=inputs, models=models, how=how, stage=name)
+        return plan.add(
+            Job(kind=self.name, name=label, params=params, inputs=inputs, models=models, how=how, stage=name)
+        )
 
     def train(
         self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: Sequence[Row],

@@ -103,9 +103,6 @@ class Sleep(Kind):
         (folder / "pid.txt").write_text(f"{child.pid}\\n")
         child.wait()
         return {}
-
-
-KIND = Sleep()
 """
 MAIN = """
 from pathlib import Path

@@ -49,6 +49,3 @@ class Chains(Kind):
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return problem_count(job)
-
-
-KIND = Chains()

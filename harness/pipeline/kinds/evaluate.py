@@ -5,15 +5,14 @@ from __future__ import annotations
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
 from harness.evaluation.spec import Decoding, ProblemData, Selection
+from harness.models.sampling import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
+from harness.problems.registry import select
 from harness.spec import Spec, knob
-
-if TYPE_CHECKING:
-    from harness.models.sampling import Sampler
 
 
 class EvalScale(Decoding, Selection, Serving):
@@ -41,10 +40,9 @@ class Evaluate(Kind):
         params = {"suite": plan.suite, **scale.identity(), **more}
         tasks = [task.file for task in plan.tasks if task.file is not None]
         code = {file for task in tasks for file in task.parent.glob("*.py")}
-        return plan.add(
-            self.name, name, params=params, inputs=inputs, models=models, reads=[*tasks, *sorted(code), *read],
-            how=scale.model_dump(mode="json", exclude={*params}),
-        )  # fmt: skip
+        how = scale.model_dump(mode="json", exclude={*params})
+        job = Job(kind=self.name, name=name, params=params, inputs=inputs, models=models, how=how)
+        return plan.add(job, [*tasks, *sorted(code), *read])
 
     def more(self, plan: Planner) -> tuple[Params, list[str]]:
         """Parameters beside those of plain sampling, and digests of what is read beside the tasks."""
@@ -52,14 +50,11 @@ class Evaluate(Kind):
 
     def sampler(self, job: Job) -> Sampler:
         """How answers are drawn."""
-        from harness.models.sampling import Plain
-
         return Plain()
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.evaluation.plan import EvalPlan
         from harness.models.backends import opened
-        from harness.problems.registry import select
         from harness.results.summary import evaluate_and_summarise
 
         scale = part_of(EvalScale, job.params | job.how)
@@ -86,8 +81,6 @@ class Evaluate(Kind):
         return figures.get("generated_tokens") or 0, sum(row["samples"] for row in figures["rows"].values())
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
-        from harness.problems.registry import select
-
         scale, total = part_of(EvalScale, job.params | job.how), 0
         for task in select([], job.params["suite"]):
             number = re.search(r"\d[\d,]*", task.items)
@@ -96,6 +89,3 @@ class Evaluate(Kind):
             size = scale.count if task.group == "embedded" or number is None else int(number[0].replace(",", ""))
             total += min(size, scale.limit or size)
         return total * scale.samples
-
-
-KIND = Evaluate()

@@ -37,6 +37,7 @@ class PreferenceScale(TrainingScale):
 
 class Preference(Training):
     name = "preference"
+    line = "{pairs} pairs, {chosen_tokens:g} against {rejected_tokens:g} tokens, {steps} steps, loss {loss:g}"
     stage = PreferenceStage
     scale = PreferenceScale
 
@@ -44,7 +45,7 @@ class Preference(Training):
         picked = pairs(chains_of(inputs), part_of(PairRule, job.params), job.params["seed"])
         write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in picked))
         columns = {"prompt_ids", "chosen_ids", "rejected_ids"}
-        rows = fitting(job, [{key: value for key, value in pair if key in columns} for pair in picked], "pairs")
+        rows = fitting(job, [pair.model_dump(include=columns) for pair in picked], "pairs")
         switches = job.params["objective"]
         objective = Objective(**{**switches, "beta": switches["beta"] or job.params["dose"]["beta"]})
         # Arms that differ in the objective alone share what is computed of their reference.
@@ -55,11 +56,3 @@ class Preference(Training):
             "shared_tokens": sum(p.fork for p in picked),
         }
         return figures | {name: round(total / len(picked), 1) for name, total in totals.items()}
-
-    def summary(self, figures: Params) -> str:
-        f = figures
-        lengths = f"{f['chosen_tokens']:g} against {f['rejected_tokens']:g} tokens"
-        return f"{f['pairs']} pairs, {lengths}, {f['steps']} steps, loss {f['loss']:g}"
-
-
-KIND = Preference()

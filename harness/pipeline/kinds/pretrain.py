@@ -37,6 +37,7 @@ class PretrainScale(Spec):
 
 class Pretrain(Kind):
     name = "pretrain"
+    line = "{steps} steps, loss {loss:g}"
     stage = PretrainStage
     scale = PretrainScale
 
@@ -44,7 +45,7 @@ class Pretrain(Kind):
         assert isinstance(stage, PretrainStage)
         steps = plan.scale(PretrainScale).steps
         params: Params = {"spec": stage.spec} | ({"steps": steps} if steps else {})
-        return plan.add(self.name, f"pretrain {stage.spec}", params=params, stage=name)
+        return plan.add(Job(kind=self.name, name=f"pretrain {stage.spec}", params=params, stage=name))
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.models.loading import load_tokenizer
@@ -55,9 +56,3 @@ class Pretrain(Kind):
         if "steps" in job.params:
             spec = replace(spec, steps=job.params["steps"], warmup=1)
         return pretrain(spec, load_tokenizer(str(assets() / "tokenizer")), folder / "model", report)
-
-    def summary(self, figures: Params) -> str:
-        return f"{figures['steps']} steps, loss {figures['loss']:g}"
-
-
-KIND = Pretrain()

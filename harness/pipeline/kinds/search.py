@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
@@ -42,16 +43,13 @@ class Search(Kind):
         params = problems | scale.identity() | {"goals": goals, "sources": problems["sources"]}
         how |= scale.model_dump(include={"window", "deterministic", "graders"})
         reads: list[str | Path] = [load(scale.grammar).digest_source, *files]
+        search = Job(kind=self.name, name="search", params=params, models=models, how=how, stage=name)
         shards = {}
         for i in range(scale.shards):
-            shards[f"shard{i}"] = plan.add(
-                self.name, f"search {i + 1}/{scale.shards}", params={**params, "shard": i}, models=models, how=how,
-                reads=reads, stage=name,
-            )  # fmt: skip
-        return plan.add(
-            "chains", "chains", params=params, inputs=shards, models={"tokenizer": vocabulary or models["generator"]},
-            how=how, reads=reads, stage=name,
-        )  # fmt: skip
+            part = replace(search, name=f"search {i + 1}/{scale.shards}", params={**params, "shard": i})
+            shards[f"shard{i}"] = plan.add(part, reads)
+        tokenizer = {"tokenizer": vocabulary or models["generator"]}
+        return plan.add(replace(search, kind="chains", name="chains", inputs=shards, models=tokenizer), reads)
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         from harness.grading.grade import shared_grader
@@ -80,6 +78,3 @@ class Search(Kind):
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return -(-problem_count(job) // int(job.params["shards"]))
-
-
-KIND = Search()

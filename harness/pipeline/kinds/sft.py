@@ -23,6 +23,7 @@ class SftScale(TrainingScale):
 
 class Sft(Training):
     name = "sft"
+    line = "{rows} rows of {mean_tokens:g} tokens, {steps} steps, loss {loss:g}"
     stage = SftStage
     scale = SftScale
 
@@ -32,10 +33,3 @@ class Sft(Training):
         rows = fitting(job, every, "correct chains")
         figures = self.train(job, folder, inputs, report, rows, SftObjective())
         return figures | {"mean_tokens": round(sum(len(row["completion_ids"]) for row in rows) / len(rows), 1)}
-
-    def summary(self, figures: Params) -> str:
-        f = figures
-        return f"{f['rows']} rows of {f['mean_tokens']:g} tokens, {f['steps']} steps, loss {f['loss']:g}"
-
-
-KIND = Sft()

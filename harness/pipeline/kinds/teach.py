@@ -109,6 +109,3 @@ def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]
         for i in range(len(requests))
     ]
     return outputs, tokens
-
-
-KIND = Teach()
