@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import os
+import signal
 import sys
 
 from harness.errors import BUG, INTERRUPTED, HarnessError
@@ -19,6 +21,7 @@ def main() -> None:
     except (KeyboardInterrupt, SystemExit) as end:
         code = INTERRUPTED if isinstance(end, KeyboardInterrupt) else end.code
         if code == INTERRUPTED:
+            signal.signal(signal.SIGINT, lambda *_: os._exit(INTERRUPTED))  # a second one, while Python ends
             print("interrupted; the same command goes on from here", file=sys.stderr)
         sys.exit(code)
     except HarnessError as error:

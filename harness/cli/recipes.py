@@ -13,7 +13,7 @@ from typer import Argument, Option
 from harness.cli import options
 from harness.errors import Usage
 from harness.files import about, read_text
-from harness.pipeline import estimate, outline, record, runner
+from harness.pipeline import preview, record, runner
 from harness.pipeline.graph import Graph, build
 from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
 from harness.pipeline.recipe_files import find, is_profile, load_profile, load_recipe, split_settings
@@ -52,22 +52,22 @@ def run_recipe(
     options.one_of("--executor", executor, ("local", "ray"))
     options.one_of("--display", display, Display.MODES)
     plan, scale = _read(name, profile, settings)
-    graph = _graph(plan, scale, arms, seeds)
-    graph = graph if until is None else graph.until(until)
+    whole = _graph(plan, scale, arms, seeds)
+    graph = whole if until is None else whole.until(until)
     if dry_run:
         title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, graph.seeds))}"
-        options.show(view.dry_run(title, scale.workers, estimate.stage_rows(graph, store)))
+        options.show(view.dry_run(title, scale.workers, preview.stage_rows(graph, store)))
         return
     again = _command(name, settings, profile=profile, arms=arms, seeds=seeds, until=until)
     kept = Store(store)
     with (
         kept.wanting(record.run_id(plan, scale, graph), graph.jobs, again),
-        Display(display, len(graph.jobs), estimate.summary) as live,
+        Display(display, len(graph.jobs), preview.summary) as live,
     ):
         runner.run(graph, store, scale.workers, live.listen, executor=executor, address=address)
         wall = time.monotonic() - started
         run = record.save(kept, plan, scale, graph, wall, again) if graph.arms else None
-    options.show(view.stage_times(estimate.stage_rows(graph, store), wall))
+    options.show(view.stage_times(preview.stage_rows(graph, store), wall))
     if run is not None:
         _conclude(plan, store, run)
     for job in graph.jobs.values():
@@ -116,8 +116,7 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     results = options.results(store)
     record = read_kept(run, RunRecord)
     options.show(board_view.page(board.of_record(record, results)))
-    findings = claims.of_record(record, results, plan.claims)
-    if findings:
+    if findings := claims.of_record(record, results, plan.claims):
         options.show(board_view.claims_page(record.title, plan.claims, findings))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
@@ -180,7 +179,7 @@ def validate(
 
 def graph(name: Name, profile: ProfileName = None, settings: Set = None) -> None:
     """Draw which stage starts from which, and which arms are scored."""
-    options.show(outline.tree(*_read(name, profile, settings)))
+    options.show(preview.tree(*_read(name, profile, settings)))
 
 
 app = options.group(ls, cat, cp, validate, graph)

@@ -10,7 +10,7 @@ from typer import Argument, Option
 
 from harness.cli import options
 from harness.cli.options import Form, Json, RunName, Store
-from harness.pipeline.estimate import rates_of
+from harness.pipeline.preview import rates_of
 from harness.results.differences import described, differences
 from harness.results.garbage import collect, stage_folders
 from harness.results.runs import load
@@ -60,8 +60,7 @@ def gc(
 
 def rates(store: Store = Path("runs")) -> None:
     """Print, as JSON, what stages took here: tokens of an item, seconds of a token; dry runs estimate from these."""
-    rates = sorted(rates_of(store).items())
-    rows = [{"kind": k, "model": m, "per_item": r.per_item, "seconds": r.seconds} for (k, m), r in rates]
+    rows = [{"kind": kind, "model": model, **rate._asdict()} for (kind, model), rate in sorted(rates_of(store).items())]
     options.show(Page(blocks=[], data=rows), as_json=True)
 
 

@@ -1,13 +1,11 @@
 """What the result of a job depends on, derived: the code it imports, the packages of those rooms, the files it reads.
 
-Code is followed from the module of a kind along all its imports inside harness, also those inside functions, but not
-those for type checkers alone. So whatever a kind calls counts, and nothing has to be listed by hand.
+Code is followed from the module of a kind along all its imports inside harness, also those inside functions.
 """
 
 from __future__ import annotations
 
 import ast
-import hashlib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import metadata
@@ -19,28 +17,20 @@ from harness.models.spec import ModelSpec
 from harness.spec import digest
 
 ROOT = Path(__file__).parent.parent  # the folder of the package
-# They show results and start commands; no result depends on them.
-_NEVER = ("harness.view", "harness.cli")
+_NEVER = ("harness.view", "harness.cli")  # no result depends on them
 
 
 def code_of(module: str, more: Iterable[Path] = ()) -> tuple[str, dict[str, str]]:
-    """The code behind a module of harness, and behind ``more`` source files that it runs.
-
-    Digest of all source files that may run, and the versions of the packages that their rooms depend on.
-    """
-    files = closure(module, more)
-    total = hashlib.sha256()
-    for name in sorted(files):
-        total.update(f"{name}\0".encode() + files[name].read_bytes())
-    names = sorted({package for file in files.values() for package in _parsed(file.read_bytes())[1]})
-    return total.hexdigest()[:16], {name: version(name) for name in names}
+    """Digest of all source files that a module of harness may run, with ``more``, and versions of their packages."""
+    texts = {name: file.read_bytes() for name, file in closure(module, more).items()}
+    packages = sorted({package for text in texts.values() for package in _parsed(text)[1]})
+    return digest({name: text.decode("latin-1") for name, text in texts.items()}), {
+        name: version(name) for name in packages
+    }
 
 
 def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
-    """Source files by the name of their module: ``module``, all that it imports of harness, and their packages.
-
-    Of an imported package that finds its modules by itself, all of them.
-    """
+    """Source files by module: ``module``, all that it imports of harness; all of a package that finds its modules."""
     files: dict[str, Path] = {}
     asked: set[str] = set()
     waiting = [module]
@@ -67,11 +57,9 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
 def _parsed(text: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What a source file may import of harness, and the packages that its constant PACKAGES names."""
     tree = ast.parse(text)
-    packages: tuple[str, ...] = ()
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "PACKAGES" for t in node.targets):
-            packages = tuple(ast.literal_eval(node.value))
-    return tuple(_imports(tree)), packages
+    constants = (node for node in tree.body if isinstance(node, ast.Assign))
+    named = [node.value for node in constants if "PACKAGES" in map(ast.unparse, node.targets)]
+    return tuple(_imports(tree)), tuple(ast.literal_eval(named[-1])) if named else ()
 
 
 def _imports(node: ast.AST) -> Iterator[str]:

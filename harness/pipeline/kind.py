@@ -7,6 +7,8 @@ from dataclasses import dataclass, field
 from pathlib import Path
 from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
 
+from pydantic import BaseModel
+
 from harness.models.spec import ModelSpec
 from harness.spec import Spec
 
@@ -14,6 +16,7 @@ if TYPE_CHECKING:
     from harness.problems.registry import Task
 
 _Spec = TypeVar("_Spec", bound=Spec)
+_Model = TypeVar("_Model", bound=BaseModel)
 # Plain JSON data: what a kind of stage writes into its jobs and reads again, and the figures that it returns.
 Params = dict[str, Any]
 Report = Callable[[int, int, int], None]  # (items done, items in all, tokens generated so far)
@@ -21,9 +24,9 @@ Report = Callable[[int, int, int], None]  # (items done, items in all, tokens ge
 SAMPLING, TOKEN = 4, 12
 
 
-def part_of(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
-    """A spec from those of ``values`` that are its fields."""
-    return spec.model_validate({name: values[name] for name in spec.model_fields if name in values})
+def part_of(model: type[_Model], values: Mapping[str, Any]) -> _Model:
+    """A spec or record from those of ``values`` that are its fields."""
+    return model.model_validate({name: values[name] for name in model.model_fields if name in values})
 
 
 @dataclass(frozen=True, kw_only=True)

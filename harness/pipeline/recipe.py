@@ -2,10 +2,10 @@
 
 from __future__ import annotations
 
-import functools
-import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, create_model
 
@@ -22,9 +22,8 @@ _Scale = TypeVar("_Scale", bound=Spec)
 
 
 def _distinct(seeds: list[int]) -> list[int]:
-    again = next((seed for seed in seeds if seeds.count(seed) > 1), None)
-    if again is not None:
-        raise ValueError(f"seed {again} is given twice; a training of one seed is one training")
+    if again := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise ValueError(f"seed {again[0]} is given twice; a training of one seed is one training")
     return seeds
 
 
@@ -36,8 +35,8 @@ SEEDS: TypeAdapter[list[int]] = TypeAdapter(Seeds)
 if TYPE_CHECKING:
     AnyStage = Stage
 else:
-    _schemas = [kind.stage for kind in all_kinds().values() if kind.stage is not None]
-    AnyStage = Annotated[functools.reduce(operator.or_, _schemas), Field(discriminator="kind")]
+    _stages = [kind.stage for kind in all_kinds().values() if kind.stage is not None]
+    AnyStage = Annotated[reduce(or_, _stages), Field(discriminator="kind")]
 
 
 class Arm(Spec):
@@ -115,14 +114,9 @@ _SECTIONS = {kind.name: kind.scale for kind in all_kinds().values() if kind.scal
 if TYPE_CHECKING:
     Profile = _Profile
 else:
-
-    def _section(scale: type[Spec]) -> tuple[Any, Any]:
-        required = any(field.is_required() for field in scale.model_fields.values())
-        return scale, ... if required else scale()
-
     Profile = create_model(
         "Profile", __base__=_Profile, __doc__=_Profile.__doc__, __module__=__name__,
-        **{name: _section(scale) for name, scale in _SECTIONS.items()},
+        **{name: (scale, Field({}, validate_default=True)) for name, scale in _SECTIONS.items()},
     )  # fmt: skip
 
 

@@ -21,20 +21,17 @@ _LONGEST = 200  # characters of a name
 def find(name: str, kind: Literal["recipe", "profile"]) -> Path:
     """The file of a recipe or profile given by name or path."""
     if name.endswith((".yaml", ".yml")):
-        path = Path(name)
-        with about(path):
-            if not path.exists():
+        with about(name):
+            if not Path(name).exists():
                 raise RecipeError(f"{name}: no such file")
-        return path
+        return Path(name)
     known = recipe_names() if kind == "recipe" else profile_names()
     if name not in known:
+        text = f"no {kind} {name!r}{nearest(name, known)}; there are {', '.join(known)}, or give a path ending in .yaml"
         if kind == "recipe" and name in profile_names():
-            raise RecipeError(
-                f"{name} is a profile: give a recipe, and --profile {name}; a file that extends a profile begins with "
-                "'kind: profile'"
-            )
-        hint = nearest(name, known)
-        raise RecipeError(f"no {kind} {name!r}{hint}; there are {', '.join(known)}, or give a path ending in .yaml")
+            begins = "a file that extends a profile begins with 'kind: profile'"
+            text = f"{name} is a profile: give a recipe, and --profile {name}; {begins}"
+        raise RecipeError(text)
     return shipped("recipes") / ("profiles" if kind == "profile" else "") / f"{name}.yaml"
 
 
@@ -148,12 +145,11 @@ def _validated(model: type[_Model], source: Source, settings: Iterable[str]) -> 
                 text = f"unknown key{nearest(str(key[-1]), _names(model, entry['loc']))}"
             elif entry["type"] == "missing":
                 key, text = (*key, entry["loc"][-1]), "is missing"
-            elif entry["type"] in ("union_tag_invalid", "union_tag_not_found"):
-                known = entry["ctx"].get("expected_tags", "").replace("'", "").split(", ")
-                tag = str(entry["ctx"].get("tag", ""))
+            elif entry["type"] == "union_tag_not_found":
                 key, text = (*key, "kind"), "is missing"
-                if tag:
-                    text = f"no kind {tag!r}{nearest(tag, known)}; there are {', '.join(known)}"
+            elif entry["type"] == "union_tag_invalid":
+                tag, known = entry["ctx"]["tag"], entry["ctx"]["expected_tags"].replace("'", "")
+                key, text = (*key, "kind"), f"no kind {tag!r}{nearest(tag, known.split(', '))}; there are {known}"
             elif entry["type"] == "literal_error" and isinstance(entry["input"], str):
                 allowed = entry["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
                 text += nearest(entry["input"], allowed)

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar
 
@@ -20,6 +20,7 @@ from harness.training.spec import Objective, SftObjective, TrainingFigures, Trai
 _TRAINING, _MOMENTS = 16, 12
 _LORA = 0.2  # of that, with adapters alone
 Row = dict[str, list[int]]  # token ids: the prompt's, then those of each side
+Switches = Objective | SftObjective
 
 
 class TrainedStage(Stage):
@@ -60,23 +61,23 @@ class Training(Kind):
             Job(kind=self.name, name=label, params=params, inputs=inputs, models=models, how=how, stage=name)
         )
 
-    def train(
-        self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: Sequence[Row],
-        objective: Objective | SftObjective, reference: Path | None = None,
-    ) -> Params:  # fmt: skip
-        """Train the model of a job on rows of token ids: into ``folder/model``, the rows beside it; its figures.
+    def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
+        """What a job trains on, as token ids, and with which objective; figures of the data."""
+        raise NotImplementedError
 
-        ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
-        """
+    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        rows, objective, more = self.data(job, folder, read_records(inputs["chains"] / "chains.jsonl", Chain))
         write_rows(folder / "rows.jsonl", rows)
         task = TrainingJob(
             model=str(inputs["model"] / "model") if "model" in inputs else job.models["model"].model,
-            data=folder / "rows.jsonl", out=folder / "model", seed=job.params["seed"], reference=reference,
+            data=folder / "rows.jsonl", out=folder / "model", seed=job.params["seed"],
+            # Arms that differ in the objective alone share what is computed of their reference.
+            reference=folder.parent.parent / "reference" if isinstance(objective, Objective) else None,
             training=part_of(TrainingSpec, job.params["dose"] | job.how), objective=objective,
             about={"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params},
         )  # fmt: skip
         figures = _run(task, job.how.get("launch", ""), folder, lambda step, total: report(step, total, 0))
-        return figures.model_dump(exclude_none=True)
+        return figures.model_dump(exclude_none=True) | more
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         problems = inputs["chains"]
@@ -93,11 +94,6 @@ class Training(Kind):
             return super().bytes_of(job, parameters, tokens)
         share = _LORA if job.params["dose"]["lora"] else 1
         return round(parameters * _TRAINING * share), parameters * (SAMPLING + _MOMENTS)
-
-
-def chains_of(inputs: dict[str, Path]) -> Iterator[Chain]:
-    """The chains that a job trains on."""
-    return read_records(inputs["chains"] / "chains.jsonl", Chain)
 
 
 def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:

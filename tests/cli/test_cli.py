@@ -123,7 +123,7 @@ def test_output_into_a_closed_pipe_is_no_regression():
     assert "Traceback" not in done.stderr
 
 
-@pytest.mark.parametrize("moment", ["typer", "typer.core", "harness.cli.runs", "harness.pipeline.estimate"])
+@pytest.mark.parametrize("moment", ["typer", "typer.core", "harness.cli.runs", "harness.pipeline.preview"])
 def test_an_interrupt_during_the_first_imports_is_one_line(moment, tmp_path):
     """A SIGINT arrives when the module ``moment`` is about to be imported."""
     code = (

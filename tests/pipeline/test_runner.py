@@ -15,7 +15,7 @@ import pytest
 
 from harness.errors import Incomplete
 from harness.models.spec import ModelSpec
-from harness.pipeline import runner, worker
+from harness.pipeline import runner
 from harness.pipeline.graph import Graph
 from harness.pipeline.kind import Job
 from harness.results.store import Store
@@ -127,7 +127,7 @@ def test_progress_of_a_job_that_has_ended_reaches_no_listener(tmp_path):
     messages = queue.Queue()
     events.tell("start", job)
     events.tell("end", job)
-    for message in (("c0", worker.Progress(1, 2, 3)), None):
+    for message in (("c0", runner.Progress(1, 2, 3)), None):
         messages.put(message)
     events.relay(messages)
     assert seen == ["start", "end"]

@@ -2,15 +2,16 @@
 
 from __future__ import annotations
 
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
 from harness.chains.select import pairs
 from harness.chains.spec import LengthRule, PairRule
 from harness.journal import write_rows
-from harness.pipeline.kind import Job, Params, Report, part_of
-from harness.pipeline.training import TrainedStage, Training, TrainingScale, chains_of, fitting
+from harness.pipeline.kind import Job, Params, part_of
+from harness.pipeline.training import Row, Switches, TrainedStage, Training, TrainingScale, fitting
+from harness.records import Chain
 from harness.spec import knob
 from harness.training.spec import Objective
 
@@ -41,18 +42,16 @@ class Preference(Training):
     stage = PreferenceStage
     scale = PreferenceScale
 
-    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        picked = pairs(chains_of(inputs), part_of(PairRule, job.params), job.params["seed"])
+    def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
+        picked = pairs(chains, part_of(PairRule, job.params), job.params["seed"])
         write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in picked))
         columns = {"prompt_ids", "chosen_ids", "rejected_ids"}
         rows = fitting(job, [pair.model_dump(include=columns) for pair in picked], "pairs")
         switches = job.params["objective"]
         objective = Objective(**{**switches, "beta": switches["beta"] or job.params["dose"]["beta"]})
-        # Arms that differ in the objective alone share what is computed of their reference.
-        figures = self.train(job, folder, inputs, report, rows, objective, folder.parent.parent / "reference")
         totals = {
             "chosen_tokens": sum(len(p.chosen_ids) for p in picked),
             "rejected_tokens": sum(len(p.rejected_ids) for p in picked),
             "shared_tokens": sum(p.fork for p in picked),
         }
-        return figures | {name: round(total / len(picked), 1) for name, total in totals.items()}
+        return rows, objective, {name: round(total / len(picked), 1) for name, total in totals.items()}

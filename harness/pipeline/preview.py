@@ -1,4 +1,4 @@
-"""The stages of a recipe as rows: what they took, or what they would take in tokens, time, memory and disk.
+"""A recipe before it runs: what starts from what, and what its stages took, or would take in tokens, time and bytes.
 
 Rates come from finished stages of the same kind on the same model: those in the store, else those that ship with the
 project (measured on two CPU cores). Sizes follow from parameter counts: of local weights, or as a hub name tells them.
@@ -20,8 +20,10 @@ from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Graph
 from harness.pipeline.kind import Job
 from harness.pipeline.kinds import all_kinds, kind_of
+from harness.pipeline.recipe import Profile, Recipe
 from harness.results.records import StageResult
 from harness.results.store import Store
+from harness.view.page import Branch, Page
 from harness.view.recipes import StageRow
 
 
@@ -114,3 +116,33 @@ def parameters(path: str) -> int | None:
             header = json.loads(data.read(int.from_bytes(data.read(8), "little")))
         total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
     return total or None
+
+
+def tree(recipe: Recipe, profile: Profile) -> Page:
+    """A recipe as a tree: sources of data, then models with what is trained from them and the arms that are scored."""
+
+    def grow(branch: Branch, target: str) -> None:
+        for name in recipe.arms:
+            arm = recipe.arm(name)
+            if arm.model == target:
+                of = " of a tree" if arm.decode == "mcts" else ""
+                drawn = f", {arm.samples} answers{of}" if arm.samples and arm.samples > 1 else ""
+                branch.add(f"▸ arm {name}{drawn}" + (" (control)" if name == recipe.control else ""))
+        for name, stage in recipe.stages.items():
+            if stage.starts_from == target:
+                grow(branch.add(f"{name}: {stage.line(profile)}"), name)
+
+    title = f"{recipe.name} at {profile.name}, suite {profile.suite or recipe.suite}"
+    whole = Branch(spans=[(title, "")])
+    data = whole.add("data")
+    for name, stage in recipe.stages.items():
+        if "model" not in stage.yields:
+            data.add(f"{name}: {stage.line(profile)}")
+    targets = [*(recipe.arm(arm).model for arm in recipe.arms), *recipe.stages]
+    for origin in dict.fromkeys(recipe.origin(target) for target in targets):
+        if origin not in recipe.stages:
+            model = profile.model(origin) if origin in profile.models else None
+            grow(whole.add(f"{origin} ({model.model if model else 'not in this profile'})"), origin)
+        elif "model" in recipe.stages[origin].yields:
+            grow(whole.add(origin), origin)
+    return Page(title=title, blocks=[whole])
