@@ -6,6 +6,8 @@ from pathlib import Path
 
 from harness.errors import RecipeError
 from harness.pipeline.kind import Job, Params, Planner
+from harness.problems.embedded import FAMILIES, problems
+from harness.problems.file import read_problems
 from harness.records import Problem
 from harness.search.spec import SearchSpec
 from harness.spec import Spec, knob
@@ -33,8 +35,6 @@ def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
 
     Raises RecipeError when there are none.
     """
-    from harness.problems.embedded import FAMILIES
-
     scale = plan.scale(SearchScale)
     families = [task.name for task in plan.tasks if task.name in FAMILIES]
     if not scale.sources and not families:
@@ -55,9 +55,6 @@ def problems_of(job: Job) -> list[Problem]:
 
     Raises DataError and BadFile for a file that is broken or not there.
     """
-    from harness.problems.embedded import problems
-    from harness.problems.file import read_problems
-
     params = job.params
     out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
     for file, family in zip(job.how["files"], params["sources"], strict=True):

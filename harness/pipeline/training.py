@@ -12,8 +12,10 @@ from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
+from harness.processes import run_kept
 from harness.records import Chain
 from harness.spec import knob
+from harness.training.checkpoints import finished
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
 
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
@@ -115,11 +117,9 @@ def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, i
 
     Launched or not, it goes on from its checkpoints, and ends with this process. Raises TrainingError, ModelError.
     """
-    from harness.processes import run_kept
-    from harness.training.checkpoints import finished
-    from harness.training.train import run
-
     if not launch.strip():
+        from harness.training.train import run
+
         return run(job, progress)
     try:
         words = shlex.split(launch)

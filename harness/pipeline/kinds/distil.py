@@ -10,10 +10,13 @@ from typing import ClassVar, Literal
 from harness.chains.distilled import Output, Taught, chains_of_outputs, filtered
 from harness.errors import RecipeError
 from harness.journal import read_records, write_rows
+from harness.models.loading import load_tokenizer
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage
 from harness.pipeline.sources import searched
+from harness.problems.embedded import worked
 from harness.spec import Spec, knob
+from harness.thoughts import THINK_CLOSE
 
 
 class DistilStage(Stage):
@@ -76,8 +79,6 @@ class Distil(Kind):
         ))  # fmt: skip
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.models.loading import load_tokenizer
-
         vocabulary = job.models["tokenizer"]
         tokenizer = load_tokenizer(vocabulary.tokenizer or vocabulary.model)
         taught = list(read_records(inputs["taught"] / "taught.jsonl", Taught))
@@ -101,9 +102,6 @@ class Distil(Kind):
 
 def _padded(taught: Taught, rng: random.Random, least: int) -> Taught:
     """With formalistic re-checks before the answer: the long-time thinking of arXiv 2503.01461, section 2."""
-    from harness.problems.embedded import worked
-    from harness.thoughts import THINK_CLOSE
-
     spans = worked.padding(taught.problem, rng, least)
     extra = "".join(span.opening + span.text + span.closing for span in spans)
     head, _, tail = taught.text.rpartition(THINK_CLOSE)

@@ -7,11 +7,14 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from harness.evaluation.plan import EvalPlan
 from harness.evaluation.spec import Decoding, ProblemData, Selection
+from harness.models.backends import opened
 from harness.models.sampling import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
 from harness.problems.registry import select
+from harness.results.summary import evaluate_and_summarise
 from harness.spec import Spec, knob
 
 
@@ -53,10 +56,6 @@ class Evaluate(Kind):
         return Plain()
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.evaluation.plan import EvalPlan
-        from harness.models.backends import opened
-        from harness.results.summary import evaluate_and_summarise
-
         scale = part_of(EvalScale, job.params | job.how)
         model = ModelSpec(model=str(inputs["model"] / "model")) if "model" in inputs else job.models["model"]
         if model.backend == "hf":  # else a server of its own

@@ -9,9 +9,12 @@ from typing import ClassVar, Literal
 from pydantic import field_validator
 
 from harness.errors import nearest
+from harness.models.loading import load_tokenizer
+from harness.models.shipped import folder as assets
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, Stage
 from harness.spec import Spec, knob
+from harness.training.tiny.pretrain import SPECS, pretrain
 
 
 class PretrainStage(Stage):
@@ -22,8 +25,6 @@ class PretrainStage(Stage):
     @field_validator("spec")
     @classmethod
     def _known(cls, value: str) -> str:
-        from harness.training.tiny.pretrain import SPECS
-
         if value not in SPECS:
             raise ValueError(f"no tiny model {value!r}{nearest(value, SPECS)}; there are {', '.join(SPECS)}")
         return value
@@ -48,10 +49,6 @@ class Pretrain(Kind):
         return plan.add(Job(kind=self.name, name=f"pretrain {stage.spec}", params=params, stage=name))
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.models.loading import load_tokenizer
-        from harness.models.shipped import folder as assets
-        from harness.training.tiny.pretrain import SPECS, pretrain
-
         spec = SPECS[job.params["spec"]]
         if "steps" in job.params:
             spec = replace(spec, steps=job.params["steps"], warmup=1)

@@ -7,10 +7,14 @@ from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar, Literal
 
+from harness.grading.grade import shared_grader
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
 from harness.pipeline.sources import SearchScale, problem_count, problems_of, searched
+from harness.search.grammar.load import load
+from harness.search.launch import Plan, execute, shard
 from harness.search.spec import Goals, SearchSpec
+from harness.search.stats import SearchYield
 from harness.spec import knob
 
 
@@ -33,8 +37,6 @@ class Search(Kind):
     scale = SearchScale
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
-        from harness.search.grammar.load import load
-
         assert isinstance(stage, SearchStage)
         scale = plan.scale(SearchScale)
         models = {"generator": plan.model(stage.generator), "critic": plan.model(stage.critic)}
@@ -52,10 +54,6 @@ class Search(Kind):
         return plan.add(replace(search, kind="chains", name="chains", inputs=shards, models=tokenizer), reads)
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.grading.grade import shared_grader
-        from harness.search.launch import Plan, execute, shard
-        from harness.search.stats import SearchYield
-
         params = job.params
         problems = list(shard(problems_of(job), params["shard"], params["shards"]))
         models = {role: model.replicas() for role, model in job.models.items()}

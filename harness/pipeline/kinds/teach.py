@@ -6,14 +6,16 @@ from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.chains.distilled import Output, Taught, filtered, read_outputs
+from harness.grading.grade import Grader
+from harness.journal import Journal, read, write_rows
+from harness.models.backends import opened
+from harness.models.base import Completion, Request, seed_of
+from harness.models.prompts import is_prefilled, prompt_ids, think_tags
+from harness.models.sampling import Asked, Plain
 from harness.pipeline.kind import Job, Kind, Params, Report
 from harness.pipeline.sources import problem_count, problems_of
-
-if TYPE_CHECKING:
-    from harness.chains.distilled import Output
-    from harness.models.base import Completion
 
 
 class Teach(Kind):
@@ -25,10 +27,6 @@ class Teach(Kind):
     name = "teach"
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.chains.distilled import Taught, filtered, read_outputs
-        from harness.grading.grade import Grader
-        from harness.journal import write_rows
-
         if "file" in job.how:
             rows = read_outputs(Path(job.how["file"]), job.params["family"])
             outputs, tokens = list(islice(rows, job.params["problems"] or None)), 0
@@ -64,13 +62,6 @@ class Teach(Kind):
 
 def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]:
     """The teacher's outputs to the plain prompts, and their tokens. A killed job goes on from its journal."""
-    from harness.chains.distilled import Output
-    from harness.journal import Journal, read
-    from harness.models.backends import opened
-    from harness.models.base import Request, seed_of
-    from harness.models.prompts import is_prefilled, prompt_ids, think_tags
-    from harness.models.sampling import Asked, Plain
-
     params, problems = job.params, problems_of(job)
     logs = folder / "teacher"
     logs.mkdir(exist_ok=True)
