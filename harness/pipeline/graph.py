@@ -98,13 +98,10 @@ class _Planner:
             return {"model": self.stage(name, seed)}, {}
         return {}, {"model": self.model(name)}
 
-    def vocabulary(self, name: str) -> ModelSpec:
-        origin = self.recipe.origin(name)
-        return self.model(origin) if origin in self.profile.models else ModelSpec(model=resolve("shipped:student"))
-
-    def stage(self, name: str, seed: int, vocabulary: ModelSpec | None = None) -> str:
-        stage = self.recipe.stages[name]
-        return kind_of(stage.kind).jobs(self, name, stage, seed, vocabulary)
+    def stage(self, name: str, seed: int, reader: str = "") -> str:
+        stage, origin = self.recipe.stages[name], self.recipe.origin(reader)
+        known = self.model(origin) if origin in self.profile.models else ModelSpec(model=resolve("shipped:student"))
+        return kind_of(stage.kind).jobs(self, name, stage, seed, known if reader else None)
 
     def add(self, job: Job, reads: Sequence[str | Path] = ()) -> str:
         data = [self._file(each) if isinstance(each, Path) else each for each in reads]

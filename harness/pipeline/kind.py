@@ -89,11 +89,8 @@ class Planner(Profiled, Protocol):
     def trained(self, name: str, seed: int) -> tuple[dict[str, str], dict[str, ModelSpec]]:
         """(inputs, models) of a job that uses the model of a stage, or of the profile, by its name."""
 
-    def vocabulary(self, name: str) -> ModelSpec:
-        """The model whose tokenizer the model called ``name`` has."""
-
-    def stage(self, name: str, seed: int, vocabulary: ModelSpec | None = None) -> str:
-        """The digest of the job that holds the result of a stage; its chains are in ``vocabulary``."""
+    def stage(self, name: str, seed: int, reader: str = "") -> str:
+        """The digest of the job that holds the result of a stage; its chains are in the vocabulary of a ``reader``."""
 
     def add(self, job: Job, reads: Sequence[str | Path] = ()) -> str:
         """Add a job, unless it is there; its digest. ``reads``: all that it reads, as files or as text."""

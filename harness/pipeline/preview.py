@@ -13,7 +13,7 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
 from harness.files import shipped
 from harness.models.spec import ModelSpec
@@ -35,7 +35,6 @@ class Rate(NamedTuple):
 
 
 Rates = dict[tuple[str, str], Rate]  # by kind and model
-_Either = TypeVar("_Either", Job, StageResult)
 
 
 def summary(result: StageResult) -> str:
@@ -56,10 +55,9 @@ def stage_rows(graph: Graph, folder: Path) -> list[StageRow]:
         if result is None:
             rows.append(_estimate(graph, job, rates, items[digest]))
         else:
-            line, *details = kind_of(job.kind).summary(result.figures).split("\n")
-            rows.append(StageRow(
-                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=details,
-            ))  # fmt: skip
+            line, *more = kind_of(job.kind).summary(result.figures).split("\n")
+            done = {"done": True, "seconds": result.seconds, "summary": line, "details": more}
+            rows.append(StageRow(digest=digest, name=job.name, **done))
     return rows
 
 
@@ -76,7 +74,7 @@ def rates_of(store: Path) -> Rates:
     return {key: Rate(median(r.per_item for r in each), median(r.seconds for r in each)) for key, each in rates.items()}
 
 
-def _asked(stage: _Either, others: Mapping[str, _Either]) -> Any:
+def _asked(stage: Job | StageResult, others: Mapping[str, Job | StageResult]) -> Any:
     """The model that a stage asks or trains, before any training."""
     while stage.inputs.get("model") in others:
         stage = others[stage.inputs["model"]]

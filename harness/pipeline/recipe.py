@@ -69,16 +69,10 @@ class Recipe(Spec):
         return Arm(model=arm) if isinstance(arm, str) else arm
 
     def line(self, target: str) -> list[str]:
-        """The stages that a model comes from, itself first, and the model of the profile that the first starts from.
-
-        A line that comes back to a stage ends there.
-        """
+        """The stages that a model comes from, itself first; then the model of the profile, or a stage a second time."""
         line = [target]
-        while line[-1] in self.stages and line[-1] not in line[:-1]:
-            below = self.stages[line[-1]].starts_from
-            if not below:
-                break
-            line.append(below)
+        while line[-1] in self.stages and line[-1] not in line[:-1] and self.stages[line[-1]].starts_from:
+            line.append(self.stages[line[-1]].starts_from)
         return line
 
     def origin(self, target: str) -> str:

@@ -1,21 +1,44 @@
-"""Recipes and profiles from YAML: what they extend beneath them, ``--set`` above them, errors with their line."""
+"""Recipes and profiles from YAML: what they extend beneath them, ``--set`` above them, errors with their line.
+
+A file of any content keeps bounds.
+"""
 
 from __future__ import annotations
 
+import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
+from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
 
+import yaml
 from pydantic import BaseModel, ValidationError
 
 from harness.errors import RecipeError, nearest
 from harness.files import about, read_text, shipped
 from harness.pipeline.recipe import Profile, Recipe, findings, profile_names, recipe_names
-from harness.pipeline.yaml_text import MOST_BYTES, Key, Source, parse
 
 _Model = TypeVar("_Model", bound=BaseModel)
+Key = tuple[str | int, ...]
+MOST_BYTES, MOST_NODES, MOST_DEPTH = 1_000_000, 20_000, 40
+_LOADER: Any = getattr(yaml, "CSafeLoader", yaml.SafeLoader)  # both make plain data alone
 _LONGEST = 200  # characters of a name
+
+
+@dataclass(kw_only=True)
+class Source:
+    """Plain data, and the place (``file:line``) of each key by its path."""
+
+    name: str
+    data: Any
+    places: dict[Key, str]
+
+    def place(self, *key: str | int) -> str:
+        """Where a key stands, or the nearest of the keys that hold it."""
+        while key and key not in self.places:
+            key = key[:-1]
+        return self.places.get(key, self.name)
 
 
 def find(name: str, kind: Literal["recipe", "profile"]) -> Path:
@@ -84,12 +107,11 @@ def _extended(model: type[_Model], path: Path, above: tuple[Path, ...]) -> Sourc
     under = _extended(model, base, (*above, path))
     whole = under.data | source.data
     for key, below in under.data.items():
-        over = source.data.get(key)
-        if isinstance(below, dict) and isinstance(over, dict) and key in model.model_fields:
-            annotation = model.model_fields[key].annotation
-            # Of stages, models and sections, entries are merged; all else is replaced.
-            if key in ("stages", "models") or isinstance(annotation, type):
-                whole[key] = below | over
+        over, field = source.data.get(key), model.model_fields.get(key)
+        # Of stages, models and sections, entries are merged; all else is replaced.
+        merged = field is not None and (key in ("stages", "models") or isinstance(field.annotation, type))
+        if merged and isinstance(below, dict) and isinstance(over, dict):
+            whole[key] = below | over
     claims, arms = under.data.get("claims"), whole.get("arms")
     if isinstance(claims, dict) and isinstance(arms, dict) and "claims" not in source.data:
         whole["claims"] = {
@@ -105,9 +127,8 @@ def _parsed(path: Path) -> Source:
     source = parse(read_text(path), str(path))
     if not isinstance(source.data, dict):
         raise RecipeError(f"{path}: a recipe is a mapping of keys, this file is not")
-    for key in source.data:
-        if not isinstance(key, str):
-            raise RecipeError(f"{path}: {key!r} is no key of a recipe")
+    if odd := [key for key in source.data if not isinstance(key, str)]:
+        raise RecipeError(f"{path}: {odd[0]!r} is no key of a recipe")
     return source
 
 
@@ -148,11 +169,10 @@ def _validated(model: type[_Model], source: Source, settings: Iterable[str]) -> 
             elif entry["type"] == "union_tag_not_found":
                 key, text = (*key, "kind"), "is missing"
             elif entry["type"] == "union_tag_invalid":
-                tag, known = entry["ctx"]["tag"], entry["ctx"]["expected_tags"].replace("'", "")
+                tag, known = str(entry["ctx"]["tag"]), entry["ctx"]["expected_tags"].replace("'", "")
                 key, text = (*key, "kind"), f"no kind {tag!r}{nearest(tag, known.split(', '))}; there are {known}"
             elif entry["type"] == "literal_error" and isinstance(entry["input"], str):
-                allowed = entry["ctx"]["expected"].replace("'", "").replace(" or ", ", ").split(", ")
-                text += nearest(entry["input"], allowed)
+                text += nearest(entry["input"], re.findall("'(.*?)'", entry["ctx"]["expected"]))
             lines.append(f"{source.place(*key)}: {'.'.join(map(str, key))}: {text}")
         raise RecipeError("\n".join(dict.fromkeys(lines))) from None
 
@@ -169,10 +189,7 @@ def _path(data: Any, location: Sequence[str | int]) -> Key:
 
 
 def _names(model: type[BaseModel], location: Sequence[str | int]) -> list[str]:
-    """The keys that may stand where an unknown one stands: location's steps are followed through the fields.
-
-    A step is a field, or the branch of a union by the name of its class or its kind, or a key that the user chose.
-    """
+    """The keys that may stand where an unknown one stands: fields are followed, branches of unions, and chosen keys."""
     at = [model]
     for step in location[:-1]:
         fields = [each.model_fields[str(step)] for each in at if step in each.model_fields]
@@ -191,3 +208,67 @@ def _models(annotation: Any) -> Iterator[type[BaseModel]]:
 def _branches(model: type[BaseModel]) -> tuple[Any, ...]:
     kind = model.model_fields.get("kind")
     return (model.__name__, *typing.get_args(kind.annotation if kind else None))
+
+
+def parse(text: str, name: str) -> Source:
+    """The data of a YAML text; ``name``: of its file, or where else it comes from.
+
+    Raises RecipeError for what is not YAML, a key that stands twice, and a text that is too large or too deep, also
+    once its aliases are replaced by what they stand for.
+    """
+    if len(text) > MOST_BYTES:
+        raise RecipeError(f"{name}: larger than {MOST_BYTES:,} characters; no recipe is")
+    loader = _LOADER(text)
+    try:
+        _within_bounds(text, name)
+        node = loader.get_single_node()
+        places: dict[Key, str] = {}
+        _note(node, (), places, name)
+        return Source(name=name, data=None if node is None else loader.construct_document(node), places=places)
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise RecipeError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
+    finally:
+        loader.dispose()
+
+
+def _within_bounds(text: str, name: str) -> None:
+    """Raise RecipeError for too many nodes or levels, without building any."""
+    sizes: dict[str | None, int] = {}  # nodes behind an anchor, once they are known
+    open_: list[tuple[str | None, int]] = []  # collections that have begun: (anchor, nodes counted before)
+    count, wrong = 0, ""
+    for event in yaml.parse(text, Loader=_LOADER):
+        if isinstance(event, yaml.AliasEvent):
+            count += sizes.get(event.anchor, 0)
+            if event.anchor not in sizes:
+                wrong = f"alias *{event.anchor} stands inside of what it names, or for nothing"
+        elif isinstance(event, yaml.CollectionEndEvent):
+            anchor, before = open_.pop()
+            sizes[anchor] = count - before
+        elif isinstance(event, yaml.CollectionStartEvent):
+            open_.append((event.anchor, count))
+            count += 1
+        elif isinstance(event, yaml.ScalarEvent):
+            sizes[event.anchor] = 1
+            count += 1
+        if count > MOST_NODES:
+            wrong = f"more than {MOST_NODES:,} keys and values; no recipe has as many"
+        if len(open_) > MOST_DEPTH:
+            wrong = f"more than {MOST_DEPTH} levels deep; no recipe is"
+        if wrong:
+            raise RecipeError(f"{name}:{event.start_mark.line + 1 if event.start_mark else 0}: {wrong}")
+
+
+def _note(node: Any, key: Key, places: dict[Key, str], name: str) -> None:
+    if isinstance(node, yaml.MappingNode):
+        before = set()
+        for head, value in node.value:
+            place, step = f"{name}:{head.start_mark.line + 1}", (*key, str(head.value))
+            if step in before and head.value != "<<":
+                raise RecipeError(f"{place}: {'.'.join(map(str, step))} stands here a second time; keep one")
+            before.add(step)
+            places[step] = place
+            _note(value, step, places, name)
+    elif isinstance(node, yaml.SequenceNode):
+        for number, value in enumerate(node.value):
+            places[*key, number] = f"{name}:{value.start_mark.line + 1}"
+            _note(value, (*key, number), places, name)

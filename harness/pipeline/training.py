@@ -54,7 +54,7 @@ class Training(Kind):
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         assert isinstance(stage, TrainedStage)
         inputs, models = plan.trained(stage.model, seed)
-        inputs = inputs | {"chains": plan.stage(stage.chains, seed, plan.vocabulary(stage.model))}
+        inputs = inputs | {"chains": plan.stage(stage.chains, seed, stage.model)}
         dose = plan.scale(self.scale)
         params = stage.model_dump(exclude={"kind", "model", "chains"}) | {"seed": seed, "dose": dose.identity()}
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
