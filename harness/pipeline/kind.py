@@ -5,15 +5,12 @@ from __future__ import annotations
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
 
 from pydantic import BaseModel
 
 from harness.models.spec import ModelSpec
 from harness.spec import Spec
-
-if TYPE_CHECKING:
-    from harness.problems.registry import Task
 
 _Spec = TypeVar("_Spec", bound=Spec)
 _Model = TypeVar("_Model", bound=BaseModel)
@@ -34,9 +31,8 @@ class Job:
     """One unit of a recipe's work, of a ``stage`` of it. Its result is kept under its ``digest``.
 
     ``inputs`` maps a role to the digest of another job, ``models`` to a model; the first is what takes the time.
-    ``how`` is what the result does not depend on: addresses, batch sizes, programs.
-    ``depends``: digests of the models (for a tokenizer: vocabulary and template), of data files, of code; packages.
-    The planner adds it and the digest.
+    ``how``: what the result does not depend on (addresses, batch sizes). The planner adds digest and ``depends``:
+    digests of the models (for a tokenizer: vocabulary and template), of data files, of code; packages.
     """
 
     name: str
@@ -54,6 +50,7 @@ class Stage(Spec):
     """A stage of a recipe. A subclass adds its keys, and ``kind: Literal[...]`` with the name of its kind."""
 
     kind: str
+    says: ClassVar[str] = "{kind}"  # the stage in one line, as a format of its keys
     # What other stages may take from it: "model"; "chains" to train on; "pairs": chains of both verdicts.
     yields: ClassVar[tuple[str, ...]] = ()
     # Keys that name another stage, with what that stage must yield. "model" may also name a model of the profile.
@@ -66,7 +63,7 @@ class Stage(Spec):
 
     def line(self, plan: Profiled) -> str:
         """The stage in one line, without its name."""
-        return self.kind
+        return self.says.format_map(vars(self))
 
 
 class Profiled(Protocol):
@@ -80,7 +77,7 @@ class Planner(Profiled, Protocol):
 
     profile_name: str
     suite: str
-    tasks: list[Task]
+    tasks: list[Any]  # those of the suite, as problems.registry has them
     seeds: tuple[int, ...]
 
     def model(self, name: str) -> ModelSpec:

@@ -11,7 +11,7 @@ from typing import ClassVar
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.spec import ModelSpec
-from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
+from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Report, Stage, part_of
 from harness.processes import run_kept
 from harness.records import Chain
 from harness.spec import knob
@@ -28,15 +28,11 @@ Switches = Objective | SftObjective
 class TrainedStage(Stage):
     """Trains ``model`` on ``chains``."""
 
-    yields: ClassVar[tuple[str, ...]] = ("model",)
-    needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "chains"}
-    length: ClassVar[str]  # the key with the rule by which chains are picked
+    yields = ("model",)
+    needs = {"model": "model", "chains": "chains"}
     model: str = knob(..., "A model of the profile, or a stage that yields one.")
     chains: str = knob(..., "The stage that yields the data.")
     per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
-
-    def line(self, plan: Profiled) -> str:
-        return f"{self.kind} on {self.chains}, {getattr(self, self.length)}"
 
 
 class TrainingScale(TrainingSpec):

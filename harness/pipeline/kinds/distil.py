@@ -5,7 +5,7 @@ from __future__ import annotations
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from harness.chains.distilled import Output, Taught, chains_of_outputs, filtered
 from harness.errors import RecipeError
@@ -23,7 +23,7 @@ class DistilStage(Stage):
     """Long chain-of-thought of a teacher: its outputs, or those in the profile's file; graded, correct ones used."""
 
     kind: Literal["distil"]
-    yields: ClassVar[tuple[str, ...]] = ("chains",)
+    yields = ("chains",)
     teacher: str = knob("teacher", "The model that is asked.")
     plain: bool = knob(False, "Leave outputs as they are where the profile pads them.")
 

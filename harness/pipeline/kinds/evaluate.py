@@ -30,7 +30,7 @@ class EvalScale(Decoding, Selection, Serving):
 
 
 class Evaluate(Kind):
-    name: ClassVar[str] = "eval"
+    name = "eval"
     scale: ClassVar[type[Spec] | None] = EvalScale
 
     def arm(
@@ -69,9 +69,8 @@ class Evaluate(Kind):
         )
         with opened(model.replicas()[0], folder) as (completer, tokenizer):
             summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
-            tokens = completer.generated_tokens
         rows = {task: summary.model_dump() for task, summary in summaries.items()}
-        return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
+        return {"rows": rows, "model_digest": completer.digest, "generated_tokens": completer.generated_tokens}
 
     def summary(self, figures: Params) -> str:
         return ", ".join(f"{100 * row['accuracy']:.1f}" for row in figures["rows"].values()) + " % right"

@@ -2,9 +2,9 @@
 
 from __future__ import annotations
 
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from harness.chains.select import pairs
 from harness.chains.spec import LengthRule, PairRule
@@ -24,8 +24,8 @@ class ArmObjective(Objective):
 
 class PreferenceStage(TrainedStage, PairRule):
     kind: Literal["preference"]
-    needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "pairs"}
-    length: ClassVar[str] = "chosen"
+    says = "{kind} on {chains}, {chosen}"
+    needs = {"model": "model", "chains": "pairs"}
     chosen: LengthRule = knob("longest", "Which of a problem's correct chains is the chosen one, by length.")
     objective: ArmObjective = knob(ArmObjective(), "The switches of this arm.")
 

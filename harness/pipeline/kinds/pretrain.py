@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import field_validator
 
@@ -19,7 +19,7 @@ from harness.training.tiny.pretrain import SPECS, pretrain
 
 class PretrainStage(Stage):
     kind: Literal["pretrain"]
-    yields: ClassVar[tuple[str, ...]] = ("model",)
+    yields = ("model",)
     spec: str = knob(..., "The name of the tiny model.")
 
     @field_validator("spec")

@@ -5,11 +5,11 @@ from __future__ import annotations
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from harness.grading.grade import shared_grader
 from harness.models.spec import ModelSpec
-from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
+from harness.pipeline.kind import Job, Kind, Params, Planner, Report, Stage, part_of
 from harness.pipeline.sources import SearchScale, problem_count, problems_of, searched
 from harness.search.grammar.load import load
 from harness.search.launch import Plan, execute, shard
@@ -22,13 +22,11 @@ class SearchStage(Stage, Goals):
     """Tree search by two models for the distinct ``correct`` and ``wrong`` chains wanted of each problem."""
 
     kind: Literal["search"]
-    yields: ClassVar[tuple[str, ...]] = ("chains", "pairs")
+    says = "search by {generator} and {critic}"
+    yields = ("chains", "pairs")
     generator: str = knob("generator", "The model that thinks and answers.")
     critic: str = knob("critic", "The model that reflects.")
     correct: int = knob(6, "Distinct correct chains wanted of a problem.", ge=1)
-
-    def line(self, plan: Profiled) -> str:
-        return f"search by {self.generator} and {self.critic}"
 
 
 class Search(Kind):

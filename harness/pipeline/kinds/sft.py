@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from harness.chains.select import sft_chains
 from harness.chains.spec import SftRule
@@ -16,7 +16,7 @@ from harness.training.spec import SftObjective
 
 class SftStage(TrainedStage, SftRule):
     kind: Literal["sft"]
-    length: ClassVar[str] = "rule"
+    says = "{kind} on {chains}, {rule}"
 
 
 class SftScale(TrainingScale):
