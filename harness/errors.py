@@ -3,8 +3,6 @@
 Anything else that is raised is a bug: its traceback is shown and the command ends with 70.
 """
 
-from __future__ import annotations
-
 import difflib
 from collections.abc import Iterable
 

@@ -1,7 +1,5 @@
 """Files that a user named, whose faults become one line with the file's name; and those that come with the project."""
 
-from __future__ import annotations
-
 import errno
 import hashlib
 import json

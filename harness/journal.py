@@ -3,8 +3,6 @@
 A process killed at any moment loses at most the line it was writing.
 """
 
-from __future__ import annotations
-
 import json
 import mmap
 import os

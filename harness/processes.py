@@ -3,8 +3,6 @@
 Run as a program (see ``kept``) it needs nothing of the package.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess

@@ -1,13 +1,8 @@
-"""Plain typed data: the only things rooms exchange (DESIGN: contracts).
-
-Vocabularies are closed: a value outside them is a bug, not a new category.
-"""
-
-from __future__ import annotations
+"""Plain typed data: the only things rooms exchange. Vocabularies are closed: a value outside them is a bug."""
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -54,7 +49,7 @@ class Problem(Record):
         return row | {"gold": gold, "native_id": native_id, "source": self.source or self.prompt}
 
     @classmethod
-    def of_document(cls, document: Mapping[str, Any], split: Split = "eval") -> Problem:
+    def of_document(cls, document: Mapping[str, Any], split: Split = "eval") -> Self:
         """The problem of an lm-eval row. Raises ValueError for a gold answer that is no JSON object, KeyError, or
         pydantic's ValidationError (a ValueError, too)."""
         gold = document["gold"]

@@ -4,8 +4,6 @@ Fields marked ``how`` say how a result is computed and not what it is (addresses
 identity.
 """
 
-from __future__ import annotations
-
 import hashlib
 import json
 from typing import Any, cast

@@ -4,8 +4,6 @@ A chain is ``<think>`` + one tagged span per thought + ``</think>`` + the visibl
 outside the think block: ``</think>`` itself opens it, so a chain without an answer is an unfinished thought.
 """
 
-from __future__ import annotations
-
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass

@@ -1,17 +1,16 @@
 """From a recipe and a profile to a graph of jobs, each named by the digest of all that its result depends on.
 
-It covers parameters, the digests of inputs, and what ``identity`` derives: code, packages, files that are read. Same
-digest: the stored result is used, also that of another recipe.
+That is parameters, inputs, and what ``identity`` derives. Same digest: the stored result is used.
 """
-
-from __future__ import annotations
 
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 from harness.errors import RecipeError, nearest
+from harness.files import file_digest
 from harness.models.shipped import resolve
 from harness.models.spec import ModelSpec
 from harness.pipeline import identity
@@ -27,17 +26,14 @@ _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """Jobs in an order in which inputs come first, and the evaluation jobs of each arm, one per seed.
-
-    ``left_out``: arms whose models the profile does not have, with the name of the model.
-    """
+    """Jobs, inputs first; the evaluations of each arm, one per seed; and ``left_out`` arms, with the model they lack."""
 
     jobs: dict[str, Job]
     arms: dict[str, list[str]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
 
-    def until(self, stage: str) -> Graph:
+    def until(self, stage: str) -> Self:
         """The jobs of one stage and all that they need; no arms. Raises RecipeError for an unknown stage."""
         known = dict.fromkeys(job.stage for job in self.jobs.values() if job.stage)
         if stage not in known:
@@ -46,13 +42,13 @@ class Graph:
         for key, job in reversed(self.jobs.items()):  # what needs a job comes before it here
             if job.stage == stage or key in needed:
                 needed |= {key, *job.inputs.values()}
-        return Graph(jobs={d: job for d, job in self.jobs.items() if d in needed}, seeds=self.seeds)
+        return replace(self, arms={}, left_out={}, jobs={d: job for d, job in self.jobs.items() if d in needed})
 
 
 def build(
     recipe: Recipe, profile: Profile, arms: Iterable[str] | None = None, seeds: Sequence[int] | None = None
 ) -> Graph:
-    """The jobs that ``arms`` (default: all) need, trained for each of ``seeds`` (default: the recipe's, or profile's).
+    """The jobs that ``arms`` (default: all) need, for each of ``seeds`` (default: the recipe's, or profile's).
 
     Raises RecipeError on unknown arms, models or stages.
     """
@@ -80,7 +76,9 @@ class _Planner:
         self.profile_name, self.suite = profile.name, profile.suite or recipe.suite
         self.tasks = select([], self.suite)
         self.jobs: dict[str, Job] = {}
-        self._file, self._code = cache(identity.data_digest), cache(identity.code_of)
+        # So that a run can be looked at before its files are there.
+        self._file = cache(lambda path: file_digest(path) if path.is_file() else f"not there yet: {path}")
+        self._code = cache(identity.code_of)
         self._model = cache(lambda role, text: identity.model_identity(role, ModelSpec.model_validate_json(text)))
 
     def model(self, name: str) -> ModelSpec:

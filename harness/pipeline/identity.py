@@ -3,15 +3,12 @@
 Code is followed from the module of a kind along all its imports inside harness, also those inside functions.
 """
 
-from __future__ import annotations
-
 import ast
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from harness.files import file_digest
 from harness.models.digests import model_digest, tokenizer_digest
 from harness.models.spec import ModelSpec
 from harness.spec import digest
@@ -31,25 +28,21 @@ def code_of(module: str, more: Iterable[Path] = ()) -> tuple[str, dict[str, str]
 
 def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
     """Source files by module: ``module``, all that it imports of harness; all of a package that finds its modules."""
-    files: dict[str, Path] = {}
-    asked: set[str] = set()
-    waiting = [module]
-    for source in more:
-        files[f"{source.parent.name}/{source.name}"] = source
-        waiting += _parsed(source.read_bytes())[0]
+    files = {f"{source.parent.name}/{source.name}": source for source in more}
+    waiting = [module, *(name for source in files.values() for name in _parsed(source.read_bytes())[0])]
+    asked = set()
     while waiting:
         name = waiting.pop()
-        file = None if not name or name in asked or name.startswith(_NEVER) else _source(name)
+        file = None if name in asked or name.startswith(_NEVER) else _source(name)
         if file is None:
             continue
         asked.add(name)
         if b"iter_modules(__path__)" in file.read_bytes():
             waiting += [f"{name}.{each.stem}" for each in file.parent.glob("*.py") if each != file]
-        while file is not None and name not in files:  # Python runs the packages around a module with it
+        while name and name not in files and (file := _source(name)):  # Python runs the packages around a module, too
             files[name] = file
             waiting += _parsed(file.read_bytes())[0]
             name = name.rpartition(".")[0]
-            file = _source(name) if name else None
     return files
 
 
@@ -85,11 +78,6 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def data_digest(path: Path) -> str:
-    """Digest of a data file; of its name while it is not there, so that a run can be looked at before."""
-    return file_digest(path) if path.is_file() else f"not there yet: {path}"
 
 
 def model_identity(role: str, model: ModelSpec) -> str:

@@ -1,7 +1,5 @@
 """What a kind of stage is, and the jobs that its stages become. Each kind is one file of ``pipeline/kinds/``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
@@ -46,6 +44,12 @@ class Job:
     digest: str = ""
 
 
+class Profiled(Protocol):
+    """Settings of a profile, by the class that a kind declares as its ``scale``."""
+
+    def scale(self, of: type[_Spec]) -> _Spec: ...
+
+
 class Stage(Spec):
     """A stage of a recipe. A subclass adds its keys, and ``kind: Literal[...]`` with the name of its kind."""
 
@@ -64,12 +68,6 @@ class Stage(Spec):
     def line(self, plan: Profiled) -> str:
         """The stage in one line, without its name."""
         return self.says.format_map(vars(self))
-
-
-class Profiled(Protocol):
-    """Settings of a profile, by the class that a kind declares as its ``scale``."""
-
-    def scale(self, of: type[_Spec]) -> _Spec: ...
 
 
 class Planner(Profiled, Protocol):
@@ -94,13 +92,10 @@ class Planner(Profiled, Protocol):
 
 
 class Kind:
-    """Base of all kinds. ``stage`` and ``scale``: the schema in a recipe, and in a profile, under the kind's name.
-
-    ``line``: its result in one line, as a format of its figures. ``quick``: needs no estimate.
-    """
+    """Base of all kinds. ``stage`` and ``scale``: the schemas in a recipe and in a profile; ``quick``: no estimate."""
 
     name: ClassVar[str]
-    line: ClassVar[str] = ""
+    line: ClassVar[str] = ""  # the result, as a format of the figures
     stage: ClassVar[type[Stage] | None] = None
     scale: ClassVar[type[Spec] | None] = None
     quick: ClassVar[bool] = False

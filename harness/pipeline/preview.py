@@ -1,10 +1,7 @@
 """A recipe before it runs: what starts from what, and what its stages took, or would take in tokens, time and bytes.
 
-Rates come from finished stages of the same kind on the same model: those in the store, else those that ship with the
-project (measured on two CPU cores). Sizes follow from parameter counts: of local weights, or as a hub name tells them.
+Rates come from finished stages of the same kind on the same model: in the store, else shipped (of two CPU cores).
 """
-
-from __future__ import annotations
 
 import json
 import re

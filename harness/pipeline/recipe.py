@@ -1,7 +1,5 @@
 """Recipes and profiles: what an ablation consists of, and at which scale it runs; their parts are the kinds'."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from functools import reduce
 from operator import or_
@@ -81,10 +79,7 @@ class Recipe(Spec):
 
 
 class _Profile(Spec):
-    """A scale. ``models`` set to null are not there: arms that need them are left out, and a note says so.
-
-    ``suite`` replaces the recipe's. ``workers``: stages at once. ``kind`` tells its file from a recipe's.
-    """
+    """A scale. Arms whose models are null are left out; ``suite`` replaces the recipe's; ``kind`` tells its file."""
 
     kind: Literal["profile"] = "profile"
     name: str

@@ -1,13 +1,9 @@
-"""Recipes and profiles from YAML: what they extend beneath them, ``--set`` above them, errors with their line.
-
-A file of any content keeps bounds.
-"""
-
-from __future__ import annotations
+"""Recipes and profiles from YAML: what they extend beneath them, ``--set`` above them, errors with their line."""
 
 import re
 import typing
 from collections.abc import Iterable, Iterator, Sequence
+from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any, Literal, TypeVar
@@ -61,8 +57,7 @@ def find(name: str, kind: Literal["recipe", "profile"]) -> Path:
 def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
     """A recipe by name or path, with what it ``extends`` beneath it: stages are merged, other keys replaced.
 
-    ``settings``: ``key=value`` with dots between steps. Claims of the extended recipe are kept where both their arms
-    are. Raises RecipeError with all that is wrong, one finding a line.
+    ``settings``: ``key=value`` with dots between steps. Raises RecipeError with all that is wrong, one finding a line.
     """
     source = _extended(Recipe, find(name, "recipe"), ())
     recipe = _validated(Recipe, source, settings)
@@ -112,7 +107,7 @@ def _extended(model: type[_Model], path: Path, above: tuple[Path, ...]) -> Sourc
         merged = field is not None and (key in ("stages", "models") or isinstance(field.annotation, type))
         if merged and isinstance(below, dict) and isinstance(over, dict):
             whole[key] = below | over
-    claims, arms = under.data.get("claims"), whole.get("arms")
+    claims, arms = under.data.get("claims"), whole.get("arms")  # claims are kept where both their arms are
     if isinstance(claims, dict) and isinstance(arms, dict) and "claims" not in source.data:
         whole["claims"] = {
             n: c for n, c in claims.items() if not isinstance(c, dict) or {c.get("arm"), c.get("against")} <= {*arms}
@@ -181,8 +176,7 @@ def _path(data: Any, location: Sequence[str | int]) -> Key:
     """The key behind pydantic's location, which names the branches of unions, too."""
     out: list[str | int] = []
     for step in location:
-        inside = isinstance(data, list) and isinstance(step, int) and step < len(data)
-        if inside or (isinstance(data, dict) and step in data):
+        with suppress(LookupError, TypeError):
             data = data[step]
             out.append(step)
     return tuple(out)
@@ -213,8 +207,7 @@ def _branches(model: type[BaseModel]) -> tuple[Any, ...]:
 def parse(text: str, name: str) -> Source:
     """The data of a YAML text; ``name``: of its file, or where else it comes from.
 
-    Raises RecipeError for what is not YAML, a key that stands twice, and a text that is too large or too deep, also
-    once its aliases are replaced by what they stand for.
+    Raises RecipeError for what is not YAML, a key that stands twice, and a text that is too large or deep.
     """
     if len(text) > MOST_BYTES:
         raise RecipeError(f"{name}: larger than {MOST_BYTES:,} characters; no recipe is")
@@ -232,7 +225,7 @@ def parse(text: str, name: str) -> Source:
 
 
 def _within_bounds(text: str, name: str) -> None:
-    """Raise RecipeError for too many nodes or levels, without building any."""
+    """Raise RecipeError for too many nodes, also behind aliases, or levels, without building any."""
     sizes: dict[str | None, int] = {}  # nodes behind an anchor, once they are known
     open_: list[tuple[str | None, int]] = []  # collections that have begun: (anchor, nodes counted before)
     count, wrong = 0, ""

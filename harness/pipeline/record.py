@@ -1,7 +1,5 @@
 """What a recipe's run leaves beside its stages: one folder with a short id, its record and its report."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re

@@ -1,9 +1,4 @@
-"""Runs a graph of jobs, several at once, each in a worker process. Killed anywhere, the same command goes on.
-
-A job has its lock, its log, its clock, and its result under its final name when that is whole.
-"""
-
-from __future__ import annotations
+"""Runs a graph of jobs, several at once, each in a worker process. Killed anywhere, the same command goes on."""
 
 import json
 import multiprocessing
@@ -13,12 +8,13 @@ import sys
 import threading
 import time
 import traceback
+from collections import namedtuple
 from collections.abc import Callable, Iterator
 from concurrent.futures import FIRST_COMPLETED, Future, ProcessPoolExecutor, wait
 from contextlib import contextmanager, suppress
 from itertools import product
 from pathlib import Path
-from typing import Any, Literal, NamedTuple
+from typing import Any, Literal
 
 from harness.errors import Incomplete
 from harness.files import about
@@ -30,15 +26,7 @@ from harness.processes import follow_parent
 from harness.results.records import StageResult
 from harness.results.store import Store
 
-
-class Progress(NamedTuple):
-    """How far a running job is. ``total``: problems, rows or samples in all."""
-
-    done: int
-    total: int
-    tokens: int
-
-
+Progress = namedtuple("Progress", "done total tokens")  # of a running job, in problems, rows or samples
 # What becomes of a job: it had a result before, it begins, it goes on (Progress), it ends.
 Event = Literal["cached", "start", "progress", "end"]
 Listener = Callable[[Event, Job, StageResult | Progress | None], None]
@@ -56,7 +44,6 @@ def run(
 
     ``executor``: "local", or "ray" for tasks of the Ray cluster at ``address``, or of one started here, that sees the
     store; a lock in the store keeps two workers from one job.
-
     Raises Incomplete at the first failure, after the running jobs end; ModelError when there is no cluster.
     """
     store = Store(folder.resolve())

@@ -1,7 +1,5 @@
 """What the kinds of stages that train have in common: chains in, a checkpoint out."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping

@@ -1,7 +1,5 @@
 """The chains of a search, from the trees of all its shards, in one vocabulary. No stage of a recipe by itself."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from pathlib import Path
 

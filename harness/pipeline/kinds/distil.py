@@ -1,7 +1,5 @@
 """Long chain-of-thought data: the outputs of a teacher as chains in the vocabulary of the model to be trained."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The score of an arm: a model's answers to every task of the suite, each drawn alone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path

@@ -1,7 +1,5 @@
 """The score of an arm whose answers to a problem are all drawn from one tree (arXiv 2503.01461, Table 7)."""
 
-from __future__ import annotations
-
 from harness.models.sampling import Sampler
 from harness.pipeline.kind import Job, Params, Planner
 from harness.pipeline.kinds.evaluate import Evaluate

@@ -1,7 +1,5 @@
 """DPO in any of its variants, on pairs of a search."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """A tiny model from scratch, by the name of its spec."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
 from typing import Literal

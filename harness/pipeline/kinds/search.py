@@ -1,7 +1,5 @@
 """Tree search by two models, in shards; its chains are a job of their own for each vocabulary."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path

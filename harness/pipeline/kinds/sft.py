@@ -1,7 +1,5 @@
 """SFT on the correct chains of a search or of a teacher."""
 
-from __future__ import annotations
-
 from collections.abc import Iterator
 from pathlib import Path
 from typing import Literal

@@ -1,7 +1,5 @@
 """Outputs of a teacher, sampled or read from a file, and graded. No stage of a recipe by itself: see distil."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
@@ -19,10 +17,7 @@ from harness.pipeline.sources import problem_count, problems_of
 
 
 class Teach(Kind):
-    """Writes ``taught.jsonl``: every output that passed the filters, with its verdict where there is a gold answer.
-
-    A wrong answer is kept with its verdict; nothing without an answer, cut, doubled or with foreign tags is.
-    """
+    """Writes ``taught.jsonl``: outputs that passed the filters, right or wrong, with verdicts where there is gold."""
 
     name = "teach"
 
