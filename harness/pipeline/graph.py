@@ -20,13 +20,12 @@ from harness.pipeline.recipe import Profile, Recipe
 from harness.problems.registry import select
 from harness.spec import digest
 
-# How an arm is decoded, and the kind of job that does it.
 _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": evaluate_trees.EvaluateTrees()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """Jobs, inputs first; the evaluations of each arm, one per seed; and ``left_out`` arms, with the model they lack."""
+    """Jobs, inputs first; each arm's evaluations, one per seed; ``left_out``: other arms with the model they lack."""
 
     jobs: dict[str, Job]
     arms: dict[str, list[str]] = field(default_factory=dict)
@@ -48,10 +47,7 @@ class Graph:
 def build(
     recipe: Recipe, profile: Profile, arms: Iterable[str] | None = None, seeds: Sequence[int] | None = None
 ) -> Graph:
-    """The jobs that ``arms`` (default: all) need, for each of ``seeds`` (default: the recipe's, or profile's).
-
-    Raises RecipeError on unknown arms, models or stages.
-    """
+    """What ``arms`` (default: all) need at ``seeds`` (default: the recipe's or profile's). Raises RecipeError."""
     plan = _Planner(recipe, profile, tuple(seeds or recipe.seeds or profile.seeds))
     left_out, chosen = {}, {}
     for arm in recipe.arms if arms is None else arms:

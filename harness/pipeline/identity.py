@@ -1,7 +1,4 @@
-"""What the result of a job depends on, derived: the code it imports, the packages of those rooms, the files it reads.
-
-Code is followed from the module of a kind along all its imports inside harness, also those inside functions.
-"""
+"""What the result of a job depends on, derived: the code that its kind imports, also in functions, its packages."""
 
 import ast
 from collections.abc import Iterable, Iterator

@@ -1,7 +1,4 @@
-"""A recipe before it runs: what starts from what, and what its stages took, or would take in tokens, time and bytes.
-
-Rates come from finished stages of the same kind on the same model: in the store, else shipped (of two CPU cores).
-"""
+"""A recipe before it runs: what starts from what, and what its stages took, or would take in tokens, time and bytes."""
 
 import json
 import re
@@ -40,16 +37,13 @@ def summary(result: StageResult) -> str:
 
 
 def stage_rows(graph: Graph, folder: Path) -> list[StageRow]:
-    """Every stage: finished ones with their results in words, others with what they would take."""
-    store = Store(folder)
-    rows: list[StageRow] = []
-    items: dict[str, int | None] = {}
+    """Every stage: its result in words, or an estimate by the rates of finished stages, in the store or shipped."""
+    store, rows, items = Store(folder), list[StageRow](), dict[str, int | None]()
     known = json.loads(shipped("rates.json").read_text())
     rates = {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in known} | rates_of(folder)
     for digest, job in graph.jobs.items():
         items[digest] = kind_of(job.kind).items(job, {role: items[needed] for role, needed in job.inputs.items()})
-        result = store.result(digest)
-        if result is None:
+        if (result := store.result(digest)) is None:
             rows.append(_estimate(graph, job, rates, items[digest]))
         else:
             line, *more = kind_of(job.kind).summary(result.figures).split("\n")
@@ -83,11 +77,8 @@ def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None) -> StageR
     model: ModelSpec | None = _asked(job, graph.jobs)
     path = model.model if model else ""
     rate, most, size = rates.get((job.kind, Path(path).name)), kind.most(job), parameters(path)
-    tokens = None
-    if items is not None and rate is not None:
-        tokens = round(items * rate.per_item)
-    elif items is not None and most is not None:
-        tokens = items * most
+    each = most if rate is None else rate.per_item
+    tokens = None if items is None or each is None else round(items * each)
     memory, disk = kind.bytes_of(job, size, tokens)
     if size is not None and model is not None and model.backend != "hf" and not kind.quick:
         memory = 0  # of its server

@@ -46,10 +46,7 @@ class Arm(Spec):
 
 
 class Recipe(Spec):
-    """``arms`` maps a table row to a model: one of the profile, or the output of a stage; ``control`` is one of them.
-
-    ``profile`` and ``seeds`` hold where the command line names none.
-    """
+    """Stages, arms (``control`` is one), claims; ``profile`` and ``seeds`` hold where the command line names none."""
 
     name: str
     about: str = ""
@@ -140,14 +137,12 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
         for key, product in stage.needs.items():
             target = getattr(stage, key)
             known = [other for other in stages if product in stages[other].yields]
-            if product == "model" and target in stages and target not in known:
+            kinds = (kind.name for kind in all_kinds().values() if kind.stage and product in kind.stage.yields)
+            text = f"{key} {target!r} is no {' or '.join(kinds)} stage{nearest(target, known)}"
+            if product == "model" and target in stages:
                 text = f"model {target!r} is a {stages[target].kind} stage, which yields no model"
-            elif product != "model" and target not in known:
-                kinds = (kind.name for kind in all_kinds().values() if kind.stage and product in kind.stage.yields)
-                text = f"{key} {target!r} is no {' or '.join(kinds)} stage{nearest(target, known)}"
-            else:
-                continue
-            yield ("stages", name, key), f"stage {name!r}: {text}"
+            if target not in known and (product != "model" or target in stages):
+                yield ("stages", name, key), f"stage {name!r}: {text}"
         *line, last = recipe.line(name)
         if last in line:
             yield ("stages", line[-1], "model"), f"stage {name!r} starts from itself, by way of {', '.join(line)}"

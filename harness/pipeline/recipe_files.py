@@ -55,9 +55,9 @@ def find(name: str, kind: Literal["recipe", "profile"]) -> Path:
 
 
 def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
-    """A recipe by name or path, with what it ``extends`` beneath it: stages are merged, other keys replaced.
+    """A recipe by name or path, on what it ``extends``, under ``settings`` (``key=value``, dots between steps).
 
-    ``settings``: ``key=value`` with dots between steps. Raises RecipeError with all that is wrong, one finding a line.
+    Raises RecipeError with all that is wrong, one finding a line.
     """
     source = _extended(Recipe, find(name, "recipe"), ())
     recipe = _validated(Recipe, source, settings)
@@ -205,10 +205,7 @@ def _branches(model: type[BaseModel]) -> tuple[Any, ...]:
 
 
 def parse(text: str, name: str) -> Source:
-    """The data of a YAML text; ``name``: of its file, or where else it comes from.
-
-    Raises RecipeError for what is not YAML, a key that stands twice, and a text that is too large or deep.
-    """
+    """The data of a YAML text. Raises RecipeError for other text, a key that stands twice, a text too large or deep."""
     if len(text) > MOST_BYTES:
         raise RecipeError(f"{name}: larger than {MOST_BYTES:,} characters; no recipe is")
     loader = _LOADER(text)

@@ -28,10 +28,7 @@ def run_id(recipe: Recipe, profile: Profile, graph: Graph) -> str:
 
 
 def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: float, command: str) -> Path:
-    """Write ``recipes/<id>/run.json`` and the run's report; a rerun of the same thing replaces both.
-
-    ``seconds`` that the command took; ``command``: the one that makes this run. Returns the file of the record.
-    """
+    """Write the record of a run that ``command`` makes, and its report; a rerun replaces both. Returns the file."""
     stages = {}
     for name, job in graph.jobs.items():
         result = store.result(name) or StageResult()

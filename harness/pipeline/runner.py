@@ -42,8 +42,7 @@ def run(
 ) -> None:  # fmt: skip
     """Run all jobs that have no result in the store at ``folder`` yet, ``workers`` at once.
 
-    ``executor``: "local", or "ray" for tasks of the Ray cluster at ``address``, or of one started here, that sees the
-    store; a lock in the store keeps two workers from one job.
+    ``executor``: "local", or "ray": tasks of the cluster at ``address``, or of one started here, that sees the store.
     Raises Incomplete at the first failure, after the running jobs end; ModelError when there is no cluster.
     """
     store = Store(folder.resolve())

@@ -29,7 +29,7 @@ class SearchScale(SearchSpec):
 
 
 def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
-    """The problems that a plan searches: parameters, where they lie (``how``), their files. Raises RecipeError for none."""
+    """Of the problems to search: parameters, where they lie (``how``), files. Raises RecipeError for none."""
     scale = plan.scale(SearchScale)
     families = [task.name for task in plan.tasks if task.name in FAMILIES]
     if not scale.sources and not families:

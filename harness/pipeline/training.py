@@ -3,6 +3,7 @@
 import shlex
 import shutil
 from collections.abc import Callable, Iterator, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import ClassVar
 
@@ -76,8 +77,7 @@ class Training(Kind):
         return figures.model_dump(exclude_none=True) | more
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
-        problems = inputs["chains"]
-        return None if problems is None else problems * int(job.params["per_problem"])
+        return (problems := inputs["chains"]) and problems * int(job.params["per_problem"])
 
     def spent(self, figures: Params) -> tuple[int, int]:
         return figures.get("tokens_in_rows", 0), figures.get("rows") or figures.get("pairs") or 0
@@ -95,11 +95,9 @@ class Training(Kind):
 def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
     """Rows of which the prompt and each side have at most the dose's tokens. Raises ModelError when none is left."""
     longest = job.params["dose"]["max_tokens"]
-    kept = []
-    for row in rows:
-        prompt, *sides = (len(ids) for ids in row.values())
-        if not longest or prompt + max(sides) <= longest:
-            kept.append(row)
+    lengths = [[len(ids) for ids in row.values()] for row in rows]
+    fits = [not longest or prompt + max(sides) <= longest for prompt, *sides in lengths]
+    kept = list(compress(rows, fits))
     if not kept:
         limit = f" of at most {longest} tokens" if longest and rows else ""
         raise ModelError(f"no {what}{limit} to train on; search more problems, or look at the search's figures")
@@ -107,10 +105,7 @@ def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
 
 
 def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None]) -> TrainingFigures:
-    """The training in this process, or as ``LAUNCH -m harness train job FILE`` in those that the launcher starts.
-
-    Launched or not, it goes on from its checkpoints, and ends with this process. Raises TrainingError, ModelError.
-    """
+    """The training here, or as ``LAUNCH -m harness train job FILE``. Raises ModelError and TrainingError."""
     if not launch.strip():
         from harness.training.train import run
 
@@ -121,9 +116,8 @@ def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, i
         raise ModelError(f"launch {launch!r}: {error}") from None
     if shutil.which(words[0]) is None:
         raise ModelError(f"launch {launch!r}: there is no program {words[0]}")
-    file = folder / "job.json"
-    write_whole(file, job.model_dump_json(indent=1))
-    code = run_kept([*words, "-m", "harness", "train", "job", str(file)])
+    write_whole(folder / "job.json", job.model_dump_json(indent=1))
+    code = run_kept([*words, "-m", "harness", "train", "job", str(folder / "job.json")])
     figures = finished(job.out)
     if code or figures is None:
         raise TrainingError(f"launch {launch!r}: the training ended with {code}; its log says why")

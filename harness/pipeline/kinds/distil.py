@@ -45,8 +45,6 @@ class DistilScale(Spec):
 
 
 class Distil(Kind):
-    """Writes ``chains.jsonl``, padded if the job says so."""
-
     name = "distil"
     line = "{correct_chains:,} correct chains of {mean_tokens:g} tokens"
     stage = DistilStage
@@ -94,8 +92,7 @@ class Distil(Kind):
         }  # fmt: skip
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
-        outputs = inputs["taught"]
-        return None if outputs is None else outputs // int(job.how["samples"])
+        return (outputs := inputs["taught"]) and outputs // int(job.how["samples"])
 
 
 def _padded(taught: Taught, rng: random.Random, least: int) -> Taught:

@@ -79,9 +79,9 @@ class Evaluate(Kind):
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         scale, total = part_of(EvalScale, job.params | job.how), 0
         for task in select([], job.params["suite"]):
-            number = re.search(r"\d[\d,]*", task.items)
-            if task.group != "embedded" and number is None:
+            number = re.search(r"\d+", task.items.replace(",", ""))
+            size = scale.count if task.group == "embedded" else number and int(number[0])
+            if size is None:
                 return None
-            size = scale.count if task.group == "embedded" or number is None else int(number[0].replace(",", ""))
             total += min(size, scale.limit or size)
         return total * scale.samples

@@ -37,8 +37,7 @@ class Search(Kind):
         scale = plan.scale(SearchScale)
         models = {"generator": plan.model(stage.generator), "critic": plan.model(stage.critic)}
         problems, how, files = searched(plan)
-        goals = part_of(Goals, vars(stage)).identity()
-        params = problems | scale.identity() | {"goals": goals, "sources": problems["sources"]}
+        params = scale.identity() | problems | {"goals": part_of(Goals, vars(stage)).identity()}
         how |= scale.model_dump(include={"window", "deterministic", "graders"})
         reads: list[str | Path] = [load(scale.grammar).digest_source, *files]
         search = Job(kind=self.name, name="search", params=params, models=models, how=how, stage=name)
