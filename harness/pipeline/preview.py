@@ -47,8 +47,8 @@ def stage_rows(graph: Graph, folder: Path) -> list[StageRow]:
             rows.append(_estimate(graph, job, rates, items[digest]))
         else:
             line, *more = kind_of(job.kind).summary(result.figures).split("\n")
-            done = {"done": True, "seconds": result.seconds, "summary": line, "details": more}
-            rows.append(StageRow(digest=digest, name=job.name, **done))
+            row = StageRow(digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=more)
+            rows.append(row)
     return rows
 
 

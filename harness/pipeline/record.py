@@ -69,5 +69,5 @@ def _commit() -> str:
     git = shutil.which("git") if (root / ".git").exists() else None
     if git is None:
         return ""
-    ask = [git, "-C", root, "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    ask = [git, "-C", str(root), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
     return subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603
