@@ -28,8 +28,7 @@ from benchmarks.simulated import over_http
 from benchmarks.simulated.arms import Outcome, drive, rejection
 from benchmarks.simulated.released import run_released
 from benchmarks.simulated.world import PRESETS, World
-from harness.models.loading import load_tokenizer
-from harness.models.shipped import resolve
+from harness.models.loading import load_tokenizer, resolve
 from harness.search.grammar.load import load
 from harness.search.spec import Goals
 from harness.search.store import Settings

@@ -89,8 +89,8 @@ def _search(problems: int) -> Any:
     from harness.chains.extract import chains_of
     from harness.grading.grade import shared_grader
     from harness.models.backends.hf import HFCompleter
+    from harness.models.loading import resolve
     from harness.models.prompts import prompt_ids
-    from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
     from harness.search.grammar.load import load
     from harness.search.launch import run as run_search
@@ -121,8 +121,7 @@ def model_of(shape: str) -> Any:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from harness.models.loading import load_model
-    from harness.models.shipped import resolve
+    from harness.models.loading import load_model, resolve
     from harness.training.attention import register
 
     if shape == "tiny":
@@ -141,8 +140,7 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from datasets import Dataset, disable_progress_bars
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from harness.models.loading import load_tokenizer
-    from harness.models.shipped import resolve
+    from harness.models.loading import load_tokenizer, resolve
     from harness.training.attention import NAME
     from harness.training.groups import Collator, groups_of
     from harness.training.reference import reference_file

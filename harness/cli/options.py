@@ -55,8 +55,7 @@ def one_of(option: str, value: str, known: Sequence[str]) -> str:
 
 def tokenizer_of(model: str) -> Any:
     """The tokenizer of a model: a path, a hub name or shipped:NAME; its weights are not loaded."""
-    from harness.models.loading import load_tokenizer
-    from harness.models.shipped import resolve
+    from harness.models.loading import load_tokenizer, resolve
 
     return load_tokenizer(resolve(model))
 

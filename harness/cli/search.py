@@ -16,7 +16,7 @@ from harness.cli.specs import Options
 from harness.errors import SearchIncomplete, Usage
 from harness.evaluation.spec import ProblemData
 from harness.models.spec import ModelSpec
-from harness.problems.source import Problems, Source
+from harness.problems.load import Problems, Source
 from harness.search import launch, store
 from harness.search.grammar.load import defects, load, parse, shipped
 from harness.search.grammar.load import source as read_source

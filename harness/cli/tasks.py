@@ -16,9 +16,8 @@ from harness.evaluation import preflight
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader
-from harness.models.loading import context_length
+from harness.models.loading import context_length, resolve
 from harness.models.prompts import prompt_ids, prompt_text
-from harness.models.shipped import resolve
 from harness.models.spec import Prompting
 from harness.problems import registry
 from harness.problems.load import is_ours

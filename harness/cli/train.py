@@ -14,8 +14,7 @@ from harness.cli import options
 from harness.cli.options import Json, complain, show
 from harness.cli.specs import Options
 from harness.files import read_record
-from harness.models.loading import context_length
-from harness.models.shipped import resolve
+from harness.models.loading import context_length, resolve
 from harness.processes import follow_launcher
 from harness.spec import Spec, knob
 from harness.training.data import TrainingRows, read_rows

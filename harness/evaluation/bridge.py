@@ -18,9 +18,8 @@ from harness.errors import ModelError
 from harness.evaluation.plan import Document, EvalPlan, Progress
 from harness.grading.thinking import split
 from harness.journal import Journal, read_records
-from harness.models.base import Completer, Completion, Request, seed_of
+from harness.models.base import Asked, Completer, Completion, Place, Request, seed_of
 from harness.models.prompts import encode, is_prefilled, render, think_tags, uses_chat
-from harness.models.sampling import Asked, Place
 from harness.records import Drawn
 
 

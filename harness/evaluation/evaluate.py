@@ -15,8 +15,7 @@ from harness.evaluation.measuring import Measurer
 from harness.evaluation.plan import Document, EvalPlan, Progress
 from harness.grading.families import FAMILIES
 from harness.journal import write_rows
-from harness.models.base import Completer
-from harness.models.sampling import Place
+from harness.models.base import Completer, Place
 from harness.records import Grade, Sample
 
 

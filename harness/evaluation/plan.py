@@ -14,8 +14,8 @@ from harness.evaluation.response_metrics import METRICS
 from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.files import reason_of
 from harness.journal import read
+from harness.models.base import Plain, Sampler
 from harness.models.prompts import DEFAULT
-from harness.models.sampling import Plain, Sampler
 from harness.models.spec import Prompting
 from harness.problems.registry import Task
 from harness.records import Sample

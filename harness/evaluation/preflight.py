@@ -37,7 +37,7 @@ class Finding:
 
 def dependencies() -> Finding:
     """Libraries without which a run fails, by their versions."""
-    from harness.grading.version import grader_version
+    from harness.grading import grader_version
 
     versions = grader_version()
     absent = [name for name, version in versions.items() if version == "missing"]

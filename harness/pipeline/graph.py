@@ -11,7 +11,7 @@ from typing import Self
 
 from harness.errors import RecipeError, nearest
 from harness.files import file_digest
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.pipeline import identity
 from harness.pipeline.kind import Job, Params

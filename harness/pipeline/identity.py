@@ -6,7 +6,7 @@ from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from harness.models.digests import model_digest, tokenizer_digest
+from harness.models.loading import model_digest, tokenizer_digest
 from harness.models.spec import ModelSpec
 from harness.spec import digest
 

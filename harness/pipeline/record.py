@@ -8,7 +8,7 @@ import subprocess
 import time
 from pathlib import Path
 
-from harness.grading.version import grader_version
+from harness.grading import grader_version
 from harness.pipeline.graph import Graph
 from harness.pipeline.identity import version
 from harness.pipeline.kind import part_of

@@ -1,11 +1,9 @@
-"""Which tasks and suites there are, read from the task files without importing lm-eval.
-
-A task is a YAML file that lm-eval accepts; its ``metadata.harness`` block holds what we list: title, size, source.
-"""
+"""Which tasks and suites there are, read from the YAML files that lm-eval accepts, without importing lm-eval."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
@@ -58,12 +56,9 @@ def _task(file: Path) -> Task | None:
     """The task of a file; None for a file that holds none. Raises Usage naming a file that cannot be read."""
     import yaml
 
-    class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-        """Safe YAML in which lm-eval's ``!function`` is a plain string: nothing is imported to list tasks."""
-
-    Loader.add_constructor("!function", lambda loader, node: str(node.value))
+    text = re.sub(r"!function\s", " ", read_text(file))  # lm-eval's tag: nothing is imported to list tasks
     try:
-        entry = yaml.load(read_text(file), Loader=Loader)  # noqa: S506 - a SafeLoader
+        entry = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise Usage(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(entry, dict) or "task" not in entry:
@@ -72,11 +67,9 @@ def _task(file: Path) -> Task | None:
     about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
     if not isinstance(entry["task"], str) or not isinstance(about, dict):
         raise Usage(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
-    return Task(
-        name=entry["task"].removeprefix(PREFIX), lm_eval_name=entry["task"], group=file.parent.name,
-        title=str(about.get("title", "")), source=str(about.get("source", "")), items=str(about.get("items", "")),
-        file=file,
-    )  # fmt: skip
+    texts = {key: str(about.get(key, "")) for key in ("title", "source", "items")}
+    name = entry["task"].removeprefix(PREFIX)
+    return Task(name=name, lm_eval_name=entry["task"], group=file.parent.name, file=file, **texts)
 
 
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:
@@ -101,7 +94,6 @@ def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), 
 def _in_lm_eval(name: str) -> bool:
     """Whether lm-eval has a task file of this name, by a search of its files: its own index takes half a minute."""
     import importlib.util
-    import re
 
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or spec.origin is None or not re.fullmatch(r"[\w.-]+", name):

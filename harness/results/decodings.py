@@ -8,7 +8,7 @@ from dataclasses import dataclass, replace
 from pathlib import Path
 
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
-from harness.models.sampling import Plain
+from harness.models.base import Plain
 from harness.records import Sample
 from harness.results.records import Gap
 from harness.results.statistics import paired, scores_by_item, test_at_n, wilson

@@ -8,9 +8,9 @@ from typing import Any
 from harness.errors import NoRuns
 from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
 from harness.files import read_json
+from harness.grading import grader_version
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
-from harness.grading.version import grader_version
 from harness.journal import write_rows, write_whole
 from harness.processes import in_threads
 from harness.records import Record, Sample, Verdict

@@ -19,7 +19,7 @@ from harness.errors import BadFile, NoRuns
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.evaluation.spec import Decoding
 from harness.files import about, file_digest, read_record, reason_of
-from harness.grading.version import grader_version
+from harness.grading import grader_version
 from harness.journal import read_records, write_whole
 from harness.models.backends import opened
 from harness.models.prompts import think_tags

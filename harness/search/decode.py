@@ -13,8 +13,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.grading.families import FAMILIES
-from harness.models.base import Completion, seed_of
-from harness.models.sampling import Asked
+from harness.models.base import Asked, Completion, seed_of
 from harness.records import Finish, Problem
 from harness.search.grammar.load import load
 from harness.search.launch import AtTest, Plan, execute

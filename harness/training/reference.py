@@ -12,7 +12,7 @@ from collections.abc import Sequence
 from itertools import chain, islice
 from pathlib import Path
 
-from harness.models.digests import model_digest
+from harness.models.loading import model_digest
 from harness.training.groups import GroupRow
 
 Logps = list[list[list[float]]]  # [group][chain][token]

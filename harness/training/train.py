@@ -18,8 +18,7 @@ from typing import Any
 from harness.errors import TrainingError, Usage
 from harness.files import read_json
 from harness.journal import read
-from harness.models.digests import model_digest
-from harness.models.loading import context_length, load_model, load_tokenizer
+from harness.models.loading import context_length, load_model, load_tokenizer, model_digest
 from harness.spec import digest
 from harness.training.checkpoints import claimed
 from harness.training.groups import Collator, GroupRow, Row, groups_of, padding

@@ -14,7 +14,7 @@ import pytest
 
 from harness.chains.spec import SftRule
 from harness.journal import write_rows
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job
 from harness.pipeline.kinds import kind_of

@@ -9,7 +9,7 @@ import random
 import pytest
 
 from harness.journal import read
-from harness.models.digests import model_digest
+from harness.models.loading import model_digest
 from harness.problems.embedded import FAMILIES, problems
 from harness.problems.embedded.worked import Style, chain
 from harness.training.tiny import pretrain as module

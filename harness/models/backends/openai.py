@@ -1,7 +1,4 @@
-"""Any OpenAI-compatible completions server; ``vllm serve`` is the reference one.
-
-Prompts go as token ids and come back as ids where the server can return them, so nothing is tokenised twice.
-"""
+"""Any OpenAI-compatible completions server; prompts go as token ids and, where it can, come back as ids."""
 
 from __future__ import annotations
 
@@ -10,6 +7,7 @@ import json
 from collections.abc import AsyncGenerator, Awaitable, Callable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
+from random import SystemRandom
 from typing import Any
 
 import orjson
@@ -17,9 +15,7 @@ import orjson
 from harness.errors import ModelError
 from harness.models.backends import tokenizer_path
 from harness.models.base import Completion, Request
-from harness.models.digests import model_digest
-from harness.models.loading import context_length, load_tokenizer
-from harness.models.shipped import resolve
+from harness.models.loading import context_length, load_tokenizer, model_digest, resolve
 from harness.models.spec import ModelSpec
 from harness.records import Finish
 
@@ -61,12 +57,9 @@ class OpenAICompleter:
         loop = asyncio.get_running_loop()
         if self._loop is not loop:
             self._loop, self._slots = loop, asyncio.Semaphore(self.batch_size)
-            if self._given_post is not None:
-                self._post = self._given_post
-            else:
-                # The loop closes its generators when it ends, and with this one the connections.
-                self._connections = _connections(self._url, self._timeout, self.batch_size)
-                self._post = await anext(self._connections)
+            # The loop closes its generators when it ends, and with this one the connections.
+            self._connections = _connections(self._url, self._timeout, self.batch_size)
+            self._post = self._given_post if self._given_post is not None else await anext(self._connections)
         return self._post, self._slots
 
     async def complete(self, request: Request) -> Completion:
@@ -100,27 +93,25 @@ class OpenAICompleter:
 
     async def _choice(self, post: Post, body: bytes) -> _Choice | None:
         """The first choice of the reply, or None when the prompt does not fit the server's context."""
-        problem = ""
         for attempt in range(self._retries + 1):
             if attempt:
-                await asyncio.sleep(min(30.0, self._backoff * 2**attempt))
+                # Of unequal length, so that calls which failed together do not come back together.
+                await asyncio.sleep(min(30.0, self._backoff * 2**attempt) * SystemRandom().uniform(0.5, 1.0))
             try:
                 status, text = await post(body)
-            except (OSError, TimeoutError) as error:
-                problem = f"{type(error).__name__}: {error}"
-                continue
-            if status == 400 and "context length" in text:
-                return None
-            if status >= 400:
+                if status == 400 and "context length" in text:
+                    return None
+                if status < 400:
+                    return _first_choice(text)
                 # The beginning of the error page, without what a terminal would obey.
                 page = " ".join("".join(c if c.isprintable() else " " for c in text[:400]).split())[:200]
                 problem = f"HTTP {status}: {page}"
-                if status in (408, 409, 429) or status >= 500:
-                    continue
-                break
-            choice, problem = _first_choice(text)
-            if choice is not None:
-                return choice
+                if status < 500 and status not in (408, 409, 429):
+                    break
+            except (OSError, TimeoutError) as error:
+                problem = f"{type(error).__name__}: {error}"
+            except ValueError as error:
+                problem = str(error)
         raise ModelError(f"{self._url}: {problem}; check that the server is up and serves {self.model!r}")
 
 
@@ -134,8 +125,8 @@ def _ended_turn(choice: _Choice) -> bool:
     return "stop_reason" in choice and not isinstance(choice["stop_reason"], str)
 
 
-def _first_choice(reply: str) -> tuple[_Choice | None, str]:
-    """The first choice of a reply, or what is wrong with it."""
+def _first_choice(reply: str) -> _Choice:
+    """The first choice of a reply. Raises ValueError saying what is wrong with it."""
     try:
         try:
             whole = orjson.loads(reply)
@@ -143,20 +134,20 @@ def _first_choice(reply: str) -> tuple[_Choice | None, str]:
             whole = json.loads(reply)
         choice = dict(whole["choices"][0])
     except (ValueError, RecursionError):
-        return None, "the reply is not JSON; is this a completions endpoint?"
+        raise ValueError("the reply is not JSON; is this a completions endpoint?") from None
     except (KeyError, IndexError, TypeError):
-        return None, "the reply has no choices; is this a completions endpoint?"
+        raise ValueError("the reply has no choices; is this a completions endpoint?") from None
     ids, reason = choice.get("token_ids"), choice.get("finish_reason")
     if not isinstance(choice.get("text"), str):
-        return None, "the reply has no text"
+        raise ValueError("the reply has no text")
     if ids is not None and not (isinstance(ids, list) and set(map(type, ids)) <= {int}):
-        return None, "the reply's token_ids are not a list of numbers"
+        raise ValueError("the reply's token_ids are not a list of numbers")
     if ids and not 0 <= min(ids) <= max(ids) < 1 << 31:
-        return None, "the reply's token_ids are not ids of tokens"
+        raise ValueError("the reply's token_ids are not ids of tokens")
     if reason not in _REASONS:
-        return None, f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length"
+        raise ValueError(f"the reply ended for the reason {str(reason)[:40]!r}, which is neither stop nor length")
     choice["text"] = choice["text"].encode("utf-8", "replace").decode()  # half of a surrogate pair is no text
-    return choice, ""
+    return choice
 
 
 async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGenerator[Post, None]:
@@ -172,7 +163,10 @@ async def _connections(url: str, timeout: float, concurrency: int) -> AsyncGener
         async def post(body: bytes) -> tuple[int, str]:
             try:
                 async with session.post(url, data=body, headers={"Content-Type": "application/json"}) as reply:
-                    return reply.status, (await reply.read()).decode(errors="replace")
+                    text, after = (await reply.read()).decode(errors="replace"), reply.headers.get("Retry-After", "")
+                if reply.status >= 400 and after.isdecimal():  # seconds
+                    await asyncio.sleep(min(60.0, float(after)))
+                return reply.status, text
             except aiohttp.ClientError as error:
                 raise ConnectionError(f"{type(error).__name__}: {error}") from error
 

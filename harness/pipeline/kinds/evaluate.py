@@ -8,7 +8,7 @@ from typing import ClassVar, Literal
 from harness.evaluation.plan import EvalPlan
 from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.backends import opened
-from harness.models.sampling import Plain, Sampler
+from harness.models.base import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
 from harness.problems.registry import select

@@ -1,6 +1,6 @@
 """The score of an arm whose answers to a problem are all drawn from one tree (arXiv 2503.01461, Table 7)."""
 
-from harness.models.sampling import Sampler
+from harness.models.base import Sampler
 from harness.pipeline.kind import Job, Params, Planner
 from harness.pipeline.kinds.evaluate import Evaluate
 from harness.pipeline.sources import SearchScale

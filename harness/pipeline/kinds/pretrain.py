@@ -7,8 +7,8 @@ from typing import Literal
 from pydantic import field_validator
 
 from harness.errors import nearest
+from harness.models.loading import folder as assets
 from harness.models.loading import load_tokenizer
-from harness.models.shipped import folder as assets
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, Stage
 from harness.spec import Spec, knob

@@ -9,9 +9,8 @@ from harness.chains.distilled import Output, Taught, filtered, read_outputs
 from harness.grading.grade import Grader
 from harness.journal import Journal, read, write_rows
 from harness.models.backends import opened
-from harness.models.base import Completion, Request, seed_of
+from harness.models.base import Asked, Completion, Plain, Request, seed_of
 from harness.models.prompts import is_prefilled, prompt_ids, think_tags
-from harness.models.sampling import Asked, Plain
 from harness.pipeline.kind import Job, Kind, Params, Report
 from harness.pipeline.sources import problem_count, problems_of
 
