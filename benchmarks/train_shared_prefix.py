@@ -256,7 +256,7 @@ def cases(told: argparse.Namespace, shape: str) -> dict[str, tuple[Case, Case, i
 
 
 def _common(a: list[int], b: list[int]) -> int:
-    from harness.tokens import common_prefix
+    from harness.thoughts import common_prefix
 
     return common_prefix(a, b)
 

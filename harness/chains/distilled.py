@@ -21,8 +21,7 @@ from harness.grading.thinking import split
 from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
 from harness.problems.file import Row, read_rows
 from harness.records import Chain, Finish, Gold, Problem
-from harness.thoughts import THINK_CLOSE, THINK_OPEN
-from harness.tokens import special_tokens
+from harness.thoughts import THINK_CLOSE, THINK_OPEN, special_tokens
 
 # Around Sky-T1's answers.
 _SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>")

@@ -19,7 +19,7 @@ from pydantic import BaseModel
 
 from harness.chains.extract import chains_of_search
 from harness.chains.select import LengthRule, PairRule, Picker, SftRule, pick
-from harness.errors import BadFile, NothingToExport
+from harness.errors import BadFile, DataError
 from harness.files import about
 from harness.journal import replacing, row_line
 from harness.records import Chain, Pair
@@ -81,7 +81,7 @@ def export_data(
 ) -> ExportFigures:  # fmt: skip
     """Write ``sft`` and ``pairs`` (JSONL and Parquet) into ``out``.
 
-    Raises NothingToExport without any correct chain, BadFile without a search or where ``out`` holds one.
+    Raises DataError without any correct chain, BadFile without a search or where ``out`` holds one.
     """
     if (out / "search.json").exists():
         raise BadFile(f"{out}: holds a search; give the data a folder of its own")
@@ -110,7 +110,7 @@ def export_data(
                 rejected.append(len(picked.rejected_ids))
         if not rows:
             within = f" of at most {max_tokens:,} tokens" if max_tokens else ""
-            raise NothingToExport(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")
+            raise DataError(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")
     figures = total.figures()
     left_out |= Counter({f"nodes never on a chain: {why}": n for why, n in figures["discarded"].items()})
     return ExportFigures(

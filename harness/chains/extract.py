@@ -11,7 +11,7 @@ from harness.search.stats import SearchYield
 from harness.search.store import Forest
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import chain_ids, render, spans_of
-from harness.tokens import special_tokens
+from harness.thoughts import special_tokens
 
 
 def ranked(chains: Iterable[Chain]) -> list[Chain]:

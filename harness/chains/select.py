@@ -13,7 +13,7 @@ from typing import Literal
 
 from harness.records import Chain, Pair
 from harness.spec import Spec, knob
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 
 LengthRule = Literal["shortest", "medium", "longest", "mixed", "balanced"]
 PrefixRule = Literal["shortest", "longest", "random"]

@@ -8,9 +8,8 @@ from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UnknownTask, nearest
-from harness.files import read_text
-from harness.shipped import shipped
+from harness.errors import Usage, nearest
+from harness.files import read_text, shipped
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
@@ -36,10 +35,10 @@ class Task:
 
 
 def include_paths(extra: Sequence[Path] = ()) -> list[Path]:
-    """Folders to search for tasks, the user's first. Raises UnknownTask for a folder that does not exist."""
+    """Folders to search for tasks, the user's first. Raises Usage for a folder that does not exist."""
     for path in extra:
         if not path.is_dir():
-            raise UnknownTask(f"--task-path {path}: no such folder")
+            raise Usage(f"--task-path {path}: no such folder")
     return [*extra, shipped("tasks")]
 
 
@@ -54,40 +53,40 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
 
 
 def _task(file: Path) -> Task | None:
-    """The task of a file; None for a file that holds none. Raises UnknownTask naming a file that cannot be read."""
+    """The task of a file; None for a file that holds none. Raises Usage naming a file that cannot be read."""
     import yaml
 
     text = re.sub(r"!function\s", " ", read_text(file))  # lm-eval's tag: nothing is imported to list tasks
     try:
         entry = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
+        raise Usage(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(entry, dict) or "task" not in entry:
         return None
     metadata = entry.get("metadata") or {}
     about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
     if not isinstance(entry["task"], str) or not isinstance(about, dict):
-        raise UnknownTask(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
+        raise Usage(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
     texts = {key: str(about.get(key, "")) for key in ("title", "source", "items")}
     name = entry["task"].removeprefix(PREFIX)
     return Task(name=name, lm_eval_name=entry["task"], group=file.parent.name, file=file, **texts)
 
 
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:
-    """The tasks asked for, in order and without repeats. Raises UnknownTask naming the nearest valid name.
+    """The tasks asked for, in order and without repeats. Raises Usage naming the nearest valid name.
 
     ``foreign``: names that are not ours are looked up among lm-eval's own tasks (which takes seconds).
     """
     known = tasks(extra)
     if suite is not None and suite not in SUITES:
-        raise UnknownTask(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
+        raise Usage(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
     wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in (*names, *SUITES.get(suite or "", ()))))
     if not wanted:
-        raise UnknownTask("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
+        raise Usage("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
     for name in wanted:
         if name not in known:
             if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
-                raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
+                raise Usage(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
             known[name] = Task(name=name, lm_eval_name=name)
     return [known[name] for name in wanted]
 

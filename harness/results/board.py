@@ -17,14 +17,13 @@ from pydantic import BaseModel, Field, ValidationError
 
 from harness.errors import NoRuns
 from harness.evaluation.plan import load_samples
-from harness.files import read_json, reason_of
+from harness.files import published_rows, read_json, reason_of
 from harness.records import Record, Sample
 from harness.results import statistics as tests
 from harness.results.records import Claim, Data, Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
 from harness.results.store import Store
 from harness.results.summary import row
-from harness.shipped import published_rows
 
 Verdict = Literal["reproduced", "contradicted", "undecided"]
 VERDICTS = get_args(Verdict)

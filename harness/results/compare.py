@@ -19,7 +19,7 @@ from harness.results import budget
 from harness.results import statistics as tests
 from harness.results.records import Gap, Manifest, RunRecord, flat
 from harness.results.store import Store, read_kept
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 
 # What differs between two runs of the same thing.
 _PASSING = ("date", "seconds", "manifest.date", "manifest.seconds", "manifest.command", "run")

@@ -141,7 +141,7 @@ def _flat(data: Mapping[str, Any], under: str = "") -> dict[str, Any]:
 
 
 class Store(Journal):
-    """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy.
+    """The writer of one search folder; a context manager. Raises SearchMismatch and Incomplete.
 
     ``finished``: ids of the problems that are done. ``unfinished``: what an earlier run left half done, by problem.
     """

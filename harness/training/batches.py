@@ -21,7 +21,7 @@ import numpy as np
 import torch
 from torch import Tensor
 
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 from harness.training.spec import LayoutChoice, Objective
 
 Row = tuple[Sequence[int], ...]  # prompt and completion, or prompt, chosen and rejected

@@ -6,10 +6,10 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
+from harness.files import published_rows
 from harness.results.board import VERDICTS, Board, Finding, published
 from harness.results.board import Cell as Score
 from harness.results.records import Claim
-from harness.shipped import published_rows
 from harness.view.page import Line, Page, Row, Style, Table
 from harness.view.text import interval, percent, points
 

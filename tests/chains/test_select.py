@@ -10,7 +10,7 @@ from hypothesis import strategies as st
 
 from harness.chains.select import PairRule, SftRule, pairs, pick, sft_chains
 from harness.records import Chain
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 
 
 def chain(ids, correct=True, problem="p", node=None) -> Chain:

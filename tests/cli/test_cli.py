@@ -108,18 +108,14 @@ def test_dry_run_lists_stages(tmp_path):
     assert "to run" in out
 
 
-def test_every_command_is_listed_under_the_module_that_registers_it():
-    import importlib
+def test_every_listed_command_can_be_loaded():
+    from harness.cli.commands import COMMANDS, loaded
 
-    import typer
-
-    from harness.cli import COMMANDS
-
-    for module in {module for module, _ in COMMANDS.values()}:
-        app = typer.Typer()
-        importlib.import_module(f"harness.cli.{module}").register(app)
-        registered = set(typer.main.get_group(app).commands)
-        assert registered == {name for name, (of, _) in COMMANDS.items() if of == module}
+    listed = harness("--help").stdout
+    for name, (_, about) in COMMANDS.items():
+        assert loaded(name).name == name
+        assert f" {name} " in listed
+        assert about in listed
 
 
 def test_output_into_a_closed_pipe_is_no_regression():
@@ -127,3 +123,21 @@ def test_output_into_a_closed_pipe_is_no_regression():
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 141
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("moment", ["typer", "typer.core", "harness.cli.runs", "harness.pipeline.preview"])
+def test_an_interrupt_during_the_first_imports_is_one_line(moment, tmp_path):
+    """A SIGINT arrives when the module ``moment`` is about to be imported."""
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(name, path, target=None):\n"
+        f"        if name == {moment!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupts)\n"
+        "sys.argv = ['harness', 'runs']\n"
+        "from harness.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr == "interrupted; the same command goes on from here\n"

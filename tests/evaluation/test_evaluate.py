@@ -6,7 +6,7 @@ import json
 
 import pytest
 
-from harness.errors import UnknownTask
+from harness.errors import Usage
 from harness.evaluation.evaluate import evaluate, load_tasks
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, ProblemData
@@ -94,11 +94,11 @@ def test_prompts_through_lm_eval_are_the_chat_template_with_one_bos(completer, t
 
 def test_registry():
     assert set(tasks()) >= {"mini_math", "mini_blocks", "mini_rules", "gsm8k"}
-    with pytest.raises(UnknownTask, match="did you mean 'mini_math'"):
+    with pytest.raises(Usage, match="did you mean 'mini_math'"):
         select(["mini_maths"], None)
-    with pytest.raises(UnknownTask, match="no suite"):
+    with pytest.raises(Usage, match="no suite"):
         select([], "embeded")
-    with pytest.raises(UnknownTask, match="no tasks named"):
+    with pytest.raises(Usage, match="no tasks named"):
         select([], None)
 
 

@@ -16,7 +16,7 @@ from typing import Literal
 
 from pydantic import Field, ValidationError
 
-from harness.errors import GrammarError, nearest
+from harness.errors import DataError, nearest
 from harness.files import read_text
 from harness.models.base import seed_of
 from harness.records import Record
@@ -165,35 +165,35 @@ def shipped() -> list[str]:
 
 
 def source(name: str) -> str:
-    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises GrammarError and BadFile."""
+    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises DataError and BadFile."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise GrammarError(f"{name}: no such file")
+            raise DataError(f"{name}: no such file")
         return read_text(path)
     if name not in shipped():
-        raise GrammarError(f"no grammar {name!r}; shipped: {', '.join(shipped())}; or give a path ending in .yaml")
+        raise DataError(f"no grammar {name!r}; shipped: {', '.join(shipped())}; or give a path ending in .yaml")
     return (_SHIPPED / f"{name}.yaml").read_text()
 
 
 def parse(name: str) -> Grammar:
-    """A grammar as it is written, without a look at whether it can be searched. Raises GrammarError and BadFile."""
+    """A grammar as it is written, without a look at whether it can be searched. Raises DataError and BadFile."""
     import yaml
 
     try:
         return Grammar.model_validate(yaml.safe_load(source(name)))
     except ValidationError as error:
         lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise GrammarError(f"{name}: " + "; ".join(lines)) from None
+        raise DataError(f"{name}: " + "; ".join(lines)) from None
     except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise GrammarError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
+        raise DataError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
 
 
 def load(name: str) -> Grammar:
-    """A shipped grammar by name, or one of the user's by path. Raises GrammarError naming every defect."""
+    """A shipped grammar by name, or one of the user's by path. Raises DataError naming every defect."""
     grammar = parse(name)
     if problems := defects(grammar):
-        raise GrammarError(f"{name}: " + "; ".join(problems))
+        raise DataError(f"{name}: " + "; ".join(problems))
     return grammar
 
 

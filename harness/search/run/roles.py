@@ -24,8 +24,7 @@ from harness.search.grammar import Grammar
 from harness.search.store import NodeRow
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion, Node, render, spans_of
-from harness.thoughts import THINK_OPEN, THINK_TAGS
-from harness.tokens import special_tokens
+from harness.thoughts import THINK_OPEN, THINK_TAGS, special_tokens
 
 
 class Role:
