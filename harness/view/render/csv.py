@@ -13,6 +13,7 @@ from harness.view.text import clean
 
 FORM = "csv"
 _FORMULA = re.compile(r"\s*[=+\-@]")
+_NUMBER = re.compile(r"\s*[-+]?\d[\d.]*(e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
 def render(page: Page) -> str:
@@ -35,8 +36,4 @@ def _cell(value: Any) -> Any:
     if not isinstance(value, str):
         return value
     text = clean(value)
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}" if _FORMULA.match(text) else text
-    return text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text
