@@ -15,7 +15,6 @@ from typing import Any
 
 from pydantic import BaseModel
 
-from harness.chains.extract import ranked
 from harness.errors import DataError
 from harness.grading.thinking import split
 from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
@@ -127,4 +126,5 @@ def chains_of_outputs(taught: Iterable[Taught], tokenizer: Any) -> list[Chain]:
             reason=each.reason,
         )  # fmt: skip
         groups.setdefault((chain.problem_id, chain.correct), []).append(chain)
-    return [chain for group in groups.values() for chain in ranked(group)]
+    ordered = (enumerate(sorted(group, key=lambda chain: chain.length)) for group in groups.values())
+    return [chain.model_copy(update={"rank": rank}) for group in ordered for rank, chain in group]

@@ -14,17 +14,12 @@ from harness.search.tree.nodes import chain_ids, render, spans_of
 from harness.thoughts import special_tokens
 
 
-def ranked(chains: Iterable[Chain]) -> list[Chain]:
-    """Chains of one problem and verdict from the shortest to the longest, each with its rank."""
-    ordered = sorted(chains, key=lambda chain: chain.length)
-    return [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(ordered)]
-
-
 def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any) -> list[Chain]:
     """All distinct correct and wrong chains of one tree, shortest first, correct before wrong.
 
-    Chains of one length keep the order of their nodes. Nodes that were cut or leaked a foreign tag lead to no answer,
-    so they are on no chain; nor is a text that spells a control token of the vocabulary to be trained.
+    ``rank`` counts within the verdict; chains of one length keep the order of their nodes. Nodes that were cut or
+    leaked a foreign tag lead to no answer, so they are on no chain; nor is a text that spells a control token of the
+    vocabulary to be trained.
     """
     out, special = list[Chain](), special_tokens([tokenizer])
     for correct in (True, False):
@@ -41,7 +36,8 @@ def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer
                 reason=leaf.result.reason,
             )  # fmt: skip
             chains.append(chain)
-        out += ranked(chains)
+        chains.sort(key=lambda chain: chain.length)
+        out += [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(chains)]
     return out
 
 
