@@ -4,7 +4,7 @@ from __future__ import annotations
 
 from typing import Any, Literal
 
-from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError
+from pydantic import AwareDatetime, ConfigDict, Field, TypeAdapter, ValidationError, field_validator
 
 from harness.errors import BadFile, first_line
 from harness.evaluation.spec import Decoding
@@ -170,6 +170,11 @@ class StageRecord(StageResult):
     """A stage in the record of a recipe. ``depends``: what its digest covers beside parameters and inputs."""
 
     depends: Data = {}
+
+    @field_validator("seconds", mode="before")
+    @classmethod
+    def _not_known(cls, value: float | None) -> float:
+        return value or 0.0  # older records hold null for a stage that had not been run
 
 
 class Hardware(Record):

@@ -10,7 +10,7 @@ import pytest
 from harness.journal import write_rows
 from harness.records import Grade, Sample
 from harness.results import board
-from harness.results.records import RunRecord
+from harness.results.records import RunRecord, StageRecord
 from harness.results.store import Store
 from harness.view import board as view
 from harness.view.render import markdown, show
@@ -110,3 +110,7 @@ def test_labels_are_short_and_tell_all_runs_apart():
     assert board.labels(ids) == ["0123456789abc", "0123456789abf"]
     assert board.labels([Path("s/student_sft_v1"), Path("s/student_sft_v10")]) == ["student_sft_v1", "student_sft_v10"]
     assert board.labels([Path("a/run"), Path("b/run"), Path("b/other")]) == ["a/run", "b/run", "b/other"]
+
+
+def test_an_older_record_may_not_know_how_long_a_stage_took():
+    assert [StageRecord(name="sft", seconds=seconds).seconds for seconds in (None, 2.5)] == [0.0, 2.5]
