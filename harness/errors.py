@@ -82,6 +82,12 @@ class Incomplete(HarnessError):
     code = INCOMPLETE
 
 
+class ServerError(ModelError, Incomplete):
+    """A server cannot be reached, refuses, or serves something else; the same command asks again."""
+
+    code = INCOMPLETE
+
+
 class NotWritten(Incomplete):
     """A file could not be written for want of space, or the disk failed."""
 

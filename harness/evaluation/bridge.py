@@ -18,8 +18,8 @@ from harness.errors import ModelError
 from harness.evaluation.plan import Document, EvalPlan, Progress
 from harness.grading.thinking import split
 from harness.journal import Journal, read_records
-from harness.models.base import Completer, Completion, Request, seed_of
-from harness.models.prompts import encode, is_prefilled, render, think_tags, uses_chat
+from harness.models.base import Completer, Completion, Conversation, Request, seed_of
+from harness.models.prompts import encode, is_prefilled, render, template_options, think_tags, uses_chat
 from harness.models.sampling import Asked, Place
 from harness.records import Drawn
 
@@ -60,13 +60,16 @@ class HarnessLM(LM):
         self.visible = visible
         self.progress = progress
         self.generated: dict[Place, Generated] = {}
+        self._messages: dict[str, list[dict[str, str]]] = {}  # by the prompt that was rendered from them
 
     @property
     def tokenizer_name(self) -> str:
         return str(getattr(self.tokenizer, "name_or_path", "tokenizer")).replace("/", "__")
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
-        return render(self.tokenizer, chat_history, self.prompting, add_generation_prompt)
+        text = render(self.tokenizer, chat_history, self.prompting, add_generation_prompt)
+        self._messages[text] = [dict(message) for message in chat_history]
+        return text
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
         seen: Counter[tuple[str, int]] = Counter()
@@ -105,7 +108,7 @@ class HarnessLM(LM):
         def done(results: list[tuple[int, Completion]]) -> None:
             nonlocal tokens
             fresh = {
-                keys[i]: Drawn(key=keys[i], text=c.text, ids=list(c.token_ids), finish=c.finish)
+                keys[i]: Drawn(key=keys[i], text=self._whole(c, prompts[i]), ids=list(c.token_ids), finish=c.finish)
                 for i, c in results
                 if keys[i] not in known
             }
@@ -151,7 +154,7 @@ class HarnessLM(LM):
             messages.append({"role": "assistant", "content": self._answer(entry)})
         messages.append({"role": "user", "content": document["prompt"]})
         if self.chat:
-            return render(self.tokenizer, messages, self.prompting)
+            return self.apply_chat_template(messages)
         return "\n\n".join(message["content"] for message in messages)
 
     def _request(self, instance: Any, place: Place, prompt: str) -> Request:
@@ -160,8 +163,23 @@ class HarnessLM(LM):
         except ModelError as error:
             raise ModelError(f"{place.task}: {error}") from None
         limit = self.decoding.max_tokens or int(instance.args[1].get("max_gen_toks", 512))
-        seed = seed_of(self.decoding.seed, ids, place.sample)
-        return Request(ids, limit, self.decoding.temperature, self.decoding.top_p, seed=seed)
+        decoding = self.decoding
+        return Request(
+            ids, limit, decoding.temperature, decoding.top_p, seed=seed_of(decoding.seed, ids, place.sample),
+            top_k=decoding.top_k, min_p=decoding.min_p, repetition_penalty=decoding.repetition_penalty,
+            conversation=lambda: Conversation(self._messages_of(prompt), template_options(self.prompting)),
+        )  # fmt: skip
+
+    def _messages_of(self, prompt: str) -> list[dict[str, str]]:
+        return self._messages.get(prompt) or [{"role": "user", "content": prompt}]
+
+    def _whole(self, completion: Completion, prompt: str) -> str:
+        """A completion's text with the thought that its server split off, between tags as the model writes them."""
+        if not completion.thought:
+            return completion.text
+        opening = "" if is_prefilled(prompt, self.tags) else self.tags[0]
+        is_cut = completion.finish != "stop" and not completion.text
+        return opening + completion.thought + ("" if is_cut else self.tags[1] + completion.text)
 
     def _text(self, instance: Any, place: Place) -> str:
         """What lm-eval scores: the text as sampled for our tasks, the visible answer up to its stops for others."""

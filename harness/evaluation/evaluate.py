@@ -9,6 +9,7 @@ from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
+from harness.errors import Incomplete
 from harness.evaluation.bridge import Generated, HarnessLM
 from harness.evaluation.lm_eval_tasks import chosen, has_grader, load_tasks, quiet_lm_eval
 from harness.evaluation.measuring import Measurer
@@ -47,6 +48,11 @@ def evaluate(
     )  # fmt: skip
     with Measurer(tokenizer, lm.tags, plan.data.nltk_data) as measurer:
         samples, scores = _run(lm, tasks, plan, measurer)
+    if samples and all(sample.finish == "context" and not sample.text for sample in samples):
+        raise Incomplete(
+            f"none of {len(samples)} prompts fits the model's context of {completer.context} tokens: nothing was "
+            "answered; serve the model with a longer context, or choose tasks with shorter prompts"
+        )
     samples = [sample.model_copy(update={"task": names[sample.task]}) for sample in samples]
     write_rows(folder / "problems.jsonl", _problems(lm.generated, names))
     write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in samples))

@@ -20,6 +20,11 @@ class Decoding(Spec):
     )
     temperature: float = knob(0.6, "0: greedy.", ge=0)
     top_p: float = knob(1.0, "Nucleus of the distribution.", gt=0, le=1)
+    top_k: int = knob(0, "Only the K likeliest tokens; 0: all.", ge=0)
+    min_p: float = knob(0.0, "Only tokens with at least this share of the likeliest one's probability.", ge=0, le=1)
+    repetition_penalty: float = knob(
+        1.0, "Divides the odds of tokens that prompt or answer hold already; 1: none.", gt=0
+    )
     seed: int = knob(0, "Each sample's seed derives from it.", ge=0)
     samples: int = knob(1, "Samples per problem.", ge=1)
 

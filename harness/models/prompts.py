@@ -35,9 +35,14 @@ def is_prefilled(prompt: str, tags: Tags) -> bool:
     return prompt.rstrip().endswith(tags[0])
 
 
+def template_options(prompting: Prompting) -> dict[str, bool]:
+    """Options of the chat template."""
+    return {} if prompting.thinking == "auto" else {"enable_thinking": prompting.thinking == "on"}
+
+
 def render(tokenizer: Any, messages: list[dict[str, str]], prompting: Prompting, generate: bool = True) -> str:
     """The chat as text. Raises ModelError when the template refuses it."""
-    extra: dict[str, bool] = {} if prompting.thinking == "auto" else {"enable_thinking": prompting.thinking == "on"}
+    extra = template_options(prompting)
     try:
         return str(tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False, **extra))
     except Exception as error:

@@ -28,6 +28,12 @@ class Serving(Spec):
     )  # fmt: skip
     vllm: str = knob("vllm", "The vllm program, perhaps of another environment.", how=True)
     vllm_arguments: list[str] = knob([], "More arguments for 'vllm serve', in one string.", option="--vllm-args")
+    api: Literal["auto", "completions", "chat"] = knob("auto", "What the server is asked by; auto: what it offers.")
+    api_key_env: str = knob("OPENAI_API_KEY", "The environment variable that holds the server's key.", how=True)
+    header: list[str] = knob(
+        [], "'Name: value' of every call; $NAME: read from the environment.", how=True, repeated=True
+    )
+    extra_body: str = knob("", "More fields of every call, as a JSON object.")
     timeout: float = knob(600.0, "Seconds a server may take for one call.", how=True, gt=0)
     mock_faults: float = knob(0.0, "Share of failing calls (mock).", ge=0, le=0.9, how=True, hidden=True)
     mock_latency: float = knob(0.0, "Seconds of each call (mock).", ge=0, how=True, hidden=True)

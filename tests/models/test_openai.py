@@ -82,8 +82,15 @@ def test_busy_servers_are_asked_again(server, tokenizer, monkeypatch):
 
 
 def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer, monkeypatch):
-    server.script = [(400, "This model's maximum context length is 8 tokens")]
+    server.script = [(400, "This model's maximum context length is 3 tokens")]
     assert complete(server, tokenizer, monkeypatch).finish == "context"
+    assert len(server.seen) == 1
+
+
+def test_what_fits_beside_the_prompt_is_asked_for(server, tokenizer, monkeypatch):
+    server.script = [(400, "This model's maximum context length is 8 tokens"), choice("a", "length")]
+    assert complete(server, tokenizer, monkeypatch).finish == "context"
+    assert [body["max_tokens"] for body in server.seen] == [9, 5]
 
 
 @pytest.mark.parametrize(

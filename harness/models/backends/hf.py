@@ -105,7 +105,7 @@ class HFCompleter:
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
                 use_cache=True, logits_to_keep=1,
             ).logits[:, -1, :]  # fmt: skip
-            tokens = _sample(logits, [row.request for row in live], [row.random for row in live])
+            tokens = _sample(logits, live)
             for row, token in zip(live, tokens, strict=True):
                 row.take(token, self._eos, self.tokenizer)
             keep = [i for i, row in enumerate(live) if row.finish is None]
@@ -168,16 +168,28 @@ class _Row:
         return any(stop in text for stop in self.request.stop)
 
 
-def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.Random]) -> list[int]:
-    """One token per row: argmax at temperature 0, else the inverse of the (top-p) distribution function."""
+def _sample(logits: Any, rows: Sequence[_Row]) -> list[int]:
+    """One token per row: argmax at temperature 0, else the inverse of the distribution function.
+
+    The repetition penalty comes first, then temperature, top-k, top-p and min-p, in the order of vLLM.
+    """
     import torch
 
+    requests, streams = [row.request for row in rows], [row.random for row in rows]
+    if any(request.repetition_penalty != 1 for request in requests):
+        logits = _penalised(logits, rows)
     greedy: list[int] = logits.argmax(-1).tolist()
     hot = [i for i, request in enumerate(requests) if request.temperature > 0]
     if not hot:
         return greedy
     heat = torch.tensor([requests[i].temperature for i in hot], dtype=torch.float64, device=logits.device)
     probabilities = torch.softmax(logits[hot].double() / heat[:, None], dim=-1)
+    if any(requests[i].top_k for i in hot):
+        for row, i in enumerate(hot):
+            if 0 < requests[i].top_k < logits.shape[-1]:
+                least = probabilities[row].topk(requests[i].top_k).values[-1]
+                probabilities[row].masked_fill_(probabilities[row] < least, 0.0)
+        probabilities /= probabilities.sum(-1, keepdim=True)
     if any(requests[i].top_p < 1 for i in hot):
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
         before = ordered.cumsum(-1) - ordered
@@ -186,12 +198,28 @@ def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.R
         beyond[:, 0] = False  # the likeliest token always stays
         ordered = ordered.masked_fill(beyond, 0.0)
         probabilities = torch.zeros_like(probabilities).scatter_(-1, order, ordered)
+    if any(requests[i].min_p for i in hot):
+        least = torch.tensor([requests[i].min_p for i in hot], dtype=torch.float64, device=logits.device)
+        probabilities = probabilities.masked_fill(probabilities < least[:, None] * probabilities.amax(-1, True), 0.0)
     total = probabilities.cumsum(-1)
     draws = torch.tensor([streams[i].random() for i in hot], dtype=torch.float64, device=logits.device)
     chosen = torch.searchsorted(total, (draws * total[:, -1])[:, None], right=True).clamp(max=logits.shape[-1] - 1)
     for i, token in zip(hot, chosen[:, 0].tolist(), strict=True):
         greedy[i] = token
     return greedy
+
+
+def _penalised(logits: Any, rows: Sequence[_Row]) -> Any:
+    """Logits where a token that a row's prompt or answer holds is less likely, as transformers and vLLM have it."""
+    import torch
+
+    logits = logits.clone()
+    for number, row in enumerate(rows):
+        if (penalty := row.request.repetition_penalty) != 1:
+            seen = torch.tensor(sorted({*row.request.prompt_ids, *row.ids}), device=logits.device)
+            values = logits[number, seen]
+            logits[number, seen] = torch.where(values < 0, values * penalty, values / penalty)
+    return logits
 
 
 @contextmanager

@@ -15,7 +15,7 @@ import sys
 import threading
 import time
 from collections.abc import Iterator, Sequence
-from contextlib import contextmanager, suppress
+from contextlib import ExitStack, contextmanager, suppress
 from pathlib import Path
 from typing import Any
 
@@ -104,8 +104,6 @@ def _wait(process: subprocess.Popen[bytes], port: int, log: Path, patience: floa
 def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[OpenAICompleter, Any]]:
     """A client of the spec's vLLM server; without an address, of one that is started here and ends with the context."""
     path = resolve(spec.model)
-    if spec.base_url:
-        yield client(spec, spec.base_url, path)
-        return
-    with serve(path, folder / "vllm.log", spec.vllm, spec.vllm_arguments) as url:
-        yield client(spec, url, path)
+    with ExitStack() as stack:
+        url = spec.base_url or stack.enter_context(serve(path, folder / "vllm.log", spec.vllm, spec.vllm_arguments))
+        yield stack.enter_context(client(spec, url, path, folder))
