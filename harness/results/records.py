@@ -127,6 +127,7 @@ class Manifest(Kept):
     packages: dict[str, str] | None = None
     python: str = ""
     machine: str | None = None
+    server: Data = Field(default={}, description="what the server said of itself, and the usage that it reported")
     date: str = ""
 
 

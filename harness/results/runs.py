@@ -18,7 +18,7 @@ from pydantic import ValidationError
 from harness.errors import BadFile, NoRuns
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
 from harness.evaluation.spec import Decoding
-from harness.files import about, file_digest, read_record, reason_of
+from harness.files import about, file_digest, read_json, read_record, reason_of
 from harness.grading.version import grader_version
 from harness.journal import read_records, write_whole
 from harness.models.backends import opened
@@ -104,6 +104,8 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
             machine=platform.machine(),
             date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         )
+    if (server := folder / "server.json").exists():  # written by the backend when it ends
+        manifest = manifest.model_copy(update={"server": read_json(server)})
     keep_manifest(folder, manifest)
     return rows
 
@@ -152,7 +154,7 @@ def _manifest(folder: Path) -> Manifest:
 
 def fresh(folder: Path) -> None:
     """Forget what a run's folder holds, so that everything is generated again. Other files there are left alone."""
-    for name in ("generated.jsonl", "samples.jsonl", "problems.jsonl", "metrics.json", "manifest.json"):
+    for name in ("generated.jsonl", "samples.jsonl", "problems.jsonl", "metrics.json", "manifest.json", "server.json"):
         (folder / name).unlink(missing_ok=True)
     for of in (folder / "trees", *folder.glob("plain"), *folder.glob("plain-[0-9]*")):  # of a search at test time
         if of.is_dir() and any((of / name).exists() for name in ("search.json", "generated.jsonl", "manifest.json")):

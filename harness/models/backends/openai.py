@@ -217,6 +217,7 @@ class OpenAICompleter:
         """Add the usage to what is remembered."""
         if self._memory is not None and self._memory.exists() and self.usage:
             kept = read_json(self._memory)
+            kept["context"] = self.context or None
             kept["usage"] = dict(Counter(kept.get("usage") or {}) + self.usage)
             write_whole(self._memory, json.dumps(kept, indent=1) + "\n")
 

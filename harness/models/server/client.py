@@ -45,7 +45,8 @@ class Client:
     ) -> _Value:
         """POST ``body`` to ``url`` (None: GET), and return what ``read`` makes of the reply.
 
-        ``read`` gives None and a reason for a reply that must be asked for again. ``most``: bytes of a reply. Raises Refused, and ServerError when no attempt succeeded.
+        ``read`` gives None and a reason for a reply that must be asked for again. ``most``: bytes of a reply. Raises
+        Refused, and ServerError when no attempt succeeded.
         """
         problem, attempt, waited = "", 0, 0.0
         while attempt <= self._retries and waited <= self._patience:
