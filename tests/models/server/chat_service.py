@@ -48,9 +48,10 @@ class Service:
         rendered = self.tokenizer.apply_chat_template(body["messages"], add_generation_prompt=True, tokenize=False)
         prompt = len(self.tokenizer.encode(rendered, add_special_tokens=False))
         if prompt + body["max_tokens"] > self.context:
+            asked = body["max_tokens"]
             page = (
                 f"This model's maximum context length is {self.context} tokens. However, you requested "
-                f"{prompt + body['max_tokens']} tokens ({prompt} in the messages, {body['max_tokens']} in the completion)."
+                f"{prompt + asked} tokens ({prompt} in the messages, {asked} in the completion)."
             )
             return 400, {"error": {"message": page}}, {}
         message = {"content": self.content, "reasoning_content": self.thought or None}

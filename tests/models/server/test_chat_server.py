@@ -62,7 +62,7 @@ def test_fields_that_it_does_not_know_are_left_out(service, tmp_path, student):
 def test_a_budget_past_the_context_is_cut_to_what_fits(service, tmp_path, student):
     (got,) = ask(service, tmp_path, student, max_tokens=4096)
     assert got.text
-    probe, first, second = service.bodies
+    _, first, second = service.bodies
     assert first["max_tokens"] == 4096
     assert 400 < second["max_tokens"] < 512
 
@@ -136,7 +136,7 @@ def test_another_model_in_the_middle_is_noticed(service, tmp_path, student):
 
 def test_a_redirect_is_not_followed(service, tmp_path, student):
     service.redirect = "http://elsewhere.example/v1"
-    with pytest.raises(ServerError, match="redirects to http://elsewhere.example/v1"):
+    with pytest.raises(ServerError, match=r"redirects to http://elsewhere\.example/v1"):
         ask(service, tmp_path, student)
 
 

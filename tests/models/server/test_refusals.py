@@ -19,8 +19,8 @@ VLLM_LATER = (
     "your request has 21 input tokens (500 > 512 - 21). None"
 )
 VLLM_NEW = (
-    "You passed 600 input tokens and requested 1 output tokens. However, the model's context length is only 512 tokens, "
-    "resulting in a maximum input length of 511 tokens. Please reduce the length of the input prompt."
+    "You passed 600 input tokens and requested 1 output tokens. However, the model's context length is only 512 "
+    "tokens, resulting in a maximum input length of 511 tokens. Please reduce the length of the input prompt."
 )
 VLLM_PROMPT = (
     "The decoder prompt (length 600) is longer than the maximum model length of 512. Make sure that `max_model_len` is "
@@ -33,8 +33,8 @@ LLAMA_CPP = (
 LLAMA_CPP_PYTHON = "Requested tokens (600) exceed context window of 512"
 SGLANG = "The input (600 tokens) is longer than the model's context length (512 tokens)."
 SGLANG_TOTAL = (
-    "Requested token count exceeds the model's maximum context length of 512 tokens. You requested a total of 600 tokens: "
-    "100 tokens from the input messages and 500 tokens for the completion."
+    "Requested token count exceeds the model's maximum context length of 512 tokens. You requested a total of 600 "
+    "tokens: 100 tokens from the input messages and 500 tokens for the completion."
 )
 TGI = "Input validation error: `inputs` tokens + `max_new_tokens` must be <= 512. Given: 100 `inputs` tokens and 500"
 TGI_PROMPT = "Input validation error: `inputs` must have less than 512 tokens. Given: 600"

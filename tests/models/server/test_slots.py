@@ -86,11 +86,11 @@ def test_a_call_that_fails_gives_its_slot_back():
 
     async def fails() -> None:
         async with slots.one():
-            raise ValueError
+            raise ConnectionError
 
     async def go() -> None:
         for _ in range(3):
-            with pytest.raises(ValueError):
+            with pytest.raises(ConnectionError):
                 await fails()
 
     asyncio.run(go())
