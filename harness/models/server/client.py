@@ -41,12 +41,14 @@ class Client:
         self.secrets = secrets
 
     async def ask(
-        self, url: str, body: bytes | None, most: int, read: Callable[[str], tuple[_Value | None, str]]
-    ) -> _Value:
+        self, url: str, body: bytes | None, most: int, read: Callable[[str], tuple[_Value | None, str]],
+        final: tuple[int, ...] = (501,),
+    ) -> _Value:  # fmt: skip
         """POST ``body`` to ``url`` (None: GET), and return what ``read`` makes of the reply.
 
-        ``read`` gives None and a reason for a reply that must be asked for again. ``most``: bytes of a reply. Raises
-        Refused, and ServerError when no attempt succeeded.
+        ``read`` gives None and a reason for a reply that must be asked for again. ``most``: bytes of a reply.
+        ``final``: statuses that will not pass, although those near them may. Raises Refused, and ServerError when no
+        attempt succeeded.
         """
         problem, attempt, waited = "", 0, 0.0
         while attempt <= self._retries and waited <= self._patience:
@@ -71,7 +73,7 @@ class Client:
                         self.slots.refused(pause)
                         waited += pause
                         attempt += reply.retry_after is None
-                    elif _may_pass(reply.status, reply.text):
+                    elif reply.status not in final and _may_pass(reply.status, reply.text):
                         attempt += 1
                     else:
                         raise Refused(reply.status, reply.text)
@@ -88,4 +90,4 @@ class Client:
 
 
 def _may_pass(status: int, page: str) -> bool:
-    return status in (408, 409) or (status >= 500 and status != 501 and not overflow(status, page))
+    return status in (408, 409) or (status >= 500 and not overflow(status, page))

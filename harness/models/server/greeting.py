@@ -69,8 +69,13 @@ async def _probe(client: Client, url: str, dialect: Dialect, model: str, tokeniz
     while True:
         body = dialect.body(model, request, _ANSWER, tokenizer)
         try:
+            # Some servers answer a body of another form with 500 (llama-cpp-python).
             return await client.ask(
-                f"{url}{dialect.path}", orjson.dumps(body), _SMALL, lambda text: choice_of(text, dialect.api)
+                f"{url}{dialect.path}",
+                orjson.dumps(body),
+                _SMALL,
+                lambda text: choice_of(text, dialect.api),
+                (500, 501),
             )
         except Refused as refused:
             if over := overflow(refused.status, refused.page):
