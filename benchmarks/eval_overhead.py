@@ -40,8 +40,8 @@ def main() -> None:
     from harness.evaluation.spec import Decoding, ProblemData
     from harness.models.backends.hf import HFCompleter
     from harness.models.base import Request, complete_in_chunks, seed_of
+    from harness.models.loading import resolve
     from harness.models.prompts import prompt_ids
-    from harness.models.shipped import resolve
     from harness.problems.load import load
     from harness.problems.registry import select
 

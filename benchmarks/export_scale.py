@@ -23,10 +23,9 @@ from pathlib import Path
 
 from harness.journal import write_rows
 from harness.records import Problem
-from harness.search.grammar.load import load
-from harness.search.rows import NodeRow, Stored
+from harness.search.grammar import load
 from harness.search.spec import Goals
-from harness.search.store import Settings, Store
+from harness.search.store import NodeRow, Settings, Store, Stored
 
 SEGMENT = 2_000  # problems
 WORDS = ["add", "subtract", "so", "then", "the", "number", "of", "cards", "is", "now", "and", "we", "have"]

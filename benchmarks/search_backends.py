@@ -25,11 +25,11 @@ from harness.grading.grade import Grader
 from harness.models.backends import opened
 from harness.models.backends.hf import HFCompleter
 from harness.models.base import Completion, Request
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.problems.embedded import FAMILIES, problems
 from harness.records import Problem
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.search.launch import run as run_search
 from harness.search.run.roles import Role
 from harness.search.run.work import GraderVerifier, Search

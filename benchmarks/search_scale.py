@@ -25,10 +25,9 @@ sys.path.insert(0, str(Path(__file__).parent.parent))
 from benchmarks.simulated.arms import BoxVerifier
 from benchmarks.simulated.world import PRESETS, World, read_prompt
 from harness.models.base import Completion, Request
-from harness.models.loading import load_tokenizer
-from harness.models.shipped import resolve
+from harness.models.loading import load_tokenizer, resolve
 from harness.records import Problem
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.search.launch import run as run_search
 from harness.search.run.roles import Role
 from harness.search.run.work import Search

@@ -17,7 +17,6 @@ import statistics
 import sys
 from collections.abc import Callable
 from concurrent.futures import ProcessPoolExecutor
-from dataclasses import replace
 from multiprocessing import get_context
 from pathlib import Path
 from typing import Any
@@ -28,9 +27,8 @@ from benchmarks.simulated import over_http
 from benchmarks.simulated.arms import Outcome, drive, rejection
 from benchmarks.simulated.released import run_released
 from benchmarks.simulated.world import PRESETS, World
-from harness.models.loading import load_tokenizer
-from harness.models.shipped import resolve
-from harness.search.grammar.load import load
+from harness.models.loading import load_tokenizer, resolve
+from harness.search.grammar import load
 from harness.search.spec import Goals
 from harness.search.store import Settings
 
@@ -192,7 +190,11 @@ def main() -> None:
             if not told.json:
                 show(preset, results[preset])
     http = over_http.measure(
-        replace(settings(), seed=1), 12 if told.quick else 120, told.slots, told.window, 0.05 if told.quick else 0.1
+        settings().model_copy(update={"seed": 1}),
+        12 if told.quick else 120,
+        told.slots,
+        told.window,
+        0.05 if told.quick else 0.1,
     )
     helps = results.get("reflection") or next(iter(results.values()))
     ours = helps["arms"]["ours"]

@@ -89,10 +89,10 @@ def _search(problems: int) -> Any:
     from harness.chains.extract import chains_of
     from harness.grading.grade import shared_grader
     from harness.models.backends.hf import HFCompleter
+    from harness.models.loading import resolve
     from harness.models.prompts import prompt_ids
-    from harness.models.shipped import resolve
     from harness.problems.embedded import problems as embedded
-    from harness.search.grammar.load import load
+    from harness.search.grammar import load
     from harness.search.launch import run as run_search
     from harness.search.run.roles import Role
     from harness.search.run.work import GraderVerifier, Search
@@ -121,8 +121,7 @@ def model_of(shape: str) -> Any:
     import torch
     from transformers import Qwen2Config, Qwen2ForCausalLM
 
-    from harness.models.loading import load_model
-    from harness.models.shipped import resolve
+    from harness.models.loading import load_model, resolve
     from harness.training.attention import register
 
     if shape == "tiny":
@@ -141,13 +140,11 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     from datasets import Dataset, disable_progress_bars
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
-    from harness.models.loading import load_tokenizer
-    from harness.models.shipped import resolve
+    from harness.models.loading import load_tokenizer, resolve
     from harness.training.attention import NAME
-    from harness.training.groups import Collator, groups_of
-    from harness.training.reference import reference_file
-    from harness.training.spec import Objective
-    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer
+    from harness.training.batches import Collator, groups_of
+    from harness.training.spec import Objective, SftObjective
+    from harness.training.trainer import ChainSFTTrainer, PreferenceTrainer, reference_file
 
     disable_progress_bars()
     gpu = torch.cuda.is_available()
@@ -164,8 +161,8 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     pad = tokenizer.pad_token_id
     if name == "ours sft":
         return ChainSFTTrainer(
-            model=model, processing_class=tokenizer, train_dataset=Dataset.from_list(groups_of(rows, trees)),
-            data_collator=Collator(pad=pad, choice=layout),  # type: ignore[arg-type]
+            objective=SftObjective(), model=model, processing_class=tokenizer,
+            train_dataset=Dataset.from_list(groups_of(rows, trees)), data_collator=Collator(pad=pad, choice=layout),  # type: ignore[arg-type]
             args=SFTConfig(**common, **ours, dataset_kwargs={"skip_prepare_dataset": True}),
         )  # fmt: skip
     if name == "trl sft":
@@ -259,7 +256,7 @@ def cases(told: argparse.Namespace, shape: str) -> dict[str, tuple[Case, Case, i
 
 
 def _common(a: list[int], b: list[int]) -> int:
-    from harness.tokens import common_prefix
+    from harness.thoughts import common_prefix
 
     return common_prefix(a, b)
 

@@ -1,10 +1,7 @@
-"""Every error that a user may meet, in one hierarchy. Each class carries the exit code of a command that ends with it.
+"""Every error that a user may meet: one line that says what is wrong, where, and how to mend it, and an exit code.
 
-To add one: derive from ``HarnessError``, set ``code``, and say in one line what is wrong, where, and how to mend it.
 Anything else that is raised is a bug: its traceback is shown and the command ends with 70.
 """
-
-from __future__ import annotations
 
 import difflib
 from collections.abc import Iterable
@@ -22,7 +19,7 @@ class HarnessError(Exception):
 
 
 class Usage(HarnessError):
-    """An option's value is not one of those allowed; the message names them."""
+    """An option's value cannot be used, or names nothing known; the message says which do."""
 
 
 class BadFile(HarnessError):
@@ -30,35 +27,19 @@ class BadFile(HarnessError):
 
 
 class DataError(HarnessError):
-    """Problems or training rows cannot be used, or are not there; the message names file and line."""
-
-
-class UnknownTask(HarnessError):
-    """A task or suite name that is not registered; the message names the nearest ones."""
+    """Problems, rows, chains or a grammar cannot be used, or are not there; the message names file and line."""
 
 
 class NoGrader(HarnessError):
     """A family of problems has no grader; the message names those that have."""
 
 
-class BadResponses(HarnessError):
-    """A file of responses cannot be scored; the message names file and line."""
-
-
 class ModelError(HarnessError):
     """A model could not be loaded or called; the message says what, where and how to mend it."""
 
 
-class GrammarError(HarnessError):
-    """A thought grammar cannot be searched; the message lists every defect."""
-
-
 class SearchMismatch(HarnessError):
     """A folder holds a search with other settings; the message names the difference."""
-
-
-class NothingToExport(HarnessError):
-    """A search holds no chain that the rules of an export accept."""
 
 
 class RecipeError(HarnessError):
@@ -96,10 +77,6 @@ class JournalBroken(Incomplete):
     """A line of a journal is not a valid row; the message says where and what to do."""
 
 
-class JournalBusy(Incomplete):
-    """Another process writes this journal."""
-
-
 class GraderBroken(Incomplete):
     """Grading processes cannot be started, or die again and again; the message holds what they said."""
 
@@ -110,10 +87,6 @@ class SearchIncomplete(Incomplete):
 
 class TrainingError(Incomplete):
     """A training could not be finished, or its result must not be used."""
-
-
-class StageFailed(Incomplete):
-    """A stage of a recipe ended with an error; the message names it, the cause and its log."""
 
 
 def first_line(error: BaseException, longest: int = 200) -> str:

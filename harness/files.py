@@ -1,6 +1,4 @@
-"""Files that a user named or may have edited: system errors and broken content become one line with the file's name."""
-
-from __future__ import annotations
+"""Files that a user named, whose faults become one line with the file's name; and those that come with the project."""
 
 import errno
 import hashlib
@@ -15,6 +13,9 @@ from pydantic import BaseModel, ValidationError
 from harness.errors import BadFile, NotWritten
 
 _Model = TypeVar("_Model", bound=BaseModel)
+_PACKAGE = Path(__file__).parent
+# Inside the wheel these stand in the package, in a checkout elsewhere beside it.
+_CHECKOUT = {"reference": "results/reference", "rates.json": "results/rates.json"}
 _NO_ROOM = {errno.ENOSPC, errno.EDQUOT, errno.EFBIG, errno.EIO}
 
 
@@ -64,14 +65,24 @@ def read_record(path: Path, model: type[_Model], hint: str = "", unnumbered: int
     """
     data, end = read_json(path, hint), hint and f"; {hint}"
     version = model.model_fields.get("schema_version")
-    number = data.get("schema_version", unnumbered) if version is not None and isinstance(data, dict) else None
-    if version is not None and number not in (None, version.default):
+    if version and isinstance(data, dict) and (number := data.get("schema_version", unnumbered)) != version.default:
         other = f"schema {number}, this one reads {version.default}"
         raise BadFile(f"{path}: written by another version of harness ({other}){end}")
     try:
         return model.model_validate(data)
     except ValidationError as error:
         raise BadFile(f"{path}: {reason_of(error)}{end}") from None
+
+
+def shipped(name: str) -> Path:
+    """The shipped folder or file ``name``: tasks, recipes, reference (published rows) or rates.json."""
+    inside = _PACKAGE / name
+    return inside if inside.exists() else _PACKAGE.parent / _CHECKOUT.get(name, name)
+
+
+def published_rows(name: str = "marco_o1_v2.table5") -> dict[str, Any]:
+    """A published table as data: ``rows`` by arm and task, in percent."""
+    return dict(read_json(shipped("reference") / f"{name}.json"))
 
 
 def reason_of(error: ValidationError) -> str:

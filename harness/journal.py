@@ -3,46 +3,37 @@
 A process killed at any moment loses at most the line it was writing.
 """
 
-from __future__ import annotations
-
 import json
+import mmap
 import os
 import uuid
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager
 from pathlib import Path
-from typing import IO, Any, TypeVar
+from typing import IO, Any, Self, TypeVar
 
 from pydantic import BaseModel, ValidationError
 
-from harness.errors import JournalBroken, JournalBusy
+from harness.errors import Incomplete, JournalBroken
 from harness.files import about, reason_of
 
 _Model = TypeVar("_Model", bound=BaseModel)
 Row = dict[str, Any]  # of whatever the writer puts into it
 
 
-def read(path: Path) -> Iterator[Row]:
-    """Rows of a journal in order. A torn last line is passed over; a broken line elsewhere raises JournalBroken."""
+def read(path: Path, whole: bool = False) -> Iterator[Row]:
+    """Rows of a journal in order. A broken line raises JournalBroken, and in a ``whole`` file also a torn last one."""
     if path.exists():
         with about(path), path.open("rb") as file:
-            yield from rows_of(file, path)
+            yield from rows_of(file, path, whole)
 
 
-def read_whole(path: Path) -> Iterator[Row]:
-    """Rows of a finished file: a last line without its end raises JournalBroken, too, for rows after it may be gone."""
-    if path.exists() and path.stat().st_size:
-        with path.open("rb") as file:
-            file.seek(-1, os.SEEK_END)
-            if file.read(1) != b"\n":
-                raise JournalBroken(f"{path}: the last line has no end; was the file cut or edited?")
-    yield from read(path)
-
-
-def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[Row]:
+def rows_of(lines: Iterable[bytes], path: Path, whole: bool = False) -> Iterator[Row]:
     """Rows of an opened journal; ``path`` is for messages."""
     for number, line in enumerate(lines, 1):
         if not line.endswith(b"\n"):
+            if whole:
+                raise JournalBroken(f"{path}: the last line has no end; was the file cut or edited?")
             return
         try:
             row = json.loads(line)
@@ -53,9 +44,9 @@ def rows_of(lines: Iterable[bytes], path: Path) -> Iterator[Row]:
         yield row
 
 
-def read_records(path: Path, model: type[_Model], whole: bool = False) -> Iterator[_Model]:
-    """Rows of a journal (``whole``: of a finished file) as records. Raises JournalBroken for rows of another shape."""
-    for number, row in enumerate(read_whole(path) if whole else read(path), 1):
+def read_records(path: Path, model: type[_Model]) -> Iterator[_Model]:
+    """Rows of a journal as records. Raises JournalBroken for rows of another shape."""
+    for number, row in enumerate(read(path), 1):
         try:
             yield model.model_validate(row)
         except ValidationError as error:
@@ -90,7 +81,7 @@ class Journal:
             try:
                 self._lock.acquire(timeout=wait)
             except filelock.Timeout:
-                raise JournalBusy(f"{path}: another process is writing it; wait for it to end or stop it") from None
+                raise Incomplete(f"{path}: another process is writing it; wait for it to end or stop it") from None
             self.torn = _drop_torn_line(path)
             self._file = path.open("a", encoding="utf-8")
 
@@ -120,7 +111,7 @@ class Journal:
         finally:
             self._lock.release()
 
-    def __enter__(self) -> Journal:
+    def __enter__(self) -> Self:
         return self
 
     def __exit__(self, *exc: object) -> None:
@@ -130,13 +121,9 @@ class Journal:
 def _drop_torn_line(path: Path) -> int:
     with path.open("ab+") as file:
         size = end = file.seek(0, os.SEEK_END)
-        while end > 0:
-            start = max(0, end - 65536)
-            file.seek(start)
-            if kept := file.read(end - start).rfind(b"\n") + 1:
-                end = start + kept
-                break
-            end = start
+        if size:
+            with mmap.mmap(file.fileno(), 0, access=mmap.ACCESS_READ) as content:
+                end = content.rfind(b"\n") + 1
         if end < size:
             file.truncate(end)
         return size - end
@@ -167,11 +154,7 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text)
 
 
-def write_rows(path: Path, rows: Iterable[Row]) -> int:
-    """Write a whole JSONL file atomically, row by row; returns the number of rows."""
-    number = 0
+def write_rows(path: Path, rows: Iterable[Row]) -> None:
+    """Write a whole JSONL file atomically, row by row."""
     with replacing(path) as file:
-        for row in rows:
-            file.write(row_line(row))
-            number += 1
-    return number
+        file.writelines(map(row_line, rows))

@@ -3,19 +3,16 @@
 Run as a program (see ``kept``) it needs nothing of the package.
 """
 
-from __future__ import annotations
-
 import os
 import signal
 import subprocess
 import sys
 import threading
 import time
-from collections import deque
 from collections.abc import Callable, Iterable, Iterator, Sequence
-from concurrent.futures import Future, ThreadPoolExecutor, wait
+from concurrent.futures import ThreadPoolExecutor
 from contextlib import contextmanager, suppress
-from typing import TypeVar
+from typing import TypeVar, cast
 
 _Item = TypeVar("_Item")
 _Result = TypeVar("_Result")
@@ -53,8 +50,8 @@ def interrupts_end_twice(deferred: bool = False) -> Iterator[Callable[[], bool]]
     is left to a parent, and beside the main thread.
     """
     came: list[int] = []
-    main = threading.current_thread() is threading.main_thread()
-    if not main or signal.getsignal(signal.SIGINT) is signal.SIG_IGN:
+    left = signal.getsignal(signal.SIGINT) is signal.SIG_IGN
+    if left or threading.current_thread() is not threading.main_thread():
         yield lambda: False
         return
 
@@ -77,25 +74,9 @@ def interrupts_end_twice(deferred: bool = False) -> Iterator[Callable[[], bool]]
 
 def in_threads(work: Callable[[_Item], _Result], items: Iterable[_Item], threads: int) -> list[_Result]:
     """``work`` of each item, in order. An interrupt ends it with KeyboardInterrupt, after the few items in work."""
-    results: list[_Result] = []
-    waiting: deque[Future[_Result]] = deque()
     with interrupts_end_twice(deferred=True) as interrupted, ThreadPoolExecutor(threads) as pool:
-
-        def collect(remaining: int) -> None:
-            while len(waiting) > remaining and not interrupted():
-                if wait([waiting[0]], timeout=0.1).done:
-                    results.append(waiting.popleft().result())
-
-        try:
-            for item in items:
-                if interrupted():
-                    break
-                waiting.append(pool.submit(work, item))
-                collect(4 * threads)
-            collect(0)
-        finally:
-            pool.shutdown(wait=False, cancel_futures=True)
-    return results
+        results = list(pool.map(lambda item: None if interrupted() else work(item), items))
+    return cast("list[_Result]", results)  # all are there: else the interrupt has been passed on
 
 
 def kept(command: Sequence[str]) -> list[str]:

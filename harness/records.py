@@ -1,13 +1,8 @@
-"""Plain typed data: the only things rooms exchange (DESIGN: contracts).
-
-Vocabularies are closed: a value outside them is a bug, not a new category.
-"""
-
-from __future__ import annotations
+"""Plain typed data: the only things rooms exchange. Vocabularies are closed: a value outside them is a bug."""
 
 import json
 from collections.abc import Mapping
-from typing import Any, Literal
+from typing import Any, Literal, Self
 
 from pydantic import BaseModel, ConfigDict, Field
 
@@ -15,6 +10,8 @@ Split = Literal["pretrain", "search", "dev", "eval"]
 ThinkState = Literal["none", "closed", "orphan_close", "unclosed"]
 Finish = Literal["stop", "length", "context", "error"]
 Verdict = Literal["correct", "wrong", "no_answer", "unfinished", "grader_timeout", "infra_error"]
+ErrorType = Literal["repetition", "over_reflection", "instruction_failure", "length"]
+MetricValue = bool | int | float | str | None
 Gold = dict[str, Any]  # what the grader of a family needs to judge an answer: JSON data, another form for each grader
 
 
@@ -47,15 +44,12 @@ class Problem(Record):
 
     def document(self) -> dict[str, Any]:
         """The problem as a row of an lm-eval data set: the gold answer is JSON text, one column type for all."""
-        row = {
-            "id": self.id, "family": self.family, "prompt": self.prompt,
-            "gold": json.dumps(self.gold, ensure_ascii=False), "native_id": self.native_id or self.id,
-            "source": self.source or self.prompt,
-        }  # fmt: skip
-        return row | ({"conversation": self.conversation, "turn": self.turn} if self.conversation else {})
+        row = self.model_dump(exclude={"level", "split", *(() if self.conversation else ("conversation", "turn"))})
+        gold, native_id = json.dumps(self.gold, ensure_ascii=False), self.native_id or self.id
+        return row | {"gold": gold, "native_id": native_id, "source": self.source or self.prompt}
 
     @classmethod
-    def of_document(cls, document: Mapping[str, Any], split: Split = "eval") -> Problem:
+    def of_document(cls, document: Mapping[str, Any], split: Split = "eval") -> Self:
         """The problem of an lm-eval row. Raises ValueError for a gold answer that is no JSON object, KeyError, or
         pydantic's ValidationError (a ValueError, too)."""
         gold = document["gold"]
@@ -80,12 +74,6 @@ class Grade(Record):
     @property
     def correct(self) -> bool:
         return self.verdict == "correct"
-
-
-ErrorType = Literal["repetition", "over_reflection", "instruction_failure", "length"]
-
-
-MetricValue = bool | int | float | str | None
 
 
 class ResponseMetrics(Record):

@@ -1,21 +1,18 @@
-"""Typed settings of a room, declared once: code, recipes and the command line all read them here.
+"""Typed settings of a room, declared once, with meaning and unit: code, recipes and the command line read them here.
 
-A spec is frozen, built by name, and refuses unknown keys. Each field carries its meaning and unit as a description.
-Fields marked ``how`` say how a result is computed and not what it is (addresses, batch sizes): they are no part of the
-identity of a result.
+Fields marked ``how`` say how a result is computed and not what it is (addresses, batch sizes): they are no part of its
+identity.
 """
-
-from __future__ import annotations
 
 import hashlib
 import json
-from typing import Any
+from typing import Any, cast
 
 from pydantic import BaseModel, ConfigDict, Field
 
 
 class Spec(BaseModel):
-    """Base of all settings."""
+    """Base of all settings: frozen, and without unknown keys."""
 
     model_config = ConfigDict(frozen=True, extra="forbid", allow_inf_nan=False)
 
@@ -40,19 +37,13 @@ def knob(
 
 def _identity(value: Any) -> Any:
     if isinstance(value, Spec):
-        fields = type(value).model_fields
-        return {n: _identity(getattr(value, n)) for n in fields if not marked_how(type(value), n)}
+        marks = {name: cast(Any, field.json_schema_extra) or {} for name, field in type(value).model_fields.items()}
+        return {name: _identity(getattr(value, name)) for name, mark in marks.items() if not mark.get("how")}
     if isinstance(value, dict):
         return {key: _identity(each) for key, each in value.items()}
     if isinstance(value, list | tuple):
         return [_identity(each) for each in value]
     return value if value is None or isinstance(value, str | int | float | bool) else str(value)
-
-
-def marked_how(spec: type[Spec], name: str) -> bool:
-    """Whether the field ``name`` says how a result is computed, and not what it is."""
-    extra = spec.model_fields[name].json_schema_extra
-    return isinstance(extra, dict) and bool(extra.get("how"))
 
 
 def digest(*parts: Any, length: int = 16) -> str:

@@ -1,14 +1,13 @@
-"""Thought kinds and how a chain of them is written as text.
+"""Thought kinds (those of arXiv 2503.01461, section 3), how a chain of them is written as text, and its tokens.
 
-A chain is ``<think>`` + one tagged span per thought + ``</think>`` + the visible answer. The answer is
-the only kind outside the think block: its opening is ``</think>`` itself, so a chain without an answer
-is an unfinished thought by construction (the node kinds are those of arXiv 2503.01461, section 3).
+A chain is ``<think>`` + one tagged span per thought + ``</think>`` + the visible answer. The answer alone stands
+outside the think block: ``</think>`` itself opens it, so a chain without an answer is an unfinished thought.
 """
 
-from __future__ import annotations
-
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from typing import Any
 
 THINK_OPEN, THINK_CLOSE = "<think>", "</think>"
 
@@ -58,3 +57,20 @@ def tags_of(name: str) -> Tags:
     if len(parts) != 2 or not all(parts) or parts[0] == parts[1]:
         raise ValueError(f"think tags {name!r}: write the opening and the closing tag, as in '<think>,</think>'")
     return parts[0], parts[1]
+
+
+def common_prefix(a: Sequence[int], b: Sequence[int]) -> int:
+    """Number of leading tokens that both sequences share."""
+    for i, (x, y) in enumerate(zip(a, b, strict=False)):
+        if x != y:
+            return i
+    return min(len(a), len(b))
+
+
+def special_tokens(tokenizers: Sequence[Any]) -> re.Pattern[str] | None:
+    """A pattern for the control tokens of these vocabularies (not the tags of thoughts): no text may hold one."""
+    control = {str(token) for of in tokenizers for token in of.all_special_tokens}
+    for of in tokenizers:  # those without a role of their own, as <|start_header_id|>
+        control |= {str(token) for token in getattr(of, "added_tokens_decoder", {}).values() if token.special}
+    known = control - {THINK_OPEN, THINK_CLOSE, *TAGS}
+    return re.compile("|".join(map(re.escape, sorted(known, key=len, reverse=True)))) if known else None

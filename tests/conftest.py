@@ -29,7 +29,7 @@ def shared_data() -> Path:
 
 @pytest.fixture(scope="session")
 def student() -> str:
-    from harness.models.shipped import resolve
+    from harness.models.loading import resolve
 
     return resolve("shipped:student")
 

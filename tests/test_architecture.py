@@ -24,20 +24,18 @@ FLOORS = [
     ["models", "grading"],
     [
         "thoughts",
-        "tokens",
         "journal",
         "records",
         "files",
         "processes",
         "spec",
-        "shipped",
         "errors",
         "__init__",
     ],
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # The package may only shrink: 17,802 lines is the aim (what it was before rooms got their walls).
-LINES = 19_800
+LINES = 17_802
 FILES = sorted(ROOT.rglob("*.py"))
 SOURCE = {file: file.read_text(encoding="utf-8") for file in FILES}
 

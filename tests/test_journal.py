@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import pytest
 
-from harness.errors import JournalBroken, JournalBusy
+from harness.errors import Incomplete, JournalBroken
 from harness.journal import Journal, read, write_rows, write_whole
 
 
@@ -36,14 +36,14 @@ def test_a_broken_line_inside_is_an_error_with_its_place(tmp_path):
 
 
 def test_one_writer(tmp_path):
-    with Journal(tmp_path / "j.jsonl"), pytest.raises(JournalBusy, match="another process"):
+    with Journal(tmp_path / "j.jsonl"), pytest.raises(Incomplete, match="another process"):
         Journal(tmp_path / "j.jsonl", wait=0.1)
 
 
 def test_whole_files_leave_nothing_aside(tmp_path):
     write_whole(tmp_path / "x" / "f.txt", "one")
     write_whole(tmp_path / "x" / "f.txt", "two")
-    assert write_rows(tmp_path / "x" / "r.jsonl", [{"ü": "字"}]) == 1
+    write_rows(tmp_path / "x" / "r.jsonl", [{"ü": "字"}])
     assert (tmp_path / "x" / "f.txt").read_text() == "two"
     assert list(read(tmp_path / "x" / "r.jsonl")) == [{"ü": "字"}]
     assert sorted(p.name for p in (tmp_path / "x").iterdir()) == ["f.txt", "r.jsonl"]

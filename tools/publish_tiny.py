@@ -14,7 +14,7 @@ import sys
 from pathlib import Path
 from typing import Any
 
-from harness.training.tiny.pretrain import SPECS, TinySpec
+from harness.training.tiny import SPECS, TinySpec
 
 _FILES = ("config.json", "generation_config.json", "model.safetensors")
 _TOKENIZER = ("tokenizer.json", "tokenizer_config.json", "chat_template.jinja")
@@ -100,7 +100,7 @@ def publish(folder: Path, target: Path) -> None:
     """Copy each trained model into ``target`` with the frozen tokenizer and a card."""
     from safetensors import safe_open
 
-    from harness.models.digests import model_digest
+    from harness.models.loading import model_digest
 
     for name, spec in SPECS.items():
         source = trained(folder, name)
@@ -125,6 +125,6 @@ def publish(folder: Path, target: Path) -> None:
 
 
 if __name__ == "__main__":
-    from harness.models.shipped import folder as shipped
+    from harness.models.loading import folder as shipped
 
     publish(Path(sys.argv[1]), shipped())

@@ -17,12 +17,11 @@ from benchmarks.simulated.world import World
 from harness.models.backends.openai import OpenAICompleter
 from harness.records import Finish, Grade, Problem
 from harness.search.launch import run_async
-from harness.search.rows import NodeRow
 from harness.search.run.roles import Role
-from harness.search.run.work import Search
+from harness.search.run.work import GraderVerifier, Search
 from harness.search.spec import Goals
 from harness.search.stats import SearchYield
-from harness.search.store import Settings, Store
+from harness.search.store import NodeRow, Settings, Store
 from harness.search.tree.core import Tree
 
 
@@ -57,8 +56,11 @@ class Outcome:
         return self.tokens / max(1, self.figures["correct_chains"])
 
 
-class BoxVerifier:
+class BoxVerifier(GraderVerifier):
     """The original's rule for counting letters: what stands in the box is the number."""
+
+    def __init__(self) -> None:
+        """Without a grader."""
 
     async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
         found = re.findall(r"boxed{(.*?)}", response.rpartition("</think>")[2])
@@ -178,6 +180,6 @@ def _written(world: World, tree: Tree, problem: Problem, asked: Any) -> dict[str
 
 
 def _told(row: dict[str, Any]) -> Any:
-    from harness.search.rows import result
+    from harness.search.store import result
 
     return result(row)

@@ -14,8 +14,7 @@ from benchmarks.simulated.server import SimServer, Times, http_app
 from benchmarks.simulated.world import PRESETS, World
 from harness.grading.grade import Grader
 from harness.models.backends.openai import OpenAICompleter
-from harness.models.loading import load_tokenizer
-from harness.models.shipped import resolve
+from harness.models.loading import load_tokenizer, resolve
 from harness.search.launch import run as run_search
 from harness.search.run.roles import Role
 from harness.search.run.work import GraderVerifier, Search

@@ -20,8 +20,7 @@ from harness.grading.thinking import split
 from harness.models.prompts import KNOWN_TAGS, chain_prompt_ids
 from harness.problems.file import Row, read_rows
 from harness.records import Chain, Finish, Gold, Problem
-from harness.thoughts import THINK_CLOSE, THINK_OPEN
-from harness.tokens import special_tokens
+from harness.thoughts import THINK_CLOSE, THINK_OPEN, special_tokens
 
 # Around Sky-T1's answers.
 _SOLUTION = re.compile(r"<\|(?:begin|end)_of_solution\|>")
@@ -67,8 +66,8 @@ def _conversation(row: Row, where: str) -> tuple[str, list[str], Gold]:
     if row.get("generations"):
         texts = row["generations"]
     else:
-        listed = row.get("messages") or row.get("conversations") or []
-        turns = [(_get(t, "role", "from"), _get(t, "content", "value")) for t in listed]
+        listed = [turn for turn in row.get("messages") or row.get("conversations") or [] if isinstance(turn, dict)]
+        turns = [(turn.get("role", turn.get("from")), turn.get("content", turn.get("value"))) for turn in listed]
         asked = [text for who, text in turns if who in ("user", "human")]
         texts = [text for who, text in turns if who in ("assistant", "gpt")]
         if len(asked) > 1:
@@ -81,30 +80,11 @@ def _conversation(row: Row, where: str) -> tuple[str, list[str], Gold]:
     return question, texts, known
 
 
-def _get(turn: Any, *names: str) -> Any:
-    return next((turn[name] for name in names if isinstance(turn, dict) and name in turn), None)
-
-
 def in_our_tags(text: str) -> str:
     """The text with its thinking between our tags, whatever tags the teacher uses."""
     for opening, closing in KNOWN_TAGS[1:]:
         text = text.replace(opening, THINK_OPEN).replace(closing, THINK_CLOSE)
     return _SOLUTION.sub("", text)
-
-
-def _defect(text: str, finish: Finish, foreign: re.Pattern[str] | None) -> str:
-    """Why a text (in our tags) is not to be trained on; empty when it may be."""
-    parts = split(text)
-    if finish != "stop":
-        return "cut by the limit"
-    if parts.state != "closed":
-        return "without one closed thought"
-    if not parts.answer.strip():
-        return "without an answer"
-    inside = parts.thinking + parts.answer
-    if any(tag in inside for pair in KNOWN_TAGS for tag in pair) or (foreign is not None and foreign.search(text)):
-        return "with foreign tags"
-    return ""
 
 
 def filtered(outputs: Iterable[Output], tokenizers: Sequence[Any] = ()) -> tuple[list[Output], Counter[str]]:
@@ -113,12 +93,21 @@ def filtered(outputs: Iterable[Output], tokenizers: Sequence[Any] = ()) -> tuple
     kept, left_out = list[Output](), Counter[str]()
     for output in outputs:
         text = in_our_tags(output.text)
-        double = (output.problem.id, text) in seen
-        if why := _defect(text, output.finish, foreign) or ("duplicates" if double else ""):
+        parts = split(text)
+        inside = parts.thinking + parts.answer
+        reasons = {
+            "cut by the limit": output.finish != "stop",
+            "without one closed thought": parts.state != "closed",
+            "without an answer": not parts.answer.strip(),
+            "with foreign tags": any(tag in inside for pair in KNOWN_TAGS for tag in pair)
+            or (foreign is not None and foreign.search(text)),
+            "duplicates": (output.problem.id, text) in seen,
+        }
+        if why := next((why for why, holds in reasons.items() if holds), ""):
             left_out[why] += 1
-            continue
-        seen.add((output.problem.id, text))
-        kept.append(output.model_copy(update={"text": text.strip()}))
+        else:
+            seen.add((output.problem.id, text))
+            kept.append(output.model_copy(update={"text": text.strip()}))
     return kept, left_out
 
 

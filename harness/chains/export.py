@@ -18,9 +18,8 @@ from typing import Any
 from pydantic import BaseModel
 
 from harness.chains.extract import chains_of_search
-from harness.chains.select import Picker, pick
-from harness.chains.spec import LengthRule, PairRule, SftRule
-from harness.errors import BadFile, NothingToExport
+from harness.chains.select import LengthRule, PairRule, Picker, SftRule, pick
+from harness.errors import BadFile, DataError
 from harness.files import about
 from harness.journal import replacing, row_line
 from harness.records import Chain, Pair
@@ -29,6 +28,9 @@ from harness.search.store import Forest, Settings
 
 Row = dict[str, Any]  # of a file to train on, as JSON
 GROUP = 256  # rows of a Parquet row group: what is in memory at once
+_OF_PAIRS = (
+    "prompt_ids", "chosen_ids", "rejected_ids", "fork", "problem_id", "family", "chosen_node", "rejected_node",
+)  # fmt: skip
 
 # By family and length rule: tokens of each problem's correct chain (arXiv 2503.01461, Figure 3).
 Lengths = dict[str, dict[str, list[int]]]
@@ -79,7 +81,7 @@ def export_data(
 ) -> ExportFigures:  # fmt: skip
     """Write ``sft`` and ``pairs`` (JSONL and Parquet) into ``out``.
 
-    Raises NothingToExport without any correct chain, BadFile without a search or where ``out`` holds one.
+    Raises DataError without any correct chain, BadFile without a search or where ``out`` holds one.
     """
     if (out / "search.json").exists():
         raise BadFile(f"{out}: holds a search; give the data a folder of its own")
@@ -108,7 +110,7 @@ def export_data(
                 rejected.append(len(picked.rejected_ids))
         if not rows:
             within = f" of at most {max_tokens:,} tokens" if max_tokens else ""
-            raise NothingToExport(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")
+            raise DataError(f"{search}: no problem has a correct chain{within}, so there is nothing to train on")
     figures = total.figures()
     left_out |= Counter({f"nodes never on a chain: {why}": n for why, n in figures["discarded"].items()})
     return ExportFigures(
@@ -149,15 +151,7 @@ def _pair_row(pair: Pair, prompt: str, texts: dict[str, str]) -> Row:
         "prompt": [{"role": "user", "content": prompt}],
         "chosen": [{"role": "assistant", "content": texts[pair.chosen_node]}],
         "rejected": [{"role": "assistant", "content": texts[pair.rejected_node]}],
-        "prompt_ids": pair.prompt_ids,
-        "chosen_ids": pair.chosen_ids,
-        "rejected_ids": pair.rejected_ids,
-        "fork": pair.fork,
-        "problem_id": pair.problem_id,
-        "family": pair.family,
-        "chosen_node": pair.chosen_node,
-        "rejected_node": pair.rejected_node,
-    }
+    } | {name: getattr(pair, name) for name in _OF_PAIRS}
 
 
 @contextmanager

@@ -2,7 +2,6 @@
 
 from __future__ import annotations
 
-import re
 from collections.abc import Iterable, Iterator, Sequence
 from typing import Any
 
@@ -11,41 +10,35 @@ from harness.records import Chain, Problem
 from harness.search.stats import SearchYield
 from harness.search.store import Forest
 from harness.search.tree.core import Tree
-from harness.search.tree.nodes import Node, chain_ids, render, spans_of
-from harness.tokens import special_tokens
+from harness.search.tree.nodes import chain_ids, render, spans_of
+from harness.thoughts import special_tokens
 
 
 def chains_of(tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any) -> list[Chain]:
     """All distinct correct and wrong chains of one tree, shortest first, correct before wrong.
 
-    ``rank`` counts within the problem and verdict; chains of one length keep the order of their nodes. Nodes that
-    were cut or leaked a foreign tag lead to no answer, so they are on no chain; equal chains count once.
+    ``rank`` counts within the verdict; chains of one length keep the order of their nodes. Nodes that were cut or
+    leaked a foreign tag lead to no answer, so they are on no chain; nor is a text that spells a control token of the
+    vocabulary to be trained.
     """
-    out: list[Chain] = []
-    special = special_tokens([tokenizer])
+    out, special = list[Chain](), special_tokens([tokenizer])
     for correct in (True, False):
-        leaves = [leaf for leaf in (tree.correct if correct else tree.wrong) if not _holds(leaf, special)]
-        chains = [_chain(leaf, tree, problem, prompt_ids, tokenizer, correct) for leaf in leaves]
+        chains = []
+        for leaf in tree.correct if correct else tree.wrong:
+            assert leaf.result is not None
+            spans = spans_of(leaf)
+            if special is not None and any(special.search(text) for _, text in spans):
+                continue
+            chain = Chain(
+                problem_id=problem.id, family=problem.family, node=leaf.id, kinds=[kind for kind, _ in spans],
+                writers=[tree.writer(node) for node in leaf.path], text=render(tree.grammar, spans),
+                token_ids=chain_ids(leaf, tree.grammar, tokenizer), prompt_ids=list(prompt_ids), correct=correct,
+                reason=leaf.result.reason,
+            )  # fmt: skip
+            chains.append(chain)
         chains.sort(key=lambda chain: chain.length)
         out += [chain.model_copy(update={"rank": rank}) for rank, chain in enumerate(chains)]
     return out
-
-
-def _holds(leaf: Node, special: re.Pattern[str] | None) -> bool:
-    """Whether a text on the way to ``leaf`` spells a control token of the vocabulary to be trained."""
-    texts = (node.result.text for node in leaf.path if node.result)
-    return special is not None and any(special.search(text) for text in texts)
-
-
-def _chain(leaf: Node, tree: Tree, problem: Problem, prompt_ids: Sequence[int], tokenizer: Any, correct: bool) -> Chain:
-    assert leaf.result is not None
-    spans = spans_of(leaf)
-    return Chain(
-        problem_id=problem.id, family=problem.family, node=leaf.id, kinds=[kind for kind, _ in spans],
-        writers=[tree.writer(node) for node in leaf.path], text=render(tree.grammar, spans),
-        token_ids=chain_ids(leaf, tree.grammar, tokenizer), prompt_ids=list(prompt_ids), correct=correct,
-        reason=leaf.result.reason,
-    )  # fmt: skip
 
 
 def chains_of_search(
@@ -53,7 +46,7 @@ def chains_of_search(
 ) -> Iterator[tuple[Problem, list[Chain]]]:
     """Every problem with its chains, in the order of ``ids`` and one at a time; ``total`` sums up what they yielded."""
     for name in ids:
-        stored, tree = forest.folded(name)
+        stored, tree, _ = forest.folded(name)
         problem = stored.problem
         total.add(problem, tree, stored.rows, stored.why)
         yield problem, chains_of(tree, problem, chain_prompt_ids(tokenizer, problem.prompt), tokenizer)

@@ -1,17 +1,38 @@
 """Which chains to train on: SFT rows by length rule, preference pairs by length rule and shared prefix.
 
+Lengths are relative within one problem (arXiv 2503.01461, section 3): "shortest" is the shortest chain of its tree.
 Chains come grouped by problem (``by_problem``), so that no more than one problem's need be in memory.
 """
 
 from __future__ import annotations
 
 import random
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Iterator, Sequence
 from itertools import groupby
+from typing import Literal
 
-from harness.chains.spec import LengthRule, PairRule, PrefixRule, SftRule
 from harness.records import Chain, Pair
-from harness.tokens import common_prefix
+from harness.spec import Spec, knob
+from harness.thoughts import common_prefix
+
+LengthRule = Literal["shortest", "medium", "longest", "mixed", "balanced"]
+PrefixRule = Literal["shortest", "longest", "random"]
+
+
+class SftRule(Spec):
+    """Correct chains of a problem for SFT."""
+
+    rule: LengthRule = knob("longest", "Length of the correct chains.", option="--sft")
+    per_problem: int = knob(1, "SFT rows, and pairs, of one problem.", ge=1)
+
+
+class PairRule(Spec):
+    """Correct chains of a problem, each against a wrong one."""
+
+    chosen: LengthRule = knob("shortest", "Length of the chosen chain, by the same rules.")
+    prefix: PrefixRule = knob("shortest", "Common prefix of a pair.")
+    per_problem: int = knob(1, "Pairs of one problem.", ge=1)
+    min_distance: float = knob(0.0, "Least share of edited tokens between the chains of a pair.", ge=0, le=1)
 
 
 def by_problem(chains: Iterable[Chain]) -> list[list[Chain]]:
@@ -54,35 +75,36 @@ class Picker:
         right = [chain for chain in group if chain.correct]
         return pick(right, self._sft.rule, self._sft.per_problem, self._rows)
 
-    def pairs(self, group: Sequence[Chain]) -> list[Pair]:
+    def pairs(self, group: Sequence[Chain]) -> Iterator[Pair]:
         """Preference pairs of one problem: correct chains by length, each against a wrong chain by shared prefix.
 
         The paper pairs a correct path with the wrong path that shares the shortest prefix with it. A wrong chain is
         used once as long as others are left. Ties in prefix length, common in trees that fork at the root, go to the
         shorter wrong chain.
         """
-        rule, out = self._pair, list[Pair]()
+        from rapidfuzz.distance.Levenshtein import normalized_distance
+
+        rule, left = self._pair, list[Chain]()
         right = [chain for chain in group if chain.correct]
-        wrong = [chain for chain in group if not chain.correct]
-        left = list(wrong)
         for chain in pick(right, rule.chosen, rule.per_problem, self._pairs):
-            if not wrong:
-                break
-            left = left or list(wrong)
+            left = left or [other for other in group if not other.correct]
             least = rule.min_distance
-            far = [other for other in left if least <= 0 or _distance(chain, other) >= least]
+            # By edit distance as a share of the longer one.
+            far = [o for o in left if least <= 0 or normalized_distance(chain.token_ids, o.token_ids) >= least]
             if not far:
                 continue
-            partner = _partner(chain, far, rule.prefix, self._pairs)
+            if rule.prefix == "random":
+                partner = self._pairs.choice(far)
+            else:
+                shared = [common_prefix(chain.token_ids, other.token_ids) for other in far]
+                partner = far[shared.index(min(shared) if rule.prefix == "shortest" else max(shared))]
             left.remove(partner)
-            pair = Pair(
+            yield Pair(
                 problem_id=chain.problem_id, family=chain.family, prompt_ids=chain.prompt_ids,
                 chosen_ids=chain.token_ids, rejected_ids=partner.token_ids,
                 fork=common_prefix(chain.token_ids, partner.token_ids), chosen_node=chain.node,
                 rejected_node=partner.node,
             )  # fmt: skip
-            out.append(pair)
-        return out
 
 
 def sft_chains(chains: Iterable[Chain], rule: SftRule, seed: int = 0) -> list[Chain]:
@@ -95,17 +117,3 @@ def pairs(chains: Iterable[Chain], rule: PairRule, seed: int = 0) -> list[Pair]:
     """Preference pairs, problem by problem in the order of their ids."""
     picker = Picker(pair=rule, seed=seed)
     return [pair for group in by_problem(chains) for pair in picker.pairs(group)]
-
-
-def _distance(a: Chain, b: Chain) -> float:
-    """Edit distance of two token sequences as a share of the longer one."""
-    from rapidfuzz.distance import Levenshtein
-
-    return float(Levenshtein.normalized_distance(a.token_ids, b.token_ids))
-
-
-def _partner(chain: Chain, wrong: Sequence[Chain], rule: PrefixRule, rng: random.Random) -> Chain:
-    if rule == "random":
-        return rng.choice(wrong)
-    best = min if rule == "shortest" else max  # the first of several
-    return best(wrong, key=lambda other: common_prefix(chain.token_ids, other.token_ids))

@@ -1,4 +1,4 @@
-"""``harness compare``, ``gate`` and ``rescore``: what one run says about another."""
+"""``harness compare``, ``gate``, ``rescore``, ``leaderboard`` and ``claims``: what runs say about each other."""
 
 from __future__ import annotations
 
@@ -6,32 +6,33 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from harness.cli import options
 from harness.cli.options import DataDir, Form, Json, RunName, Store
-from harness.errors import ModelError, NotComparable
+from harness.errors import ModelError, NotComparable, Usage
 from harness.evaluation.spec import ProblemData
 from harness.grading.grade import Grader
 from harness.journal import write_whole
+from harness.pipeline.recipe import recipe_names
+from harness.pipeline.recipe_files import load_recipe
 from harness.processes import interrupts_end_twice
+from harness.results import board, runs
 from harness.results import compare as comparing
 from harness.results import gate as gating
-from harness.results import rescore as rescoring
-from harness.results import runs
 from harness.results.records import Manifest
+from harness.view import board as board_view
 from harness.view import compare as view
 
-
-def register(app: typer.Typer) -> None:
-    for command in (compare, gate, rescore):
-        app.command(command.__name__)(command)
+Markdown = Annotated[bool, Option("--markdown", hidden=True)]
+_YAML = (".yaml", ".yml")
 
 
 def compare(
     a: RunName,
     b: RunName,
-    tasks: Annotated[str, typer.Option(help="Only these tasks; default: all that both have.")] = "",
-    flips: Annotated[int, typer.Option(min=0, help="Show this many flipped items a task.")] = 5,
+    tasks: Annotated[str, Option(help="Only these tasks; default: all that both have.")] = "",
+    flips: Annotated[int, Option(min=0, help="Show this many flipped items a task.")] = 5,
     form: Form = "table",
     store: Store = Path("runs"),
     as_json: Json = False,
@@ -49,14 +50,14 @@ def compare(
 
 def gate(
     run: RunName,
-    baseline: Annotated[Path, typer.Option(help="Baseline file.")],
-    update: Annotated[bool, typer.Option("--update", help="Write the run as the new baseline; no test.")] = False,
-    tasks: Annotated[str, typer.Option(help="Only these tasks; default: all of the baseline.")] = "",
-    margin_accuracy: Annotated[float, typer.Option(min=0.0, help="Largest loss that counts as none.")] = 0.03,
-    margin_no_answer: Annotated[float, typer.Option(min=0.0, help="The same for the no-answer rate.")] = 0.03,
-    margin_tokens: Annotated[float, typer.Option(min=0.0, help="The same for tokens, as a share.")] = 0.10,
-    junit: Annotated[Path | None, typer.Option(help="Write a JUnit report here.")] = None,
-    github: Annotated[bool, typer.Option("--github", help="Print GitHub annotations, too.")] = False,
+    baseline: Annotated[Path, Option(help="Baseline file.")],
+    update: Annotated[bool, Option("--update", help="Write the run as the new baseline; no test.")] = False,
+    tasks: Annotated[str, Option(help="Only these tasks; default: all of the baseline.")] = "",
+    margin_accuracy: Annotated[float, Option(min=0.0, help="Largest loss that counts as none.")] = 0.03,
+    margin_no_answer: Annotated[float, Option(min=0.0, help="The same for the no-answer rate.")] = 0.03,
+    margin_tokens: Annotated[float, Option(min=0.0, help="The same for tokens, as a share.")] = 0.10,
+    junit: Annotated[Path | None, Option(help="Write a JUnit report here.")] = None,
+    github: Annotated[bool, Option("--github", help="Print GitHub annotations, too.")] = False,
     store: Store = Path("runs"),
     as_json: Json = False,
 ) -> None:
@@ -82,8 +83,8 @@ def gate(
 
 def rescore(
     run: RunName,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the flips, change nothing.")] = False,
-    flips: Annotated[int, typer.Option(min=0, help="Show this many flips.")] = 20,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show the flips, change nothing.")] = False,
+    flips: Annotated[int, Option(min=0, help="Show this many flips.")] = 20,
     data_dir: DataDir = None,
     store: Store = Path("runs"),
     as_json: Json = False,
@@ -91,10 +92,10 @@ def rescore(
     """Grade a stored run again with today's graders and list the verdicts that flip."""
     kept = runs.load(options.results(store), run)
     with interrupts_end_twice(), Grader(2, nltk_data=ProblemData(data_dir=data_dir).nltk_data) as grader:
-        samples, flipped = rescoring.rescore(kept, grader, _tokenizer(kept.manifest))
+        samples = runs.rescore(kept, grader, _tokenizer(kept.manifest))
     if not dry_run:
-        rescoring.keep(kept, samples)
-    options.show(view.rescored(kept.name, len(samples), flipped, flips, dry_run), as_json=as_json)
+        runs.keep(kept, samples)
+    options.show(view.rescored(kept, samples, flips, dry_run), as_json=as_json)
 
 
 def _tokenizer(manifest: Manifest) -> Any:
@@ -103,3 +104,46 @@ def _tokenizer(manifest: Manifest) -> Any:
         return options.tokenizer_of("shipped:student" if manifest.backend == "mock" else manifest.model)
     except ModelError:
         return None
+
+
+def leaderboard(
+    recipe: Annotated[str | None, Argument(help="A recipe, run or file of --json; default: newest.")] = None,
+    runs: Annotated[str, Option(help="Evaluations (a,b) instead of a recipe; the first is the control.")] = "",
+    form: Form = "table",
+    layout: Annotated[str, Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
+    store: Store = Path("runs"),
+    as_json: Json = False,
+    markdown: Markdown = False,
+) -> None:
+    """Show arms by rows and tasks by columns, with paired differences to the control arm."""
+    options.one_of("--layout", layout, board_view.LAYOUTS)
+    if recipe is not None and recipe.endswith(_YAML):
+        recipe = load_recipe(recipe).name
+    chosen = options.names(runs)
+    if recipe is not None and recipe.endswith(".json"):
+        table = board.of_file(Path(recipe))
+    else:
+        results = options.results(store)
+        table = board.of_runs(results, chosen) if chosen else board.of_record(board.saved(results, recipe), results)
+    options.show(board_view.page(table, layout), "md" if markdown else form, as_json)
+
+
+def claims(
+    recipe: Annotated[str | None, Argument(help="A recipe, run, or YAML file for its claims; default: newest.")] = None,
+    form: Form = "table",
+    store: Store = Path("runs"),
+    markdown: Markdown = False,
+    as_json: Json = False,
+) -> None:
+    """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
+    read = recipe is not None and (recipe.endswith(_YAML) or recipe in recipe_names())
+    plan = load_recipe(recipe) if recipe is not None and read else None
+    if plan is not None and not plan.claims:
+        raise Usage(f"recipe {plan.name} makes no claims")
+    results = options.results(store)
+    record = board.saved(results, plan.name if plan else recipe)
+    made = plan.claims if plan else record.claims
+    if not made:
+        raise Usage(f"recipe {record.recipe} makes no claims")
+    findings = board.findings(made, board.samples_of(results, record.arms))
+    options.show(board_view.claims_page(record.title, made, findings), "md" if markdown else form, as_json)

@@ -9,10 +9,11 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from harness.cli import options
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
-from harness.cli.specs import Options, with_specs
+from harness.cli.specs import Options
 from harness.errors import Usage
 from harness.evaluation.plan import EvalPlan
 from harness.evaluation.preflight import preview
@@ -21,17 +22,14 @@ from harness.models.spec import ModelSpec, Prompting
 from harness.problems.registry import select
 from harness.processes import interrupts_end_twice
 from harness.results import runs
-from harness.results.decodings import compare_decodings
+from harness.results.compare import compare_decodings
 from harness.search.decode import Trees, tokens_of_trees
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.view import evaluation as view
 from harness.view.progress import OneLine
 
 BUDGET = 8  # answers of a tree, where none is named
-
-
-def register(app: typer.Typer) -> None:
-    app.command("eval")(with_specs(evaluate))
+_of_trees = partial(typer.Option, rich_help_panel="Decoding")
 
 
 def evaluate(
@@ -41,29 +39,16 @@ def evaluate(
     prompting: Annotated[Prompting, Options(panel="Prompting")],
     tasks: Tasks = "",
     suite: Suite = None,
-    decode: Annotated[
-        str, typer.Option(help="sample, or mcts: one tree a problem, beside sampling.", rich_help_panel="Decoding")
-    ] = "sample",
-    budget: Annotated[
-        int | None,
-        typer.Option(min=1, help=f"Answers of a tree (mcts); default {BUDGET}.", rich_help_panel="Decoding"),
-    ] = None,
-    grammar: Annotated[
-        str | None,
-        typer.Option(help="Of the tree; default: paper, for shipped models embedded.", rich_help_panel="Decoding"),
-    ] = None,
+    decode: Annotated[str, _of_trees(help="sample, or mcts: one tree a problem, beside sampling.")] = "sample",
+    budget: Annotated[int | None, _of_trees(min=1, help=f"Answers of a tree (mcts); default {BUDGET}.")] = None,
+    grammar: Annotated[str | None, _of_trees(help="Of the tree; default: paper, for shipped models embedded.")] = None,
     data_dir: DataDir = None,
     task_path: TaskPath = None,
     store: Store = Path("runs"),
-    out: Annotated[
-        Path | None, typer.Option("--out", "--output-path", "--output_path", help="This run's folder.")
-    ] = None,
-    fresh: Annotated[bool, typer.Option("--fresh", help="Forget what an earlier run sampled and searched.")] = False,
-    max_unfinished: Annotated[
-        float | None,
-        typer.Option(min=0.0, max=1.0, help="Exit 1 when a task's share of unfinished samples is above this."),
-    ] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show what would run; load no model.")] = False,
+    out: Annotated[Path | None, Option("--out", "--output-path", "--output_path", help="This run's folder.")] = None,
+    fresh: Annotated[bool, Option("--fresh", help="Forget what an earlier run sampled and searched.")] = False,
+    max_unfinished: Annotated[float | None, Option(min=0, max=1, help="Exit 1 above this share of unfinished.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show what would run; load no model.")] = False,
     as_json: Json = False,
 ) -> None:
     """Evaluate a model. The same command goes on with an interrupted run and reuses what it sampled."""
@@ -80,7 +65,9 @@ def evaluate(
     searched = options.one_of("--decode", decode, ("sample", "mcts")) == "mcts"
     if searched:
         _refuse_with_trees(decoding, max_unfinished)
-        plan = _by_trees(plan, budget or BUDGET, grammar or options.grammar_of(model.model))
+        trees = Trees(budget=budget or BUDGET, grammar=grammar or options.grammar_of(model.model))
+        load(trees.grammar)  # a mistake in it ends the command before the model loads
+        plan = replace(plan, decoding=decoding.model_copy(update={"samples": trees.budget}), sampler=trees)
     elif budget is not None or grammar is not None:
         raise Usage("--budget and --grammar are of a tree: they need --decode mcts (--samples: more samples a problem)")
     folder = out or options.results(store).evaluation(runs.run_id(runs.identity(model, plan)))
@@ -119,13 +106,6 @@ def _refuse_with_trees(decoding: Decoding, max_unfinished: float | None) -> None
     ):
         if given:
             raise Usage(f"{name} does not go with --decode mcts: {reason}")
-
-
-def _by_trees(plan: EvalPlan, budget: int, grammar: str) -> EvalPlan:
-
-    load(grammar)  # a mistake in it ends the command before the model loads
-    decoding = plan.decoding.model_copy(update={"samples": budget})
-    return replace(plan, decoding=decoding, sampler=Trees(budget=budget, grammar=grammar))
 
 
 def _compare_decodings(model: ModelSpec, plan: EvalPlan, folder: Path, as_json: bool) -> None:

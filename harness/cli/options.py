@@ -8,11 +8,11 @@ from pathlib import Path
 from typing import Annotated, Any
 
 import typer
+from typer import Argument, Option
 
 from harness.cli.specs import with_specs
 from harness.errors import Usage, nearest
 from harness.results.store import Store as Results
-from harness.thoughts import tags_of
 from harness.view import render
 from harness.view.page import Page
 from harness.view.text import clean, inert
@@ -22,29 +22,24 @@ def _form(name: str) -> str:
     return one_of("--format", name, list(render.forms()))
 
 
-Tasks = Annotated[str, typer.Option(help="Tasks, separated by commas; lm-eval's own by their names.")]
-Suite = Annotated[str | None, typer.Option(help="A suite of tasks: embedded, paper or quick.")]
-DataDir = Annotated[
-    Path | None, typer.Option("--data-dir", help="Where benchmark files lie; without it the hub is asked.")
-]
-TaskPath = Annotated[list[Path] | None, typer.Option(help="A folder with tasks of your own.")]
-Store = Annotated[Path, typer.Option(help="Where results are kept.")]
-Json = Annotated[bool, typer.Option("--json", help="Print JSON and nothing else.")]
-Form = Annotated[str, typer.Option("--format", callback=_form, help="table, md, csv, json, html or latex (booktabs).")]
-RunName = Annotated[str, typer.Argument(help="A run: its folder, or the first letters of its id.")]
+Tasks = Annotated[str, Option(help="Tasks, separated by commas; lm-eval's own by their names.")]
+Suite = Annotated[str | None, Option(help="A suite of tasks: embedded, paper or quick.")]
+DataDir = Annotated[Path | None, Option("--data-dir", help="Where benchmark files lie; without it the hub is asked.")]
+TaskPath = Annotated[list[Path] | None, Option(help="A folder with tasks of your own.")]
+Store = Annotated[Path, Option(help="Where results are kept.")]
+Json = Annotated[bool, Option("--json", help="Print JSON and nothing else.")]
+Form = Annotated[str, Option("--format", callback=_form, help="table, md, csv, json, html or latex (booktabs).")]
+RunName = Annotated[str, Argument(help="A run: its folder, or the first letters of its id.")]
 
 
-def group(
-    app: typer.Typer, name: str, about: str, *commands: Callable[..., Any], bare: Callable[..., Any] | None = None
-) -> typer.Typer:
-    """Register commands under a common name. ``bare`` runs where none of them is named; default: the help."""
-    inner = typer.Typer(help=about, invoke_without_command=bare is not None, no_args_is_help=bare is None)
+def group(*commands: Callable[..., Any], bare: Callable[..., Any] | None = None) -> typer.Typer:
+    """Commands under a common name. ``bare`` runs where none of them is named; default: the help."""
+    app = typer.Typer(invoke_without_command=bare is not None, no_args_is_help=bare is None)
     if bare is not None:
-        inner.callback()(bare)
+        app.callback()(bare)
     for command in commands:
-        inner.command(command.__name__)(with_specs(command))
-    app.add_typer(inner, name=name)
-    return inner
+        app.command(command.__name__)(with_specs(command))
+    return app
 
 
 def names(text: str) -> list[str]:
@@ -58,17 +53,9 @@ def one_of(option: str, value: str, known: Sequence[str]) -> str:
     return value
 
 
-def tags(text: str | None) -> tuple[str, str] | None:
-    try:
-        return None if text is None else tags_of(text)
-    except ValueError as error:
-        raise Usage(f"--{error}") from None
-
-
 def tokenizer_of(model: str) -> Any:
     """The tokenizer of a model: a path, a hub name or shipped:NAME; its weights are not loaded."""
-    from harness.models.loading import load_tokenizer
-    from harness.models.shipped import resolve
+    from harness.models.loading import load_tokenizer, resolve
 
     return load_tokenizer(resolve(model))
 

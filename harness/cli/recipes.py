@@ -4,19 +4,20 @@ from __future__ import annotations
 
 import shlex
 import time
+from contextlib import suppress
 from pathlib import Path
 from typing import Annotated
 
-import typer
+from typer import Argument, Option
 
 from harness.cli import options
 from harness.errors import Usage
 from harness.files import about, read_text
-from harness.pipeline import estimate, outline, record, runner
+from harness.pipeline import preview, record, runner
 from harness.pipeline.graph import Graph, build
 from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
 from harness.pipeline.recipe_files import find, is_profile, load_profile, load_recipe, split_settings
-from harness.results import board, claims
+from harness.results import board
 from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
 from harness.view import board as board_view
@@ -24,63 +25,49 @@ from harness.view import recipes as view
 from harness.view.progress import Display
 from harness.view.text import hanging
 
-Name = Annotated[str, typer.Argument(help="A shipped recipe ('harness recipes ls') or a YAML file.")]
-ProfileName = Annotated[
-    str | None, typer.Option(help="The scale to run at, or a YAML file; default: the recipe's, tiny.", metavar="NAME")
-]
+Name = Annotated[str, Argument(help="A shipped recipe ('harness recipes ls') or a YAML file.")]
+ProfileName = Annotated[str | None, Option(help="Scale, or a YAML file; default: the recipe's, tiny.", metavar="NAME")]
 Set = Annotated[
     list[str] | None,
-    typer.Option("--set", help="key=value, again for more: stages.cdpo.objective.label_smoothing=0.2, "
+    Option("--set", help="key=value, again for more: stages.cdpo.objective.label_smoothing=0.2, "
                  "profile.eval.count=50.", metavar="KEY=VALUE"),
 ]  # fmt: skip
-
-
-def register(app: typer.Typer) -> None:
-    app.command("run-recipe")(run_recipe)
-    title = "The recipes and profiles that come with harness: ls, cat, cp, validate, graph."
-    options.group(app, "recipes", title, ls, cat, cp, validate, graph)
 
 
 def run_recipe(
     name: Name,
     profile: ProfileName = None,
-    arms: Annotated[
-        str | None, typer.Option(help="Only these arms, separated by commas; the control is added.", metavar="NAMES")
-    ] = None,
-    seeds: Annotated[
-        str | None, typer.Option(help="How many trainings of each arm (3), or which seeds (0,4,7).", metavar="N")
-    ] = None,
-    until: Annotated[
-        str | None, typer.Option(help="Only this stage and what it needs; no scores.", metavar="STAGE")
-    ] = None,
+    arms: Annotated[str | None, Option(help="Only these arms (a,b); the control is added.", metavar="NAMES")] = None,
+    seeds: Annotated[str | None, Option(help="Trainings of each arm (3), or which seeds (0,4,7).", metavar="N")] = None,
+    until: Annotated[str | None, Option(help="Only this stage and what it needs; no scores.", metavar="STAGE")] = None,
     settings: Set = None,
-    store: Annotated[Path, typer.Option(help="Where results are kept.")] = Path("runs"),
-    executor: Annotated[str, typer.Option(help="local, or ray: stages on a cluster that sees the store.")] = "local",
-    address: Annotated[str | None, typer.Option(help="Of a Ray cluster; default: start one here.")] = None,
-    dry_run: Annotated[bool, typer.Option("--dry-run", help="Show the stages and what they would take; stop.")] = False,
-    display: Annotated[str, typer.Option(help="full, plain or none; plain where stdout is no terminal.")] = "auto",
+    store: Annotated[Path, Option(help="Where results are kept.")] = Path("runs"),
+    executor: Annotated[str, Option(help="local, or ray: stages on a cluster that sees the store.")] = "local",
+    address: Annotated[str | None, Option(help="Of a Ray cluster; default: start one here.")] = None,
+    dry_run: Annotated[bool, Option("--dry-run", help="Show the stages and what they would take; stop.")] = False,
+    display: Annotated[str, Option(help="full, plain or none; plain where stdout is no terminal.")] = "auto",
 ) -> None:
     """Run a recipe, or go on with it; end in its leaderboard, its claims and a report."""
     started = time.monotonic()
     options.one_of("--executor", executor, ("local", "ray"))
     options.one_of("--display", display, Display.MODES)
     plan, scale = _read(name, profile, settings)
-    graph = _graph(plan, scale, arms, seeds)
-    graph = graph if until is None else graph.until(until)
+    whole = _graph(plan, scale, arms, seeds)
+    graph = whole if until is None else whole.until(until)
     if dry_run:
         title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, graph.seeds))}"
-        options.show(view.dry_run(title, scale.workers, estimate.stage_rows(graph, store)))
+        options.show(view.dry_run(title, scale.workers, preview.stage_rows(graph, store)))
         return
     again = _command(name, settings, profile=profile, arms=arms, seeds=seeds, until=until)
     kept = Store(store)
     with (
         kept.wanting(record.run_id(plan, scale, graph), graph.jobs, again),
-        Display(display, len(graph.jobs), estimate.summary) as live,
+        Display(display, len(graph.jobs), preview.summary) as live,
     ):
         runner.run(graph, store, scale.workers, live.listen, executor=executor, address=address)
         wall = time.monotonic() - started
         run = record.save(kept, plan, scale, graph, wall, again) if graph.arms else None
-    options.show(view.stage_times(estimate.stage_rows(graph, store), wall))
+    options.show(view.stage_times(preview.stage_rows(graph, store), wall))
     if run is not None:
         _conclude(plan, store, run)
     for job in graph.jobs.values():
@@ -96,14 +83,12 @@ def _command(name: str, settings: list[str] | None, **chosen: str | None) -> str
 
 
 def _read(name: str, profile: str | None, settings: list[str] | None) -> tuple[Recipe, Profile]:
-
     of_recipe, of_profile = split_settings(settings or [])
     plan = load_recipe(name, of_recipe)
     return plan, load_profile(profile or plan.profile, of_profile)
 
 
 def _graph(plan: Recipe, scale: Profile, arms: str | None, seeds: str | None) -> Graph:
-
     wanted = options.names(arms or "")
     chosen = [arm for arm in plan.arms if arm in wanted or arm == plan.control]
     chosen += [arm for arm in wanted if arm not in plan.arms]
@@ -117,19 +102,13 @@ def _graph(plan: Recipe, scale: Profile, arms: str | None, seeds: str | None) ->
 def _seeds(text: str | None) -> list[int] | None:
     if text is None:
         return None
-    wrong = f"--seeds {text[:40]}: give how many (3), or which, separated by commas and each once (0,4,7)"
-    parts = [part.strip() for part in text.split(",")]
-    if not all(part.isascii() and part.isdigit() and len(part) <= 10 for part in parts):
-        raise Usage(wrong)
-    numbers = [int(part) for part in parts]
-    if len(parts) == 1:
-        if not 1 <= numbers[0] <= MOST_SEEDS:
-            raise Usage(f"{wrong}; {MOST_SEEDS:,} at most")
-        return list(range(numbers[0]))
-    try:
-        return SEEDS.validate_python(numbers)
-    except ValueError:
-        raise Usage(wrong) from None
+    numbers: list[int] = []
+    with suppress(ValueError):
+        numbers = SEEDS.validate_json(f"[{text}]", strict=True)
+    if not numbers or ("," not in text and not 1 <= numbers[0] <= MOST_SEEDS):
+        how_many = f"how many (3; {MOST_SEEDS:,} at most)"
+        raise Usage(f"--seeds {text[:40]}: give {how_many}, or which, separated by commas and each once (0,4,7)")
+    return numbers if "," in text else list(range(numbers[0]))
 
 
 def _conclude(plan: Recipe, store: Path, run: Path) -> None:
@@ -137,8 +116,7 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     results = options.results(store)
     record = read_kept(run, RunRecord)
     options.show(board_view.page(board.of_record(record, results)))
-    findings = claims.of_record(record, results, plan.claims)
-    if findings:
+    if findings := board.findings(plan.claims, board.samples_of(results, record.arms)):
         options.show(board_view.claims_page(record.title, plan.claims, findings))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
@@ -157,14 +135,14 @@ def _file(name: str) -> Path:
     return find(name, "profile" if name in profile_names() and name not in recipe_names() else "recipe")
 
 
-def cat(name: Annotated[str, typer.Argument(help="A recipe or profile.")]) -> None:
+def cat(name: Annotated[str, Argument(help="A recipe or profile.")]) -> None:
     """Print the file of a recipe or profile."""
     print(read_text(_file(name)), end="")
 
 
 def cp(
-    name: Annotated[str, typer.Argument(help="A recipe or profile.")],
-    to: Annotated[Path, typer.Argument(help="Where the copy goes: a file ending in .yaml, or a folder.")],
+    name: Annotated[str, Argument(help="A recipe or profile.")],
+    to: Annotated[Path, Argument(help="Where the copy goes: a file ending in .yaml, or a folder.")],
 ) -> None:
     """Copy a recipe or profile, to change it. Nothing is overwritten."""
     source = _file(name)
@@ -179,8 +157,8 @@ def cp(
 
 
 def validate(
-    name: Annotated[str, typer.Argument(help="A recipe or profile, or a YAML file of one.")],
-    profile: Annotated[str | None, typer.Option(help="At this profile alone; default: at every shipped one.")] = None,
+    name: Annotated[str, Argument(help="A recipe or profile, or a YAML file of one.")],
+    profile: Annotated[str | None, Option(help="At this profile alone; default: at every shipped one.")] = None,
     settings: Set = None,
 ) -> None:
     """Say everything that is wrong with a recipe, with file and line, or at which profiles it can run."""
@@ -201,4 +179,7 @@ def validate(
 
 def graph(name: Name, profile: ProfileName = None, settings: Set = None) -> None:
     """Draw which stage starts from which, and which arms are scored."""
-    options.show(outline.tree(*_read(name, profile, settings)))
+    options.show(preview.tree(*_read(name, profile, settings)))
+
+
+app = options.group(ls, cat, cp, validate, graph)

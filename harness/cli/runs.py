@@ -6,26 +6,19 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from harness.cli import options
 from harness.cli.options import Form, Json, RunName, Store
-from harness.pipeline.estimate import rates_of
-from harness.results.differences import described, differences
-from harness.results.garbage import collect, stage_folders
+from harness.pipeline.preview import rates_of
+from harness.results.compare import described, differences
 from harness.results.runs import load
-from harness.view import charts
 from harness.view import compare as view
 from harness.view.page import Page
 from harness.view.render import picture
 
 
-def register(app: typer.Typer) -> None:
-    options.group(app, "runs", "The store of runs: ls, show, diff, gc, rates.", ls, show, diff, gc, rates, bare=default)
-    app.command("plot")(plot)
-
-
 def default(context: typer.Context, store: Store = Path("runs"), as_json: Json = False) -> None:
-    """The store of runs: ls (also without a command), show, diff, gc, rates."""
     if context.invoked_subcommand is None:
         ls(store, as_json)
 
@@ -50,41 +43,38 @@ def diff(a: RunName, b: RunName, form: Form = "table", store: Store = Path("runs
 
 def gc(
     store: Store = Path("runs"),
-    delete: Annotated[bool, typer.Option("--delete", help="Delete; without it, only show.")] = False,
-    older_than: Annotated[
-        float, typer.Option(min=0, max=36_500, help="Days that stages of a recipe are kept which did not finish.")
-    ] = 14,
+    delete: Annotated[bool, Option("--delete", help="Delete; without it, only show.")] = False,
+    older_than: Annotated[float, Option(min=0, max=36_500, help="Days that unfinished recipes' stages are kept.")] = 14,
     as_json: Json = False,
 ) -> None:
     """Show, or delete, stages that no recipe needs: neither one that finished, nor one that began and may go on."""
     results = options.results(store)
-    stages = stage_folders(results, older_than)
+    stages = results.stage_folders(older_than)
     unused = [stage for stage in stages if not stage.why]
     if delete:
-        unused = collect(results, unused, older_than)
+        unused = results.collect(unused, older_than)
     options.show(view.stages(unused, [stage for stage in stages if stage.why], delete), as_json=as_json)
 
 
 def rates(store: Store = Path("runs")) -> None:
     """Print, as JSON, what stages took here: tokens of an item, seconds of a token; dry runs estimate from these."""
-    rates = sorted(rates_of(store).items())
-    rows = [{"kind": k, "model": m, "per_item": r.per_item, "seconds": r.seconds} for (k, m), r in rates]
+    rows = [{"kind": kind, "model": model, **rate._asdict()} for (kind, model), rate in sorted(rates_of(store).items())]
     options.show(Page(blocks=[], data=rows), as_json=True)
 
 
 def plot(
-    names: Annotated[list[str], typer.Argument(help="Runs: folders or first letters of ids.")],
-    out: Annotated[
-        Path | None,
-        typer.Option(help="A folder for PNG files; or a name ending in .png, .svg or .pdf: X.pdf gives X.FIGURE.pdf."),
-    ] = None,
+    names: Annotated[list[str], Argument(help="Runs: folders or first letters of ids.")],
+    out: Annotated[Path | None, Option(help="A folder for PNG files, or X.png, X.svg, X.pdf: X.FIGURE.pdf.")] = None,
     form: Form = "table",
     store: Store = Path("runs"),
     as_json: Json = False,
 ) -> None:
     """Length distributions and accuracy against token budget, from stored samples, in the terminal and as files."""
-    page = charts.page([load(options.results(store), name) for name in names])
+    page = view.plot([load(options.results(store), name) for name in names])
     options.show(page, form, as_json)
     for path in picture.save_all(page, out) if out is not None else []:
         if not as_json:
             print(path)
+
+
+app = options.group(ls, show, diff, gc, rates, bare=default)

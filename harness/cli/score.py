@@ -7,13 +7,12 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Option
 
 from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
-from harness.errors import BadResponses, UnknownTask, Usage, nearest
+from harness.errors import DataError, Usage, nearest
 from harness.evaluation import responses as scoring
-from harness.evaluation.foreign_logs import FORMATS, read_responses
-from harness.evaluation.response_metrics import backend_of
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import KINDS
 from harness.grading.grade import Grader
@@ -23,31 +22,21 @@ from harness.problems.registry import tasks
 from harness.processes import interrupts_end_twice
 from harness.records import Problem, Sample
 from harness.results.summary import row
-from harness.thoughts import THINK_TAGS
+from harness.thoughts import THINK_TAGS, tags_of
 from harness.view import evaluation as view
 
 
-def register(app: typer.Typer) -> None:
-    app.command("score")(score)
-
-
 def score(
-    responses: Annotated[Path, typer.Option(help="JSONL with 'id' (or 'key', or 'prompt') and 'response'.")],
-    task: Annotated[str | None, typer.Option(help="The task whose problems were answered.")] = None,
-    grader: Annotated[
-        str | None, typer.Option(help="Instead of a task: rows carry 'gold'; number, math, plan or instructions.")
-    ] = None,
-    out: Annotated[Path | None, typer.Option(help="Write one verdict row per input row here.")] = None,
-    metrics: Annotated[bool, typer.Option("--metrics", help="Over-thinking metrics in every row, too.")] = False,
-    form: Annotated[str, typer.Option("--from", help="Whose file it is: jsonl, lm-eval or inspect.")] = "jsonl",
-    think_tags: Annotated[str | None, typer.Option(help="OPEN,CLOSE; default <think>,</think>.")] = None,
-    prefilled: Annotated[
-        bool, typer.Option("--prefilled", help="The prompts opened the think block, so responses start inside it.")
-    ] = False,
-    tokenizer: Annotated[
-        str | None, typer.Option(help="Count in this tokenizer's tokens; default: words and marks.")
-    ] = None,
-    workers: Annotated[int, typer.Option(min=1, help="Grading processes.")] = 2,
+    responses: Annotated[Path, Option(help="JSONL with 'id' (or 'key', or 'prompt') and 'response'.")],
+    task: Annotated[str | None, Option(help="The task whose problems were answered.")] = None,
+    grader: Annotated[str | None, Option(help="For rows with 'gold': number, math, plan or instructions.")] = None,
+    out: Annotated[Path | None, Option(help="Write one verdict row per input row here.")] = None,
+    metrics: Annotated[bool, Option("--metrics", help="Over-thinking metrics in every row, too.")] = False,
+    form: Annotated[str, Option("--from", help="Whose file it is: jsonl, lm-eval or inspect.")] = "jsonl",
+    think_tags: Annotated[str, Option(help="OPEN,CLOSE.")] = ",".join(THINK_TAGS),
+    prefilled: Annotated[bool, Option("--prefilled", help="Responses start inside the think block.")] = False,
+    tokenizer: Annotated[str | None, Option(help="Count in this tokenizer's tokens; default: words and marks.")] = None,
+    workers: Annotated[int, Option(min=1, help="Grading processes.")] = 2,
     data_dir: DataDir = None,
     as_json: Json = False,
 ) -> None:
@@ -55,12 +44,12 @@ def score(
 
     Exit 3 when no response at all could be graded.
     """
-    options.one_of("--from", form, FORMATS)
+    options.one_of("--from", form, scoring.FORMATS)
     if (task is None) == (grader is None):
         raise Usage("score needs either --task NAME or --grader KIND")
-    rows = read_responses(responses, form)
+    rows = scoring.read_responses(responses, form)
     if not rows:
-        raise BadResponses(f"{responses}: holds no rows")
+        raise DataError(f"{responses}: holds no rows")
     data = ProblemData(data_dir=data_dir)
     problems: list[Problem] = []
     if task is not None:
@@ -68,8 +57,11 @@ def score(
         matched = scoring.match(rows, problems, responses)
     else:
         matched = scoring.with_gold(rows, options.one_of("--grader", str(grader), KINDS), responses)
-    counter = None if tokenizer is None else backend_of(options.tokenizer_of(tokenizer))  # None: words and marks
-    tags = options.tags(think_tags) or THINK_TAGS
+    counter = getattr(options.tokenizer_of(tokenizer), "backend_tokenizer", None) if tokenizer else None
+    try:
+        tags = tags_of(think_tags)
+    except ValueError as error:
+        raise Usage(f"--{error}") from None
     with interrupts_end_twice():
         with Grader(workers, nltk_data=data.nltk_data) as pool:
             samples = scoring.score(
@@ -106,9 +98,8 @@ def _complain(matched: Sequence[scoring.Response], samples: Sequence[Sample], pr
 
 
 def _problems(task: str, data: ProblemData) -> list[Problem]:
-
     name = task.removeprefix("harness_")
     if not is_ours(name):
-        raise UnknownTask(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
+        raise Usage(f"no task {task!r}{nearest(task, tasks())}; for rows with their own gold use --grader")
     # The embedded families are endless: their rows are the suite's, with as many problems as a run may have had.
     return load(name, **data.given())

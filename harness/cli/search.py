@@ -6,50 +6,41 @@ from pathlib import Path
 from typing import Annotated
 
 import typer
+from typer import Argument, Option
 
 from harness.chains.export import export_data
-from harness.chains.spec import PairRule, SftRule
+from harness.chains.select import PairRule, SftRule
 from harness.cli import options
 from harness.cli.options import Form, Json
 from harness.cli.specs import Options
 from harness.errors import SearchIncomplete, Usage
 from harness.evaluation.spec import ProblemData
 from harness.models.spec import ModelSpec
-from harness.problems.source import Problems, Source
+from harness.problems.load import Problems, Source
 from harness.search import launch, store
-from harness.search.grammar.load import defects, load, parse, shipped
-from harness.search.grammar.load import source as read_source
+from harness.search.grammar import defects, load, parse, shipped
 from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
 from harness.search.stats import SearchYield
-from harness.view import data_card, trees
+from harness.view import data_card
 from harness.view import search as view
 from harness.view.progress import OneLine
 
-Folder = Annotated[Path, typer.Argument(help="A search's folder (or the folder of its shards).")]
-
-
-def register(app: typer.Typer) -> None:
-    about = "Tree-based chain-of-thought data: run, show, stats, export, validate."
-    options.group(app, "search", about, run, show, stats, export, validate)
+Folder = Annotated[Path, Argument(help="A search's folder (or the folder of its shards).")]
 
 
 def run(
     model: Annotated[ModelSpec, Options(panel="Backend")],
-    out: Annotated[Path, typer.Option(help="The search's folder; the same command goes on with it.")],
+    out: Annotated[Path, Option(help="The search's folder; the same command goes on with it.")],
     search: Annotated[SearchSpec, Options(skip=("grammar",), panel="Whole run")],
     goals: Annotated[Goals, Options(panel="Per problem")],
     limits: Annotated[Limits, Options(panel="Whole run")],
     source: Annotated[Source, Options(panel="Problems")],
     split: Annotated[Split, Options(panel="Whole run")],
-    critic: Annotated[
-        str | None, typer.Option(help="The second model, for double-checks and reflections; default: the generator.")
-    ] = None,
-    critic_url: Annotated[str, typer.Option(help="Servers of the critic.", rich_help_panel="Backend")] = "",
-    critic_tokenizer: Annotated[str | None, typer.Option(rich_help_panel="Backend")] = None,
-    grammar: Annotated[
-        str | None, typer.Option(help="A shipped grammar or a YAML file; default: paper, for shipped models embedded.")
-    ] = None,
+    critic: Annotated[str | None, Option(help="Double-checks and reflects; default: the generator.")] = None,
+    critic_url: Annotated[str, Option(help="Servers of the critic.", rich_help_panel="Backend")] = "",
+    critic_tokenizer: Annotated[str | None, Option(rich_help_panel="Backend")] = None,
+    grammar: Annotated[str | None, Option(help="Shipped, or a YAML file; default: paper or embedded.")] = None,
     as_json: Json = False,
 ) -> None:  # fmt: skip
     """Search trees of thoughts. The same command goes on with an interrupted search and asks for nothing twice."""
@@ -68,9 +59,7 @@ def run(
     problems = Problems(source, warn=lambda task: options.complain(f"{task}: {about}"))
     try:
         if split.executor == "ray":
-            from harness.search.run.on_ray import run_on_ray
-
-            run_on_ray(plan, list(problems), out, split.shards, split.address, options.complain)
+            launch.run_on_ray(plan, list(problems), out, split.shards, split.address, options.complain)
         else:
             _run_here(plan, problems, out, split, as_json)
     except SearchIncomplete:
@@ -83,7 +72,7 @@ def _run_here(plan: launch.Plan, problems: Problems, out: Path, split: Split, qu
     """All shards one after the other, or the one that was named."""
     with OneLine(quiet) as progress:
         budget = Budget(limits=plan.limits)
-        for number in split.numbers:
+        for number in range(split.shards) if split.shard is None else [split.shard]:
             folder = out if split.shards == 1 else launch.shard_folder(out, number, split.shards)
             launch.execute(
                 plan, launch.shard(problems, number, split.shards), folder, progress=progress.problems,
@@ -93,8 +82,8 @@ def _run_here(plan: launch.Plan, problems: Problems, out: Path, split: Split, qu
 
 def show(
     folder: Folder,
-    problem: Annotated[str | None, typer.Argument(help="A problem's id, or its first letters; default: list.")] = None,
-    text: Annotated[bool, typer.Option(help="How each node's text begins.")] = True,
+    problem: Annotated[str | None, Argument(help="A problem's id, or its first letters; default: list.")] = None,
+    text: Annotated[bool, Option(help="How each node's text begins.")] = True,
     form: Form = "table",
 ) -> None:
     """Draw the tree of one problem: kind, visits, value, verdict, tokens and model of each node."""
@@ -107,7 +96,7 @@ def show(
     exact = [entry for entry in matching if entry[0].problem.id == problem] or matching
     if len(exact) > 1:
         raise Usage(f"{problem!r} stands for {len(exact)} problems, first {exact[0][0].problem.id}")
-    options.show(trees.problem(*exact[0], text), form)
+    options.show(view.problem(*exact[0], text), form)
 
 
 def stats(folder: Folder, form: Form = "table", as_json: Json = False) -> None:
@@ -117,12 +106,12 @@ def stats(folder: Folder, form: Form = "table", as_json: Json = False) -> None:
 
 def export(
     folder: Folder,
-    out: Annotated[Path, typer.Option(help="Where the data set goes.")],
-    tokenizer: Annotated[str, typer.Option(help="Of the model to be trained: a path, a hub name, or shipped:NAME.")],
+    out: Annotated[Path, Option(help="Where the data set goes.")],
+    tokenizer: Annotated[str, Option(help="Of the model to be trained: a path, a hub name, or shipped:NAME.")],
     sft: Annotated[SftRule, Options()],
     pairs: Annotated[PairRule, Options(skip=("per_problem",))],
-    max_tokens: Annotated[int, typer.Option(min=0, help="Leave out longer chains; 0: none.")] = 0,
-    seed: Annotated[int, typer.Option(help="For drawn choices.")] = 0,
+    max_tokens: Annotated[int, Option(min=0, help="Leave out longer chains; 0: none.")] = 0,
+    seed: Annotated[int, Option(help="For drawn choices.")] = 0,
     as_json: Json = False,
 ) -> None:
     """Write SFT rows and preference pairs (JSONL and Parquet, in TRL's formats) with a data card."""
@@ -138,17 +127,20 @@ def export(
 
 
 def validate(
-    grammar: Annotated[str, typer.Argument(help="A shipped grammar or a YAML file; none: list the shipped ones.")] = "",
+    grammar: Annotated[str, Argument(help="A shipped grammar or a YAML file; none: list the shipped ones.")] = "",
 ) -> None:
     """Say everything that is wrong with a grammar, or draw its transition graph."""
     if not grammar:
         for name in shipped():
             options.say(f"{name:<16} {load(name).about}")
         return
-    parsed = parse(grammar, read_source(grammar))
+    parsed = parse(grammar)
     findings = defects(parsed)
     if findings:
         for text in findings:
             options.complain(f"{grammar}: {text}", who="")
         raise typer.Exit(2)
-    options.show(trees.grammar(parsed))
+    options.show(view.grammar(parsed))
+
+
+app = options.group(run, show, stats, export, validate)

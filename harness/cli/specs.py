@@ -1,8 +1,7 @@
 """Command-line options made from the fields of specs, so that a knob is declared once, in its room.
 
-``@with_specs`` turns every parameter of a command that is annotated with a Spec into one option a field; the command
-receives the spec, validated. ``Annotated[SomeSpec, Options(panel="Critic", skip=("seed",))]`` changes the help panel
-and which fields are offered; fields left out keep their default.
+``with_specs`` turns every parameter of a command that is annotated with a Spec into one option a field.
+``Annotated[SomeSpec, Options(panel="Critic", skip=("seed",))]`` changes where and which; the rest keep their defaults.
 """
 
 from __future__ import annotations
@@ -16,8 +15,8 @@ from collections.abc import Callable
 from dataclasses import dataclass, field
 from typing import Annotated, Any, Literal
 
-import typer
 from pydantic import ValidationError
+from typer import Option
 
 from harness.errors import Usage, nearest
 from harness.files import reason_of
@@ -40,7 +39,7 @@ class Options:
 
 
 def with_specs(command: Callable[..., Any]) -> Callable[..., Any]:
-    """The command with its specs spread out as options."""
+    """The command with its specs spread out as options; it receives them validated. Raises Usage."""
     hints = typing.get_type_hints(command, include_extras=True)
     plain: list[inspect.Parameter] = []
     groups: dict[str, tuple[type[Spec], Options, list[str]]] = {}
@@ -101,7 +100,7 @@ def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> ins
     )
     text = (info.description or "").rstrip(".") + (f": {', '.join(choices)}" if choices else "") + shown_default + "."
     hidden, panel = bool(extra.get("hidden", False)), options.panel or None
-    settings = typer.Option(*names, help=text, rich_help_panel=panel, hidden=hidden, show_default=False)
+    settings = Option(*names, help=text, rich_help_panel=panel, hidden=hidden, show_default=False)
     shown = shown | None if type(None) in typing.get_args(info.annotation) else shown
     return inspect.Parameter(
         f"{group}__{name}", inspect.Parameter.KEYWORD_ONLY, default=default, annotation=Annotated[shown, settings]

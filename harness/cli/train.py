@@ -4,39 +4,33 @@ from __future__ import annotations
 
 import os
 import sys
-from collections.abc import Callable
 from pathlib import Path
 from typing import Annotated, Literal
 
-import typer
 from pydantic import JsonValue
+from typer import Argument, Option
 
 from harness.cli import options
 from harness.cli.options import Json, complain, show
 from harness.cli.specs import Options
 from harness.files import read_record
-from harness.models.loading import context_length
-from harness.models.shipped import resolve
+from harness.models.loading import context_length, resolve
 from harness.processes import follow_launcher
 from harness.spec import Spec, knob
 from harness.training.data import TrainingRows, read_rows
 from harness.training.spec import Objective, SftObjective, TrainingJob, TrainingSpec, TrainingTask
-from harness.view import training as view
+from harness.view import recipes as view
 
 # Threads that spin while they wait stand still where others use the machine, too. Set before torch is loaded; not for
 # generation: its steps are so short that waiting without spinning halves its speed.
 _PASSIVE = ("OMP_WAIT_POLICY", "PASSIVE")
+_FIRST = os.environ.get("RANK", "0") == "0"  # of the processes of a training; it alone reports
 
 
 class Reading(Spec):
     """What becomes of rows that do not fit."""
 
     too_long: Literal["drop", "stop"] = knob("drop", "Longer rows")
-
-
-def register(app: typer.Typer) -> None:
-    about = "Train on searched chains: sft, dpo, and what prefix masks change (masks)."
-    options.group(app, "train", about, sft, dpo, masks).command("job", hidden=True)(job)
 
 
 def sft(
@@ -61,23 +55,23 @@ def dpo(
     _train(task, "pairs", objective, training, reading, as_json)
 
 
-def job(file: Annotated[Path, typer.Argument(help="A training as JSON, as a recipe with 'launch' writes it.")]) -> None:
+def job(file: Annotated[Path, Argument(help="A training as JSON, as a recipe with 'launch' writes it.")]) -> None:
     """Train as a file says; the figures stand in training.json of the model's folder."""
     follow_launcher()
     work = read_record(file, TrainingJob)
     os.environ.setdefault(*_PASSIVE)
     from harness.training.train import run
 
-    run(work, _progress())
+    run(work, _progress)
 
 
 def masks(
-    model: Annotated[str, typer.Option(help="A path, hub name or shipped:NAME.")],
-    data: Annotated[Path, typer.Option(help="Preference pairs, as for dpo.")],
+    model: Annotated[str, Option(help="A path, hub name or shipped:NAME.")],
+    data: Annotated[Path, Option(help="Preference pairs, as for dpo.")],
     objective: Annotated[Objective, Options(only=("beta",))],
-    reference: Annotated[str | None, typer.Option(help="The reference model; default: the model itself.")] = None,
-    limit: Annotated[int, typer.Option(help="Pairs, evenly spaced.", min=1)] = 64,
-    markdown: Annotated[bool, typer.Option("--markdown", help="A Markdown table.")] = False,
+    reference: Annotated[str | None, Option(help="The reference model; default: the model itself.")] = None,
+    limit: Annotated[int, Option(help="Pairs, evenly spaced.", min=1)] = 64,
+    markdown: Annotated[bool, Option("--markdown", help="A Markdown table.")] = False,
     as_json: Json = False,
 ) -> None:
     """When masking the prefix shared by chosen and rejected changes the gradient, and when it cancels."""
@@ -86,7 +80,7 @@ def masks(
     path, rows = _read(model, data, "pairs", 0, "drop")
     chosen = rows.rows[:: max(len(rows.rows) // limit, 1)][:limit]
     lines = gradient_table(path, resolve(reference or model), chosen, beta=objective.beta)
-    show(view.masks(len(chosen), [vars(line) for line in lines]), "md" if markdown else "table", as_json)
+    show(view.masks(len(chosen), lines), "md" if markdown else "table", as_json)
 
 
 def _train(
@@ -99,8 +93,8 @@ def _train(
     about: dict[str, JsonValue] = {"data": f"{task.data} ({kind}, digest {rows.digest})"}
     about["left_out"] = {**rows.left_out} if rows.left_out else "nothing"
     job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
-    figures = train(job, rows.rows, _progress())
-    if _main():
+    figures = train(job, rows.rows, _progress)
+    if _FIRST:
         show(view.trained(figures.model_dump(exclude_none=True), task.out), as_json=as_json)
 
 
@@ -111,24 +105,19 @@ def _read(
     os.environ.setdefault(*_PASSIVE)
     path = resolve(model)
     rows = read_rows(data, kind, options.tokenizer_of(path), max_tokens or context_length(path), too_long)
-    if _main():
+    if _FIRST:
         for text, number in (rows.left_out + rows.notes).items():
             complain(f"{number:,} {text}" + (" left out" if text in rows.left_out else ""))
     return path, rows
 
 
-def _main() -> bool:
-    return os.environ.get("RANK", "0") == "0"
-
-
-def _progress() -> Callable[[int, int], None]:
+def _progress(step: int, total: int) -> None:
     """A line on stderr about every twentieth of the steps; a terminal gets one line that is rewritten."""
-    live = sys.stderr.isatty()
+    if sys.stderr.isatty():
+        print(f"\rstep {step:,} of {total:,}", end="\n" if step == total else "", file=sys.stderr, flush=True)
+    elif step == total or step % max(total // 20, 1) == 0:
+        print(f"step {step:,} of {total:,}", file=sys.stderr, flush=True)
 
-    def progress(step: int, total: int) -> None:
-        if live:
-            print(f"\rstep {step:,} of {total:,}", end="\n" if step == total else "", file=sys.stderr, flush=True)
-        elif step == total or step % max(total // 20, 1) == 0:
-            print(f"step {step:,} of {total:,}", file=sys.stderr, flush=True)
 
-    return progress
+app = options.group(sft, dpo, masks)
+app.command("job", hidden=True)(job)

@@ -6,35 +6,22 @@ the engine, where they would end a thought: they apply to the visible answer, af
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Callable
-from dataclasses import dataclass
+from collections import defaultdict
+from collections.abc import Callable, Iterator
+from itertools import count
 from pathlib import Path
 from typing import Any
 
 from lm_eval.api.model import LM
 
 from harness.errors import ModelError
-from harness.evaluation.plan import Document, EvalPlan, Progress
+from harness.evaluation.measuring import Generated
+from harness.evaluation.plan import EvalPlan, Progress
 from harness.grading.thinking import split
 from harness.journal import Journal, read_records
-from harness.models.base import Completer, Completion, Conversation, Request, seed_of
+from harness.models.base import Asked, Completer, Completion, Conversation, Place, Request, seed_of
 from harness.models.prompts import encode, is_prefilled, render, template_options, think_tags, uses_chat
-from harness.models.sampling import Asked, Place
 from harness.records import Drawn
-
-
-@dataclass(frozen=True, kw_only=True)
-class Generated:
-    """A completion with what it answers. ``prefilled``: its prompt already opened the think block."""
-
-    key: str
-    place: Place
-    document: Document
-    prompt_hash: str
-    seed: int
-    completion: Completion
-    prefilled: bool = False
 
 
 class HarnessLM(LM):
@@ -45,26 +32,19 @@ class HarnessLM(LM):
     """
 
     each: Callable[[Generated], None]
+    tokenizer_name = ""  # names a cache of requests, which is not used
 
     def __init__(
         self, *, completer: Completer, tokenizer: Any, plan: EvalPlan, journal: Path, visible: set[str],
         progress: Progress,
     ) -> None:  # fmt: skip
         super().__init__()
-        self.completer = completer
-        self.tokenizer = tokenizer
-        self.decoding, self.prompting, self.sampler = plan.decoding, plan.prompting, plan.sampler
+        self.completer, self.tokenizer, self.plan, self.prompting = completer, tokenizer, plan, plan.prompting
         self.tags = think_tags(tokenizer, plan.prompting)
         self.chat = uses_chat(tokenizer, plan.prompting)
-        self.journal = journal
-        self.visible = visible
-        self.progress = progress
+        self.journal, self.visible, self.progress = journal, visible, progress
         self.generated: dict[Place, Generated] = {}
         self._messages: dict[str, list[dict[str, str]]] = {}  # by the prompt that was rendered from them
-
-    @property
-    def tokenizer_name(self) -> str:
-        return str(getattr(self.tokenizer, "name_or_path", "tokenizer")).replace("/", "__")
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         text = render(self.tokenizer, chat_history, self.prompting, add_generation_prompt)
@@ -72,12 +52,11 @@ class HarnessLM(LM):
         return text
 
     def generate_until(self, requests: list[Any], disable_tqdm: bool = False) -> list[str]:
-        seen: Counter[tuple[str, int]] = Counter()
+        numbers: defaultdict[tuple[str, int], Iterator[int]] = defaultdict(count)
         asked: list[tuple[Any, Place]] = []
         for instance in requests:  # lm-eval repeats the same instance, without a number
             item = (instance.task_name, instance.doc_id)
-            asked.append((instance, Place(*item, seen[item])))
-            seen[item] += 1
+            asked.append((instance, Place(*item, next(numbers[item]))))
         with Journal(self.journal) as journal:
             known = {drawn.key: drawn for drawn in read_records(self.journal, Drawn)}
             for turn in sorted({_turn(instance.doc) for instance in requests}):
@@ -90,9 +69,9 @@ class HarnessLM(LM):
         Equal requests (one prompt in two tasks) have one key: they are asked once, and all of them get that sample.
         """
         documents, places = [instance.doc for instance, _ in asked], [place for _, place in asked]
-        prompts = [self._prompt(instance, place) for instance, place in asked]
+        prompts = [self._prompt(*each) for each in asked]
         requests = [self._request(*each, text) for each, text in zip(asked, prompts, strict=True)]
-        model = "+".join(filter(None, (self.completer.digest, self.sampler.identity)))
+        model = "+".join(filter(None, (self.completer.digest, self.plan.sampler.identity)))
         keys = [request.key(model, place.sample) for request, place in zip(requests, places, strict=True)]
         tokens = sum(len(drawn.ids) for drawn in known.values())
 
@@ -126,9 +105,9 @@ class HarnessLM(LM):
             else:
                 missing.setdefault(key, index)
         self.progress(len(self.generated), total, tokens)
-        self.sampler(
+        self.plan.sampler(
             Asked(
-                completer=self.completer, tokenizer=self.tokenizer, tags=self.tags, seed=self.decoding.seed,
+                completer=self.completer, tokenizer=self.tokenizer, tags=self.tags, seed=self.plan.decoding.seed,
                 folder=self.journal.parent, requests=requests, documents=documents, places=places,
                 missing=list(missing.values()), done=done,
             )
@@ -142,17 +121,12 @@ class HarnessLM(LM):
         if _turn(document) == 1:
             return str(instance.args[0])
         # A later turn: the model is given its own earlier answers, without their thinking.
-        earlier = [
-            entry
-            for of, entry in self.generated.items()
-            if (of.task, of.sample) == (place.task, place.sample)
-            and entry.document.get("conversation") == document["conversation"]
-        ]
-        messages = [{"role": "system", "content": self.prompting.system}] if self.prompting.system else []
-        for entry in sorted(earlier, key=lambda entry: int(entry.document["turn"])):
-            messages.append({"role": "user", "content": entry.document["prompt"]})
-            messages.append({"role": "assistant", "content": self._answer(entry)})
-        messages.append({"role": "user", "content": document["prompt"]})
+        same = [each for of, each in self.generated.items() if (of.task, of.sample) == (place.task, place.sample)]
+        earlier = [each for each in same if each.document.get("conversation") == document["conversation"]]
+        turns = [("system", self.prompting.system)] if self.prompting.system else []
+        for each in sorted(earlier, key=lambda each: int(each.document["turn"])):
+            turns += [("user", each.document["prompt"]), ("assistant", self._answer(each))]
+        messages = [{"role": role, "content": text} for role, text in [*turns, ("user", document["prompt"])]]
         if self.chat:
             return self.apply_chat_template(messages)
         return "\n\n".join(message["content"] for message in messages)
@@ -162,8 +136,8 @@ class HarnessLM(LM):
             ids = encode(self.tokenizer, prompt, self.chat)
         except ModelError as error:
             raise ModelError(f"{place.task}: {error}") from None
-        limit = self.decoding.max_tokens or int(instance.args[1].get("max_gen_toks", 512))
-        decoding = self.decoding
+        decoding = self.plan.decoding
+        limit = decoding.max_tokens or int(instance.args[1].get("max_gen_toks", 512))
         return Request(
             ids, limit, decoding.temperature, decoding.top_p, seed=seed_of(decoding.seed, ids, place.sample),
             top_k=decoding.top_k, min_p=decoding.min_p, repetition_penalty=decoding.repetition_penalty,

@@ -2,22 +2,30 @@
 
 from __future__ import annotations
 
+import logging
 import time
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterator, Mapping, Sequence
 from concurrent.futures import Future
+from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Incomplete
-from harness.evaluation.bridge import Generated, HarnessLM
-from harness.evaluation.lm_eval_tasks import chosen, has_grader, load_tasks, quiet_lm_eval
-from harness.evaluation.measuring import Measurer
+from lm_eval import evaluator
+from lm_eval.api import task as lm_eval_task
+from lm_eval.tasks import TaskManager
+
+from harness.errors import DataError, Incomplete
+from harness.evaluation.bridge import HarnessLM
+from harness.evaluation.measuring import Generated, Measurer
 from harness.evaluation.plan import Document, EvalPlan, Progress
+from harness.evaluation.spec import Selection
 from harness.grading.families import FAMILIES
 from harness.journal import write_rows
-from harness.models.base import Completer
-from harness.models.sampling import Place
+from harness.models.base import Completer, Place
+from harness.problems.file import check_documents
+from harness.problems.load import is_ours, process_results
+from harness.problems.registry import include_paths
 from harness.records import Grade, Sample
 
 
@@ -54,7 +62,15 @@ def evaluate(
             "answered; serve the model with a longer context, or choose tasks with shorter prompts"
         )
     samples = [sample.model_copy(update={"task": names[sample.task]}) for sample in samples]
-    write_rows(folder / "problems.jsonl", _problems(lm.generated, names))
+    # Every problem with its gold answer, so that a stored run can be graded again without its data set.
+    asked = {(place.task, place.document): lm.generated[place].document for place in sorted(lm.generated)}
+    fields = ("id", "family", "prompt", "gold")
+    problems = (
+        {"task": names[task], **{key: document[key] for key in fields}}
+        for (task, _), document in asked.items()
+        if has_grader(document)
+    )
+    write_rows(folder / "problems.jsonl", problems)
     write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in samples))
     lm_eval = {names[name]: score for name, score in scores.items()}
     return Evaluated(samples=samples, lm_eval=lm_eval, seconds=round(time.monotonic() - started, 2))
@@ -64,8 +80,6 @@ def _run(
     lm: HarnessLM, tasks: dict[str, Any], plan: EvalPlan, measurer: Measurer
 ) -> tuple[list[Sample], dict[str, float | None]]:
     """Everything that lm-eval does: prompts, our generation, and its scoring; samples are graded as they come."""
-    from lm_eval import evaluator
-
     work: dict[Place, Future[Sample]] = {}
     correct: dict[tuple[str, str], bool] = {}  # by problem and text
 
@@ -92,15 +106,17 @@ def _run(
             system_instruction=plan.prompting.system,
         )  # fmt: skip
     assert results is not None
-    places: list[Place] = []
-    for name, logged in results["samples"].items():
-        entries = {entry["doc_id"]: entry for entry in logged}
-        of_task = sorted(place for place in lm.generated if place.task == name)
-        for place in of_task:
-            if place not in work:
-                work[place] = measurer.submit(lm.generated[place], _verdict(entries[place.document]))
-        places += of_task
-    return [measurer.sample(work[place]) for place in places], dict(map(_score, results["results"].items()))
+    logged = {(name, entry["doc_id"]): entry for name, entries in results["samples"].items() for entry in entries}
+    order = [*results["samples"]]
+    places = sorted(lm.generated, key=lambda place: (order.index(place.task), place))
+    for place in places:
+        if place not in work:
+            work[place] = measurer.submit(lm.generated[place], _verdict(logged[place.task, place.document]))
+    scores = {
+        name: next((v for k, v in values.items() if k.split(",")[0] in ("acc", "exact_match")), None)
+        for name, values in results["results"].items()
+    }
+    return [measurer.sample(work[place]) for place in places], scores
 
 
 def _verdict(entry: Mapping[str, Any]) -> Grade:
@@ -112,14 +128,73 @@ def _verdict(entry: Mapping[str, Any]) -> Grade:
     return Grade(verdict="correct" if value >= 1.0 else "wrong", reason=f"lm-eval's {names[0]} is {value:g}")
 
 
-def _score(result: tuple[str, Mapping[str, Any]]) -> tuple[str, float | None]:
-    name, values = result
-    return name, next((v for k, v in values.items() if k.split(",")[0] in ("acc", "exact_match")), None)
+@contextmanager
+def quiet_lm_eval() -> Iterator[None]:
+    """lm-eval without its own log, progress bars and question to git, which complains outside a repository."""
+    with ExitStack() as undo:
+        undo.callback(setattr, evaluator, "get_git_commit_hash", evaluator.get_git_commit_hash)
+        undo.callback(setattr, lm_eval_task, "tqdm", lm_eval_task.tqdm)
+        evaluator.get_git_commit_hash, lm_eval_task.tqdm = lambda: None, lambda items, **_: items
+        for logger in map(logging.getLogger, ("lm_eval", "lm-eval")):
+            undo.callback(logger.setLevel, logger.level)
+            logger.setLevel(logging.ERROR)
+        yield
 
 
-def _problems(generated: dict[Place, Generated], names: dict[str, str]) -> Iterator[Document]:
-    """Every problem with its gold answer, so that a stored run can be graded again without its data set."""
-    documents = {(place.task, place.document): generated[place].document for place in sorted(generated)}
-    for (task, _), document in documents.items():
-        if has_grader(document):
-            yield {"task": names[task], **{key: document[key] for key in ("id", "family", "prompt", "gold")}}
+def load_tasks(plan: EvalPlan) -> dict[str, Any]:
+    """lm-eval's task objects by their lm-eval names, set to this run's number of samples. Raises DataError."""
+    with quiet_lm_eval():
+        manager = TaskManager(
+            include_path=[str(path) for path in include_paths(plan.task_paths)],
+            include_defaults=any(task.file is None for task in plan.tasks), metadata=plan.data.given(),
+        )  # fmt: skip
+        try:
+            tasks = dict(manager.load([task.lm_eval_name for task in plan.tasks])["tasks"])
+            documents = {name: list(task.eval_docs) for name, task in tasks.items()}
+        except DataError:
+            raise
+        except Exception as error:  # lm-eval and datasets fail in many ways at broken task files and data
+            cause = " ".join(str(error.__cause__ or error).split())[:200]
+            why = cause or f"{type(error).__name__}; is its file empty?"
+            raise DataError(f"{', '.join(task.name for task in plan.tasks)}: cannot be loaded ({why})") from error
+        for name, task in tasks.items():
+            graded_here = task.config.process_results is process_results or any(map(has_grader, documents[name]))
+            if graded_here and not is_ours(name.removeprefix("harness_")):
+                check_documents(name, documents[name])
+            if (kind := task.OUTPUT_TYPE) != "generate_until":
+                raise DataError(f"{name}: scores log-likelihoods ({kind}); harness evaluates generated text")
+            task.set_config("repeats", plan.decoding.samples)
+    return tasks
+
+
+def has_grader(document: Document) -> bool:
+    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
+    return "family" in document and "gold" in document
+
+
+def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int]] | None:
+    """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
+    if not selection.names:
+        limited = {name: [*range(len(task.eval_docs))[: selection.limit]] for name, task in tasks.items()}
+        return limited if selection.limit else None
+    picked, unknown = {}, set(selection.names)
+    for name, task in tasks.items():
+        rows = list(task.eval_docs)
+        ids = [{str(row.get("id", "")), str(row.get("native_id", ""))} for row in rows]
+        if not (numbers := selection.numbers(ids)):
+            first = rows[0].get("id", 0) if rows else "none"
+            raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
+        unknown -= set(map(str, range(len(rows)))).union(*ids)
+        picked[name] = _with_earlier_turns(rows, numbers)
+    if unknown:
+        raise DataError(f"no problem has an id of {', '.join(sorted(unknown))}")
+    return picked
+
+
+def _with_earlier_turns(documents: Sequence[Document], picked: list[int]) -> list[int]:
+    """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
+    last: dict[str, int] = {}
+    for document in (documents[i] for i in picked if "conversation" in documents[i]):
+        last[document["conversation"]] = max(last.get(document["conversation"], 0), int(document["turn"]))
+    earlier = {i for i, doc in enumerate(documents) if last and int(doc["turn"]) < last.get(doc["conversation"], 0)}
+    return sorted(earlier.union(picked))

@@ -10,22 +10,36 @@ from collections.abc import Callable
 from concurrent.futures import Future, ProcessPoolExecutor
 from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
+from dataclasses import dataclass
 from multiprocessing.connection import Connection
 from pathlib import Path
 from typing import Any, TypeVar
 
 from harness.errors import GraderBroken
-from harness.evaluation.bridge import Generated
-from harness.evaluation.response_metrics import analysed, backend_of, of_response, stated_text
+from harness.evaluation.plan import Document
+from harness.evaluation.response_metrics import judged, of_response
 from harness.grading.grade import Grader
-from harness.grading.messages import Statement
 from harness.grading.thinking import Parts, split
+from harness.models.base import Completion, Place
 from harness.processes import follow_parent, interrupts_end_twice
 from harness.records import Finish, Grade, Problem, Sample
 from harness.thoughts import Tags
 
 _Result = TypeVar("_Result")
 _BROKEN = "the process that grades died (out of memory?); nothing is lost: run the same command again"
+
+
+@dataclass(frozen=True, kw_only=True)
+class Generated:
+    """A completion with what it answers. ``prefilled``: its prompt already opened the think block."""
+
+    key: str
+    place: Place
+    document: Document
+    prompt_hash: str
+    seed: int
+    completion: Completion
+    prefilled: bool = False
 
 
 class Measurer(AbstractContextManager["Measurer"]):
@@ -36,7 +50,7 @@ class Measurer(AbstractContextManager["Measurer"]):
 
     def __init__(self, tokenizer: Any, tags: Tags, nltk_data: Path | None) -> None:
         context = multiprocessing.get_context("spawn")
-        backend = backend_of(tokenizer)
+        backend = getattr(tokenizer, "backend_tokenizer", None)  # it knows offsets
         text = None if backend is None else backend.to_str()
         self._reading = {"tags": tags, "end": tokenizer.eos_token_id}
         # The process ends when this end of the pipe is closed: by us, or because we are gone.
@@ -110,23 +124,21 @@ def _load(families: list[str]) -> None:
 def _measure(generated: Generated, foreign: Grade | None, *, tags: Tags, end: int | None) -> Sample:
     """The sample with verdict and metrics. ``end``: the token that ends a turn."""
     completion, place, prefilled = generated.completion, generated.place, generated.prefilled
-    parts = split(completion.text, tags, prefilled)
-    statements: list[Statement] | None = []
+    text, finish, sampled = completion.text, completion.finish, [i for i in completion.token_ids if i != end]
     if foreign is not None:
-        grade, name = _foreign(foreign, completion.finish, parts), f"{place.task}-{place.document}"
+        parts, name = split(text, tags, prefilled), f"{place.task}-{place.document}"
+        grade = _foreign(foreign, finish, parts)
+        measured = of_response(parts, grade.verdict, finish, backend=_tokenizer, sampled=sampled)
     else:
         problem = Problem.of_document(generated.document)
-        gold, family, name = problem.gold, problem.family, problem.id
-        grade = _grader.grade(family, gold, completion.text, completion.finish, prefilled, tags)
-        statements = _grader.statements(family, gold, stated_text(analysed(parts)))
-    measured = of_response(
-        parts, grade.verdict, completion.finish, backend=_tokenizer, statements=statements,
-        sampled=[i for i in completion.token_ids if i != end],
-    )  # fmt: skip
+        grade, measured = judged(
+            _grader, problem, text, finish, tags=tags, prefilled=prefilled, backend=_tokenizer, sampled=sampled
+        )
+        name = problem.id
     return Sample(
         key=generated.key, task=place.task, problem_id=name, index=place.sample, seed=generated.seed,
-        prompt_ids_hash=generated.prompt_hash, text=completion.text, token_ids=list(completion.token_ids),
-        finish=completion.finish, thinking_tokens=measured.thinking_tokens, answer_tokens=measured.answer_tokens,
+        prompt_ids_hash=generated.prompt_hash, text=text, token_ids=list(completion.token_ids),
+        finish=finish, thinking_tokens=measured.thinking_tokens, answer_tokens=measured.answer_tokens,
         # Without its seconds: the samples of equal runs are equal files.
         grade=grade.model_copy(update={"seconds": 0.0}), prefilled=prefilled, metrics=measured.metrics,
     )  # fmt: skip

@@ -13,9 +13,9 @@ from harness.errors import JournalBroken
 from harness.evaluation.response_metrics import METRICS
 from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.files import reason_of
-from harness.journal import read_whole
+from harness.journal import read
+from harness.models.base import Plain, Sampler
 from harness.models.prompts import DEFAULT
-from harness.models.sampling import Plain, Sampler
 from harness.models.spec import Prompting
 from harness.problems.registry import Task
 from harness.records import Sample
@@ -41,7 +41,7 @@ def load_samples(folder: Path) -> list[Sample]:
     """Samples of a finished run or stage. Raises JournalBroken for a file that is cut or of another version."""
     file = folder / "samples.jsonl"
     try:
-        samples = [Sample.model_validate(entry) for entry in read_whole(file)]
+        samples = [Sample.model_validate(entry) for entry in read(file, whole=True)]
         unknown = {name for sample in samples for name in sample.metrics.model_extra or ()} - METRICS.keys()
         reason = f"metrics.{min(unknown)}: no metric of this version" if unknown else ""
     except ValidationError as error:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import random
+import tempfile
 import time
 from collections.abc import Callable, Iterable, Sequence
 from dataclasses import dataclass
@@ -37,11 +38,10 @@ class Finding:
 
 def dependencies() -> Finding:
     """Libraries without which a run fails, by their versions."""
-    from harness.grading.version import grader_version
+    from harness.grading import grader_version
 
     versions = grader_version()
-    absent = [name for name, version in versions.items() if version == "missing"]
-    if absent:
+    if absent := [name for name, version in versions.items() if version == "missing"]:
         return Finding(what="libraries", status="failed", text=f"not installed: {', '.join(absent)}")
     named = ", ".join(f"{name} {version}" for name, version in versions.items() if name != "code")
     return Finding(what="libraries", status="ok", text=named)
@@ -50,9 +50,8 @@ def dependencies() -> Finding:
 def writable(store: Path) -> Finding:
     try:
         store.mkdir(parents=True, exist_ok=True)
-        probe = store / ".probe"
-        probe.write_text("writable")
-        probe.unlink()
+        with tempfile.TemporaryFile(dir=store) as probe:
+            probe.write(b"writable")
     except OSError as error:
         text = f"{store} cannot be written ({error.strerror}); choose another --store"
         return Finding(what="output", status="failed", text=text)
@@ -65,17 +64,12 @@ def gold_answers(
 ) -> Finding:  # fmt: skip
     """Every gold answer through the real grader. Instructions have no gold answers: their checkers are run instead."""
     started = time.monotonic()
-    try:
-        problems = problems_of(task, data, task_paths)[:limit]
-        kind = kind_of(problems[0].family)
-    except DataError as error:
-        return Finding(what=task, status="missing", text=str(error))
-    except (KeyError, ValueError, IndexError, NoGrader) as error:
-        return Finding(what=task, status="failed", text=f"no problems with id, family, prompt and gold ({error})")
-    right = ("correct", "wrong") if kind == "instructions" else ("correct",)
     wrong: list[str] = []
     graded = 0
     try:
+        problems = problems_of(task, data, task_paths)[:limit]
+        kind = kind_of(problems[0].family)
+        right = ("correct", "wrong") if kind == "instructions" else ("correct",)
         for number, problem in enumerate(problems, 1):
             if (answer := reference(problem, kind)) is not None:
                 graded += 1
@@ -83,8 +77,12 @@ def gold_answers(
                 if grade.verdict not in right:
                     wrong.append(f"{problem.id}: {grade.verdict}, {grade.reason}")
             report(number, len(problems))
+    except DataError as error:
+        return Finding(what=task, status="missing", text=str(error))
     except GraderBroken as error:
         return Finding(what=task, status="failed", text=str(error))
+    except (KeyError, ValueError, IndexError, NoGrader) as error:
+        return Finding(what=task, status="failed", text=f"no problems with id, family, prompt and gold ({error})")
     what = "checkers ran" if kind == "instructions" else "gold answers correct"
     text = f"{graded - len(wrong)}/{graded} {what} in {time.monotonic() - started:.1f} s"
     if graded < len(problems):
@@ -103,7 +101,7 @@ def problems_of(task: str, data: ProblemData, task_paths: Sequence[Path] = ()) -
         return load(task, **data.given())
     import datasets
 
-    from harness.evaluation.lm_eval_tasks import load_tasks
+    from harness.evaluation.evaluate import load_tasks
 
     datasets.disable_progress_bars()
     chosen = select([task], None, task_paths)
@@ -137,44 +135,35 @@ def prompts(
     template = "the tokenizer's chat template" if chat else "none: the bare prompt"
     yield Finding(what="template", status="ok", text=template)
     for task in tasks:
+        status: Status = "failed"
         try:
-            asked = [problem.prompt for problem in load(task, **data.given())]
+            texts = [prompt_text(tokenizer, problem.prompt, prompting) for problem in load(task, **data.given())]
+            ids = [encode(tokenizer, text, chat) for text in texts]
         except DataError:
             continue  # the gold answers say so
-        try:
-            texts = [prompt_text(tokenizer, message, prompting) for message in asked]
-            ids = [encode(tokenizer, text, chat) for text in texts]
         except ModelError as error:
-            yield Finding(what=f"{task} prompts", status="failed", text=str(error))
-            continue
-        bos = tokenizer.bos_token_id
-        starts = "no BOS token in this tokenizer" if bos is None else f"{int(ids[0][:1] == (bos,))} BOS"
-        opened = "opened by the prompt" if is_prefilled(texts[0], tags) else "opened by the model"
-        longest = max(map(len, ids))
-        text = f"{starts}; {' '.join(tags)} {opened}; up to {longest} tokens"
-        if longest + max_tokens > context:
-            text += f", plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens"
-            yield Finding(what=f"{task} prompts", status="failed", text=text)
+            text = str(error)
         else:
-            yield Finding(what=f"{task} prompts", status="ok", text=f"{text} of {context}")
-
-
-@dataclass(frozen=True, kw_only=True)
-class TaskSize:
-    """How much a run asks of one task; None where only lm-eval knows."""
-
-    task: str
-    problems: int | None = None
-    samples: int | None = None
-    prompt_tokens: int | None = None
+            bos, longest = tokenizer.bos_token_id, max(map(len, ids))
+            starts = "no BOS token in this tokenizer" if bos is None else f"{int(ids[0][:1] == (bos,))} BOS"
+            opened = "opened by the prompt" if is_prefilled(texts[0], tags) else "opened by the model"
+            text = f"{starts}; {' '.join(tags)} {opened}; up to {longest} tokens"
+            if longest + max_tokens > context:
+                text += f", plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens"
+            else:
+                status, text = "ok", f"{text} of {context}"
+        yield Finding(what=f"{task} prompts", status=status, text=text)
 
 
 @dataclass(frozen=True, kw_only=True)
 class Preview:
-    """``journalled``: how many samples the run's folder holds already."""
+    """``rows``: each task with its numbers of problems, samples and prompt tokens, None where only lm-eval knows.
+
+    ``journalled``: how many samples the run's folder holds already.
+    """
 
     folder: Path
-    rows: list[TaskSize]
+    rows: list[dict[str, str | int | None]]
     journalled: int
     first_prompt: str
     think_tags: tuple[str, str]
@@ -187,19 +176,18 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
 
     tokenizer = load_tokenizer(tokenizer_path(spec))
     chat = uses_chat(tokenizer, plan.prompting)
-    rows: list[TaskSize] = []
+    rows: list[dict[str, str | int | None]] = []
     first = ""
     for task in plan.tasks:
-        if not is_ours(task.name):
-            rows.append(TaskSize(task=task.name))
-            continue
-        problems = load(task.name, **plan.data.given())
-        chosen = plan.selection.numbers([problem.names for problem in problems])
-        texts = [prompt_text(tokenizer, problems[number].prompt, plan.prompting) for number in chosen]
-        first = first or (texts[0] if texts else "")
-        tokens, each = sum(len(encode(tokenizer, text, chat)) for text in texts), plan.decoding.samples
-        size = {"problems": len(chosen), "samples": len(chosen) * each, "prompt_tokens": tokens * each}
-        rows.append(TaskSize(task=task.name, **size))
+        size: dict[str, int | None] = dict.fromkeys(("problems", "samples", "prompt_tokens"))
+        if is_ours(task.name):
+            problems = load(task.name, **plan.data.given())
+            chosen = plan.selection.numbers([problem.names for problem in problems])
+            texts = [prompt_text(tokenizer, problems[number].prompt, plan.prompting) for number in chosen]
+            first = first or (texts[0] if texts else "")
+            tokens, each = sum(len(encode(tokenizer, text, chat)) for text in texts), plan.decoding.samples
+            size = {"problems": len(chosen), "samples": len(chosen) * each, "prompt_tokens": tokens * each}
+        rows.append({"task": task.name, **size})
     journalled = sum(1 for _ in read(folder / "generated.jsonl"))
     tags = think_tags(tokenizer, plan.prompting)
     return Preview(folder=folder, rows=rows, journalled=journalled, first_prompt=first, think_tags=tags)

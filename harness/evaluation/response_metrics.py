@@ -10,14 +10,15 @@ from bisect import bisect_left, bisect_right
 from collections import Counter
 from collections.abc import Callable, Sequence
 from dataclasses import dataclass
-from functools import cached_property
+from functools import cached_property, partial
 from itertools import pairwise
-from typing import Any, Literal
+from typing import Any, Literal, NamedTuple
 
+from harness.grading.grade import Grader
 from harness.grading.messages import Statement
-from harness.grading.thinking import Parts
-from harness.records import ErrorType, Finish, MetricValue, ResponseMetrics, Verdict
-from harness.thoughts import strip_tags
+from harness.grading.thinking import Parts, split
+from harness.records import ErrorType, Finish, Grade, MetricValue, Problem, ResponseMetrics, Verdict
+from harness.thoughts import Tags, strip_tags
 
 # The word list of arXiv 2506.08343 as far as it is published; whole words, any case.
 REFLECTION_WORDS = (
@@ -29,8 +30,8 @@ REFLECTION_CHINESE = (
     "等等", "等一下", "不对", "但是", "然而", "或者说", "另一种", "另外", "检查",
     "验证", "再想", "重新", "让我再", "也许", "可能不",
 )  # fmt: skip
-_REFLECTION = re.compile(r"(?<![\w-])(?:" + "|".join(REFLECTION_WORDS) + r")(?![\w-])", re.IGNORECASE | re.ASCII)
-_CHINESE = re.compile("|".join(REFLECTION_CHINESE))
+_WORDS = rf"(?<![\w-])(?:{'|'.join(REFLECTION_WORDS)})(?![\w-])"
+_REFLECTION = re.compile("|".join((_WORDS, *REFLECTION_CHINESE)), re.IGNORECASE | re.ASCII)
 
 # A suffix loop is at least this many copies of one block, together at least this many tokens long.
 LOOP_COPIES, LOOP_TOKENS = 4, 32
@@ -42,8 +43,7 @@ OVER_REFLECTION_WORDS, OVER_REFLECTION_DENSITY = 8, 10.0
 LONGEST = 1_000_000
 
 
-@dataclass(frozen=True)
-class Tokens:
+class Tokens(NamedTuple):
     """Tokens of a text: an identity and the end offset of each. ``unit``: whose tokens they are."""
 
     ids: Sequence[int]
@@ -58,13 +58,15 @@ class Tokens:
 _PIECE = re.compile(r"[\u3400-\u9fff\u3040-\u30ff]|\w+|[^\w\s]")
 
 
-def backend_of(tokenizer: Any) -> Any:
-    """The ``tokenizers`` object of a transformers tokenizer, which knows offsets; None if it has none."""
-    return getattr(tokenizer, "backend_tokenizer", None)
+class Measured(NamedTuple):
+    """Lengths of the two parts of a response, and its metrics."""
+
+    thinking_tokens: int
+    answer_tokens: int
+    metrics: ResponseMetrics
 
 
-def tokens_of(text: str, backend: Any = None) -> Tokens:
-    """Tokens by a ``tokenizers`` object; without one, words and marks."""
+def _tokens_of(text: str, backend: Any) -> Tokens:
     if backend is not None:
         encoded = backend.encode(text, add_special_tokens=False)
         return Tokens(encoded.ids, [end for _, end in encoded.offsets])
@@ -74,8 +76,7 @@ def tokens_of(text: str, backend: Any = None) -> Tokens:
 
 def reflection_words(thinking: str) -> int:
     """Count of reflection words, English and Chinese; tags of thoughts do not count."""
-    text = strip_tags(thinking)
-    return len(_REFLECTION.findall(text)) + len(_CHINESE.findall(text))
+    return len(_REFLECTION.findall(strip_tags(thinking)))
 
 
 def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:
@@ -90,64 +91,49 @@ def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:
     return 0, 0
 
 
-def seq_rep(ids: Sequence[int], n: int = 4) -> float:
-    """Share of repeated n-grams, 1 - unique / all (seq-rep-n of arXiv 1908.04319); 0 when there are none."""
-    total = len(ids) - n + 1
-    return 1 - len({tuple(ids[i : i + n]) for i in range(total)}) / total if total > 0 else 0.0
-
-
-def ngram_loop(ids: Sequence[int], n: int = NGRAM, copies: int = NGRAM_COPIES) -> bool:
-    """Whether some n-gram occurs at least ``copies`` times (arXiv 2512.12895)."""
-    if len(ids) < n + copies - 1:
-        return False
-    return max(Counter(tuple(ids[i : i + n]) for i in range(len(ids) - n + 1)).values()) >= copies
-
-
-def stated_text(parts: Parts) -> str:
-    """Thinking and answer as one text, in which statements are looked for."""
-    return parts.thinking + "\n" + parts.answer if parts.answer else parts.thinking
-
-
-@dataclass(frozen=True, kw_only=True)
-class Measured:
-    """Lengths of the two parts of a response, and its metrics."""
-
-    thinking_tokens: int
-    answer_tokens: int
-    metrics: ResponseMetrics
-
-
-def analysed(parts: Parts) -> Parts:
-    """The parts as far as they are analysed: LONGEST characters of both together."""
-    if len(parts.thinking) + len(parts.answer) <= LONGEST:
-        return parts
-    thinking = parts.thinking[:LONGEST]
-    return parts._replace(thinking=thinking, answer=parts.answer[: LONGEST - len(thinking)])
+def _grams(ids: Sequence[int], n: int) -> Counter[tuple[int, ...]]:
+    """How often each n-gram occurs."""
+    return Counter(tuple(ids[i : i + n]) for i in range(len(ids) - n + 1))
 
 
 def of_response(
     parts: Parts, verdict: Verdict, finish: Finish, *, backend: Any = None, sampled: Sequence[int] | None = None,
-    statements: Sequence[Statement] | None = (),
+    statements: Callable[[str], Sequence[Statement] | None] | None = None,
 ) -> Measured:  # fmt: skip
-    """Metrics of one response, for ``sampled`` token ids (default: the text's own); ``backend`` as in ``tokens_of``.
+    """Metrics of the first LONGEST characters of a response, for ``sampled`` token ids (default: the text's own).
 
-    ``statements`` as found in ``stated_text(analysed(parts))``; None: they could not be found in time, and what rests
-    on them is None. Units are tokens.
+    ``backend``: a ``tokenizers`` object, which knows offsets; without one, words and marks are counted. ``statements``
+    finds them in the text of thinking and answer; None: not in time, and what rests on them is None.
     """
-    looked_at = analysed(parts)
-    tokens = tokens_of(stated_text(looked_at), backend)
+    thinking = parts.thinking[:LONGEST]
+    answer = parts.answer[: LONGEST - len(thinking)]
+    text = f"{thinking}\n{answer}" if answer else thinking
+    tokens = _tokens_of(text, backend)
     response = Response(
-        parts=looked_at, verdict=verdict, finish=finish, tokens=tokens, statements=statements or (),
+        parts=parts._replace(thinking=thinking, answer=answer), verdict=verdict, finish=finish,
+        tokens=tokens, statements=(statements and statements(text)) or (),
         ids=tokens.ids if sampled is None else sampled,
     )  # fmt: skip
-    cut = None if looked_at is parts else LONGEST
-    values = {name: metric.value(response) for name, metric in METRICS.items()}
-    joint = len(looked_at.thinking) + 1  # where the line break between thinking and answer ends
+    stated = bool(response.statements and response.total)
+    values = {name: metric.of(response) if stated or not metric.stated else None for name, metric in METRICS.items()}
+    cut = (thinking, answer) != (parts.thinking, parts.answer)
     return Measured(
         thinking_tokens=response.thinking_tokens,
-        answer_tokens=len(tokens.ends) - bisect_right(tokens.ends, joint),
-        metrics=ResponseMetrics.model_validate(values | {"unit": tokens.unit, "analysed": cut}),
+        # Thinking and answer are joined by a line break, of which no token is the answer's.
+        answer_tokens=response.total - bisect_right(tokens.ends, len(thinking) + 1),
+        metrics=ResponseMetrics.model_validate(values | {"unit": tokens.unit, "analysed": LONGEST if cut else None}),
     )
+
+
+def judged(
+    grader: Grader, problem: Problem, text: str, finish: Finish, *, tags: Tags, prefilled: bool, find: bool = True,
+    backend: Any = None, sampled: Sequence[int] | None = None,
+) -> tuple[Grade, Measured]:  # fmt: skip
+    """Verdict and metrics of a response to ``problem``; ``find``: look for statements, too."""
+    grade = grader.grade(problem.family, problem.gold, text, finish, prefilled, tags)
+    statements = partial(grader.statements, problem.family, problem.gold) if find else None
+    parts = split(text, tags, prefilled)
+    return grade, of_response(parts, grade.verdict, finish, backend=backend, sampled=sampled, statements=statements)
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +165,13 @@ class Response:
 
     @cached_property
     def looping(self) -> bool:
-        return ngram_loop(self.ids)
+        return max(_grams(self.ids, NGRAM).values(), default=0) >= NGRAM_COPIES
+
+    @property
+    def repeated(self) -> float:
+        """Share of repeated 4-grams, 1 - unique / all (seq-rep-4 of arXiv 1908.04319); 0 when there are none."""
+        grams = _grams(self.ids, 4)
+        return round(1 - len(grams) / grams.total(), 4) if grams else 0.0
 
     @cached_property
     def first(self) -> int | None:
@@ -212,11 +204,6 @@ class Metric:
     summary: Literal["mean", "median", "share", ""] = ""
     figure: str = ""
 
-    def value(self, response: Response) -> MetricValue:
-        if self.stated and not (response.statements and response.total):
-            return None
-        return self.of(response)
-
 
 def _underthinking(r: Response) -> float | None:
     if r.verdict != "wrong":
@@ -246,7 +233,7 @@ METRICS: dict[str, Metric] = {
     "loop_copies": Metric(of=lambda r: r.loop[1]),
     "loop_onset": Metric(of=lambda r: len(r.ids) - r.loop[0] * r.loop[1] if r.loop[0] else None),
     "ngram_loop": Metric(of=lambda r: r.looping, summary="mean", figure="ngram_loops"),
-    "seq_rep_4": Metric(of=lambda r: round(seq_rep(r.ids), 4), summary="mean"),
+    "seq_rep_4": Metric(of=lambda r: r.repeated, summary="mean"),
     "first_correct": Metric(of=lambda r: r.first, stated=True, summary="median"),
     "efficiency": Metric(of=lambda r: round((r.first or 0) / r.total, 4), stated=True, summary="mean"),
     "underthinking": Metric(of=_underthinking, stated=True, summary="mean"),

@@ -3,8 +3,10 @@
 from __future__ import annotations
 
 import re
+from collections.abc import Iterable
 
 LONGEST = 20_000
+MOST = 2_000  # statements of one trace
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$.,]{1,40})")
@@ -14,29 +16,23 @@ _HEADING = re.compile(
     r"[A-Za-z]{3,}.*:|^(?:step|part|case|solution|answer|check|conclusion|final)\b|(?:[A-Za-z]{3,} +){2}[A-Za-z]{3,}",
     re.IGNORECASE,
 )
+_ANSWER = re.compile(r"\banswer\b[^.\n:=]{0,40}?(?:\bis\b|:|=)\s*\**\s*\\?\$?([^\n.;$]{1,80})", re.IGNORECASE)
+_HASHES = re.compile(r"####\s*([^\n]{1,80})")
 _MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
 def boxes(text: str) -> list[tuple[int, int]]:
     """(start, end) of the content of every balanced box, by start. One pass with a stack of open braces."""
     starts = {m.end() for m in _BOX.finditer(text)}
-    if not starts:
-        return []
     spans: list[tuple[int, int]] = []
     open_braces: list[int] = []
-    at = 0
-    while at < len(text):
-        char = text[at]
-        if char == "\\":
-            at += 1 if at + 1 < len(text) and text[at + 1].isalpha() else 2
-            continue
-        if char == "{":
-            open_braces.append(at)
-        elif char == "}" and open_braces:
+    for match in re.finditer(r"\\.|[{}]", text, re.DOTALL) if starts else ():
+        if match.group() == "{":
+            open_braces.append(match.start())
+        elif match.group() == "}" and open_braces:
             opened = open_braces.pop()
             if opened in starts:
-                spans.append((opened + 1, at))
-        at += 1
+                spans.append((opened + 1, match.start()))
     return sorted(spans)
 
 
@@ -50,17 +46,14 @@ def last_box(text: str) -> str | None:
 def marked(text: str) -> str | None:
     """The answer that the text marks as its answer; None when it marks none. Only the last 20,000 characters count."""
     text = text[-LONGEST:]
-    box = last_box(text)
-    if box is not None:
+    if (box := last_box(text)) is not None:
         return box.strip()
     _, mark, tail = text.rpartition("####")
-    if mark:
-        stated, _, after = tail.strip().partition("\n")
-        # Four marks are a heading in Markdown, too: then the answer stands in a sentence, or in the text beneath.
-        if stated and not _HEADING.search(stated) and _sentence(after) is None:
-            return stated.strip()
-        return _sentence(tail)
-    return _sentence(text)
+    stated, _, after = tail.strip().partition("\n")
+    # Four marks are a heading in Markdown, too: then the answer stands in a sentence, or in the text beneath.
+    if mark and stated and not _HEADING.search(stated) and _sentence(after) is None:
+        return stated.strip()
+    return _sentence(tail)
 
 
 def _sentence(text: str) -> str | None:
@@ -73,6 +66,14 @@ def _sentence(text: str) -> str | None:
         if stated:
             return stated
     return None
+
+
+def candidates(text: str, results: Iterable[tuple[int, str]]) -> list[tuple[int, str, bool]]:
+    """(end, statement, whether marked as the answer) in a trace, by end; ``results`` are those on the way."""
+    stated = [(end, text[start:end]) for start, end in boxes(text)]
+    stated += [(m.end(), m[1]) for pattern in (_ANSWER, _HASHES) for m in pattern.finditer(text)]
+    ends = {end for end, _ in stated}
+    return sorted([(*s, True) for s in stated] + [(*r, False) for r in results if r[0] not in ends])[:MOST]
 
 
 def closed_before_cut(text: str) -> str:

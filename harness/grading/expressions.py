@@ -1,7 +1,6 @@
-"""LaTeX answers: our extraction and limits, Math-Verify's equivalence (github.com/huggingface/Math-Verify).
+"""LaTeX answers: our extraction and limits, Math-Verify's equivalence (github.com/huggingface/Math-Verify), in workers.
 
-Runs in grading workers only: symbolic comparison can be arbitrarily slow. Nothing here evaluates text as Python: the
-strings that reach the parser are LaTeX within the limits of ``beyond``, parsed by an ANTLR grammar.
+Nothing here evaluates text as Python: what reaches the parser, an ANTLR grammar, is LaTeX within ``beyond``'s limits.
 """
 
 from __future__ import annotations
@@ -11,15 +10,12 @@ import unicodedata
 from collections.abc import Iterator
 from functools import lru_cache
 from itertools import accumulate
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.grading.boxes import closed_before_cut, last_expression, marked
-from harness.grading.latex import DEGREES, MARK_IN_EXPRESSION, SPACES, UNIT_OF_EXPRESSION, WORDS_IN_EXPRESSION
-from harness.grading.messages import Judgement
-from harness.grading.numbers import NUMBER, TUPLE, value
-
-if TYPE_CHECKING:
-    from harness.records import Verdict
+from harness.grading import numbers
+from harness.grading.boxes import candidates, closed_before_cut, last_expression, marked
+from harness.grading.messages import Judgement, Statement
+from harness.grading.numbers import NUMBER, TUPLE, WORDS_IN_EXPRESSION, value
 
 LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
 DEEPEST = 24
@@ -36,7 +32,11 @@ _HEAVY = re.compile(
 )
 _FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+|sqrt|frac)")
 MOST_FUNCTIONS = 24
+MOST_PARSED = 48  # distinct expressions of one trace
+_MATH = re.compile(r"\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)")
 _MODULUS = re.compile(r"\\pmod(?![a-zA-Z]).*$")
+_SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
+_DEGREES = re.compile(rf"{numbers.DEGREE}|\\degree")
 _VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
 
 
@@ -44,12 +44,12 @@ def canon(text: str) -> str:
     """A spelling in which answers that differ only in typesetting are the same string."""
     out = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().strip("$").replace("−", "-")
     out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
-    out = UNIT_OF_EXPRESSION.sub("", out)
-    out = out if TUPLE.fullmatch(out) else MARK_IN_EXPRESSION.sub("", out)
-    out = SPACES.sub(" ", out)
+    out = numbers.UNIT_OF_EXPRESSION.sub("", out)
+    out = out if TUPLE.fullmatch(out) else numbers.MARK_IN_EXPRESSION.sub("", out)
+    out = _SPACES.sub(" ", out)
     out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
     out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)
-    out = DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
+    out = _DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
     return re.sub(r"\s+", " ", out).strip().rstrip(".").strip()
 
 
@@ -68,23 +68,19 @@ def _plain(text: str) -> str:
 
 def beyond(text: str) -> str:
     """Why an answer is not handed to the parser; empty if it is within the limits."""
-    if len(text) > LONGEST:
-        return f"longer than {LONGEST} characters"
-    if _POWER.search(text):
-        return "a power of a power, or a large exponent"
-    if heavy := _HEAVY.search(text):
-        return f"an unevaluated {heavy.group()[:20]!r}"
+    text = text[: LONGEST + 1]
+    heavy, deepest = _HEAVY.search(text), max(_depths(text), default=0)
     digits = max(map(len, re.findall(r"\d+", text)), default=0)
-    if digits > MOST_DIGITS:
-        return f"a number of {digits} digits"
-    deepest = max(_depths(text), default=0)
-    if deepest > DEEPEST:
-        return f"nested {deepest} deep"
-    if len(_FUNCTION.findall(text)) > MOST_FUNCTIONS:
-        return f"more than {MOST_FUNCTIONS} functions"
-    if text.count("&") > 100 or text.count(",") > 100:
-        return "more than 100 entries"
-    return ""
+    limits = (
+        (len(text) > LONGEST, f"longer than {LONGEST} characters"),
+        (_POWER.search(text), "a power of a power, or a large exponent"),
+        (heavy, f"an unevaluated {heavy and heavy.group()[:20]!r}"),
+        (digits > MOST_DIGITS, f"a number of {digits} digits"),
+        (deepest > DEEPEST, f"nested {deepest} deep"),
+        (len(_FUNCTION.findall(text)) > MOST_FUNCTIONS, f"more than {MOST_FUNCTIONS} functions"),
+        (text.count("&") > 100 or text.count(",") > 100, "more than 100 entries"),
+    )
+    return next((why for passed, why in limits if passed), "")
 
 
 def check(gold: str, answer: str, cut: bool) -> Judgement:
@@ -98,50 +94,49 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
         stated = last_expression(answer) or next(reversed(NUMBER.findall(answer[-400:])), None)
     if stated is None:
         return Judgement("no_answer", "no final answer was stated", "")
-    return Judgement(*compare(gold, stated), stated[:200])
+    return compare(gold, stated)._replace(answer=stated[:200])
 
 
-def compare(gold: str, stated: str) -> tuple[Verdict, str]:
-    """(verdict, reason) for an answer already extracted."""
+def compare(gold: str, stated: str) -> Judgement:
+    """The judgement of an answer already extracted."""
     if len(stated) > LONGEST:
-        return "wrong", f"not compared: longer than {LONGEST} characters"
+        return Judgement("wrong", f"not compared: longer than {LONGEST} characters")
     wanted, given = canon(gold), canon(stated)
     if given == wanted or given.replace(" ", "") == wanted.replace(" ", ""):
-        return "correct", "written as the gold answer"
+        return Judgement("correct", "written as the gold answer")
     if words(wanted) is not None:
-        same = _plain(wanted) == _plain(given)
-        return ("correct", "the same words") if same else ("wrong", "other words than the gold answer")
+        if _plain(wanted) == _plain(given):
+            return Judgement("correct", "the same words")
+        return Judgement("wrong", "other words than the gold answer")
     exact = value(given), value(wanted)
     letters = re.search(r"[A-Za-z]", wanted) or _VARIABLE.search(WORDS_IN_EXPRESSION.sub("", given))
     if None not in exact and not letters:
-        same = exact[0] == exact[1]
-        return ("correct", "equal numbers") if same else ("wrong", f"{given[:40]} is not {wanted[:40]}")
+        if exact[0] == exact[1]:
+            return Judgement("correct", "equal numbers")
+        return Judgement("wrong", f"{given[:40]} is not {wanted[:40]}")
     if limit := beyond(given):
-        return "wrong", f"not compared: {limit}"
+        return Judgement("wrong", f"not compared: {limit}")
     if shape := _other_shape(wanted, given):
-        return "wrong", shape
+        return Judgement("wrong", shape)
     if _equal(wanted, given):
-        return "correct", "equivalent to the gold answer (Math-Verify)"
-    return "wrong", f"not equivalent to {wanted[:60]}"
+        return Judgement("correct", "equivalent to the gold answer (Math-Verify)")
+    return Judgement("wrong", f"not equivalent to {wanted[:60]}")
 
 
 def _other_shape(wanted: str, given: str) -> str:
     """Differences that Math-Verify would pass over: numbers side by side, brackets of another kind, extra entries."""
-    if re.search(r"\d\s+\d", given):
-        return "several numbers without a separator"
-    if re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted:
-        return "an unevaluated remainder"
-    if len(wanted) == len(given) == 1:
-        return f"{given} is not {wanted}"
-    if _base(wanted) != _base(given) and _base(given):
-        return "a number in another base"
-    if not _commas(wanted) and _commas(given) and "\\pm" not in wanted:
-        return "several answers where the gold answer is one"
     pairs = ("(", ")"), ("[", "]"), ("\\{", "\\}"), ("(", "]"), ("[", ")")
     kinds = [[p for p in pairs if text.startswith(p[0]) and text.endswith(p[1])] for text in (wanted, given)]
-    if all(kinds) and kinds[0] != kinds[1] and "," in wanted[1:-1]:
-        return "other brackets than the gold answer"
-    return ""
+    several = not _commas(wanted) and _commas(given) and "\\pm" not in wanted
+    shapes = (
+        (re.search(r"\d\s+\d", given), "several numbers without a separator"),
+        (re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted, "an unevaluated remainder"),
+        (len(wanted) == len(given) == 1, f"{given} is not {wanted}"),
+        (_base(given) not in ("", _base(wanted)), "a number in another base"),
+        (several, "several answers where the gold answer is one"),
+        (all(kinds) and kinds[0] != kinds[1] and "," in wanted[1:-1], "other brackets than the gold answer"),
+    )
+    return next((why for differs, why in shapes if differs), "")
 
 
 def _base(text: str) -> str:
@@ -176,3 +171,19 @@ def _parsed(text: str) -> tuple[Any, ...]:
 
     config = LatexExtractionConfig(boxed_match_priority=0)
     return tuple(parse(f"\\boxed{{{text}}}", extraction_config=[config], parsing_timeout=None, raise_on_error=False))
+
+
+def statements(gold: str, text: str) -> list[Statement]:
+    """The expressions that a trace states, each judged; numbers alone where the gold answer is one."""
+    if value(gold) is not None:
+        return numbers.statements(gold, text)
+    known: dict[str, bool] = {}
+    out: list[Statement] = []
+    results = ((m.end(), (m[1] or m[2]).rsplit("=", 1)[-1]) for m in _MATH.finditer(text))
+    for end, stated, explicit in candidates(text, results):
+        spelled = canon(stated[:LONGEST])
+        if spelled and spelled not in known and len(known) < MOST_PARSED:
+            known[spelled] = compare(gold, stated).verdict == "correct"
+        if spelled in known:
+            out.append(Statement(end, spelled, known[spelled], explicit))
+    return out

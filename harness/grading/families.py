@@ -6,8 +6,8 @@ from itertools import accumulate
 from typing import Any
 
 from harness.errors import NoGrader, nearest
-from harness.grading.blocks import VOCABULARIES
 from harness.grading.numbers import value
+from harness.grading.simulators import VOCABULARIES
 from harness.records import Gold
 
 KINDS = ("number", "math", "plan", "instructions")
@@ -34,20 +34,16 @@ INSTRUCTIONS = {
 _ARITY = {"on": 2, "ontable": 1, "clear": 1, "handempty": 0, "holding": 1}
 
 
-def kind_of(family: str) -> str:
-    """The grader of a family (a grader's own name is one, too). Raises NoGrader."""
+def kind_of(family: str, gold: Gold | None = None) -> str:
+    """The grader of a family (a grader's own name is one, too), "pddl" for a plan in PDDL. Raises NoGrader."""
     if family not in FAMILIES:
-        raise NoGrader(
-            f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {', '.join(sorted(FAMILIES))}"
-        )
-    return FAMILIES[family]
+        known = ", ".join(sorted(FAMILIES))
+        raise NoGrader(f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {known}")
+    return "pddl" if FAMILIES[family] == "plan" and "domain" in (gold or {}) else FAMILIES[family]
 
 
 def gold_defect(family: str, gold: Gold) -> str:
-    """Why no response can be graded by this gold answer, as far as can be found cheaply; empty when none is found.
-
-    Raises NoGrader for an unknown family.
-    """
+    """Why this gold answer cannot grade any response, as far as is found cheaply; else empty. Raises NoGrader."""
     kind, answer = kind_of(family), gold.get("answer")
     if kind in ("instructions", "plan"):
         return _instructions(gold) if kind == "instructions" else _plan(gold)
@@ -84,19 +80,16 @@ def _plan(gold: Gold) -> str:
     optimal = gold.get("optimal")
     if optimal is not None and (not isinstance(optimal, int) or optimal < 0):
         return "the gold answer's optimal is no number of actions"
+    if "facts" not in gold and not (_rows(gold["init"]) and all(gold["init"])):
+        return "the gold answer's init is a list of stacks, each a list of blocks from the table up"
     if "facts" not in gold:
-        if not _rows(gold["init"]) or not all(gold["init"]):
-            return "the gold answer's init is a list of stacks, each a list of blocks from the table up"
-        if not _rows(gold["goal"]) or any(len(pair) != 2 for pair in gold["goal"]):
-            return "the gold answer's goal is a list of pairs: block, and what it is on"
-        return ""
+        pairs = _rows(gold["goal"]) and all(len(pair) == 2 for pair in gold["goal"])
+        return "" if pairs else "the gold answer's goal is a list of pairs: block, and what it is on"
     for name in ("facts", "goals"):
-        rows = gold[name]
-        if not _rows(rows) or any(not row or _ARITY.get(row[0]) != len(row) - 1 for row in rows):
+        if not _rows(gold[name]) or any(not row or _ARITY.get(row[0]) != len(row) - 1 for row in gold[name]):
             return f"the gold answer's {name} are lists such as ['on', 'a', 'b'] or ['handempty']"
-    if not _rows([gold["objects"]]) or not isinstance(gold.get("aliases", {}), dict):
-        return "the gold answer's objects are a list of names, its aliases an object"
-    return ""
+    names = _rows([gold["objects"]]) and isinstance(gold.get("aliases", {}), dict)
+    return "" if names else "the gold answer's objects are a list of names, its aliases an object"
 
 
 def _rows(value: Any) -> bool:

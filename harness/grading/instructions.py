@@ -1,23 +1,18 @@
 """Checkable instructions: IFEval's kinds by lm-eval's checkers (arXiv 2311.07911), Multi-IF's languages, our own kinds.
 
-Runs in grading workers only: lm-eval's patterns can be slow on hostile text. Verdicts equal those of lm-eval's own
-functions except where docs/graders.md says why they do not.
+In workers alone: its patterns can be slow. Where verdicts differ from lm-eval's, docs/graders.md says why.
 """
 
 from __future__ import annotations
 
 import os
 import re
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from functools import cache, partial
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.grading.messages import Judgement
+from harness.grading.messages import Gold, Judgement
 
-if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold
-
-Arguments = dict[str, Any]  # of an instruction, by name
 Follows = Callable[[str], bool]  # whether a text follows an instruction
 
 LONGEST = 200_000
@@ -26,11 +21,7 @@ _NEEDS_SENTENCES = ("length_constraints:number_sentences", "change_case:capital_
 
 
 class CheckerFailed(RuntimeError):
-    """A checker raised: neither followed nor broken."""
-
-
-class TooLong(RuntimeError):
-    """A text past the limit: neither followed nor broken."""
+    """An instruction cannot be checked: neither followed nor broken."""
 
 
 @cache
@@ -62,20 +53,30 @@ def has_sentences() -> bool:
 def check(gold: Gold, answer: str) -> Judgement:
     """The judgement of an answer. ``details`` has a boolean per instruction, strict and loose.
 
-    The verdict is prompt-level: every instruction followed, by ``gold["rule"]`` (strict unless it says loose). Raises
-    CheckerFailed when a checker fails and TooLong past 200,000 characters.
+    The verdict is prompt-level: every instruction followed, by ``gold["rule"]`` (strict unless it says loose); no
+    verdict past 200,000 characters, or where a checker fails.
     """
-    names, arguments = gold["instruction_id_list"], gold["kwargs"]
+    names = gold["instruction_id_list"]
+    details: dict[str, list[bool]] = {"strict": [], "loose": []}
     if not answer.strip():
-        none = [False] * len(names)
-        return Judgement("no_answer", "the answer is empty", "", {"strict": none, "loose": none})
+        return Judgement("no_answer", "the answer is empty", "", dict.fromkeys(details, [False] * len(names)))
     if len(answer) > LONGEST:
-        raise TooLong(f"not checked: longer than {LONGEST:,} characters")
-    checkers = [(name, _checker(name, given, gold)) for name, given in zip(names, arguments, strict=True)]
-    strict = [_follows(name, checker, [answer]) for name, checker in checkers]
-    views = _loose_views(answer)
-    loose = [done or _follows(*each, views) for each, done in zip(checkers, strict, strict=True)]
-    details = {"strict": strict, "loose": loose}
+        return Judgement("grader_timeout", f"not checked: longer than {LONGEST:,} characters")
+    lines = answer.split("\n")
+    cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
+    # IFEval's loose views: also without first or last line or both, each with and without asterisks.
+    views = [view for view in (answer.replace("*", ""), *cut, *(part.replace("*", "") for part in cut)) if view.strip()]
+    for name, arguments in zip(names, gold["kwargs"], strict=True):
+        given = {key: value for key, value in arguments.items() if value is not None}
+        try:
+            follows = _checker(name, given, gold)
+            strict = bool(follows(answer))
+            details["strict"].append(strict)
+            details["loose"].append(strict or any(map(follows, views)))
+        except CheckerFailed as error:
+            return Judgement("infra_error", f"{name}: {error}"[:200])
+        except Exception as error:
+            return Judgement("infra_error", f"{name}: {type(error).__name__}: {str(error)[:120]}"[:200])
     rule = "loose" if gold.get("rule") == "loose" else "strict"
     broken = [name for name, followed in zip(names, details[rule], strict=True) if not followed]
     if broken:
@@ -83,74 +84,42 @@ def check(gold: Gold, answer: str) -> Judgement:
     return Judgement("correct", f"all {len(names)} instructions followed ({rule})", answer[:200], details)
 
 
-def _loose_views(answer: str) -> list[str]:
-    """IFEval's views beside the answer: without first or last line or both, each with and without asterisks."""
-    lines = answer.split("\n")
-    cut = ["\n".join(part).strip() for part in (lines[1:], lines[:-1], lines[1:-1])]
-    return [answer.replace("*", ""), *cut, *(view.replace("*", "") for view in cut)]
-
-
-def _follows(name: str, follows: Follows, views: Sequence[str]) -> bool:
-    try:
-        return any(bool(view.strip()) and bool(follows(view)) for view in views)
-    except Exception as error:
-        raise CheckerFailed(f"{name}: {type(error).__name__}: {str(error)[:120]}") from error
-
-
-def _checker(name: str, arguments: Arguments, gold: Gold) -> Follows:
-    given = {key: value for key, value in arguments.items() if value is not None}
-    if name in _OWN:
-        return partial(_OWN[name], **given)
-    if name == "keywords:letter_frequency" and not re.fullmatch("[a-zA-Z]", str(given.get("letter", ""))):
-        return partial(_character_frequency, **given)
-    if local := _local(name, given, str(gold.get("language", "en"))):
-        return local
-    registry = load()
-    if name not in registry:
-        raise CheckerFailed(f"{name}: no such kind of instruction")
-    if name in _NEEDS_SENTENCES and not has_sentences():
-        raise CheckerFailed(
-            f"{name}: NLTK's punkt_tab data is missing; run 'python -m nltk.downloader punkt_tab' or set NLTK_DATA"
-        )
-    try:
-        checker = registry[name](name)
-        checker.build_description(**given)
-        known = checker.get_instruction_args()
-        if known and "prompt" in known:
-            checker.build_description(prompt=gold.get("prompt", ""))
-    except Exception as error:
-        raise CheckerFailed(f"{name}: {type(error).__name__}: {str(error)[:120]}") from error
-    return lambda text: bool(checker.check_following(text))
-
-
-def _character_frequency(text: str, letter: str, let_frequency: int, let_relation: str) -> bool:
-    """lm-eval replaces a non-letter by a random letter; the prompt asks for the character itself."""
-    return _relation(text.lower().count(letter.lower()), let_frequency, let_relation)
-
-
 # Of languages whose words and sentences IFEval's English checkers do not see.
 _CJK = r"\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
 _ENDS = {"zh": r"[。！？!?]+|\.(?=\s|$)", "ja": r"[。！？!?]+|\.(?=\s|$)", "hi": r"[।॥!?]+|\.(?=\s|$)"}
 
 
-def _local(name: str, arguments: Arguments, language: str) -> Follows | None:
-    if name == "language:response_language" and arguments.get("language") == "zh":
+def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
+    if name in _OWN:
+        return partial(_OWN[name], **given)
+    if name == "keywords:letter_frequency" and not re.fullmatch("[a-zA-Z]", str(given.get("letter", ""))):
+        # lm-eval replaces a non-letter by a random letter; the prompt asks for the character itself.
+        letter, bound, relation = (given[key] for key in ("letter", "let_frequency", "let_relation"))
+        return lambda text: _relation(text.lower().count(letter.lower()), bound, relation)
+    if name == "language:response_language" and given.get("language") == "zh":
         return _is_chinese
-    if language not in _ENDS:
-        return None
-    if name == "punctuation:no_comma":
+    language = str(gold.get("language", "en"))
+    if language in _ENDS and name == "punctuation:no_comma":
         return lambda text: not re.search("[,，、]", text)
-    counts: dict[str, tuple[str, Callable[[str], int]]] = {
-        # A CJK character is a word, as is a run of other word characters.
-        "length_constraints:number_words": ("num_words", lambda text: len(re.findall(rf"[{_CJK}]|[^\W{_CJK}]+", text))),
-        "length_constraints:number_sentences": (
-            "num_sentences", lambda text: sum(bool(part.strip()) for part in re.split(_ENDS[language], text)),
-        ),
-    }  # fmt: skip
-    if name not in counts:
-        return None
-    bound, count = counts[name]
-    return lambda text: _relation(count(text), arguments[bound], arguments["relation"])
+    if language in _ENDS and name == "length_constraints:number_words":
+        word = rf"[{_CJK}]|[^\W{_CJK}]+"  # a CJK character is one, as is a run of other word characters
+        return lambda text: _relation(len(re.findall(word, text)), given["num_words"], given["relation"])
+    if language in _ENDS and name == "length_constraints:number_sentences":
+        ends, bound, relation = _ENDS[language], given["num_sentences"], given["relation"]
+        return lambda text: _relation(sum(bool(part.strip()) for part in re.split(ends, text)), bound, relation)
+    registry = load()
+    if name not in registry:
+        raise CheckerFailed("no such kind of instruction")
+    if name in _NEEDS_SENTENCES and not has_sentences():
+        raise CheckerFailed(
+            "NLTK's punkt_tab data is missing; run 'python -m nltk.downloader punkt_tab' or set NLTK_DATA"
+        )
+    checker = registry[name](name)
+    checker.build_description(**given)
+    known = checker.get_instruction_args()
+    if known and "prompt" in known:
+        checker.build_description(prompt=gold.get("prompt", ""))
+    return lambda text: bool(checker.check_following(text))
 
 
 def _is_chinese(text: str) -> bool:

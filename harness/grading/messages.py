@@ -8,7 +8,9 @@ from dataclasses import asdict, dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # pydantic is slow to import, and workers need none of it
-    from harness.records import Gold, Verdict
+    from harness.records import Verdict
+
+Gold = Mapping[str, Any]  # a gold answer as the graders read it; ``records.Gold`` is one
 
 
 class Judgement(NamedTuple):
@@ -21,10 +23,7 @@ class Judgement(NamedTuple):
 
 
 class Statement(NamedTuple):
-    """An answer stated in a trace. ``marked``: given as the answer, not as a result on the way.
-
-    ``end``: offset in characters of the end of the statement (of a plan: of its beginning).
-    """
+    """An answer stated in a trace up to the character ``end``; ``marked``: as the answer, not as one on the way."""
 
     end: int
     answer: str
@@ -49,8 +48,7 @@ class Question:
         return json.dumps(asdict(self), sort_keys=True).encode() + b"\n"
 
 
-@dataclass(frozen=True, kw_only=True)
-class Reply:
+class Reply(NamedTuple):
     """``judgement``, or ``statements`` where these were asked for and found in time; after ``seconds``."""
 
     judgement: Judgement | None = None
@@ -59,9 +57,6 @@ class Reply:
 
     @classmethod
     def of_line(cls, line: bytes, seconds: float) -> Reply:
-        data = json.loads(line)
-        if "judgement" in data:
-            return cls(judgement=Judgement(*data["judgement"]), seconds=seconds)
-        if "statements" in data:
-            return cls(statements=[Statement(*each) for each in data["statements"]], seconds=seconds)
-        return cls(seconds=seconds)
+        judgement, statements, _ = json.loads(line)
+        found = statements and [Statement(*each) for each in statements]
+        return cls(judgement and Judgement(*judgement), found, seconds)

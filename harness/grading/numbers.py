@@ -6,9 +6,23 @@ import re
 import unicodedata
 from fractions import Fraction
 
-from harness.grading.boxes import LONGEST, closed_before_cut, marked
-from harness.grading.latex import DEGREE, GROUPED, UNITS, WORDS
-from harness.grading.messages import Judgement
+from harness.grading.boxes import LONGEST, candidates, closed_before_cut, marked
+from harness.grading.messages import Judgement, Statement
+
+# Pieces of LaTeX around a value, in a number that is read from prose and in an expression that is compared.
+_COMMANDS = "text|mathrm|textbf|mathbf|mbox|operatorname"
+WORDS = re.compile(rf"\\(?:{_COMMANDS})\s*\{{([^{{}}]*)\}}")
+WORDS_IN_EXPRESSION = re.compile(rf"\\(?:{_COMMANDS}|textit|textnormal)\s*\{{([^{{}}]*)\}}")
+# Units at the end: any number of any text behind a number in prose; one of letters behind an expression.
+_UNIT = r"\\(?:text|mathrm|mbox)\s*\{"
+_POWER = r"(?:\^\{?\d\}?)?"  # of a unit, as in cm^2
+UNITS = re.compile(rf"(?<=[\d}}\s,;])(?:\s*/?\s*{_UNIT}[^{{}}]*\}}{_POWER})+\s*$")
+UNIT_OF_EXPRESSION = re.compile(rf"(?<=[\d}}])\s*{_UNIT}\s*[a-zA-Z .^\d/]*\}}{_POWER}\s*$")
+# Thousands: a whole grouped number in prose; the mark alone in an expression, where "1,234" may stand among others.
+_MARK = r"(?:\\[,;!: ]|\{,\}|,\\! ?|[,\u00a0\u2009\u202f ])"
+GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_MARK}\d{{3}})+(?!\d|,\d)")
+MARK_IN_EXPRESSION = re.compile(r"(?<=\d)(?:(?<!\\)\\[,!;: ]|\{,\}|,\\!\s*|,|\s)(?=\d{3}(?!\d))")
+DEGREE = r"\^?\s?\{?\s?\\circ\s?\}?|°"
 
 _PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
 # Not a part of a longer token: neither of 1e9 nor of x2 nor of 3.1.4.
@@ -27,6 +41,8 @@ _BOUND = re.compile(
     r"\bnot\b|\b(?:at least|at most|(?:less|more|fewer|greater) than) *-?[\d.]|\d or (?:more|fewer|less)\b"
 )
 _BLANKS = re.compile(rf"{DEGREE}|\\[,;: ]|~|[*`]")
+_LEADS_TO = r"=|→|\b(?:is|are|be|gives?|gets?|makes?|left|equals?|total|totals|of)\b:?|:"
+_RESULT = re.compile(rf"(?:{_LEADS_TO})\s*\**\\?\$?\s*({NUMBER.pattern})", re.ASCII | re.IGNORECASE)
 TUPLE = re.compile(r"[(\[].*,.*[)\]]")
 MOST_DIGITS = 100
 
@@ -96,8 +112,15 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
     if stated is None:
         return Judgement("no_answer", "no final number was stated", "")
     given = value(stated)
-    if given is None:
-        return Judgement("wrong", f"{stated[:40]!r} is not a number", stated[:100])
     if given == wanted:
         return Judgement("correct", "equal to the gold answer", stated[:100])
-    return Judgement("wrong", f"{stated[:40]} is not {gold}", stated[:100])
+    why = f"{stated[:40]!r} is not a number" if given is None else f"{stated[:40]} is not {gold}"
+    return Judgement("wrong", why, stated[:100])
+
+
+def statements(gold: str, text: str) -> list[Statement]:
+    """The numbers that a trace states, each judged."""
+    wanted = value(gold)
+    results = ((m.end(1), m[1]) for m in _RESULT.finditer(text))
+    stated = ((end, value(given), marked) for end, given, marked in candidates(text, results))
+    return [Statement(end, str(n), n == wanted, marked) for end, n, marked in stated if n is not None]

@@ -1,21 +1,14 @@
-"""Plans: read from PlanBench's wording or PDDL, then executed action by action, never matched as strings.
-
-Blocksworld and Mystery Blocksworld run on our simulator (``blocks``), any other PDDL domain on unified-planning
-(``pddl``).
-"""
+"""Plans: read from PlanBench's wording or PDDL, then executed action by action, never matched as strings."""
 
 from __future__ import annotations
 
 import re
 from collections.abc import Collection
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
-from harness.grading import blocks, pddl
-from harness.grading.blocks import Action
-from harness.grading.messages import Judgement
-
-if TYPE_CHECKING:  # pydantic is slow to import
-    from harness.records import Gold
+from harness.grading import simulators
+from harness.grading.messages import Gold, Judgement, Statement
+from harness.grading.simulators import VOCABULARIES, Action, Atom, Outcome
 
 MOST_ACTIONS = 500
 LONGEST = 200_000
@@ -60,11 +53,10 @@ _FACTS = {
 def _language(gold: Gold) -> tuple[Collection[str], str, Collection[str]]:
     """(actions, whose wording beside PDDL, facts) of the domain of ``gold``."""
     if "domain" in gold:
-        actions, facts = pddl.names(gold)
+        actions, facts = simulators.pddl_names(gold)
         return actions, "", facts
     vocabulary = str(gold.get("vocabulary", "blocksworld"))
-    names = blocks.VOCABULARIES[vocabulary]
-    return [names[name] for name in blocks.ACTIONS], vocabulary, _FACTS
+    return [VOCABULARIES[vocabulary][name] for name in simulators.ACTIONS], vocabulary, _FACTS
 
 
 def read_plan(text: str, gold: Gold | None = None) -> list[Action]:
@@ -76,16 +68,13 @@ def read_plan(text: str, gold: Gold | None = None) -> list[Action]:
     text without such lines.
     """
     known, wording, facts = _language(gold or {})
-    lines = [_EMPHASIS.sub("", line[:LONGEST_LINE]) for line in _plan_part(text[:LONGEST].lower()).splitlines()]
+    before = text[:LONGEST].lower().split("[statement]")[0]
+    parts = [part.split("[plan end]")[0] for part in before.split("[plan]")]
+    # The last marked part that is more than a remark about the plan.
+    part = next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
+    lines = [_EMPHASIS.sub("", line[:LONGEST_LINE]) for line in part.splitlines()]
     plan = _last_plan(lines, known, wording, facts)
     return plan or [action for line in lines for _, _, action in _actions(line, known, wording)][:MOST_ACTIONS]
-
-
-def _plan_part(text: str) -> str:
-    text = text.split("[statement]")[0]
-    parts = [part.split("[plan end]")[0] for part in text.split("[plan]")]
-    # The last marked part that is more than a remark about the plan.
-    return next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
 
 
 def _last_plan(lines: list[str], known: Collection[str], wording: str, facts: Collection[str]) -> list[Action]:
@@ -141,8 +130,7 @@ def _actions(line: str, actions: Collection[str], wording: str) -> list[tuple[in
     """(start, end, action) of every action in a line: PDDL or calls if it has any, else PlanBench's wording."""
     spans = []
     for match in _CALL.finditer(line):
-        name = _known(match[1] or match[3], actions)
-        if name:
+        if name := _known(match[1] or match[3], actions):
             words = re.findall(r"[^\s,]+", match[2] or match[4] or "")
             action = (name, *(words if match[1] else [word for word in words if word not in _FILLER]))
             spans.append((match.start(), match.end(), action))
@@ -168,68 +156,78 @@ def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
     return [(match[1], *match[2].split())]
 
 
-def holds_action(line: str, gold: Gold) -> bool:
-    """Whether a line states an action of the domain of ``gold``."""
-    known, wording, _ = _language(gold)
-    return bool(_actions(line[:LONGEST_LINE].lower(), known, wording))
-
-
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     """The judgement of a plan, whose answer is the plan as text; one that was cut off and is not valid is no answer.
 
-    ``gold`` is one of
-
-    - ``init`` stacks from the table up and ``goal`` pairs (block, what it is on), as in ``mini_blocks``;
-    - ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object);
-    - ``domain`` and ``problem`` as PDDL text.
-
-    ``details``: valid, failing_step (from 1; 0 if all steps were legal), steps, plan; with ``optimal`` in the gold also
-    optimal and length_ratio.
+    ``gold`` is ``init`` (stacks from the table up) and ``goal`` (pairs: block, what it is on), as in ``mini_blocks``,
+    or ``facts``, ``goals``, ``objects`` in plain Blocksworld names, with ``vocabulary`` and ``aliases`` (word: object),
+    or ``domain`` and ``problem`` as PDDL text. ``details``: valid, failing_step (from 1; 0 if all were legal), steps,
+    plan; with ``optimal`` in the gold also optimal and length_ratio.
     """
-    plan = read_plan(answer, gold)
-    simulate = pddl.simulate if "domain" in gold else _simulate
-    judgement = _judgement(gold, plan, simulate(gold, plan) if plan else None)
+    judgement = _judgement(gold, read_plan(answer, gold))
     if cut and judgement.verdict == "wrong" and "[plan end]" not in answer.lower():
         return judgement._replace(verdict="no_answer", reason=f"the plan was cut off ({judgement.reason})")
     return judgement
 
 
-def _simulate(gold: Gold, plan: list[Action]) -> blocks.Outcome:
-    """Run a plan of Blocksworld, in the words of its vocabulary."""
-    goals: list[blocks.Atom]
+def _simulate(gold: Gold, plan: list[Action]) -> Outcome:
+    if "domain" in gold:
+        return simulators.simulate_pddl(gold, plan)
+    goals: list[Atom]
     if "facts" in gold:
         objects = list(gold["objects"])
         facts, goals = ([tuple(atom) for atom in gold[key]] for key in ("facts", "goals"))
     else:
-        objects, facts = blocks.from_stacks(gold["init"])
+        objects, facts = simulators.from_stacks(gold["init"])
         goals = [("ontable", a) if b == "table" else ("on", a, b) for a, b in gold["goal"]]
     aliases = gold.get("aliases", {})
-    plain = {word: name for name, word in blocks.VOCABULARIES[gold.get("vocabulary", "blocksworld")].items()}
+    plain = {word: name for name, word in VOCABULARIES[gold.get("vocabulary", "blocksworld")].items()}
     # Upper case names no action: in another vocabulary an invented step may be called like a plain one.
     steps = [
         (plain.get(name, name.upper()), *(b if b in objects else aliases.get(b, b) for b in args))
         for name, *args in plan
     ]
-    return blocks.simulate(objects, facts, goals, steps)
+    return simulators.simulate_blocks(objects, facts, goals, steps)
 
 
-def _judgement(gold: Gold, plan: list[Action], outcome: blocks.Outcome | None) -> Judgement:
-    text = "; ".join(" ".join(action) for action in plan)[:500]
+def _judgement(gold: Gold, plan: list[Action]) -> Judgement:
+    steps = [" ".join(action) for action in plan]
+    text = "; ".join(steps)[:500]
     details: dict[str, Any] = {"valid": False, "failing_step": 0, "steps": len(plan), "plan": [list(a) for a in plan]}
-    if outcome is None:
+    if not plan:
         return Judgement("no_answer", "no action was found", "", details)
-    if gold.get("optimal"):
-        details["optimal"] = gold["optimal"]
-    if outcome.step:
-        details["failing_step"] = outcome.step
-        step = " ".join(plan[outcome.step - 1])[:60]
-        return Judgement("wrong", f"step {outcome.step} ({step}): {outcome.reason[:80]}", text, details)
-    if outcome.missed:
-        missed = (f"{a[1]} on {a[2]}" if a[0] == "on" and len(a) == 3 else f"({' '.join(a)})" for a in outcome.missed)
-        return Judgement("wrong", f"goal not reached: {', '.join(missed)[:200]}", text, details)
+    failing, reason, missed = _simulate(gold, plan)
+    optimal = gold.get("optimal")
+    details |= {"failing_step": failing} | ({"optimal": optimal} if optimal else {})
+    if failing:
+        return Judgement("wrong", f"step {failing} ({steps[failing - 1][:60]}): {reason[:80]}", text, details)
+    if missed:
+        facts = (f"{a[1]} on {a[2]}" if a[0] == "on" and len(a) == 3 else f"({' '.join(a)})" for a in missed)
+        return Judgement("wrong", f"goal not reached: {', '.join(facts)[:200]}", text, details)
     details["valid"] = True
     reason = f"valid plan of {len(plan)} steps"
-    if gold.get("optimal"):
-        details["length_ratio"] = round(len(plan) / gold["optimal"], 4)
-        reason += f", shortest is {gold['optimal']}" if len(plan) > gold["optimal"] else ", a shortest one"
+    if optimal:
+        details["length_ratio"] = round(len(plan) / optimal, 4)
+        reason += f", shortest is {optimal}" if len(plan) > optimal else ", a shortest one"
     return Judgement("correct", reason, text, details)
+
+
+def statements(gold: Gold, text: str) -> list[Statement]:
+    """Every unbroken run of action lines is a plan; a correct one may have more steps behind it that still hold."""
+    known, wording, _ = _language(gold)
+    out: list[Statement] = []
+    at = end = 0
+    block: list[str] = []
+    for line in [*text.splitlines(keepends=True), ""]:
+        if _actions(line[:LONGEST_LINE].lower(), known, wording):
+            block.append(line)
+        elif block and (line.strip() or not line):
+            judged = check(gold, "".join(block))
+            out.append(Statement(end, judged.answer, judged.verdict == "correct", False))
+            block = []
+        at += len(line)
+        if block:
+            end = at
+        if len(out) >= 100:
+            break
+    return out

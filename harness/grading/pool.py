@@ -11,9 +11,9 @@ import subprocess
 import sys
 import threading
 import time
-from collections import OrderedDict
 from contextlib import suppress
 from pathlib import Path
+from typing import Self
 
 from harness.errors import GraderBroken
 from harness.grading.messages import Judgement, Question, Reply
@@ -27,27 +27,39 @@ _CRASHES = {signal.SIGSEGV, signal.SIGABRT, signal.SIGBUS, signal.SIGFPE, signal
 
 
 class _Worker:
-    """One process. Starting it does not wait: the first call does.
+    """A process, started by the first question and by the first after it ended; starting it does not wait.
 
     It is in a session of its own, so that Ctrl-C in a terminal does not reach it, and ends with this process. Raised
-    are EOFError when it has died and TimeoutError when it does not answer in time.
+    are EOFError when it has died, TimeoutError when it does not answer in time, GraderBroken once ``stop`` was called.
     """
 
     def __init__(self, environment: dict[str, str]) -> None:
-        # -P: the user's folder is not searched for modules, so no file there is taken for one of ours.
-        self.process = subprocess.Popen(  # noqa: S603
-            [sys.executable, "-P", "-m", "harness.grading.worker", str(os.getpid())], stdin=subprocess.PIPE,
-            stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | environment, start_new_session=True,
-        )  # fmt: skip
-        assert self.process.stdin is not None
-        assert self.process.stdout is not None
-        self._in, self._out = self.process.stdin, self.process.stdout
+        self._environment = environment
+        self._lock = threading.Lock()
+        self._process: subprocess.Popen[bytes] | None = None
+        self._stopped = False
+
+    def _start(self) -> None:
+        with self._lock:
+            if self._stopped:
+                raise GraderBroken("grading was stopped before this answer was judged")
+            # -P: the user's folder is not searched for modules, so no file there is taken for one of ours.
+            self._process = process = subprocess.Popen(  # noqa: S603
+                [sys.executable, "-P", "-m", "harness.grading.worker", str(os.getpid())], stdin=subprocess.PIPE,
+                stdout=subprocess.PIPE, stderr=subprocess.DEVNULL, env=os.environ | self._environment,
+                start_new_session=True,
+            )  # fmt: skip
+        assert process.stdin is not None
+        assert process.stdout is not None
+        self._in, self._out = process.stdin, process.stdout
         self._loaded: set[str] = set()
         self._loading: list[str] = ["first"]
         self._buffer = b""
 
     def load(self, kind: str) -> None:
-        """Have the grader of ``kind`` imported, without waiting for it. A dead worker is noticed by the next call."""
+        """Have the grader of ``kind`` imported, without waiting for it. A dead process is noticed by the next call."""
+        if self._process is None:
+            self._start()
         if kind not in self._loaded:
             self._loaded.add(kind)
             self._loading.append(kind)
@@ -71,7 +83,7 @@ class _Worker:
         try:
             self._in.write(line)
             self._in.flush()
-        except (OSError, ValueError):  # ValueError: closed by ``kill`` in another thread
+        except OSError:
             raise EOFError from None
 
     def _read(self, limit: float) -> bytes:
@@ -88,32 +100,40 @@ class _Worker:
         line, _, self._buffer = self._buffer.partition(b"\n")
         return line
 
-    def kill(self) -> None:
-        """End the process; a thread that waits for its answer gets EOFError."""
-        self.process.kill()
-        self.process.wait()
+    def end(self) -> int:
+        """End the process, if there is one; returns minus the signal, or the exit code, by which it ended."""
+        process, self._process = self._process, None
+        if process is None:
+            return 0
+        process.kill()  # of no effect on one that has died
+        with suppress(OSError), process:  # closes its pipes: what was still to be written went with the process
+            pass
+        return process.wait()
 
-    def close(self) -> None:
-        """End the process and close its pipes; no other thread may be waiting for it."""
-        self.kill()
-        for stream in (self._in, self._out):
-            with suppress(OSError):  # what was still to be written went with the process
-                stream.close()
+    def stop(self) -> None:
+        """End the process for good, from any thread; one that waits for its answer gets EOFError."""
+        with self._lock:
+            self._stopped = True
+            if self._process is not None:
+                self._process.kill()
 
 
 class Pool:
-    """``workers`` processes, started on first use; usable from any thread. ``limit``: wall-clock seconds a question."""
+    """``workers`` processes, started on first use; usable from any thread; a context manager.
+
+    ``limit``: seconds of wall clock for a question. ``nltk_data``: where NLTK's sentence splitter lies, for two kinds
+    of instruction.
+    """
 
     def __init__(self, workers: int = 1, limit: float = WALL_SECONDS, nltk_data: Path | None = None) -> None:
-        self.size, self.limit = workers, limit
-        self._environment = {} if nltk_data is None else {"NLTK_DATA": str(nltk_data)}
-        self._idle: queue.LifoQueue[_Worker | None] = queue.LifoQueue()
-        for _ in range(workers):
-            self._idle.put(None)
+        environment = {} if nltk_data is None else {"NLTK_DATA": str(nltk_data)}
+        self.limit = limit
+        self._workers = [_Worker(environment) for _ in range(workers)]
+        self._idle: queue.LifoQueue[_Worker] = queue.LifoQueue()
+        for worker in self._workers:
+            self._idle.put(worker)
         self._lock = threading.Lock()
-        self._running: set[_Worker] = set()
-        self._closed = False
-        self._known: OrderedDict[bytes, tuple[Reply, int]] = OrderedDict()
+        self._known: dict[bytes, tuple[Reply, int]] = {}
         self.remembered = 0  # bytes
 
     def ask(self, question: Question) -> Reply:
@@ -131,77 +151,54 @@ class Pool:
                     self._known[key] = reply, size
                     self.remembered += size
                 while self.remembered > REMEMBERED:
-                    self.remembered -= self._known.popitem(last=False)[1][1]
+                    self.remembered -= self._known.pop(next(iter(self._known)))[1]
         return reply
 
-    def load(self, kind: str) -> None:
+    def preload(self, kind: str) -> None:
         """Start all workers and have them load ``kind``, without waiting."""
-        for idle in [self._idle.get() for _ in range(self.size)]:
-            started = idle or self._start()
-            started.load(kind)
-            self._idle.put(started)
+        for idle in [self._idle.get() for _ in self._workers]:
+            idle.load(kind)
+            self._idle.put(idle)
 
     def _ask(self, question: Question) -> Reply:
         worker, late, ends = self._idle.get(), 0, list[int]()
         try:
             while True:
-                worker = worker or self._start()
                 try:
                     return worker.call(question, self.limit)
                 except TimeoutError:
                     late += 1
+                    worker.end()
                 except EOFError:
-                    ends.append(-worker.process.wait())
-                self._drop(worker)
-                worker = None
-                if ends and ends[-1] == signal.SIGVTALRM:
-                    why = "stopped at the limit of processor time"
-                    return Reply(judgement=Judgement("grader_timeout", why))
+                    ends.append(-worker.end())
+                if ends[-1:] == [signal.SIGVTALRM]:
+                    return Reply(Judgement("grader_timeout", "stopped at the limit of processor time"))
                 if late == 2:
-                    why = f"no answer within {self.limit:g} s, twice"
-                    return Reply(judgement=Judgement("grader_timeout", why))
+                    return Reply(Judgement("grader_timeout", f"no answer within {self.limit:g} s, twice"))
                 if len(ends) == ATTEMPTS:
-                    if all(end in _CRASHES for end in ends):
-                        why = f"this answer ends its grader ({_name(ends[-1])})"
-                        return Reply(judgement=Judgement("infra_error", why))
+                    names = [signal.Signals(end).name if end > 0 else f"exit {-end}" for end in ends]
+                    if set(ends) <= _CRASHES:
+                        return Reply(Judgement("infra_error", f"this answer ends its grader ({names[-1]})"))
                     raise GraderBroken(
-                        f"grading processes die ({', '.join(map(_name, ends))}), perhaps for want of memory; or run "
+                        f"grading processes die ({', '.join(names)}), perhaps for want of memory; or run "
                         "'python -m harness.grading.worker' to see whether one starts"
                     )
         except BaseException:
-            if worker is not None:
-                self._drop(worker)
-                worker = None
+            worker.end()
             raise
         finally:
             self._idle.put(worker)
 
-    def _start(self) -> _Worker:
-        with self._lock:
-            if self._closed:
-                raise GraderBroken("grading was stopped before this answer was judged")
-            worker = _Worker(self._environment)
-            self._running.add(worker)
-            return worker
-
-    def _drop(self, worker: _Worker) -> None:
-        with self._lock:
-            self._running.discard(worker)
-        worker.close()
-
     def close(self) -> None:
         """End all workers, also those at work: their questions end with GraderBroken, not with a verdict."""
-        with self._lock:
-            self._closed = True
-            running = list(self._running)
-        for worker in running:
-            worker.kill()
-        for idle in [self._idle.get() for _ in range(self.size)]:
-            if idle is not None:
-                self._drop(idle)
-            self._idle.put(None)
+        for worker in self._workers:
+            worker.stop()
+        for worker in [self._idle.get() for _ in self._workers]:
+            worker.end()
+            self._idle.put(worker)
 
+    def __enter__(self) -> Self:
+        return self
 
-def _name(end: int) -> str:
-    """The signal, or the exit code, by which a process ended."""
-    return signal.Signals(end).name if end > 0 else f"exit {-end}"
+    def __exit__(self, *exc: object) -> None:
+        self.close()

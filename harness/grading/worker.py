@@ -1,7 +1,6 @@
 """A grading worker: reads one JSON request a line, answers one JSON line; started and killed by the pool.
 
-The process caps its own memory before it reads anything, and its own processor time per request, so that slow answers
-end the same way on an idle and on a busy machine. Checkers' prints go to stderr, never into the answers.
+It caps its own memory, and its processor time per request, so that slow answers end the same way on a busy machine.
 """
 
 from __future__ import annotations
@@ -11,43 +10,19 @@ import logging
 import resource
 import signal
 import sys
-from typing import Any
 
-from harness.grading import expressions, instructions, numbers, pddl, plans
-from harness.grading.messages import Judgement
-from harness.grading.statements import statements
+from harness.grading import expressions, instructions, numbers, plans, simulators
+from harness.grading.messages import Judgement, Question, Reply
 from harness.processes import follow_parent
 
 MEMORY = 2 << 30
 CPU_SECONDS = 1.0
+LONGEST_TRACE = 200_000  # characters that are looked at for statements
 HARD_CPU_SECONDS = 2.0  # the process ends: library code in C does not see the first limit
-
-Message = dict[str, Any]  # a line of JSON (``messages``)
 
 
 class TooSlow(BaseException):
     """The processor time of one request is used up. No library's ``except Exception`` stops it."""
-
-
-class _Clock:
-    """Raises TooSlow after CPU_SECONDS of this process's time, and again every tenth of a second until stopped."""
-
-    def __init__(self) -> None:
-        self.fired = False
-        signal.signal(signal.SIGPROF, self._fire)
-
-    def _fire(self, *_: object) -> None:
-        self.fired = True
-        raise TooSlow
-
-    def start(self) -> None:
-        self.fired = False
-        signal.setitimer(signal.ITIMER_PROF, CPU_SECONDS, 0.1)
-        signal.setitimer(signal.ITIMER_VIRTUAL, HARD_CPU_SECONDS)  # its signal has no handler: it ends the process
-
-    def stop(self) -> None:
-        signal.setitimer(signal.ITIMER_PROF, 0)
-        signal.setitimer(signal.ITIMER_VIRTUAL, 0)
 
 
 def main() -> None:
@@ -60,65 +35,69 @@ def main() -> None:
         print(f"no memory cap on this platform: {error}", file=sys.stderr)
     logging.disable(logging.WARNING)
     out, sys.stdout = sys.stdout, sys.stderr
-    clock = _Clock()
-    out.write('{"loaded": "first"}\n')
-    out.flush()
+    print(json.dumps(Reply()), file=out, flush=True)  # it has started
     for line in sys.stdin:
-        out.write(json.dumps(_answer(line, clock)) + "\n")
-        out.flush()
+        print(json.dumps(_reply(line)), file=out, flush=True)
 
 
-def _answer(line: str, clock: _Clock) -> Message:
-    slow = Judgement("grader_timeout", f"no verdict within {CPU_SECONDS:g} s of processor time")
+def _reply(line: str) -> Reply:
+    """The reply to a question within the limits, or to ``{"load": kind}``, an empty one, without any."""
+    fired: list[int] = []
+
+    def fire(number: int, frame: object) -> None:
+        fired.append(number)
+        raise TooSlow
+
+    signal.signal(signal.SIGPROF, fire)
     try:
         request = json.loads(line)
         if "load" in request:
-            return _load(request["load"])
+            _load(request["load"])
+            return Reply()
         try:
-            clock.start()
-            reply = _serve(request)
+            _limit(CPU_SECONDS, HARD_CPU_SECONDS)
+            reply = _serve(Question(**request))
         finally:
-            clock.stop()
+            _limit(0, 0)
+        if not fired:  # else a library may have swallowed the signal and answered as if the work had failed
+            return reply
     except TooSlow:
-        clock.stop()  # it may have fired on the way to the stop above
-        return {"judgement": slow}
+        _limit(0, 0)  # it may have fired on the way there
     except MemoryError:
-        return {"judgement": Judgement("grader_timeout", f"more than {MEMORY >> 30} GiB of memory")}
+        return Reply(Judgement("grader_timeout", f"more than {MEMORY >> 30} GiB of memory"))
     except RecursionError:
-        return {"judgement": Judgement("grader_timeout", "nested too deep for the parser")}
-    except instructions.TooLong as error:
-        return {"judgement": Judgement("grader_timeout", str(error))}
+        return Reply(Judgement("grader_timeout", "nested too deep for the parser"))
     except Exception as error:
-        name = "" if isinstance(error, instructions.CheckerFailed) else f"{type(error).__name__}: "
-        return {"judgement": Judgement("infra_error", f"{name}{str(error)[:200]}")}
-    # A library may have swallowed the signal and answered as if the work had failed.
-    return {"judgement": slow} if clock.fired else reply
+        return Reply(Judgement("infra_error", f"{type(error).__name__}: {str(error)[:200]}"))
+    return Reply(Judgement("grader_timeout", f"no verdict within {CPU_SECONDS:g} s of processor time"))
 
 
-def _load(kind: str) -> Message:
+def _limit(seconds: float, hard: float) -> None:
+    """Raise TooSlow after so many seconds of this process's time, and again every tenth of one; 0: no more."""
+    signal.setitimer(signal.ITIMER_PROF, seconds, 0.1)
+    signal.setitimer(signal.ITIMER_VIRTUAL, hard)  # its signal has no handler: it ends the process
+
+
+def _load(kind: str) -> None:
     """Import what the grader of ``kind`` needs, outside any deadline."""
     if kind == "instructions":
         instructions.load()
     elif kind == "math":
         expressions.compare("\\frac{\\pi}{2}", "\\pi/2")
     elif kind == "pddl":
-        pddl.simulate(pddl.SMALLEST, [("a",)])
-    return {"loaded": kind}
+        simulators.load_pddl()
 
 
-def _serve(request: Message) -> Message:
-    if request["statements"]:
-        return {"statements": statements(request["kind"], request["gold"], request["answer"])}
-    kind, gold, answer, cut = (request[name] for name in ("kind", "gold", "answer", "cut"))
-    if kind == "number":
-        judgement = numbers.check(str(gold["answer"]), answer, cut)
-    elif kind == "math":
-        judgement = expressions.check(str(gold["answer"]), answer, cut)
-    elif kind in ("plan", "pddl"):
-        judgement = plans.check(gold, answer, cut)
-    else:
-        judgement = instructions.check(gold, answer)
-    return {"judgement": judgement}
+def _serve(question: Question) -> Reply:
+    kind, gold, answer = question.kind, question.gold, question.answer
+    if kind == "instructions":
+        return Reply(instructions.check(gold, answer))
+    plan = kind in ("plan", "pddl")
+    grader = plans if plan else numbers if kind == "number" else expressions
+    wanted = gold if plan else str(gold["answer"])
+    if question.statements:
+        return Reply(None, grader.statements(wanted, answer[:LONGEST_TRACE]))
+    return Reply(grader.check(wanted, answer, question.cut))
 
 
 if __name__ == "__main__":

@@ -1,4 +1,4 @@
-"""How every room calls a model: a Request goes to a Completer, a Completion comes back."""
+"""How every room calls a model: a Request goes to a Completer, a Completion comes back; a Sampler draws a run's."""
 
 from __future__ import annotations
 
@@ -7,10 +7,12 @@ import hashlib
 import json
 from collections.abc import Awaitable, Callable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import NamedTuple, Protocol, runtime_checkable
+from pathlib import Path
+from typing import Any, NamedTuple, Protocol, runtime_checkable
 
-from harness.errors import ModelError
+from harness.errors import Incomplete, ModelError
 from harness.records import Finish
+from harness.thoughts import Tags
 
 
 class Conversation(NamedTuple):
@@ -82,7 +84,6 @@ class Completion:
     token_ids: tuple[int, ...]
     finish: Finish
     prompt_tokens: int = 0
-    error: str = ""
     ended: bool = False
     thought: str = ""
 
@@ -105,6 +106,10 @@ class Completer(Protocol):
     async def complete(self, request: Request) -> Completion: ...
 
 
+# Called with (number of the request, its completion), in any order; each is kept at once.
+Done = Callable[[list[tuple[int, Completion]]], None]
+
+
 def seed_of(*parts: object) -> int:
     """A seed that depends on what is sampled and on nothing else (no clock, no order, no process)."""
     text = "\x1f".join(str(part) for part in parts)
@@ -121,9 +126,8 @@ async def complete_in_chunks(
     ``done`` may be a coroutine function; it ends before the next chunk begins. ``admit`` receives the requests of a
     chunk before they are sent, and may raise to stop there.
 
-    Which requests share a chunk depends on the list alone, never on what an earlier run finished: a batch of a resumed
-    run holds the same rows as before, so every sampled token is the same. A chunk of which only a part is known is
-    therefore completed whole, and the known part thrown away.
+    Which requests share a chunk depends on the list alone: a batch of a resumed run holds the same rows as before, so
+    every sampled token is the same. A chunk of which a part is known is completed whole, the known part thrown away.
     """
     order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt_ids), i))
     for start in range(0, len(order), size):
@@ -136,15 +140,13 @@ async def complete_in_chunks(
         fresh = [(i, r) for i, r in zip(chunk, results, strict=True) if i in wanted and isinstance(r, Completion)]
         if (waits := done(fresh)) is not None:
             await waits
-        for result in results:
-            if isinstance(result, BaseException):
-                raise result
+        if failed := [result for result in results if isinstance(result, BaseException)]:
+            raise failed[0]
 
 
 async def complete_all(
-    completer: Completer, requests: Sequence[Request], missing: Sequence[int],
-    done: Callable[[list[tuple[int, Completion]]], None],
-) -> list[str]:  # fmt: skip
+    completer: Completer, requests: Sequence[Request], missing: Sequence[int], done: Done
+) -> list[str]:
     """Complete the ``missing`` requests in any order; ``done`` gets each as it ends. Returns the failed calls' errors.
 
     The completer limits how many run at once. A failed call does not stop the others.
@@ -153,11 +155,69 @@ async def complete_all(
 
     async def one(index: int) -> None:
         try:
-            completion = await completer.complete(requests[index])
+            done([(index, await completer.complete(requests[index]))])
         except ModelError as error:
             failed.append(str(error))
-            return
-        done([(index, completion)])
 
     await asyncio.gather(*(one(index) for index in dict.fromkeys(missing)))
     return failed
+
+
+class Place(NamedTuple):
+    """Which sample of a run: lm-eval's name of the task, number of the document in it, number of the sample."""
+
+    task: str
+    document: int
+    sample: int
+
+
+@dataclass(frozen=True, kw_only=True)
+class Asked:
+    """Everything that a run wants sampled at once. ``requests``, ``documents`` and ``places`` go together by position.
+
+    ``missing``: positions not sampled yet, one for each different request. ``seed``: the run's own (each request holds
+    that of its sample). ``folder``: the run's, for what a sampler keeps there.
+    """
+
+    completer: Completer
+    tokenizer: Any
+    tags: Tags
+    seed: int
+    folder: Path
+    requests: Sequence[Request]
+    documents: Sequence[Any]
+    places: Sequence[Place]
+    missing: Sequence[int]
+    done: Done
+
+
+class Sampler(Protocol):
+    """Draws what is missing: independent samples here, search at test time in another room.
+
+    ``identity``: how, as a part of each sample's identity; empty for plain sampling.
+    """
+
+    @property
+    def identity(self) -> str: ...
+
+    def __call__(self, asked: Asked) -> None:
+        """Hand a completion of every missing request to ``asked.done``. Raises Incomplete when calls failed."""
+
+
+@dataclass(frozen=True, kw_only=True)
+class Plain:
+    """Independent samples: in chunks of ``chunk`` requests where a model's results depend on the batch, else freely."""
+
+    chunk: int = 64
+    identity: str = ""
+
+    def __call__(self, asked: Asked) -> None:
+        model, missing = asked.completer, asked.missing
+        if model.lockstep:  # a chunk with a missing sample is drawn whole, so that its batch is that of every run
+            left = set(missing)
+            asyncio.run(complete_in_chunks(model, asked.requests, lambda i: i not in left, asked.done, self.chunk))
+        elif failed := asyncio.run(complete_all(model, asked.requests, missing, asked.done)):
+            raise Incomplete(
+                f"{len(failed)} of {len(missing)} model calls failed for good, first: {failed[0]}; all other samples "
+                "are kept, and the same command asks for the missing ones"
+            )

@@ -1,18 +1,17 @@
 """From a recipe and a profile to a graph of jobs, each named by the digest of all that its result depends on.
 
-It covers parameters, the digests of inputs, and what ``identity`` derives: code, packages, files that are read. Same
-digest: the stored result is used, also that of another recipe.
+That is parameters, inputs, and what ``identity`` derives. Same digest: the stored result is used.
 """
 
-from __future__ import annotations
-
 from collections.abc import Iterable, Sequence
-from dataclasses import dataclass, field
+from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
+from typing import Self
 
 from harness.errors import RecipeError, nearest
-from harness.models.shipped import resolve
+from harness.files import file_digest
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.pipeline import identity
 from harness.pipeline.kind import Job, Params
@@ -21,23 +20,19 @@ from harness.pipeline.recipe import Profile, Recipe
 from harness.problems.registry import select
 from harness.spec import digest
 
-# How an arm is decoded, and the kind of job that does it.
-_DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.KIND, "mcts": evaluate_trees.KIND}
+_DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": evaluate_trees.EvaluateTrees()}
 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """Jobs in an order in which inputs come first, and the evaluation jobs of each arm, one per seed.
-
-    ``left_out``: arms whose models the profile does not have, with the name of the model.
-    """
+    """Jobs, inputs first; each arm's evaluations, one per seed; ``left_out``: other arms with the model they lack."""
 
     jobs: dict[str, Job]
     arms: dict[str, list[str]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
 
-    def until(self, stage: str) -> Graph:
+    def until(self, stage: str) -> Self:
         """The jobs of one stage and all that they need; no arms. Raises RecipeError for an unknown stage."""
         known = dict.fromkeys(job.stage for job in self.jobs.values() if job.stage)
         if stage not in known:
@@ -46,16 +41,13 @@ class Graph:
         for key, job in reversed(self.jobs.items()):  # what needs a job comes before it here
             if job.stage == stage or key in needed:
                 needed |= {key, *job.inputs.values()}
-        return Graph(jobs={d: job for d, job in self.jobs.items() if d in needed}, seeds=self.seeds)
+        return replace(self, arms={}, left_out={}, jobs={d: job for d, job in self.jobs.items() if d in needed})
 
 
 def build(
     recipe: Recipe, profile: Profile, arms: Iterable[str] | None = None, seeds: Sequence[int] | None = None
 ) -> Graph:
-    """The jobs that ``arms`` (default: all) need, trained for each of ``seeds`` (default: the recipe's, or profile's).
-
-    Raises RecipeError on unknown arms, models or stages.
-    """
+    """What ``arms`` (default: all) need at ``seeds`` (default: the recipe's or profile's). Raises RecipeError."""
     plan = _Planner(recipe, profile, tuple(seeds or recipe.seeds or profile.seeds))
     left_out, chosen = {}, {}
     for arm in recipe.arms if arms is None else arms:
@@ -80,7 +72,9 @@ class _Planner:
         self.profile_name, self.suite = profile.name, profile.suite or recipe.suite
         self.tasks = select([], self.suite)
         self.jobs: dict[str, Job] = {}
-        self._file, self._code = cache(identity.data_digest), cache(identity.code_of)
+        # So that a run can be looked at before its files are there.
+        self._file = cache(lambda path: file_digest(path) if path.is_file() else f"not there yet: {path}")
+        self._code = cache(identity.code_of)
         self._model = cache(lambda role, text: identity.model_identity(role, ModelSpec.model_validate_json(text)))
 
     def model(self, name: str) -> ModelSpec:
@@ -98,31 +92,19 @@ class _Planner:
             return {"model": self.stage(name, seed)}, {}
         return {}, {"model": self.model(name)}
 
-    def vocabulary(self, name: str) -> ModelSpec:
-        origin = self.recipe.origin(name)
-        return self.model(origin) if origin in self.profile.models else ModelSpec(model=resolve("shipped:student"))
+    def stage(self, name: str, seed: int, reader: str = "") -> str:
+        stage, origin = self.recipe.stages[name], self.recipe.origin(reader)
+        known = self.model(origin) if origin in self.profile.models else ModelSpec(model=resolve("shipped:student"))
+        return kind_of(stage.kind).jobs(self, name, stage, seed, known if reader else None)
 
-    def stage(self, name: str, seed: int, vocabulary: ModelSpec | None = None) -> str:
-        stage = self.recipe.stages[name]
-        return kind_of(stage.kind).jobs(self, name, stage, seed, vocabulary)
-
-    def add(
-        self, kind: str, name: str, *, params: Params, inputs: dict[str, str] | None = None,
-        models: dict[str, ModelSpec] | None = None, how: Params | None = None, reads: Sequence[str | Path] = (),
-        stage: str = "",
-    ) -> str:  # fmt: skip
-        inputs, models = inputs or {}, models or {}
+    def add(self, job: Job, reads: Sequence[str | Path] = ()) -> str:
         data = [self._file(each) if isinstance(each, Path) else each for each in reads]
         sources = tuple(each for each in reads if isinstance(each, Path) and each.suffix == ".py")
-        code, packages = self._code(type(kind_of(kind)).__module__, sources)
-        identities = {role: self._model(role, model.model_dump_json()) for role, model in models.items()}
+        code, packages = self._code(type(kind_of(job.kind)).__module__, sources)
+        identities = {role: self._model(role, model.model_dump_json()) for role, model in job.models.items()}
         depends: Params = {"models": identities, "data": digest(data), "code": code, "packages": packages}
-        key = digest(kind, params, inputs, depends)
-        job = Job(
-            name=name, kind=kind, digest=key, params=params, inputs=inputs, models=models, how=how or {}, stage=stage,
-            depends=depends,
-        )  # fmt: skip
-        self.jobs.setdefault(key, job)
+        key = digest(job.kind, job.params, job.inputs, depends)
+        self.jobs.setdefault(key, replace(job, depends=depends, digest=key))
         return key
 
     def arm(self, name: str) -> list[str]:

@@ -1,65 +1,45 @@
-"""What the result of a job depends on, derived: the code it imports, the packages of those rooms, the files it reads.
-
-Code is followed from the module of a kind along all its imports inside harness, also those inside functions, but not
-those for type checkers alone. So whatever a kind calls counts, and nothing has to be listed by hand.
-"""
-
-from __future__ import annotations
+"""What the result of a job depends on, derived: the code that its kind imports, also in functions, its packages."""
 
 import ast
-import hashlib
 from collections.abc import Iterable, Iterator
 from functools import lru_cache
 from importlib import metadata
 from pathlib import Path
 
-from harness.files import file_digest
-from harness.models.digests import model_digest, tokenizer_digest
+from harness.models.loading import model_digest, tokenizer_digest
 from harness.models.spec import ModelSpec
 from harness.spec import digest
 
 ROOT = Path(__file__).parent.parent  # the folder of the package
-# They show results and start commands; no result depends on them.
-_NEVER = ("harness.view", "harness.cli")
+_NEVER = ("harness.view", "harness.cli")  # no result depends on them
 
 
 def code_of(module: str, more: Iterable[Path] = ()) -> tuple[str, dict[str, str]]:
-    """The code behind a module of harness, and behind ``more`` source files that it runs.
-
-    Digest of all source files that may run, and the versions of the packages that their rooms depend on.
-    """
-    files = closure(module, more)
-    total = hashlib.sha256()
-    for name in sorted(files):
-        total.update(f"{name}\0".encode() + files[name].read_bytes())
-    names = sorted({package for file in files.values() for package in _parsed(file.read_bytes())[1]})
-    return total.hexdigest()[:16], {name: version(name) for name in names}
+    """Digest of all source files that a module of harness may run, with ``more``, and versions of their packages."""
+    texts = {name: file.read_bytes() for name, file in closure(module, more).items()}
+    packages = sorted({package for text in texts.values() for package in _parsed(text)[1]})
+    return digest({name: text.decode("latin-1") for name, text in texts.items()}), {
+        name: version(name) for name in packages
+    }
 
 
 def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
-    """Source files by the name of their module: ``module``, all that it imports of harness, and their packages.
-
-    Of an imported package that finds its modules by itself, all of them.
-    """
-    files: dict[str, Path] = {}
-    asked: set[str] = set()
-    waiting = [module]
-    for source in more:
-        files[f"{source.parent.name}/{source.name}"] = source
-        waiting += _parsed(source.read_bytes())[0]
+    """Source files by module: ``module``, all that it imports of harness; all of a package that finds its modules."""
+    files = {f"{source.parent.name}/{source.name}": source for source in more}
+    waiting = [module, *(name for source in files.values() for name in _parsed(source.read_bytes())[0])]
+    asked = set()
     while waiting:
         name = waiting.pop()
-        file = None if not name or name in asked or name.startswith(_NEVER) else _source(name)
+        file = None if name in asked or name.startswith(_NEVER) else _source(name)
         if file is None:
             continue
         asked.add(name)
         if b"iter_modules(__path__)" in file.read_bytes():
             waiting += [f"{name}.{each.stem}" for each in file.parent.glob("*.py") if each != file]
-        while file is not None and name not in files:  # Python runs the packages around a module with it
+        while name and name not in files and (file := _source(name)):  # Python runs the packages around a module, too
             files[name] = file
             waiting += _parsed(file.read_bytes())[0]
             name = name.rpartition(".")[0]
-            file = _source(name) if name else None
     return files
 
 
@@ -67,11 +47,9 @@ def closure(module: str, more: Iterable[Path] = ()) -> dict[str, Path]:
 def _parsed(text: bytes) -> tuple[tuple[str, ...], tuple[str, ...]]:
     """What a source file may import of harness, and the packages that its constant PACKAGES names."""
     tree = ast.parse(text)
-    packages: tuple[str, ...] = ()
-    for node in tree.body:
-        if isinstance(node, ast.Assign) and any(isinstance(t, ast.Name) and t.id == "PACKAGES" for t in node.targets):
-            packages = tuple(ast.literal_eval(node.value))
-    return tuple(_imports(tree)), packages
+    constants = (node for node in tree.body if isinstance(node, ast.Assign))
+    named = [node.value for node in constants if "PACKAGES" in map(ast.unparse, node.targets)]
+    return tuple(_imports(tree)), tuple(ast.literal_eval(named[-1])) if named else ()
 
 
 def _imports(node: ast.AST) -> Iterator[str]:
@@ -97,11 +75,6 @@ def version(package: str) -> str:
         return metadata.version(package)
     except metadata.PackageNotFoundError:
         return "not installed"
-
-
-def data_digest(path: Path) -> str:
-    """Digest of a data file; of its name while it is not there, so that a run can be looked at before."""
-    return file_digest(path) if path.is_file() else f"not there yet: {path}"
 
 
 def model_identity(role: str, model: ModelSpec) -> str:

@@ -1,19 +1,17 @@
 """What a kind of stage is, and the jobs that its stages become. Each kind is one file of ``pipeline/kinds/``."""
 
-from __future__ import annotations
-
 from collections.abc import Callable, Mapping, Sequence
 from dataclasses import dataclass, field
 from pathlib import Path
-from typing import TYPE_CHECKING, Any, ClassVar, Protocol, TypeVar
+from typing import Any, ClassVar, Protocol, TypeVar
+
+from pydantic import BaseModel
 
 from harness.models.spec import ModelSpec
 from harness.spec import Spec
 
-if TYPE_CHECKING:
-    from harness.problems.registry import Task
-
 _Spec = TypeVar("_Spec", bound=Spec)
+_Model = TypeVar("_Model", bound=BaseModel)
 # Plain JSON data: what a kind of stage writes into its jobs and reads again, and the figures that it returns.
 Params = dict[str, Any]
 Report = Callable[[int, int, int], None]  # (items done, items in all, tokens generated so far)
@@ -21,36 +19,42 @@ Report = Callable[[int, int, int], None]  # (items done, items in all, tokens ge
 SAMPLING, TOKEN = 4, 12
 
 
-def part_of(spec: type[_Spec], values: Mapping[str, Any]) -> _Spec:
-    """A spec from those of ``values`` that are its fields."""
-    return spec.model_validate({name: values[name] for name in spec.model_fields if name in values})
+def part_of(model: type[_Model], values: Mapping[str, Any]) -> _Model:
+    """A spec or record from those of ``values`` that are its fields."""
+    return model.model_validate({name: values[name] for name in model.model_fields if name in values})
 
 
 @dataclass(frozen=True, kw_only=True)
 class Job:
-    """One unit of a recipe's work, whose result is kept under its ``digest``.
+    """One unit of a recipe's work, of a ``stage`` of it. Its result is kept under its ``digest``.
 
     ``inputs`` maps a role to the digest of another job, ``models`` to a model; the first is what takes the time.
-    ``stage``: of the recipe.
-    ``how`` is what the result does not depend on: addresses, batch sizes, programs.
-    ``depends``: digests of the models (for a tokenizer: vocabulary and template), of data files, of code; packages.
+    ``how``: what the result does not depend on (addresses, batch sizes). The planner adds digest and ``depends``:
+    digests of the models (for a tokenizer: vocabulary and template), of data files, of code; packages.
     """
 
     name: str
     kind: str
-    digest: str
     params: Params = field(default_factory=dict)
     inputs: dict[str, str] = field(default_factory=dict)
     models: dict[str, ModelSpec] = field(default_factory=dict)
     how: Params = field(default_factory=dict)
     stage: str = ""
     depends: Params = field(default_factory=dict)
+    digest: str = ""
+
+
+class Profiled(Protocol):
+    """Settings of a profile, by the class that a kind declares as its ``scale``."""
+
+    def scale(self, of: type[_Spec]) -> _Spec: ...
 
 
 class Stage(Spec):
     """A stage of a recipe. A subclass adds its keys, and ``kind: Literal[...]`` with the name of its kind."""
 
     kind: str
+    says: ClassVar[str] = "{kind}"  # the stage in one line, as a format of its keys
     # What other stages may take from it: "model"; "chains" to train on; "pairs": chains of both verdicts.
     yields: ClassVar[tuple[str, ...]] = ()
     # Keys that name another stage, with what that stage must yield. "model" may also name a model of the profile.
@@ -63,13 +67,7 @@ class Stage(Spec):
 
     def line(self, plan: Profiled) -> str:
         """The stage in one line, without its name."""
-        return self.kind
-
-
-class Profiled(Protocol):
-    """Settings of a profile, by the class that a kind declares as its ``scale``."""
-
-    def scale(self, of: type[_Spec]) -> _Spec: ...
+        return self.says.format_map(vars(self))
 
 
 class Planner(Profiled, Protocol):
@@ -77,7 +75,7 @@ class Planner(Profiled, Protocol):
 
     profile_name: str
     suite: str
-    tasks: list[Task]
+    tasks: list[Any]  # those of the suite, as problems.registry has them
     seeds: tuple[int, ...]
 
     def model(self, name: str) -> ModelSpec:
@@ -86,27 +84,21 @@ class Planner(Profiled, Protocol):
     def trained(self, name: str, seed: int) -> tuple[dict[str, str], dict[str, ModelSpec]]:
         """(inputs, models) of a job that uses the model of a stage, or of the profile, by its name."""
 
-    def vocabulary(self, name: str) -> ModelSpec:
-        """The model whose tokenizer the model called ``name`` has."""
+    def stage(self, name: str, seed: int, reader: str = "") -> str:
+        """The digest of the job that holds the result of a stage; its chains are in the vocabulary of a ``reader``."""
 
-    def stage(self, name: str, seed: int, vocabulary: ModelSpec | None = None) -> str:
-        """The digest of the job that holds the result of a stage; its chains are in ``vocabulary``."""
-
-    def add(
-        self, kind: str, name: str, *, params: Params, inputs: dict[str, str] | None = None,
-        models: dict[str, ModelSpec] | None = None, how: Params | None = None, reads: Sequence[str | Path] = (),
-        stage: str = "",
-    ) -> str:  # fmt: skip
+    def add(self, job: Job, reads: Sequence[str | Path] = ()) -> str:
         """Add a job, unless it is there; its digest. ``reads``: all that it reads, as files or as text."""
 
 
 class Kind:
-    """Base of all kinds. ``stage`` and ``scale``: the schema in a recipe, and in a profile, under the kind's name."""
+    """Base of all kinds. ``stage`` and ``scale``: the schemas in a recipe and in a profile; ``quick``: no estimate."""
 
     name: ClassVar[str]
+    line: ClassVar[str] = ""  # the result, as a format of the figures
     stage: ClassVar[type[Stage] | None] = None
     scale: ClassVar[type[Spec] | None] = None
-    quick: ClassVar[bool] = False  # needs no estimate
+    quick: ClassVar[bool] = False
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         """Add the jobs of a stage of a recipe; the digest of the one that holds its result."""
@@ -118,7 +110,7 @@ class Kind:
 
     def summary(self, figures: Params) -> str:
         """The result in one line; lines more stand under the table of a run's stages."""
-        return ""
+        return self.line.format_map(figures)
 
     def spent(self, figures: Params) -> tuple[int, int]:
         """What a finished job took: (tokens generated or through the network, problems, rows or answers of it)."""

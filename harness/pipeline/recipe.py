@@ -1,30 +1,27 @@
 """Recipes and profiles: what an ablation consists of, and at which scale it runs; their parts are the kinds'."""
 
-from __future__ import annotations
-
-import functools
-import operator
 from collections.abc import Iterator
-from typing import TYPE_CHECKING, Annotated, Any, Literal, TypeVar
+from functools import reduce
+from operator import or_
+from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, create_model
 
 from harness.errors import nearest
+from harness.files import shipped
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
 from harness.problems.registry import SUITES
 from harness.results.records import Claim
-from harness.shipped import shipped
 from harness.spec import Spec, knob
 
 _Scale = TypeVar("_Scale", bound=Spec)
 
 
 def _distinct(seeds: list[int]) -> list[int]:
-    again = next((seed for seed in seeds if seeds.count(seed) > 1), None)
-    if again is not None:
-        raise ValueError(f"seed {again} is given twice; a training of one seed is one training")
+    if again := [seed for seed in seeds if seeds.count(seed) > 1]:
+        raise ValueError(f"seed {again[0]} is given twice; a training of one seed is one training")
     return seeds
 
 
@@ -36,8 +33,8 @@ SEEDS: TypeAdapter[list[int]] = TypeAdapter(Seeds)
 if TYPE_CHECKING:
     AnyStage = Stage
 else:
-    _schemas = [kind.stage for kind in all_kinds().values() if kind.stage is not None]
-    AnyStage = Annotated[functools.reduce(operator.or_, _schemas), Field(discriminator="kind")]
+    _stages = [kind.stage for kind in all_kinds().values() if kind.stage is not None]
+    AnyStage = Annotated[reduce(or_, _stages), Field(discriminator="kind")]
 
 
 class Arm(Spec):
@@ -49,10 +46,7 @@ class Arm(Spec):
 
 
 class Recipe(Spec):
-    """``arms`` maps a table row to a model: one of the profile, or the output of a stage; ``control`` is one of them.
-
-    ``profile`` and ``seeds`` hold where the command line names none.
-    """
+    """Stages, arms (``control`` is one), claims; ``profile`` and ``seeds`` hold where the command line names none."""
 
     name: str
     about: str = ""
@@ -70,16 +64,10 @@ class Recipe(Spec):
         return Arm(model=arm) if isinstance(arm, str) else arm
 
     def line(self, target: str) -> list[str]:
-        """The stages that a model comes from, itself first, and the model of the profile that the first starts from.
-
-        A line that comes back to a stage ends there.
-        """
+        """The stages that a model comes from, itself first; then the model of the profile, or a stage a second time."""
         line = [target]
-        while line[-1] in self.stages and line[-1] not in line[:-1]:
-            below = self.stages[line[-1]].starts_from
-            if not below:
-                break
-            line.append(below)
+        while line[-1] in self.stages and line[-1] not in line[:-1] and self.stages[line[-1]].starts_from:
+            line.append(self.stages[line[-1]].starts_from)
         return line
 
     def origin(self, target: str) -> str:
@@ -88,10 +76,7 @@ class Recipe(Spec):
 
 
 class _Profile(Spec):
-    """A scale. ``models`` set to null are not there: arms that need them are left out, and a note says so.
-
-    ``suite`` replaces the recipe's. ``workers``: stages at once. ``kind`` tells its file from a recipe's.
-    """
+    """A scale. Arms whose models are null are left out; ``suite`` replaces the recipe's; ``kind`` tells its file."""
 
     kind: Literal["profile"] = "profile"
     name: str
@@ -115,14 +100,9 @@ _SECTIONS = {kind.name: kind.scale for kind in all_kinds().values() if kind.scal
 if TYPE_CHECKING:
     Profile = _Profile
 else:
-
-    def _section(scale: type[Spec]) -> tuple[Any, Any]:
-        required = any(field.is_required() for field in scale.model_fields.values())
-        return scale, ... if required else scale()
-
     Profile = create_model(
         "Profile", __base__=_Profile, __doc__=_Profile.__doc__, __module__=__name__,
-        **{name: _section(scale) for name, scale in _SECTIONS.items()},
+        **{name: (scale, Field({}, validate_default=True)) for name, scale in _SECTIONS.items()},
     )  # fmt: skip
 
 
@@ -157,14 +137,12 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
         for key, product in stage.needs.items():
             target = getattr(stage, key)
             known = [other for other in stages if product in stages[other].yields]
-            if product == "model" and target in stages and target not in known:
+            kinds = (kind.name for kind in all_kinds().values() if kind.stage and product in kind.stage.yields)
+            text = f"{key} {target!r} is no {' or '.join(kinds)} stage{nearest(target, known)}"
+            if product == "model" and target in stages:
                 text = f"model {target!r} is a {stages[target].kind} stage, which yields no model"
-            elif product != "model" and target not in known:
-                kinds = (kind.name for kind in all_kinds().values() if kind.stage and product in kind.stage.yields)
-                text = f"{key} {target!r} is no {' or '.join(kinds)} stage{nearest(target, known)}"
-            else:
-                continue
-            yield ("stages", name, key), f"stage {name!r}: {text}"
+            if target not in known and (product != "model" or target in stages):
+                yield ("stages", name, key), f"stage {name!r}: {text}"
         *line, last = recipe.line(name)
         if last in line:
             yield ("stages", line[-1], "model"), f"stage {name!r} starts from itself, by way of {', '.join(line)}"

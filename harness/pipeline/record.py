@@ -1,17 +1,17 @@
 """What a recipe's run leaves beside its stages: one folder with a short id, its record and its report."""
 
-from __future__ import annotations
-
 import os
 import platform
 import re
+import shutil
 import subprocess
 import time
 from pathlib import Path
 
-from harness.grading.version import grader_version
+from harness.grading import grader_version
 from harness.pipeline.graph import Graph
 from harness.pipeline.identity import version
+from harness.pipeline.kind import part_of
 from harness.pipeline.recipe import Profile, Recipe
 from harness.results.records import Hardware, RecipeManifest, RunRecord, StageRecord, StageResult
 from harness.results.store import Store
@@ -28,18 +28,14 @@ def run_id(recipe: Recipe, profile: Profile, graph: Graph) -> str:
 
 
 def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: float, command: str) -> Path:
-    """Write ``recipes/<id>/run.json`` and the run's report; a rerun of the same thing replaces both.
-
-    ``seconds`` that the command took; ``command``: the one that makes this run. Returns the file of the record.
-    """
+    """Write the record of a run that ``command`` makes, and its report; a rerun replaces both. Returns the file."""
     stages = {}
     for name, job in graph.jobs.items():
         result = store.result(name) or StageResult()
-        stages[name] = StageRecord(
-            name=job.name, kind=job.kind, params=job.params, inputs=job.inputs, depends=job.depends,
-            models={role: model.model for role, model in job.models.items()}, seconds=result.seconds,
-            figures={key: value for key, value in result.figures.items() if key != "rows"},
-        )  # fmt: skip
+        models = {role: model.model for role, model in job.models.items()}
+        figures = {key: value for key, value in result.figures.items() if key != "rows"}
+        known = vars(job) | {"models": models, "seconds": result.seconds, "figures": figures}
+        stages[name] = part_of(StageRecord, known)
     manifest = RecipeManifest(
         date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime()), seeds=list(graph.seeds), commit=_commit(),
         packages={name: version(name) for name in _PACKAGES}, grader=grader_version(), hardware=_hardware(),
@@ -70,13 +66,8 @@ def _hardware() -> Hardware:
 def _commit() -> str:
     """The commit of this checkout, with a plus for uncommitted changes; empty outside a checkout."""
     root = Path(__file__).parent.parent.parent
-    if not (root / ".git").exists():
+    git = shutil.which("git") if (root / ".git").exists() else None
+    if git is None:
         return ""
-    try:
-        head, changes = (
-            subprocess.run(["git", "-C", root, *ask], capture_output=True, text=True, check=True).stdout.strip()  # noqa: S603, S607
-            for ask in (("rev-parse", "--short=12", "HEAD"), ("status", "--porcelain", "-uno"))
-        )
-    except (OSError, subprocess.CalledProcessError):
-        return ""
-    return head + ("+" if changes else "")
+    ask = [git, "-C", str(root), "describe", "--always", "--exclude=*", "--abbrev=12", "--dirty=+"]
+    return subprocess.run(ask, capture_output=True, text=True, check=False).stdout.strip()  # noqa: S603

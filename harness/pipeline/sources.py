@@ -1,11 +1,11 @@
 """The problems that a recipe searches."""
 
-from __future__ import annotations
-
 from pathlib import Path
 
 from harness.errors import RecipeError
 from harness.pipeline.kind import Job, Params, Planner
+from harness.problems.embedded import FAMILIES, problems
+from harness.problems.file import read_problems
 from harness.records import Problem
 from harness.search.spec import SearchSpec
 from harness.spec import Spec, knob
@@ -29,12 +29,7 @@ class SearchScale(SearchSpec):
 
 
 def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
-    """Which problems a plan searches: parameters that name them, where they lie (the job's ``how``), and their files.
-
-    Raises RecipeError when there are none.
-    """
-    from harness.problems.embedded import FAMILIES
-
+    """Of the problems to search: parameters, where they lie (``how``), files. Raises RecipeError for none."""
     scale = plan.scale(SearchScale)
     families = [task.name for task in plan.tasks if task.name in FAMILIES]
     if not scale.sources and not families:
@@ -51,13 +46,7 @@ def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
 
 
 def problems_of(job: Job) -> list[Problem]:
-    """All problems of a job: from files, or of the embedded families' search split.
-
-    Raises DataError and BadFile for a file that is broken or not there.
-    """
-    from harness.problems.embedded import problems
-    from harness.problems.file import read_problems
-
+    """All problems of a job, from files or of embedded families. Raises DataError and BadFile for broken files."""
     params = job.params
     out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
     for file, family in zip(job.how["files"], params["sources"], strict=True):

@@ -1,39 +1,37 @@
 """What the kinds of stages that train have in common: chains in, a checkpoint out."""
 
-from __future__ import annotations
-
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping
+from itertools import compress
 from pathlib import Path
 from typing import ClassVar
 
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.spec import ModelSpec
-from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
+from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Report, Stage, part_of
+from harness.processes import run_kept
 from harness.records import Chain
 from harness.spec import knob
+from harness.training.checkpoints import finished
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
 
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12
 _LORA = 0.2  # of that, with adapters alone
 Row = dict[str, list[int]]  # token ids: the prompt's, then those of each side
+Switches = Objective | SftObjective
 
 
 class TrainedStage(Stage):
     """Trains ``model`` on ``chains``."""
 
-    yields: ClassVar[tuple[str, ...]] = ("model",)
-    needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "chains"}
-    length: ClassVar[str]  # the key with the rule by which chains are picked
+    yields = ("model",)
+    needs = {"model": "model", "chains": "chains"}
     model: str = knob(..., "A model of the profile, or a stage that yields one.")
     chains: str = knob(..., "The stage that yields the data.")
     per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
-
-    def line(self, plan: Profiled) -> str:
-        return f"{self.kind} on {self.chains}, {getattr(self, self.length)}"
 
 
 class TrainingScale(TrainingSpec):
@@ -51,34 +49,35 @@ class Training(Kind):
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         assert isinstance(stage, TrainedStage)
         inputs, models = plan.trained(stage.model, seed)
-        inputs = inputs | {"chains": plan.stage(stage.chains, seed, plan.vocabulary(stage.model))}
+        inputs = inputs | {"chains": plan.stage(stage.chains, seed, stage.model)}
         dose = plan.scale(self.scale)
         params = stage.model_dump(exclude={"kind", "model", "chains"}) | {"seed": seed, "dose": dose.identity()}
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
-        return plan.add(self.name, label, params=params, inputs=inputs, models=models, how=how, stage=name)
+        return plan.add(
+            Job(kind=self.name, name=label, params=params, inputs=inputs, models=models, how=how, stage=name)
+        )
 
-    def train(
-        self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: Sequence[Row],
-        objective: Objective | SftObjective, reference: Path | None = None,
-    ) -> Params:  # fmt: skip
-        """Train the model of a job on rows of token ids: into ``folder/model``, the rows beside it; its figures.
+    def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
+        """What a job trains on, as token ids, and with which objective; figures of the data."""
+        raise NotImplementedError
 
-        ``reference``: where the reference's log-probs are kept, so that arms over the same pairs compute them once.
-        """
+    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
+        rows, objective, more = self.data(job, folder, read_records(inputs["chains"] / "chains.jsonl", Chain))
         write_rows(folder / "rows.jsonl", rows)
         task = TrainingJob(
             model=str(inputs["model"] / "model") if "model" in inputs else job.models["model"].model,
-            data=folder / "rows.jsonl", out=folder / "model", seed=job.params["seed"], reference=reference,
+            data=folder / "rows.jsonl", out=folder / "model", seed=job.params["seed"],
+            # Arms that differ in the objective alone share what is computed of their reference.
+            reference=folder.parent.parent / "reference" if isinstance(objective, Objective) else None,
             training=part_of(TrainingSpec, job.params["dose"] | job.how), objective=objective,
             about={"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params},
         )  # fmt: skip
         figures = _run(task, job.how.get("launch", ""), folder, lambda step, total: report(step, total, 0))
-        return figures.model_dump(exclude_none=True)
+        return figures.model_dump(exclude_none=True) | more
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
-        problems = inputs["chains"]
-        return None if problems is None else problems * int(job.params["per_problem"])
+        return (problems := inputs["chains"]) and problems * int(job.params["per_problem"])
 
     def spent(self, figures: Params) -> tuple[int, int]:
         return figures.get("tokens_in_rows", 0), figures.get("rows") or figures.get("pairs") or 0
@@ -93,19 +92,12 @@ class Training(Kind):
         return round(parameters * _TRAINING * share), parameters * (SAMPLING + _MOMENTS)
 
 
-def chains_of(inputs: dict[str, Path]) -> Iterator[Chain]:
-    """The chains that a job trains on."""
-    return read_records(inputs["chains"] / "chains.jsonl", Chain)
-
-
 def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
     """Rows of which the prompt and each side have at most the dose's tokens. Raises ModelError when none is left."""
     longest = job.params["dose"]["max_tokens"]
-    kept = []
-    for row in rows:
-        prompt, *sides = (len(ids) for ids in row.values())
-        if not longest or prompt + max(sides) <= longest:
-            kept.append(row)
+    lengths = [[len(ids) for ids in row.values()] for row in rows]
+    fits = [not longest or prompt + max(sides) <= longest for prompt, *sides in lengths]
+    kept = list(compress(rows, fits))
     if not kept:
         limit = f" of at most {longest} tokens" if longest and rows else ""
         raise ModelError(f"no {what}{limit} to train on; search more problems, or look at the search's figures")
@@ -113,15 +105,10 @@ def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
 
 
 def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None]) -> TrainingFigures:
-    """The training in this process, or as ``LAUNCH -m harness train job FILE`` in those that the launcher starts.
-
-    Launched or not, it goes on from its checkpoints, and ends with this process. Raises TrainingError, ModelError.
-    """
-    from harness.processes import run_kept
-    from harness.training.checkpoints import finished
-    from harness.training.train import run
-
+    """The training here, or as ``LAUNCH -m harness train job FILE``. Raises ModelError and TrainingError."""
     if not launch.strip():
+        from harness.training.train import run
+
         return run(job, progress)
     try:
         words = shlex.split(launch)
@@ -129,9 +116,8 @@ def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, i
         raise ModelError(f"launch {launch!r}: {error}") from None
     if shutil.which(words[0]) is None:
         raise ModelError(f"launch {launch!r}: there is no program {words[0]}")
-    file = folder / "job.json"
-    write_whole(file, job.model_dump_json(indent=1))
-    code = run_kept([*words, "-m", "harness", "train", "job", str(file)])
+    write_whole(folder / "job.json", job.model_dump_json(indent=1))
+    code = run_kept([*words, "-m", "harness", "train", "job", str(folder / "job.json")])
     figures = finished(job.out)
     if code or figures is None:
         raise TrainingError(f"launch {launch!r}: the training ended with {code}; its log says why")

@@ -14,7 +14,7 @@ from typing import Any
 from harness.errors import DataError, NoGrader
 from harness.files import about
 from harness.grading.boxes import last_box
-from harness.grading.families import FAMILIES, gold_defect, kind_of
+from harness.grading.families import FAMILIES, gold_defect
 from harness.records import Gold, Problem
 
 Row = Mapping[str, Any]
@@ -35,9 +35,7 @@ def read_problems(path: Path, family: str | None = None, limit: int | None = Non
     seen: set[str] = set()
     for where, row in islice(read_rows(path), limit):
         problem = _problem(row, family, where)
-        if problem.id in seen:
-            raise DataError(f"{where}: the id {problem.id!r} stands in an earlier row, too")
-        seen.add(problem.id)
+        _check(where, problem.id, seen, problem.family, problem.gold)
         yield problem
 
 
@@ -58,14 +56,13 @@ def _jsonl(path: Path) -> Iterator[tuple[str, Row]]:
             where = f"{path}:{number}"
             try:
                 text = line.decode("utf-8-sig" if number == 1 else "utf-8")
-                row = json.loads(text) if text.strip() else None
+                row = json.loads(text) if text.strip() else {}
             except (ValueError, RecursionError) as error:
                 raise DataError(f"{where}: not JSON in UTF-8 ({str(error)[:100]})") from None
-            if not text.strip():
-                continue
             if not isinstance(row, dict):
                 raise DataError(f"{where}: not an object")
-            yield where, row
+            if text.strip():
+                yield where, row
 
 
 def _csv(path: Path) -> Iterator[tuple[str, Row]]:
@@ -73,40 +70,31 @@ def _csv(path: Path) -> Iterator[tuple[str, Row]]:
     with about(path), path.open(encoding="utf-8-sig", newline="") as file:
         reader = csv.reader(file, strict=True)
         header: list[str] = []
-        while True:
-            first = reader.line_num + 1  # of the row, which may have several lines
-            try:
-                cells = next(reader, None)
-            except (csv.Error, UnicodeDecodeError) as error:
-                raise DataError(f"{path}:{reader.line_num or first}: not CSV in UTF-8 ({error})") from None
-            if cells is None:
-                return
-            if not header:
-                header = cells
-            elif cells and len(cells) != len(header):
-                raise DataError(f"{path}:{first}: {len(cells)} cells where the header has {len(header)}")
-            elif cells:
-                yield f"{path}:{first}", {name: text for name, text in zip(header, cells, strict=True) if text != ""}
+        first = 1  # line of a row, which may have several
+        try:
+            for cells in reader:
+                where, first = f"{path}:{first}", reader.line_num + 1
+                if header and cells and len(cells) != len(header):
+                    raise DataError(f"{where}: {len(cells)} cells where the header has {len(header)}")
+                if header and cells:
+                    yield where, {name: text for name, text in zip(header, cells, strict=True) if text != ""}
+                header = header or cells
+        except (csv.Error, UnicodeDecodeError) as error:
+            raise DataError(f"{path}:{reader.line_num or 1}: not CSV in UTF-8 ({error})") from None
 
 
 def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
     import pyarrow
     from pyarrow import parquet
 
-    number = 0
     try:
         with about(path), path.open("rb") as data, parquet.ParquetFile(data) as file:
-            for batch in file.iter_batches(batch_size=1000):
-                for row in batch.to_pylist():
-                    number += 1
-                    # A column of objects has the keys of all its rows, and null where a row lacks one.
-                    yield (
-                        f"{path}: row {number}",
-                        {
-                            key: {k: v for k, v in value.items() if v is not None} if isinstance(value, dict) else value
-                            for key, value in row.items()
-                        },
-                    )
+            rows = (row for batch in file.iter_batches(batch_size=1000) for row in batch.to_pylist())
+            for number, row in enumerate(rows, 1):
+                # A column of objects has the keys of all its rows, and null where a row lacks one.
+                objects = [(key, value) for key, value in row.items() if isinstance(value, dict)]
+                row |= {key: {k: v for k, v in value.items() if v is not None} for key, value in objects}
+                yield f"{path}: row {number}", row
     except pyarrow.ArrowException as error:
         raise DataError(f"{path}: not Parquet ({' '.join(str(error).split())[:100]})") from None
 
@@ -120,17 +108,9 @@ def _problem(row: Row, family: str | None, where: str) -> Problem:
     of = row.get("family") or family
     if of is None:
         raise DataError(f"{where}: has no family, and none is given; known: {', '.join(sorted(FAMILIES))}")
-    gold = _gold(given)
-    try:
-        kind_of(str(of))
-        defect = gold_defect(str(of), gold)
-    except NoGrader as error:
-        raise DataError(f"{where}: {error}") from None
-    if defect:
-        raise DataError(f"{where}: {defect}")
     digest = hashlib.sha256(f"{of}\n{prompt}".encode()).hexdigest()[:12]
     name = str(row["id"]) if row.get("id") is not None else f"{of}-{digest}"
-    return Problem(id=name, family=str(of), prompt=prompt, gold=gold, split="search")
+    return Problem(id=name, family=str(of), prompt=prompt, gold=_gold(given), split="search")
 
 
 def _gold(given: Any) -> Gold:
@@ -147,6 +127,19 @@ def _first(row: Row, names: tuple[str, ...]) -> Any:
     return next((row[name] for name in names if row.get(name) is not None), None)
 
 
+def _check(where: str, name: str, seen: set[str], family: str, gold: Gold) -> None:
+    """Raise DataError for an id that was seen, or a gold answer that cannot be graded by."""
+    if name in seen:
+        raise DataError(f"{where}: the id {name!r:.40} stands in an earlier one, too")
+    seen.add(name)
+    try:
+        defect = gold_defect(family, gold)
+    except NoGrader as error:
+        defect = str(error)
+    if defect:
+        raise DataError(f"{where}: {defect}")
+
+
 def check_documents(task: str, documents: Sequence[Row]) -> None:
     """Check what a task of the user's own gives lm-eval. Raises DataError naming the first document with a defect.
 
@@ -159,18 +152,13 @@ def check_documents(task: str, documents: Sequence[Row]) -> None:
         where, name = f"{task}: document {number}", document.get("id")
         if not isinstance(name, str) or not name:
             raise DataError(f"{where}: needs an id that is text (it has {name!r:.40})")
-        if name in seen:
-            raise DataError(f"{where}: the id {name!r:.40} stands in an earlier one, too")
-        seen.add(name)
         for field in ("prompt", "family"):
             if not isinstance(document.get(field), str):
                 raise DataError(f"{where}: has no text under {field}")
         try:
             gold = json.loads(document["gold"])
-            defect = gold_defect(document["family"], gold) if isinstance(gold, dict) else "it is no object"
         except (KeyError, TypeError, ValueError, RecursionError):
-            defect = "it is no JSON text"
-        except NoGrader as error:
-            raise DataError(f"{where}: {error}") from None
-        if defect:
-            raise DataError(f"{where}: gold must be an object written as JSON text: {defect}")
+            raise DataError(f"{where}: gold must be an object written as JSON text: it is no JSON text") from None
+        if not isinstance(gold, dict):
+            raise DataError(f"{where}: gold must be an object written as JSON text: it is no object")
+        _check(where, name, seen, document["family"], gold)

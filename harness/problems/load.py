@@ -1,14 +1,21 @@
-"""The one door to the problems of our tasks, and the hooks by which lm-eval's task files come to them."""
+"""The problems of our tasks, those that a command names, and the hooks by which lm-eval's task files come to ours."""
 
 from __future__ import annotations
 
-from collections.abc import Callable, Mapping
+from collections.abc import Callable, Iterator, Mapping
+from functools import partial
 from pathlib import Path
 from typing import Any
 
+from harness.errors import Usage
+from harness.problems.benchmarks import instructions, math, planbench
 from harness.problems.embedded import FAMILIES, problems
-from harness.problems.letter_count import letter_count
+from harness.problems.file import read_problems
+from harness.problems.registry import select
 from harness.records import Problem, Split
+from harness.spec import Spec, knob
+
+_BENCHMARKS = math.LOADERS | planbench.LOADERS | instructions.LOADERS
 
 
 def load(
@@ -24,19 +31,54 @@ def load(
     if task in FAMILIES:
         return problems(task, split, count or 300, problem_seed)[:limit]
     if task == "letter_count":
-        return letter_count(count or 200, problem_seed)[:limit]
-    return _benchmarks()[task](None if data_dir is None else str(data_dir))[:limit]
+        return math.letter_count(count or 200, problem_seed)[:limit]
+    return _BENCHMARKS[task](None if data_dir is None else str(data_dir))[:limit]
 
 
 def is_ours(task: str) -> bool:
     """Whether ``load`` knows this task."""
-    return task in FAMILIES or task == "letter_count" or task in _benchmarks()
+    return task in FAMILIES or task == "letter_count" or task in _BENCHMARKS
 
 
-def _benchmarks() -> dict[str, Callable[[str | None], list[Problem]]]:
-    from harness.problems.benchmarks import instructions, math, planbench
+class Source(Spec):
+    """Where problems come from: a file, or tasks."""
 
-    return {**math.LOADERS, **planbench.LOADERS, **instructions.LOADERS}
+    problems: Path | None = knob(None, "JSONL, CSV or Parquet: 'prompt', 'gold' (and 'id', 'family').")
+    family: str | None = knob(None, "Family or grader of rows without one.")
+    tasks: str = knob("", "Tasks instead of a file, separated by commas; embedded ones give their search split.")
+    limit: int | None = knob(None, "Problems of each task, or rows.", ge=1)
+    data_dir: Path | None = knob(None, "Where benchmark files lie; without it the hub is asked.")
+
+
+class Problems:
+    """The problems of a source, read again at each iteration (those of a pipe and of tasks are held).
+
+    What is wrong with any of them is found at once. Raises Usage for none, or for a source that names both or neither,
+    DataError for broken rows; ``warn`` receives the names of tasks whose problems are meant for tests.
+    """
+
+    def __init__(self, source: Source, warn: Callable[[str], None] = lambda task: None) -> None:
+        file = source.problems
+        if (file is None) == (not source.tasks):
+            raise Usage("give either --problems FILE or --tasks NAMES")
+        self._read: Callable[[], Iterator[Problem]] = partial(_of_tasks, source, warn)
+        if file is not None:
+            self._read = partial(read_problems, file, source.family, source.limit)
+        if file is None or (file.exists() and not file.is_file()):
+            self._read = list(self._read()).__iter__
+        if not sum(1 for _ in self):
+            raise Usage(f"{file or source.tasks}: holds no problems")
+
+    def __iter__(self) -> Iterator[Problem]:
+        return self._read()
+
+
+def _of_tasks(source: Source, warn: Callable[[str], None]) -> Iterator[Problem]:
+    limit = source.limit
+    for task in select([name.strip() for name in source.tasks.split(",") if name.strip()], None):
+        if task.name not in FAMILIES:
+            warn(task.name)
+        yield from load(task.name, split="search", count=limit, limit=limit, data_dir=source.data_dir)
 
 
 # --- lm-eval's side: what the task files name with ``!function`` ------------------------------------------------------

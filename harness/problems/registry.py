@@ -1,18 +1,15 @@
-"""Which tasks and suites there are, read from the task files without importing lm-eval.
-
-A task is a YAML file that lm-eval accepts; its ``metadata.harness`` block holds what we list: title, size, source.
-"""
+"""Which tasks and suites there are, read from the YAML files that lm-eval accepts, without importing lm-eval."""
 
 from __future__ import annotations
 
 import difflib
+import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
 
-from harness.errors import UnknownTask, nearest
-from harness.files import read_text
-from harness.shipped import shipped
+from harness.errors import Usage, nearest
+from harness.files import read_text, shipped
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
@@ -38,10 +35,10 @@ class Task:
 
 
 def include_paths(extra: Sequence[Path] = ()) -> list[Path]:
-    """Folders to search for tasks, the user's first. Raises UnknownTask for a folder that does not exist."""
+    """Folders to search for tasks, the user's first. Raises Usage for a folder that does not exist."""
     for path in extra:
         if not path.is_dir():
-            raise UnknownTask(f"--task-path {path}: no such folder")
+            raise Usage(f"--task-path {path}: no such folder")
     return [*extra, shipped("tasks")]
 
 
@@ -56,45 +53,40 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
 
 
 def _task(file: Path) -> Task | None:
-    """The task of a file; None for a file that holds none. Raises UnknownTask naming a file that cannot be read."""
+    """The task of a file; None for a file that holds none. Raises Usage naming a file that cannot be read."""
     import yaml
 
-    class Loader(yaml.CSafeLoader if hasattr(yaml, "CSafeLoader") else yaml.SafeLoader):  # type: ignore[misc]
-        """Safe YAML in which lm-eval's ``!function`` is a plain string: nothing is imported to list tasks."""
-
-    Loader.add_constructor("!function", lambda loader, node: str(node.value))
+    text = re.sub(r"!function\s", " ", read_text(file))  # lm-eval's tag: nothing is imported to list tasks
     try:
-        entry = yaml.load(read_text(file), Loader=Loader)  # noqa: S506 - a SafeLoader
+        entry = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
-        raise UnknownTask(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
+        raise Usage(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
     if not isinstance(entry, dict) or "task" not in entry:
         return None
     metadata = entry.get("metadata") or {}
     about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
     if not isinstance(entry["task"], str) or not isinstance(about, dict):
-        raise UnknownTask(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
-    return Task(
-        name=entry["task"].removeprefix(PREFIX), lm_eval_name=entry["task"], group=file.parent.name,
-        title=str(about.get("title", "")), source=str(about.get("source", "")), items=str(about.get("items", "")),
-        file=file,
-    )  # fmt: skip
+        raise Usage(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
+    texts = {key: str(about.get(key, "")) for key in ("title", "source", "items")}
+    name = entry["task"].removeprefix(PREFIX)
+    return Task(name=name, lm_eval_name=entry["task"], group=file.parent.name, file=file, **texts)
 
 
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:
-    """The tasks asked for, in order and without repeats. Raises UnknownTask naming the nearest valid name.
+    """The tasks asked for, in order and without repeats. Raises Usage naming the nearest valid name.
 
     ``foreign``: names that are not ours are looked up among lm-eval's own tasks (which takes seconds).
     """
     known = tasks(extra)
     if suite is not None and suite not in SUITES:
-        raise UnknownTask(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
+        raise Usage(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
     wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in (*names, *SUITES.get(suite or "", ()))))
     if not wanted:
-        raise UnknownTask("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
+        raise Usage("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
     for name in wanted:
         if name not in known:
             if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
-                raise UnknownTask(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
+                raise Usage(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
             known[name] = Task(name=name, lm_eval_name=name)
     return [known[name] for name in wanted]
 
@@ -102,7 +94,6 @@ def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), 
 def _in_lm_eval(name: str) -> bool:
     """Whether lm-eval has a task file of this name, by a search of its files: its own index takes half a minute."""
     import importlib.util
-    import re
 
     spec = importlib.util.find_spec("lm_eval")
     if spec is None or spec.origin is None or not re.fullmatch(r"[\w.-]+", name):

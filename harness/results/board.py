@@ -1,66 +1,66 @@
-"""The leaderboard: arms by rows, tasks by columns, differences to the control arm with paired intervals."""
+"""The leaderboard: arms by rows, tasks by columns, paired differences to the control arm; and a recipe's claims.
+
+A claim of a paper about two arms is reproduced, contradicted or left undecided by a run: a paired test over the items
+of each task, the spread between training seeds added to its error, Holm-corrected over all tests (docs/statistics.md).
+"""
 
 from __future__ import annotations
 
+import math
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any
+from statistics import fmean, variance
+from typing import Literal, get_args
 
-from pydantic import Field, ValidationError
+from pydantic import BaseModel, Field, ValidationError
 
 from harness.errors import NoRuns
 from harness.evaluation.plan import load_samples
-from harness.files import read_json, reason_of
+from harness.files import published_rows, read_json, reason_of
 from harness.records import Record, Sample
-from harness.results.records import Gap, RunRecord, Summary
+from harness.results import statistics as tests
+from harness.results.records import Claim, Data, Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
-from harness.results.statistics import of_task, paired, scores_by_item, wilson
 from harness.results.store import Store
 from harness.results.summary import row
 
+Verdict = Literal["reproduced", "contradicted", "undecided"]
+VERDICTS = get_args(Verdict)
 Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 
 
-@dataclass(frozen=True, kw_only=True)
-class Cell:
-    """One arm on one task. ``difference``: to the control arm; None for the control itself."""
-
-    summary: Summary
-    difference: Gap | None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Board:
-    """``runs``: by arm, the names of its runs, one for each training seed. ``cells``: by arm and task."""
-
-    title: str
-    control: str
-    tasks: list[str]
-    runs: dict[str, list[str]]
-    cells: dict[tuple[str, str], Cell]
-
-    def rows(self) -> list[dict[str, Any]]:
-        """JSON data: one row for each arm and task, in the stable form of ``harness leaderboard --json``."""
-        return [
-            {"run": "+".join(r[:8] for r in runs), "arm": arm, "task": task, **cell.summary.model_dump(),
-             "difference": cell.difference and cell.difference.model_dump()}
-            for arm, runs in self.runs.items()
-            for task, cell in ((task, self.cells[arm, task]) for task in self.tasks)
-        ]  # fmt: skip
-
-
-class _Row(Summary):
+class _Place(BaseModel):
     run: str
     arm: str
     task: str
+
+
+class Cell(Summary, _Place):
+    """One arm on one task. ``difference``: to the control arm; None for the control itself."""
+
     difference: Gap | None
 
 
-class _BoardFile(Record):
+class Board(Record):
+    """``rows``: every arm on every task. It is what ``harness leaderboard --json`` prints."""
+
     title: str
     control: str
-    rows: list[_Row] = Field(min_length=1)
+    rows: list[Cell] = Field(min_length=1)
+
+    @property
+    def arms(self) -> list[str]:
+        return list(dict.fromkeys(row.arm for row in self.rows))
+
+    @property
+    def tasks(self) -> list[str]:
+        return list(dict.fromkeys(row.task for row in self.rows))
+
+    @property
+    def cells(self) -> dict[tuple[str, str], Cell]:
+        """By arm and task."""
+        return {(row.arm, row.task): row for row in self.rows}
 
 
 def saved(store: Store, name: str | None = None) -> RunRecord:
@@ -82,20 +82,14 @@ def of_record(record: RunRecord, store: Store) -> Board:
 def of_file(file: Path) -> Board:
     """The board that ``harness leaderboard --json`` wrote to a file. Raises NoRuns for anything else."""
     try:
-        kept = _BoardFile.model_validate(read_json(file))
-    except ValidationError as error:
-        raise NoRuns(f"{file}: not what 'harness leaderboard --json' writes ({reason_of(error)})") from None
-    extra = set(_Row.model_fields) - set(Summary.model_fields)
-    cells = {
-        (r.arm, r.task): Cell(summary=Summary.model_validate(r.model_dump(exclude=extra)), difference=r.difference)
-        for r in kept.rows
-    }
-    tasks = list(dict.fromkeys(r.task for r in kept.rows))
-    runs = {r.arm: r.run.split("+") for r in kept.rows}
-    gap = next(((arm, task) for arm in (kept.control, *runs) for task in tasks if (arm, task) not in cells), None)
-    if gap is not None:
-        raise NoRuns(f"{file}: not what 'harness leaderboard --json' writes (no row of {gap[0]} on {gap[1]})")
-    return Board(title=kept.title, control=kept.control, tasks=tasks, runs=runs, cells=cells)
+        board = Board.model_validate(read_json(file))
+        wanted = ((arm, task) for arm in (board.control, *board.arms) for task in board.tasks)
+        if gap := next((" on ".join(cell) for cell in wanted if cell not in board.cells), ""):
+            raise ValueError(f"no row of {gap}")
+    except ValueError as error:
+        reason = reason_of(error) if isinstance(error, ValidationError) else error
+        raise NoRuns(f"{file}: not what 'harness leaderboard --json' writes ({reason})") from None
+    return board
 
 
 def samples_of(store: Store, arms: Mapping[str, Sequence[str]]) -> dict[str, list[list[Sample]]]:
@@ -132,36 +126,102 @@ def labels(folders: Sequence[Path]) -> list[str]:
     while len(set(names)) < len(names):  # folders of one name: with as many of those around them as it takes
         depth += 1
         names = ["/".join(folder.parts[-depth:]) for folder in folders]
-    if depth > 1:
-        return names
-    return [
-        next(name[:k] for k in range(12, 12 + len(name)) if sum(n[:k] == name[:k] for n in names) == 1)
-        for name in names
-    ]
+    length = 12 if depth == 1 else max(map(len, names))
+    return [next(n[:k] for k in count(length) if sum(m[:k] == n[:k] for m in names) == 1) for n in names]
 
 
 def build(title: str, control: str, runs: Mapping[str, Sequence[str]], samples: Samples) -> Board:
     """A board from the samples of each arm, one list for each training seed."""
-    tasks = list(dict.fromkeys(sample.task for sample in next(iter(samples.values()))[0]))
-    cells = {}
-    for task in tasks:
-        of = {arm: [of_task(one, task) for one in seeds] for arm, seeds in samples.items()}
-        scores = {arm: scores_by_item([sample for one in seeds for sample in one]) for arm, seeds in of.items()}
-        for arm, seeds in of.items():
-            gap = None if arm == control else paired(scores[arm], scores[control])
-            cells[arm, task] = Cell(summary=_summary(seeds), difference=gap)
-    return Board(title=title, control=control, tasks=tasks, runs={a: list(r) for a, r in runs.items()}, cells=cells)
+    tasks = dict.fromkeys(sample.task for sample in next(iter(samples.values()))[0])
+    of = {(arm, task): [tests.of_task(one, task) for one in seeds] for arm, seeds in samples.items() for task in tasks}
+    scores = {place: tests.scores_by_item([sample for one in seeds for sample in one]) for place, seeds in of.items()}
+    rows = []
+    for (arm, task), seeds in of.items():
+        gap = None if arm == control else tests.paired(scores[arm, task], scores[control, task])
+        run = "+".join(name[:8] for name in runs[arm])
+        rows.append(Cell(run=run, arm=arm, task=task, difference=gap, **_summary(seeds)))
+    return Board(title=title, control=control, rows=rows)
 
 
-def _summary(seeds: list[list[Sample]]) -> Summary:
+def _summary(seeds: list[list[Sample]]) -> Data:
     """Figures over all seeds. The interval counts items, not samples: seeds of one item are no new evidence."""
     figures = row([sample for one in seeds for sample in one])
     items = len({sample.problem_id for sample in seeds[0]})
-    low, high = wilson(figures.accuracy * items, items)
+    low, high = tests.wilson(figures.accuracy * items, items)
     # No pass@k: over the samples of all seeds it would be of different models.
-    changes = {"n": items, "seeds": len(seeds), "low": low, "high": high, "test_at": None}
+    changes: Data = {"n": items, "seeds": len(seeds), "low": low, "high": high, "test_at": None}
     answers = len(seeds[0]) // items
     if answers > 1:  # Test@N of each training
-        solved = [max(scores) for one in seeds for scores in scores_by_item(one).values()]
-        changes |= {"answers": answers, "solved": sum(solved) / len(solved)}
-    return figures.model_copy(update=changes)
+        changes |= {"answers": answers, "solved": fmean(x for one in seeds for [x] in tests.solved(one).values())}
+    return figures.model_dump() | changes
+
+
+class Finding(Record):
+    """A claim on one task. Differences are arm minus against, from -1 to 1; ``smallest`` would show in 80% of runs."""
+
+    claim: str
+    task: str
+    difference: float
+    low: float
+    high: float
+    p: float
+    p_holm: float
+    smallest: float
+    seeds: tuple[int, int] = Field(description="trainings of either arm")
+    verdict: Verdict
+
+
+def findings(claims: Mapping[str, Claim], arms: Samples) -> list[Finding]:
+    """Every claim about arms that were run, on every task. ``arms``: by arm a list of samples per training seed."""
+    drafts = []
+    for name, claim in claims.items():
+        if claim.arm in arms and claim.against in arms:
+            for task in dict.fromkeys(sample.task for sample in arms[claim.arm][0]):
+                sides = [[tests.of_task(one, task) for one in arms[arm]] for arm in (claim.arm, claim.against)]
+                drafts.append(_if_resolved(name, claim, task, *sides))
+    corrected = tests.holm([draft.p for draft in drafts])
+    decided = [{"p_holm": p, **({"verdict": "undecided"} if p >= 0.05 else {})} for p in corrected]
+    return [draft.model_copy(update=each) for draft, each in zip(drafts, decided, strict=True)]
+
+
+def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], others: list[list[Sample]]) -> Finding:
+    """A claim on one task, with the verdict that it has if its p value stays small among all."""
+    from scipy.stats import t
+
+    known = {"accuracy": tests.scores_by_item, "no_answer": tests.no_answers, "solved": tests.solved}
+    scores = known[claim.metric]
+    a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
+    gaps = tests.item_gaps(a, b)
+    difference = fmean(gaps.values())
+    centre, item_error, items = tests.adjusted(gaps, tests.clusters_of(ours[0]))
+    # Training again gives another model: the arms' means differ between seeds on the same items.
+    spread = sum(_seed_error(scores, side) for side in (ours, others))
+    error = math.hypot(item_error, math.sqrt(spread))
+    freedom = float(items)
+    if spread:  # Satterthwaite
+        freedom = error**4 / (item_error**4 / freedom + spread**2 / (len(ours) - 1 + len(others) - 1))
+    if claim.expect == "same":
+        p, holds = tests.sameness(centre, error, freedom, claim.margin), abs(centre) < claim.margin
+    else:
+        p, holds = float(2 * t.sf(abs(centre) / error, freedom)), (difference > 0) == (claim.expect == "higher")
+    half = float(t.ppf(0.975, freedom)) * error
+    return Finding(
+        claim=name, task=task, difference=difference, low=min(max(-1.0, centre - half), difference),
+        high=max(min(1.0, centre + half), difference), p=p, p_holm=p,
+        smallest=float(t.ppf(0.975, freedom) + t.ppf(0.8, freedom)) * error, seeds=(len(ours), len(others)),
+        verdict="reproduced" if holds else "contradicted",
+    )  # fmt: skip
+
+
+def _seed_error(scores: tests.Measure, side: list[list[Sample]]) -> float:
+    """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
+    means = [fmean(fmean(item) for item in scores(one).values()) for one in side]
+    return variance(means) / len(means) if len(means) > 1 else 0.0
+
+
+def published(claim: Claim) -> dict[str, float]:
+    """Published differences by the paper's tasks, in points; empty where the claim names no rows."""
+    rows = published_rows(claim.published)["rows"] if claim.published else {}
+    ours, others = rows.get(claim.arm, {}), rows.get(claim.against, {})
+    shared = [task for task in ours if claim.metric in ours[task] and claim.metric in others.get(task, {})]
+    return {task: round(ours[task][claim.metric] - others[task][claim.metric], 2) for task in shared}

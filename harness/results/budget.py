@@ -1,13 +1,11 @@
-"""Accuracy against a token budget, from stored samples: nothing is generated again.
+"""Accuracy against a token budget, from stored samples: one counts at a budget when it ended by itself within it.
 
-A sample counts at budget b when it ended by itself within b tokens. What a cut sample would have done past its cap is
-unknown (right-censored), so no figure looks past the cap, and lengths are estimated by Kaplan-Meier (statsmodels).
+What a cut sample would have done is unknown, so no figure looks past the cap; lengths are Kaplan-Meier estimates.
 """
 
 from __future__ import annotations
 
 from collections.abc import Sequence
-from functools import partial
 
 from pydantic import Field
 
@@ -50,10 +48,6 @@ class Lengths(Record):
     finished: list[float] = Field(description="at each of ``times``, the share that has ended by itself")
 
 
-def _right_within(budget: int, sample: Sample) -> bool:
-    return length(sample) <= budget and sample.grade.correct
-
-
 def curve(samples: Sequence[Sample], points: int = 24) -> list[Point]:
     """Accuracy and answer rate at budgets up to the longest sample: quantiles of the lengths, near every step."""
     lengths = sorted(length(s) for s in samples)
@@ -62,7 +56,7 @@ def curve(samples: Sequence[Sample], points: int = 24) -> list[Point]:
     for budget in budgets:
         in_time = [s for s in samples if length(s) <= budget and s.grade.verdict in ("correct", "wrong")]
         right = sum(s.grade.correct for s in in_time)
-        scores = by_item(samples, partial(_right_within, budget))
+        scores = by_item(samples, lambda s, most=budget: length(s) <= most and s.grade.correct)  # type: ignore[misc]
         low, high = item_interval(list(scores.values()))
         out.append(Point(
             budget=budget, accuracy=right / len(samples), low=low, high=high, answered=len(in_time) / len(samples),
@@ -96,10 +90,10 @@ def lengths(samples: Sequence[Sample]) -> Lengths:
 
 
 def aes(ours: tuple[float, float], base: tuple[float, float], gain: float = 3.0, loss: float = 5.0) -> float | None:
-    """Accuracy-efficiency score of (accuracy, mean tokens) against a base run (arXiv 2501.12570).
+    """Accuracy-efficiency score of (accuracy, mean tokens) against a base run; None: it is never right.
 
-    Share of tokens saved, plus ``gain`` times the relative gain in accuracy or minus ``loss`` times the relative loss.
-    None when the base is right nowhere or says nothing: the score is relative to both.
+    Share of tokens saved, plus ``gain`` times the relative gain in accuracy or minus ``loss`` times the relative loss
+    (arXiv 2501.12570).
     """
     if base[0] <= 0 or base[1] <= 0:
         return None

@@ -1,16 +1,15 @@
 """The regression gate: is a run no worse than a baseline, by margins set in advance?
 
-Per task three paired tests: accuracy, no-answer rate, tokens. *Pass* needs each lower bound of a two-sided 95% interval
-within its margin: a true loss of one margin anywhere passes in about 2.5% of runs. *Regression* is a loss beyond doubt
-(Holm over all tests): equal models are called one in at most 5% of runs. Everything else is *inconclusive*, with the
-number of items that would settle it. Calibration: ``benchmarks/gate_calibration.py``.
+Per task three paired tests: accuracy, no-answer rate, tokens. *Pass*: each lower bound of a 95% interval is within its
+margin. *Regression*: a loss beyond doubt (Holm over all tests). Else *inconclusive*, with the items that would settle
+it. Error rates: docs/statistics.md, ``benchmarks/gate_calibration.py``.
 """
 
 from __future__ import annotations
 
 import hashlib
 import json
-import math
+from collections import defaultdict
 from collections.abc import Iterable, Mapping, Sequence
 from functools import partial
 from pathlib import Path
@@ -52,8 +51,6 @@ class Check(Record):
 
 
 class Verdict(Record):
-    """The outcome of all checks together."""
-
     outcome: Outcome
     checks: list[Check]
 
@@ -69,6 +66,14 @@ class ItemScores(Record):
     tokens: Values
 
 
+# By metric: its values in ``ItemScores``, and how they are taken from samples.
+_TESTED: dict[str, tuple[str, statistics.Measure]] = {
+    "accuracy": ("correct", statistics.scores_by_item),
+    "no_answer": ("no_answer", statistics.no_answers),
+    "tokens": ("tokens", partial(statistics.by_item, value=budget.length)),
+}
+
+
 class Baseline(Record):
     """A baseline file: by task and item what a run scored, and by task a digest of its problems."""
 
@@ -78,7 +83,6 @@ class Baseline(Record):
     tasks: dict[str, dict[str, ItemScores]]
 
     def text(self) -> str:
-        """The content of the file."""
         data = {**self.model_dump(), "manifest": self.manifest.known()}
         return json.dumps(data, separators=(",", ":")) + "\n"
 
@@ -95,31 +99,24 @@ def baseline(samples: Sequence[Sample], manifest: Manifest, problems: Iterable[A
     tasks = {}
     for task in dict.fromkeys(s.task for s in samples):
         ours = statistics.of_task(samples, task)
-        scores, missing, spent = (
-            statistics.scores_by_item(ours),
-            statistics.no_answers(ours),
-            statistics.by_item(ours, budget.length),
-        )
-        tasks[task] = {i: ItemScores(correct=scores[i], no_answer=missing[i], tokens=spent[i]) for i in scores}
+        scores = {kept: of(ours) for kept, of in _TESTED.values()}
+        items = scores["correct"]
+        tasks[task] = {i: ItemScores.model_validate({kept: each[i] for kept, each in scores.items()}) for i in items}
     names = {"run", "model", "model_digest", "backend", "decoding", "prompting", "grader", "packages", "date"}
-    kept = Manifest.model_validate({name: value for name, value in manifest.known().items() if name in names})
+    kept = Manifest.model_validate(manifest.model_dump(mode="json", exclude_unset=True, include=names))
     return Baseline(harness_baseline=1, manifest=kept, problems=digests(problems), tasks=tasks)
 
 
 def digests(problems: Iterable[AskedProblem]) -> dict[str, str]:
     """By task, a digest of what its problems say and of their gold answers."""
-    texts: dict[str, list[str]] = {}
+    texts = defaultdict[str, list[str]](list)
     for problem in problems:
-        text = json.dumps([problem.id, problem.prompt, problem.gold], sort_keys=True)
-        texts.setdefault(problem.task, []).append(text)
+        texts[problem.task].append(json.dumps([problem.id, problem.prompt, problem.gold], sort_keys=True))
     return {t: hashlib.sha256("\n".join(sorted(each)).encode()).hexdigest()[:16] for t, each in texts.items()}
 
 
 def notes(against: Baseline, manifest: Manifest, problems: Iterable[AskedProblem]) -> list[str]:
-    """How the baseline's run differs from this one in what may differ: sampling and graders.
-
-    Raises NotComparable for problems that say something else under the same ids.
-    """
+    """In what the baseline's run may and does differ: sampling, graders. Raises NotComparable for other problems."""
     for task, current in digests(problems).items():
         if against.problems.get(task, current) != current:
             raise NotComparable(f"{task}: the baseline's problems say something else; write a new one with --update")
@@ -146,12 +143,10 @@ def gate(samples: Sequence[Sample], against: Baseline, margins: Margins, tasks: 
             raise NotComparable(f"{task}: not in the {side}; a missing task is no pass")
         drafts += _tests(task, ours, items, margins)
     corrected = statistics.holm([draft.p for draft in drafts])
-    checks = [
-        draft.model_copy(
-            update={"p": p, "outcome": draft.outcome if draft.outcome == "pass" or p < LEVEL else "inconclusive"}
-        )
-        for draft, p in zip(drafts, corrected, strict=True)
-    ]
+    checks = []
+    for draft, p in zip(drafts, corrected, strict=True):
+        outcome = draft.outcome if draft.outcome == "pass" or p < LEVEL else "inconclusive"
+        checks.append(draft.model_copy(update={"p": p, "outcome": outcome}))
     outcomes = {check.outcome for check in checks}
     whole: Outcome = "regression" if "regression" in outcomes else "pass" if outcomes == {"pass"} else "inconclusive"
     return Verdict(outcome=whole, checks=checks)
@@ -162,17 +157,13 @@ def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margi
     from scipy.stats import t
 
     if odd := sorted({s.problem_id for s in ours} ^ set(items)):
-        raise NotComparable(
-            f"{task}: {len(odd)} items are on one side only, for example {odd[0]}; evaluate the baseline's problems"
-        )
+        hint = "evaluate the baseline's problems"
+        raise NotComparable(f"{task}: {len(odd)} items are on one side only, for example {odd[0]}; {hint}")
     clusters = statistics.clusters_of(ours)
     mean = sum(sum(item.tokens) / len(item.tokens) for item in items.values()) / len(items)
     out = []
-    for metric, kept, of, margin in (
-        ("accuracy", "correct", statistics.scores_by_item, margins.accuracy),
-        ("no_answer", "no_answer", statistics.no_answers, margins.no_answer),
-        ("tokens", "tokens", partial(statistics.by_item, value=budget.length), margins.tokens),
-    ):
+    for metric, (kept, of) in _TESTED.items():
+        margin: float = getattr(margins, metric)
         run, before = of(ours), {name: getattr(item, kept) for name, item in items.items()}
         sign = 1.0 if metric == "accuracy" else -1.0
         # Tokens as a share of the baseline's mean; their largest gap is what is added on either side.
@@ -181,21 +172,13 @@ def _tests(task: str, ours: list[Sample], items: Mapping[str, ItemScores], margi
         bound = 1.0 if metric != "tokens" else max((abs(g) for g in gaps.values()), default=0.0) or 1e-9
         n, change = len(gaps), sum(gaps.values()) / len(gaps)
         centre, error, freedom = statistics.adjusted(gaps, clusters, bound)
+        # A run that is really this much off would pass at ``needed`` items in 80% of runs.
+        room = margin + min(change, 0.0)
         low = min(centre - float(t.ppf(1 - PASS_LEVEL, freedom)) * error, change)
         out.append(Check(
             task=task, metric=metric, change=change, low=low, margin=margin,
             p=float(t.cdf(centre / error, freedom)) if change < 0 else 1.0, n=n,
-            needed=_needed(change, error, n, margin), outcome="pass" if low > -margin else "regression",
+            needed=statistics.needed(error, n, room) if room > 0 else None,
+            outcome="pass" if low > -margin else "regression",
         ))  # fmt: skip
     return out
-
-
-def _needed(change: float, error: float, n: int, margin: float) -> int | None:
-    """Items at which a run that is really this much off would pass in 80% of runs; None if it is past the margin."""
-    from scipy.stats import norm
-
-    room = margin + min(change, 0.0)
-    if room <= 0:
-        return None
-    z = float(norm.ppf(1 - PASS_LEVEL) + norm.ppf(0.8))
-    return math.ceil(n * (z * error / room) ** 2)

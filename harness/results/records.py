@@ -1,7 +1,4 @@
-"""Records of what was run and what came out, as files keep them and rooms exchange them.
-
-Fields of ``Summary`` are the figures of every table; docs/metrics.md and docs/statistics.md define them.
-"""
+"""Records of what was run and what came out; docs/metrics.md and docs/statistics.md define the figures."""
 
 from __future__ import annotations
 
@@ -18,6 +15,16 @@ Data = dict[str, Any]  # JSON whose form is another room's
 SCHEMA = 1  # records that have no schema_version are of this one, too
 
 
+def flat(data: Any, above: str = "") -> dict[str, Any]:
+    """Nested mappings as one, with dots between the steps of a key; lists stay whole."""
+    if not isinstance(data, dict):
+        return {above: data}
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        out |= flat(value, f"{above}.{key}" if above else str(key))
+    return out
+
+
 def _absent(description: str = "") -> Any:
     """A figure that not every task has: left out of its JSON, not null."""
     return Field(default=None, description=description, exclude_if=lambda value: value is None)
@@ -27,8 +34,7 @@ class Summary(Record):
     """One model on one task. Rates are from 0 to 1; lengths are tokens of the model (words, where none was named).
 
     With several samples an item, ``accuracy`` is the mean over items of item means; the other rates are shares of all
-    samples. A sample whose grader ran out of time or failed counts as not correct (and in ``failed``). What further
-    metrics of responses sum up to (``response_metrics.METRICS``) needs no field here.
+    samples, a failed one not correct. What further metrics of responses (``METRICS``) sum up to needs no field here.
     """
 
     model_config = ConfigDict(extra="allow")
@@ -75,10 +81,9 @@ class Summary(Record):
 
 
 class Gap(Record):
-    """A paired difference of means over items (ours - others) with its two-sided interval.
+    """A paired difference of means over items (ours - others) with its 95% interval and its standard ``error``.
 
-    ``error``: its standard error. ``smallest``: the smallest true difference that would show at 5% in 80% of runs.
-    ``better`` and ``worse``: items on which the mean score is higher and lower.
+    ``smallest``: the true difference that would show in 80% of runs. ``better``: items with a higher mean score.
     """
 
     difference: float
@@ -103,10 +108,7 @@ class Kept(Record):
 
 
 class Manifest(Kept):
-    """``manifest.json`` of an evaluation: what was evaluated, and on what. Of a recipe's stage, only what is known.
-
-    None and empty: not known. Keys of other versions are kept.
-    """
+    """``manifest.json`` of an evaluation. None and empty: not known. Keys of other versions are kept."""
 
     model_config = ConfigDict(extra="allow")
 
@@ -150,17 +152,8 @@ class AskedProblem(Record):
             raise BadFile(f"problem {self.id} of {self.task}: {first_line(error)}; run the evaluation again") from None
 
 
-class Metrics(Record):
-    """``metrics.json`` of an evaluation. ``rows``: by task. ``lm_eval``: lm-eval's own score of each, if it has one."""
-
-    rows: dict[str, Summary]
-    lm_eval: dict[str, float | None] = {}
-    decoding: Decoding
-    seconds: float = Field(description="wall time")
-
-
-class Stage(Record):
-    """What a stage is and what came out. ``figures`` depend on its kind.
+class StageResult(Record):
+    """``done.json`` of a finished stage: what it is and what came out. ``figures`` depend on its kind.
 
     ``inputs``: by role, digests of the stages it was made from; ``models``: by role, what it asked or trained.
     """
@@ -171,19 +164,13 @@ class Stage(Record):
     inputs: dict[str, str] = {}
     models: dict[str, str] = {}
     figures: Data = {}
-
-
-class StageResult(Stage):
-    """``done.json`` of a finished stage."""
-
     seconds: float = 0.0
 
 
-class StageRecord(Stage):
+class StageRecord(StageResult):
     """A stage in the record of a recipe. ``depends``: what its digest covers beside parameters and inputs."""
 
     depends: Data = {}
-    seconds: float | None = None
 
 
 class Hardware(Record):
@@ -212,10 +199,9 @@ class RecipeManifest(Record):
 
 
 class Claim(Record):
-    """A comparison that a paper makes: ``arm`` against the arm ``against``, on every task of the suite.
+    """A comparison of two arms that a paper makes, on every task. ``solved``: at least one of an item's samples right.
 
-    ``expect``: which way ``metric`` goes; ``same``: within ``margin`` (a share) either way. ``published`` names a file
-    of published rows (results/reference) in which both arms stand. ``solved``: at least one of an item's samples right.
+    ``same``: within ``margin`` (a share) either way. ``published``: a file of rows in results/reference with both arms.
     """
 
     says: str
@@ -228,22 +214,18 @@ class Claim(Record):
 
 
 class RunRecord(Kept):
-    """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed.
-
-    ``left_out``: arms that were not run, each with the model that the profile lacks.
-    """
+    """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed."""
 
     run: str = ""
     recipe: str
     profile: str
     control: str
     arms: dict[str, list[str]]
-    left_out: dict[str, str] = {}
+    left_out: dict[str, str] = Field(default={}, description="arms that were not run, with the model that is missing")
     manifest: RecipeManifest
 
     @property
     def title(self) -> str:
-        """Recipe and profile."""
         return f"{self.recipe} ({self.profile})"
 
     @property

@@ -1,4 +1,4 @@
-"""Runs on disk: what identifies one, its manifest, how a name finds it, and reading it back."""
+"""Runs on disk: what identifies one, its manifest, how a name finds it, reading it back, and grading it again."""
 
 from __future__ import annotations
 
@@ -11,27 +11,30 @@ from collections import Counter
 from dataclasses import dataclass
 from importlib import metadata
 from pathlib import Path
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from pydantic import ValidationError
 
 from harness.errors import BadFile, NoRuns
 from harness.evaluation.plan import EvalPlan, Progress, load_samples
+from harness.evaluation.response_metrics import judged
 from harness.evaluation.spec import Decoding
-from harness.files import about, file_digest, read_json, read_record, reason_of
-from harness.grading.version import grader_version
-from harness.journal import read_records, write_whole
+from harness.files import file_digest, read_json, read_record, reason_of
+from harness.grading import grader_version
+from harness.grading.grade import Grader
+from harness.journal import read_records, write_rows, write_whole
 from harness.models.backends import opened
 from harness.models.prompts import think_tags
 from harness.models.spec import ModelSpec
+from harness.processes import in_threads
 from harness.records import Sample
 from harness.results.records import SCHEMA, AskedProblem, Manifest, StageResult, Summary
 from harness.results.statistics import of_task
 from harness.results.store import Store, read_kept
-from harness.results.summary import evaluate_and_summarise
+from harness.results.summary import evaluate_and_summarise, row
+from harness.thoughts import THINK_TAGS
 
-if TYPE_CHECKING:
-    pass
+_AT_ONCE = 4  # samples that are graded again at once
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -81,13 +84,15 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
 
     Before the model loads, raises BadFile when the folder cannot be written and NoRuns when it holds another run.
     """
-    with about(folder):
-        folder.mkdir(parents=True, exist_ok=True)
-        probe = folder / ".probe"
-        probe.write_text("writable")
-        probe.unlink()
+    write_whole(folder / ".probe", "writable")
+    (folder / ".probe").unlink()
     named = identity(backend, plan)
-    _same_run(folder, named)
+    file, hint = folder / "manifest.json", "choose another --out, or --fresh to replace it"
+    old = read_record(file, Manifest, hint, unnumbered=SCHEMA) if file.exists() else Manifest()
+    if old.run and old.run != run_id(named):
+        before = old.model_dump(mode="json")
+        other = ", ".join(key for key, value in named.items() if before.get(key) != value) or "settings"
+        raise NoRuns(f"{folder}: holds an evaluation with other {other}; {hint}")
     started = time.time()
     with opened(backend, folder) as (completer, tokenizer):
         rows = evaluate_and_summarise(completer, tokenizer, plan, folder, progress)
@@ -116,40 +121,27 @@ def keep_manifest(folder: Path, manifest: Manifest) -> None:
     write_whole(folder / "manifest.json", json.dumps(data, indent=1) + "\n")
 
 
-def _same_run(folder: Path, named: dict[str, Any]) -> None:
-    file, hint = folder / "manifest.json", "choose another --out, or --fresh to replace it"
-    old = read_record(file, Manifest, hint, unnumbered=SCHEMA) if file.exists() else Manifest()
-    if old.run and old.run != run_id(named):
-        before = old.model_dump(mode="json")
-        other = ", ".join(key for key, value in named.items() if before.get(key) != value) or "settings"
-        raise NoRuns(f"{folder}: holds an evaluation with other {other}; {hint}")
-
-
 def load(store: Store, name: str) -> Run:
     """A finished run by path, or by the first letters of its id. Raises NoRuns, BadFile and JournalBroken."""
     folder = store.named(name, ("evals", "stages"), ["samples.jsonl"], "finished run")
     samples = load_samples(folder)
     if not samples:
         raise NoRuns(f"{folder}: holds no samples; run its evaluation again")
-    twice = [key for key, count in Counter((s.task, s.problem_id, s.index) for s in samples).items() if count > 1]
-    if twice:
-        raise NoRuns(f"{folder}: {'/'.join(map(str, twice[0]))} is there more than once; run its evaluation again")
-    return Run(folder=folder, manifest=_manifest(folder), samples=samples)
-
-
-def _manifest(folder: Path) -> Manifest:
-    """What is known of a run; a stage of a recipe keeps its parameters in a record of its own."""
+    [(key, count)] = Counter(f"{s.task}/{s.problem_id}/{s.index}" for s in samples).most_common(1)
+    if count > 1:
+        raise NoRuns(f"{folder}: {key} is there more than once; run its evaluation again")
     file, done = folder / "manifest.json", folder / "done.json"
     if file.exists():
-        return read_kept(file, Manifest)
-    if not done.exists():
-        return Manifest(model=folder.name, run=folder.name)
-    result = read_kept(done, StageResult)
-    known = {name: result.params[name] for name in Decoding.model_fields if name in result.params}
-    try:
-        return Manifest(model=result.name, run=folder.name, decoding=Decoding(**known))
-    except ValidationError as error:
-        raise BadFile(f"{done}: {reason_of(error)}; run the recipe again") from None
+        return Run(folder=folder, manifest=read_kept(file, Manifest), samples=samples)
+    result, decoding = StageResult(name=folder.name), Decoding()
+    if done.exists():  # a stage of a recipe keeps its parameters in a record of its own
+        result = read_kept(done, StageResult)
+        try:
+            known = {name: result.params[name] for name in Decoding.model_fields if name in result.params}
+            decoding = Decoding(**known)
+        except ValidationError as error:
+            raise BadFile(f"{done}: {reason_of(error)}; run the recipe again") from None
+    return Run(folder=folder, manifest=Manifest(model=result.name, run=folder.name, decoding=decoding), samples=samples)
 
 
 def fresh(folder: Path) -> None:
@@ -159,3 +151,44 @@ def fresh(folder: Path) -> None:
     for of in (folder / "trees", *folder.glob("plain"), *folder.glob("plain-[0-9]*")):  # of a search at test time
         if of.is_dir() and any((of / name).exists() for name in ("search.json", "generated.jsonl", "manifest.json")):
             shutil.rmtree(of)
+
+
+def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> list[Sample]:
+    """The run's samples graded again; those of lm-eval's own tasks keep lm-eval's verdict.
+
+    ``tokenizer``: the run's; without it lengths and what is measured in them stay as they were. Raises NoRuns for a
+    run without its problems, BadFile for one whose problems cannot be read.
+    """
+    problems = {(asked.task, asked.id): asked.problem() for asked in run.problems()}
+    if not problems:
+        raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
+    tags = run.manifest.think_tags or THINK_TAGS
+    backend, end = (getattr(tokenizer, name, None) for name in ("backend_tokenizer", "eos_token_id"))
+
+    def again(sample: Sample) -> Sample:
+        problem = problems.get((sample.task, sample.problem_id))
+        if problem is None:
+            return sample
+        grade, measured = judged(
+            grader, problem, sample.text, sample.finish, tags=tags, prefilled=sample.prefilled, backend=backend,
+            sampled=[i for i in sample.token_ids if i != end],
+        )  # fmt: skip
+        metrics = sample.metrics.model_copy(update={"error_type": measured.metrics.error_type})
+        changes: dict[str, Any] = {"grade": grade.model_copy(update={"seconds": 0.0}), "metrics": metrics}
+        if tokenizer is not None:  # counts in other units than the run's own are no correction of them
+            changes |= {name: getattr(measured, name) for name in ("metrics", "thinking_tokens", "answer_tokens")}
+        return sample.model_copy(update=changes)
+
+    return in_threads(again, run.samples, _AT_ONCE)
+
+
+def keep(run: Run, samples: list[Sample]) -> None:
+    """Put new verdicts in the place of the run's, with the grader's version. Raises NoRuns for a recipe's stage."""
+    if (run.folder / "done.json").exists():
+        raise NoRuns(f"{run.folder} is a stage of a recipe and named by its content; run the recipe again instead")
+    cap = run.manifest.decoding.max_tokens
+    rows = {task: row(of_task(samples, task), cap).model_dump() for task in run.tasks}
+    metrics = {**read_json(run.folder / "metrics.json", "run its evaluation again"), "rows": rows}
+    write_rows(run.folder / "samples.jsonl", (sample.model_dump() for sample in samples))
+    write_whole(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
+    keep_manifest(run.folder, run.manifest.model_copy(update={"grader": grader_version()}))

@@ -1,7 +1,4 @@
-"""Samples by item, intervals and tests. Items are the unit: repeats and seeds of one item are averaged within it first.
-
-Formulas and sources are in docs/statistics.md; scipy and statsmodels do the work where they have it.
-"""
+"""Samples by item, intervals, tests (docs/statistics.md). Items are the unit: repeats are averaged within one first."""
 
 from __future__ import annotations
 
@@ -14,6 +11,7 @@ from harness.results.records import Gap
 
 LEVEL = 0.95  # of all intervals
 Scores = Mapping[str, Sequence[float]]  # of each item, the scores of its samples
+Measure = Callable[[Sequence[Sample]], dict[str, list[float]]]  # takes a score of every sample, by item
 _Item = TypeVar("_Item")
 
 
@@ -39,6 +37,11 @@ def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
 
 
+def solved(samples: Sequence[Sample], first: int | None = None) -> dict[str, list[float]]:
+    """1 for each item of which at least one sample (of the ``first`` so many) is right, else 0."""
+    return {item: [float(any(scores[:first]))] for item, scores in scores_by_item(samples).items()}
+
+
 def clusters_of(samples: Sequence[Sample]) -> dict[str, str]:
     """Items that share a source: turns and languages of one Multi-IF base prompt (``1019:16:en#2``: 1019)."""
     shared = [s.problem_id for s in samples if s.task.startswith("multi_if") and ":" in s.problem_id]
@@ -54,9 +57,9 @@ def wilson(successes: float, n: float) -> tuple[float, float]:
 
 
 def item_interval(items: Sequence[Sequence[float]]) -> tuple[float, float]:
-    """Wilson interval of a mean score over items, with repeats at the effective number of trials, p(1-p) / Var(mean).
+    """Wilson interval of a mean score over items, at the effective number of trials, p(1-p) / Var(mean).
 
-    That is never fewer than the items and never more than the samples: right at 0 and 1, no narrower than repeats tell.
+    That is never fewer than the items and never more than the samples.
     """
     means = [sum(item) / len(item) for item in items]
     n, p = len(means), sum(means) / len(means)
@@ -77,10 +80,7 @@ def pass_at_k(drawn: int, right: int, k: int) -> float:
 
 
 def test_at_n(items: Sequence[Sequence[float]]) -> dict[str, dict[int, float]]:
-    """``pass``: pass@k for every k up to the samples drawn; ``test``: the paper's Test@N, right at least once in N.
-
-    Raises ValueError when items have different numbers of samples: their figures would not be of one kind.
-    """
+    """pass@k for every k up to the samples drawn, and the paper's Test@N. Raises ValueError for unequal numbers."""
     sizes = {len(item) for item in items}
     if len(sizes) != 1:
         raise ValueError(f"items have {min(sizes)} to {max(sizes)} samples; pass@k needs the same number for each")
@@ -113,9 +113,8 @@ def holm(ps: Sequence[float]) -> list[float]:
 def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = None) -> Gap:
     """Paired difference over the same items. A missing item is a KeyError, never a skipped one.
 
-    The interval is Student's t over item (or cluster) differences with one item more on either side, which for 0/1
-    scores is Bonett and Price's interval: it holds its level at few flips, where the plain one shuts to a point. The
-    p value is McNemar's mid-p for single 0/1 samples without clusters, else that of the same t.
+    The interval is Student's t over item (or cluster) differences with one item more on either side (for 0/1 scores
+    Bonett and Price's). p is McNemar's mid-p for single 0/1 samples without clusters, else that of the same t.
     """
     from scipy.stats import norm, t
 
@@ -155,8 +154,7 @@ def adjusted(gaps: Mapping[str, float], clusters: Mapping[str, str], bound: floa
 def sameness(centre: float, error: float, freedom: float, margin: float) -> float:
     """Two-sided p value of "the true difference is just ``margin``, either way".
 
-    Small where it is shown to be smaller (two one-sided tests, both of which must hold) or larger. Each side gets half
-    of the level: a true difference of just the margin is resolved in 5% of runs.
+    Small where it is shown to be smaller (two one-sided tests, both of which must hold) or larger.
     """
     from scipy.stats import t
 

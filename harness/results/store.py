@@ -1,4 +1,4 @@
-"""The store of results: the one module that knows its layout.
+"""The store of results: this module alone knows its layout.
 
 ``stages/<digest>`` is a finished stage with its ``done.json``, ``stages/<digest>.work`` one that is being made,
 ``stages/<digest>.lock`` the lock of who makes it. ``evals/<id>`` is an evaluation with its ``manifest.json``.
@@ -13,7 +13,7 @@ import platform
 import shutil
 from collections.abc import Callable, Iterable, Iterator
 from contextlib import contextmanager, suppress
-from datetime import UTC, datetime
+from datetime import UTC, datetime, timedelta
 from pathlib import Path
 from typing import TypeVar
 
@@ -22,9 +22,23 @@ from pydantic import BaseModel
 from harness.errors import HarnessError, NoRuns
 from harness.files import about, read_record
 from harness.journal import write_whole
+from harness.records import Record
 from harness.results.records import SCHEMA, Manifest, RunRecord, StageResult, Wanted
 
 _Model = TypeVar("_Model", bound=BaseModel)
+
+
+class StageFolder(Record):
+    """A stage, or what a stopped one left. ``why``: for what it is kept; empty: nobody needs it."""
+
+    folder: Path
+    name: str
+    bytes: int
+    why: str
+
+    @property
+    def digest(self) -> str:
+        return self.folder.name.removesuffix(".work")
 
 
 class Store:
@@ -39,15 +53,12 @@ class Store:
     # --- stages of recipes
 
     def stage(self, digest: str) -> Path:
-        """The folder of a finished stage."""
         return self.stages / digest
 
     def work(self, digest: str) -> Path:
-        """The folder of a stage while it is made."""
         return self.stages / f"{digest}.work"
 
     def lock(self, digest: str) -> Path:
-        """The file that is locked while a stage is made or deleted."""
         return self.stages / f"{digest}.lock"
 
     def log(self, digest: str) -> Path:
@@ -68,19 +79,18 @@ class Store:
 
     def results(self) -> Iterator[tuple[str, StageResult]]:
         """Digests and results of all finished stages."""
-        for file, result in self._all("stages/*/done.json", StageResult):
-            if not file.parent.name.endswith(".work"):
-                yield file.parent.name, result
+        for folder, result in self._all("stages/*/done.json", StageResult):
+            if not folder.name.endswith(".work"):
+                yield folder.name, result
 
     # --- evaluations and runs of recipes
 
     def evaluation(self, run: str) -> Path:
-        """The folder of an evaluation."""
         return self.folder / "evals" / run
 
     def evaluations(self) -> list[tuple[Path, Manifest]]:
         """Folders and manifests of finished evaluations, newest first."""
-        every = [(file.parent, manifest) for file, manifest in self._all("evals/*/manifest.json", Manifest)]
+        every = self._all("evals/*/manifest.json", Manifest)
         return sorted(every, key=lambda entry: entry[1].date, reverse=True)
 
     def save(self, record: RunRecord) -> Path:
@@ -91,28 +101,12 @@ class Store:
 
     def recipes(self) -> list[tuple[Path, RunRecord]]:
         """Folders and records of finished recipes, newest first."""
-        every = sorted(
-            self._all("recipes/*/run.json", RunRecord),
-            key=lambda entry: (entry[1].manifest.date, entry[0].stat().st_mtime_ns),
-            reverse=True,
-        )
-        return [(file.parent, record) for file, record in every]
-
-    def begun(self) -> Iterator[tuple[Path, Wanted]]:
-        """Folders of recipes that began, finished or not, with the stages they want."""
-        for file, wanted in self._all("recipes/*/wanted.json", Wanted):
-            yield file.parent, wanted
-
-    def recipe_folders(self) -> set[Path]:
-        """Folders of all recipes that finished or began, readable or not."""
-        return {file.parent for name in ("run", "wanted") for file in self._recipes.glob(f"*/{name}.json")}
+        every = self._all("recipes/*/run.json", RunRecord)
+        return sorted(every, key=lambda e: (e[1].manifest.date, (e[0] / "run.json").stat().st_mtime_ns), reverse=True)
 
     @contextmanager
     def wanting(self, run: str, digests: Iterable[str], command: str = "") -> Iterator[None]:
-        """While a recipe runs: ``runs gc`` keeps these stages. To be entered before the first of them is looked at.
-
-        After a run that was stopped or that failed they are kept for some days, so that it can go on.
-        """
+        """While a recipe runs, and some days after it failed, ``runs gc`` keeps these stages. To be entered first."""
         import filelock
 
         wanted = Wanted(
@@ -138,12 +132,70 @@ class Store:
         file = self._recipes / run / "wanted.lock"
         if not file.exists():
             return False
-        with about(file):
+        with about(file), suppress(filelock.Timeout), filelock.FileLock(file, timeout=0):
+            return False
+        return True
+
+    # --- stages that nobody needs
+
+    def stage_folders(self, days: float) -> list[StageFolder]:
+        """All stages. Recipes that began but did not finish keep theirs for ``days``, and while they run."""
+        why = self._reasons(days)
+        folders = sorted(self.stages.iterdir()) if self.stages.is_dir() else []
+        out = []
+        for folder in filter(Path.is_dir, folders):
+            size = 0
+            for file in folder.rglob("*"):
+                with suppress(FileNotFoundError):  # it vanished meanwhile
+                    size += file.stat().st_size if file.is_file() else 0
             try:
-                with filelock.FileLock(file).acquire(timeout=0):
-                    return False
-            except filelock.Timeout:
-                return True
+                result = None if folder.name.endswith(".work") else self.result(folder.name)
+                name = "unfinished" if result is None else result.name
+            except HarnessError:
+                name = "unreadable"
+            out.append(StageFolder(folder=folder, name=name, bytes=size, why=why(folder)))
+        return out
+
+    def collect(self, stages: Iterable[StageFolder], days: float) -> list[StageFolder]:
+        """Delete these stages, but none that a process works on or that is needed by now; returns what was deleted."""
+        import filelock
+
+        deleted = []
+        for stage in stages:
+            with about(stage.folder), suppress(filelock.Timeout), filelock.FileLock(self.lock(stage.digest), timeout=0):
+                if not self._reasons(days)(stage.folder):
+                    shutil.rmtree(stage.folder)
+                    deleted.append(stage)
+        return deleted
+
+    def _reasons(self, days: float) -> Callable[[Path], str]:
+        """Why the stage in a folder is kept, by that folder; empty where it need not be."""
+        kept: dict[str, str] = {}
+        finished = self.recipes()
+        readable = {folder for folder, _ in finished}
+        for folder, wanted in self._all("recipes/*/wanted.json", Wanted):
+            begun, why = f"wanted by '{wanted.command}', begun {wanted.date:%Y-%m-%d %H:%M}", ""
+            if folder in readable:
+                continue
+            if (folder / "run.json").exists():
+                why = f"of run {folder.name}, whose record cannot be read"
+            elif datetime.now(UTC) - wanted.date < timedelta(days=days):
+                why = f"{begun}, which did not finish yet"
+            elif self.is_running(folder.name):
+                why = f"{begun}, which is running"
+            readable.add(folder)
+            kept |= dict.fromkeys(wanted.digests, why) if why else {}
+        for folder, record in finished:
+            kept |= dict.fromkeys(record.manifest.stages, f"of recipe {record.title}, run {folder.name}")
+        present = {file.parent for name in ("run", "wanted") for file in self._recipes.glob(f"*/{name}.json")}
+        broken = sorted(present - readable)
+        unreadable = f"the record in {broken[0]} cannot be read, and may name it" if broken else ""
+
+        def why_kept(folder: Path) -> str:
+            working = folder.name.endswith(".work")
+            return kept.get(folder.name.removesuffix(".work"), "" if working else unreadable)
+
+        return why_kept
 
     # --- reading
 
@@ -165,10 +217,10 @@ class Store:
         return matching[0]
 
     def _all(self, pattern: str, model: type[_Model]) -> Iterator[tuple[Path, _Model]]:
-        """All records of a kind with their files; those that cannot be read are noted once and passed over."""
+        """All records of a kind with their folders; those that cannot be read are noted once and passed over."""
         for file in sorted(self.folder.glob(pattern)):
             try:
-                yield file, read_kept(file, model)
+                yield file.parent, read_kept(file, model)
             except HarnessError as error:
                 if file not in self._noted:
                     self._note(f"skipped: {error}")

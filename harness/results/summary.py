@@ -15,7 +15,7 @@ from harness.journal import write_whole
 from harness.models.base import Completer
 from harness.records import Sample
 from harness.results import budget
-from harness.results.records import Data, Metrics, Summary
+from harness.results.records import Data, Summary
 from harness.results.statistics import item_interval, of_task, scores_by_item, test_at_n
 
 ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
@@ -30,17 +30,14 @@ def evaluate_and_summarise(
 
     done = evaluate(completer, tokenizer, plan, folder, progress)
     figures = {task.name: row(of_task(done.samples, task.name), plan.decoding.max_tokens) for task in plan.tasks}
-    metrics = Metrics(rows=figures, lm_eval=done.lm_eval, decoding=plan.decoding, seconds=done.seconds)
-    write_whole(folder / "metrics.json", json.dumps(metrics.model_dump(), indent=1) + "\n")
+    rows = {task: figure.model_dump() for task, figure in figures.items()}
+    metrics = {"rows": rows, "lm_eval": done.lm_eval, "decoding": plan.decoding.model_dump(), "seconds": done.seconds}
+    write_whole(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return figures
 
 
 def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
-    """The figures of a task's samples. Raises ValueError on no samples.
-
-    ``cap``: the token limit of the run, for the area under the budget curve. The interval of accuracy comes from the
-    spread between items.
-    """
+    """The figures of a task's samples. ``cap``: the run's token limit, for ``auc``. Raises ValueError on no samples."""
     if not samples:
         raise ValueError("no samples: a row without items has no figures")
     n = len(samples)
@@ -73,12 +70,11 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         auc=budget.auc(samples, cap) if cap else None,
         test_at=test_at_n(list(scores.values())) if len(sizes) == 1 and sizes != {1} else None,
         **_measured(samples),
-        **_instruction_figures(samples),
     )
 
 
 def _measured(samples: Sequence[Sample]) -> Data:
-    """What the metrics of responses sum up to; None where one is known of no sample."""
+    """What the metrics of responses sum up to (None: known of no sample), and IFEval's figures where there are any."""
     out: Data = {}
     for name, metric in METRICS.items():
         known = [v for s in samples if isinstance(v := getattr(s.metrics, name, None), int | float)]
@@ -87,15 +83,9 @@ def _measured(samples: Sequence[Sample]) -> Data:
         elif metric.summary:
             of = statistics.fmean if metric.summary == "mean" else statistics.median
             out[metric.figure or name] = float(of(known)) if known else None
-    return out
-
-
-def _instruction_figures(samples: Sequence[Sample]) -> Data:
-    """IFEval's four figures where samples carry verdicts by instruction; an unanswered sample follows none."""
-    out: Data = {}
     for rule in ("strict", "loose") if any("strict" in s.grade.details for s in samples) else ():
-        lists = [s.grade.details.get(rule) or [False] for s in samples]
-        flat = [ok for one in lists for ok in one]
+        lists = [s.grade.details.get(rule) or [False] for s in samples]  # an unanswered sample follows no instruction
+        followed = [ok for one in lists for ok in one]
         out[f"prompt_{rule}"] = sum(all(one) for one in lists) / len(lists)
-        out[f"instruction_{rule}"] = sum(flat) / len(flat)
+        out[f"instruction_{rule}"] = sum(followed) / len(followed)
     return out

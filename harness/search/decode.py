@@ -13,14 +13,15 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.grading.families import FAMILIES
-from harness.models.base import Completion, seed_of
-from harness.models.sampling import Asked
+from harness.grading.grade import Grader
+from harness.models.base import Asked, Completion, seed_of
 from harness.records import Finish, Problem
-from harness.search.grammar.load import load
-from harness.search.launch import AtTest, Plan, execute
+from harness.search.grammar import load
+from harness.search.launch import run
 from harness.search.run.roles import Role
-from harness.search.spec import Goals, SearchSpec
-from harness.search.store import trees
+from harness.search.run.work import GraderVerifier, Search
+from harness.search.spec import Goals
+from harness.search.store import Settings, Store, folded, trees
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import chain_ids, render, spans_of
 from harness.thoughts import THINK_OPEN, THINK_TAGS
@@ -51,7 +52,8 @@ class Trees:
         groups: dict[str, list[int]] = defaultdict(list)
         for index, request in enumerate(requests):  # all: which trees share a batch must not hang on what is missing
             groups[f"{places[index][0]}/{seed_of(request.prompt_ids):012x}"].append(index)
-        problems, prompts = [], {}
+        problems, prompts, opened = [], {}, {}
+        opening = list(asked.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
         for name, indices in groups.items():
             doc = asked.documents[indices[0]]
             if not isinstance(doc, dict) or doc.get("family") not in FAMILIES:
@@ -60,31 +62,35 @@ class Trees:
                 raise ModelError("conversations of several turns cannot be decoded by a tree")
             problems.append(Problem.of_document(doc).model_copy(update={"id": name}))
             ids = list(requests[indices[0]].prompt_ids)
-            opened = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
-            prompts[name] = (ids, opened)
-
-        def prompt(problem: Problem, role: str) -> list[int]:
-            ids, opened = prompts[problem.id]
-            return ids if opened else ids + list(asked.tokenizer.encode(THINK_OPEN, add_special_tokens=False))
+            opened[name] = asked.tokenizer.decode(ids[-8:]).rstrip().endswith(THINK_OPEN)
+            prompts[name] = ids if opened[name] else ids + opening
 
         def finished(problem: Problem, tree: Tree) -> None:
-            answers = _guesses(tree, asked.tokenizer, prompts[problem.id][1])
+            answers = _guesses(tree, asked.tokenizer, opened[problem.id])
             empty = Completion("", (), "length")  # the tree brought fewer answers than were asked for
             wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
             asked.done([(index, answers[number] if number < len(answers) else empty) for index, number in wanted])
 
         # Batches of a model in this process have always the same size; a server takes what it takes at once.
         slots = 64 if asked.completer.lockstep else asked.completer.batch_size
+        roles = dict.fromkeys(("generator", "critic"), Role([asked.completer], asked.tokenizer, slots=slots))
         change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
-        at_test = AtTest(
-            role=Role([asked.completer], asked.tokenizer, slots=slots), prompt=prompt, each=finished,
-            grammar=load(self.grammar).model_copy(update=change),
+        most, n = 10**6, self.budget
+        settings = Settings(
+            goals=Goals(correct=most, wrong=most, rollouts=3 * n, reflections=0, requests=0, answers=n),
+            grammar=load(self.grammar).model_copy(update=change), policy="decoding", reward="votes", seed=asked.seed,
+            in_flight=self.in_flight, models={name: role.name for name, role in roles.items()},
+            names=dict.fromkeys(roles, ""),
         )  # fmt: skip
-        goals = Goals(
-            correct=10**6, wrong=10**6, rollouts=3 * self.budget, reflections=0, requests=0, answers=self.budget
-        )  # fmt: skip
-        spec = SearchSpec(grammar=self.grammar, seed=asked.seed, in_flight=self.in_flight, window=256)
-        execute(Plan(search=spec, goals=goals, models={}), problems, asked.folder / "trees", at_test=at_test)
+        with Store(asked.folder / "trees", settings) as store, Grader() as grader:
+            for stored, tree, _ in folded(store.folder):
+                if stored.why and stored.problem.id in prompts:  # by an earlier run
+                    finished(stored.problem, tree)
+            search = Search(
+                settings=settings, roles=roles, verifier=GraderVerifier(grader, blind=True), window=256, chunk=slots,
+                prompt=lambda problem, role: prompts[problem.id], each=finished,
+            )  # fmt: skip
+            run(search, problems, store)
 
 
 def _guesses(tree: Tree, tokenizer: Any, opened: bool) -> list[Completion]:

@@ -61,8 +61,3 @@ class Split(Spec):
         if self.shard is not None and self.shard >= self.shards:
             raise ValueError(f"--shard {self.shard}: with --shards {self.shards} it is at most {self.shards - 1}")
         return self
-
-    @property
-    def numbers(self) -> list[int]:
-        """The shards that are searched here."""
-        return list(range(self.shards)) if self.shard is None else [self.shard]

@@ -4,26 +4,20 @@ from __future__ import annotations
 
 from collections import Counter, defaultdict
 from collections.abc import Sequence
-from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any
 
 from harness.records import Problem
-from harness.search.rows import NodeRow
-from harness.search.store import folded
+from harness.search.store import NodeRow, folded
 from harness.search.tree.core import Tree
 
 
-@dataclass
 class SearchYield:
     """Sums; add every tree once. ``families`` by name: problems, those with a correct chain, with both, and chains."""
 
-    families: dict[str, Counter[str]] = field(default_factory=lambda: defaultdict(Counter))
-    endings: Counter[str] = field(default_factory=Counter)
-    nodes: Counter[str] = field(default_factory=Counter)
-    tokens: Counter[str] = field(default_factory=Counter)
-    discarded: Counter[str] = field(default_factory=Counter)
-    more: Counter[str] = field(default_factory=Counter)
+    def __init__(self) -> None:
+        self.families: dict[str, Counter[str]] = defaultdict(Counter)
+        self.endings, self.nodes, self.tokens, self.discarded, self.more = (Counter[str]() for _ in range(5))
 
     def add(self, problem: Problem, tree: Tree, rows: Sequence[NodeRow], why: str) -> None:
         """Take in one problem; ``rows`` are its journal rows, ``why`` its ending ("" while it is unfinished)."""
@@ -40,7 +34,7 @@ class SearchYield:
         written, followed = tree.reflections()
         self.more.update(
             pairs=min(correct, wrong), texts=len(texts), unvisited=len(tree.unvisited()), rollouts=tree.rollouts,
-            reflections=written, followed=followed,
+            reflections=written, reflections_followed=followed,
         )  # fmt: skip
 
     @classmethod
@@ -57,14 +51,11 @@ class SearchYield:
         problems, chains, tokens = all_families["problems"], all_families["correct_chains"], sum(self.tokens.values())
         return {
             "problems": problems,
-            "with_correct": _share(all_families["with_correct"], problems),
-            "with_both": _share(all_families["with_both"], problems),
-            "correct_chains": chains,
-            "wrong_chains": all_families["wrong_chains"],
-            "rollouts": self.more["rollouts"],
-            "reflections": self.more["reflections"],
-            "reflections_followed": self.more["followed"],
-            "never_visited": _share(self.more["unvisited"], self.more["texts"]),
+            "with_correct": all_families["with_correct"] / max(1, problems),
+            "with_both": all_families["with_both"] / max(1, problems),
+            **{name: all_families[name] for name in ("correct_chains", "wrong_chains")},
+            **{name: self.more[name] for name in ("rollouts", "reflections", "reflections_followed")},
+            "never_visited": self.more["unvisited"] / max(1, self.more["texts"]),
             "discarded": dict(self.discarded),
             "endings": dict(self.endings),
             "nodes": dict(self.nodes),
@@ -73,7 +64,3 @@ class SearchYield:
             "pairs_per_1000_tokens": 1000 * self.more["pairs"] / tokens if tokens else None,
             "by_family": {name: dict(sums) for name, sums in sorted(self.families.items())},
         }
-
-
-def _share(part: int, whole: int) -> float:
-    return part / whole if whole else 0.0

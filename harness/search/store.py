@@ -3,7 +3,7 @@
     journal.jsonl        one line per begun problem, per expansion with its verdict, per finished problem
     trees-000000.jsonl   finished problems, one per line with all its results; written whole, then renamed
     search.json          what the search is: grammar, goals, policy, seed, models (``Settings``)
-    order.json           in which order its trees receive results (``order``)
+    order.json           in which order its trees receive results (``rounds``)
 
 The tree is the fold of its lines. Compaction moves finished problems from the journal into a new segment; killed
 between its two steps it leaves a problem in both, and the segment counts.
@@ -13,28 +13,79 @@ from __future__ import annotations
 
 import json
 from collections.abc import Iterable, Iterator, Mapping
+from dataclasses import dataclass, field
 from pathlib import Path
-from typing import IO, Any
+from typing import Any, NotRequired, TypedDict
 
 import orjson
+from pydantic import ValidationError
 
 from harness.errors import BadFile, JournalBroken, SearchMismatch
-from harness.files import about, read_record
+from harness.files import about, read_record, reason_of
 from harness.journal import Journal, read, rows_of, write_rows, write_whole
 from harness.models.base import seed_of
 from harness.records import Problem
-from harness.search import rows as lines
-from harness.search.grammar.schema import Grammar
-from harness.search.rows import NodeRow, Stored
+from harness.search.grammar import Grammar
 from harness.search.spec import Goals
 from harness.search.tree.core import Reward, Tree
-from harness.search.tree.marco_o1 import OriginalTree
-from harness.search.tree.policies import POLICIES
+from harness.search.tree.nodes import Result
+from harness.search.tree.policies import POLICIES, OriginalTree
 from harness.spec import Spec, knob
 
 COMPACT_BYTES = 16 << 20
+
+
+class NodeRow(TypedDict):
+    """A node as it was written. An answer has its verdict; ``answer`` is what the grader read.
+
+    The first node of a model call has its id ``node``, the ``role`` that wrote it, tokens ``generated``, and ``rest``:
+    the nodes that followed in the call, which have their ``kind``.
+    """
+
+    node: NotRequired[str]
+    role: NotRequired[str]
+    generated: NotRequired[int]
+    text: str
+    ids: list[int]
+    finish: str
+    kind: NotRequired[str]
+    verdict: NotRequired[str]
+    reason: NotRequired[str]
+    answer: NotRequired[str]
+    rest: NotRequired[list[NodeRow]]
+
+
+@dataclass(kw_only=True)
+class Stored:
+    """One problem of a search: its record, its rows in the order of writing, and why it ended ("" if it has not)."""
+
+    problem: Problem
+    prompt_tokens: int
+    rows: list[NodeRow] = field(default_factory=list)
+    why: str = ""
+
+    def entry(self) -> dict[str, Any]:
+        """The line of a segment."""
+        return {"problem": self.problem.model_dump(), "tokens": self.prompt_tokens, "why": self.why, "rows": self.rows}
+
+    def lines(self) -> Iterator[dict[str, Any]]:
+        """The lines of a journal, without the ending."""
+        name = self.problem.id
+        yield {"problem": name, "record": self.problem.model_dump(), "tokens": self.prompt_tokens}
+        yield from ({"problem": name, **row} for row in self.rows)
+
+
 # Where a problem is: in memory (from a journal), or file, number and offset of its line.
 _Place = Stored | tuple[Path, int, int]
+
+
+def result(row: NodeRow) -> Result:
+    """A row of the journal as the tree takes it."""
+    return Result(
+        text=row["text"], token_ids=tuple(row["ids"]), finish=row["finish"], verdict=row.get("verdict", ""),
+        reason=row.get("reason", ""), answer=row.get("answer", ""), generated=row.get("generated", 0),
+        rest=tuple((part.get("kind", ""), result(part)) for part in row.get("rest", ())),
+    )  # fmt: skip
 
 
 class Settings(Spec):
@@ -66,95 +117,58 @@ class Settings(Spec):
         if self.policy == "original":
             known = {row["node"]: row for row in stored.rows}
             while (asked := tree.ask()) is not None and asked.node in known:
-                tree.tell(asked.node, lines.result(known[asked.node]))
+                tree.tell(asked.node, result(known[asked.node]))
             return tree
         for row in stored.rows:
-            tree.tell(row["node"], lines.result(row))
+            tree.tell(row["node"], result(row))
         return tree
 
     def differences(self, other: Settings) -> list[str]:
         """Every setting that two searches do not share, as "name: this one's, now the other's"."""
-        ours, others = (each.model_dump(mode="json", exclude={"names"}) for each in (self, other))
-        return _different(ours, others)
+        old, new = (_flat(each.model_dump(mode="json", exclude={"names"})) for each in (self, other))
+        return [
+            f"{key}: {json.dumps(old.get(key))[:40]}, now {json.dumps(new.get(key))[:40]}"
+            for key in sorted(old.keys() | new.keys())
+            if old.get(key) != new.get(key)
+        ]
 
 
-def _different(old: dict[str, Any], new: dict[str, Any], under: str = "") -> list[str]:
-    out = []
-    for key in sorted(old.keys() | new.keys()):
-        a, b = old.get(key), new.get(key)
-        if isinstance(a, dict) and isinstance(b, dict):
-            out += _different(a, b, f"{under}{key}.")
-        elif a != b:
-            out.append(f"{under}{key}: {json.dumps(a)[:40]}, now {json.dumps(b)[:40]}")
+def _flat(data: Mapping[str, Any], under: str = "") -> dict[str, Any]:
+    out: dict[str, Any] = {}
+    for key, value in data.items():
+        out |= _flat(value, f"{under}{key}.") if isinstance(value, dict) else {under + key: value}
     return out
 
 
-class Store:
-    """The writer of one search folder; a context manager. Raises SearchMismatch and JournalBusy on entering.
+class Store(Journal):
+    """The writer of one search folder; a context manager. Raises SearchMismatch and Incomplete.
 
-    ``finished``: ids of the problems that are done. ``torn``: bytes of a torn last line that were dropped.
+    ``finished``: ids of the problems that are done. ``unfinished``: what an earlier run left half done, by problem.
     """
 
     def __init__(self, folder: Path, settings: Settings, wait: float = 30.0) -> None:
-        self.folder = folder
-        self.settings = settings
-        self._wait = wait
-
-    def __enter__(self) -> Store:
-        with about(self.folder):
-            self.folder.mkdir(parents=True, exist_ok=True)
-        if next(self.folder.glob("*/search.json"), None):
-            raise SearchMismatch(f"{self.folder}: holds the shards of a search; give their --shards, or another folder")
-        self._journal = Journal(self.folder / "journal.jsonl", self._wait)
-        self.torn, self._kept = self._journal.torn, 0
+        if next(folder.glob("*/search.json"), None):
+            raise SearchMismatch(f"{folder}: holds the shards of a search; give their --shards, or another folder")
+        super().__init__(folder / "journal.jsonl", wait)
+        self.folder, self.settings, self._kept = folder, settings, 0
         try:
-            self._same_search()
+            file = folder / "search.json"
+            if not file.exists() or not (self.size or segment_files(folder)):
+                write_whole(file, settings.model_dump_json(indent=1) + "\n")
+            elif different := settings_of(folder).differences(settings):
+                raise SearchMismatch(
+                    f"{folder}: holds a search with other settings ({'; '.join(different[:4])}); use another folder"
+                )
             # The text of each problem, as a hash: of 100,000 problems the texts would not fit.
-            self._texts = {stored.problem.id: _text(stored.problem) for _, stored in _segments(self.folder)}
+            self._texts = {stored.problem.id: _text(stored.problem) for _, stored in segments(folder)}
             self._archived = set(self._texts)
-            journalled = self._journalled()
+            journalled = _of_journal(read(self.path), self.path, self._archived)
             self._texts |= {name: _text(stored.problem) for name, stored in journalled.items()}
-            self._unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
-            self.finished = self._archived | (journalled.keys() - self._unfinished.keys())
+            self.unfinished = {name: stored for name, stored in journalled.items() if not stored.why}
+            self.finished = self._archived | (journalled.keys() - self.unfinished.keys())
         except BaseException:
-            self._journal.close()
+            self.close()
             raise
-        return self
-
-    def __exit__(self, *exc: object) -> None:
-        self._journal.close()
-
-    def _same_search(self) -> None:
-        file = self.folder / "search.json"
-        if not file.exists() or not (self._journal.size or self.segments):
-            write_whole(file, self.settings.model_dump_json(indent=1) + "\n")
-        elif different := settings_of(self.folder).differences(self.settings):
-            raise SearchMismatch(
-                f"{self.folder}: holds a search with other settings ({'; '.join(different[:4])}); use another folder"
-            )
-
-    def _journalled(self) -> dict[str, Stored]:
-        file = self.folder / "journal.jsonl"
-        return lines.of_journal(read(file), file, self._archived)
-
-    def earlier(self, problem: str) -> list[NodeRow]:
-        """Rows that an interrupted run left of a problem; they are handed out once."""
-        stored = self._unfinished.pop(problem, None)
-        return stored.rows if stored else []
-
-    @property
-    def unfinished(self) -> bool:
-        """Whether an earlier run left a problem half done."""
-        return bool(self._unfinished)
-
-    @property
-    def segments(self) -> int:
-        """Number of segments written so far."""
-        return len(_segment_files(self.folder))
-
-    def archived(self, segments: int) -> set[str]:
-        """Ids of the problems in the first so many segments."""
-        return {stored.problem.id for _, stored in _segments(self.folder, segments)}
 
     def checked(self, problem: Problem) -> Problem:
         """``problem``, which must be the one that is stored under its id, if any. Raises SearchMismatch."""
@@ -166,43 +180,34 @@ class Store:
         return problem
 
     def begin(self, problem: Problem, prompt_tokens: int) -> None:
-        """Write down that work on a problem begins."""
-        self._journal.append([_begun(problem, prompt_tokens)])
+        """Write down that work on a problem begins, once."""
+        if problem.id not in self.finished and problem.id not in self.unfinished:
+            self.append(Stored(problem=problem, prompt_tokens=prompt_tokens).lines())
 
     def write(self, rows: Iterable[tuple[str, NodeRow]]) -> None:
         """Append rows, each with the id of its problem, in one flush. Raises NotWritten."""
-        self._journal.append(({"problem": problem, **row} for problem, row in rows), _encoded)
+        self.append(({"problem": problem, **row} for problem, row in rows), _encoded)
 
     def finish(self, problem: str, why: str) -> None:
         """Write down that a problem is done."""
-        self._journal.append([{"problem": problem, "done": why}])
+        self.append([{"problem": problem, "done": why}])
         self.finished.add(problem)
         # Counted from the last compaction: what belongs to problems at work is not rewritten for each that ends.
-        if self._journal.size > self._kept + COMPACT_BYTES:
+        if self.size > self._kept + COMPACT_BYTES:
             self.compact()
 
     def compact(self) -> None:
         """Move finished problems into a segment of their own."""
-        journalled = self._journalled().values()
+        journalled = _of_journal(read(self.path), self.path, self._archived).values()
         done = [stored for stored in journalled if stored.why]
         if not done:
             return
-        files = _segment_files(self.folder)
+        files = segment_files(self.folder)
         number = int(files[-1].stem.rpartition("-")[2]) + 1 if files else 0
         write_rows(self.folder / f"trees-{number:06d}.jsonl", (stored.entry() for stored in done))
         self._archived |= {stored.problem.id for stored in done}
-        self._journal.rewrite(row for stored in journalled if not stored.why for row in _journal_lines(stored))
-        self._kept = self._journal.size
-
-
-def _begun(problem: Problem, prompt_tokens: int) -> dict[str, Any]:
-    return {"problem": problem.id, "record": problem.model_dump(), "tokens": prompt_tokens}
-
-
-def _journal_lines(stored: Stored) -> Iterator[dict[str, Any]]:
-    yield _begun(stored.problem, stored.prompt_tokens)
-    for row in stored.rows:
-        yield {"problem": stored.problem.id, **row}
+        self.rewrite(line for stored in journalled if not stored.why for line in stored.lines())
+        self._kept = self.size
 
 
 def _encoded(row: Mapping[str, Any]) -> str:
@@ -225,8 +230,9 @@ def settings_of(folder: Path) -> Settings:
 class Forest:
     """The trees of searches and their shards, read one at a time and in any order. ``ids``: the problems, sorted.
 
-    Holds where each finished problem's line is, and what is still in the journals. Of a problem in several shards the
-    finished one counts. Raises BadFile without a search, SearchMismatch for a problem in two different searches.
+    ``settings``: those of the first folder. Holds where each finished problem's line is, and what is still in the
+    journals. Of a problem in several shards the finished one counts. Raises BadFile without a search, SearchMismatch
+    for a problem in two different searches.
     """
 
     def __init__(self, *roots: Path) -> None:
@@ -237,26 +243,16 @@ class Forest:
             if not folders:
                 raise BadFile(f"{root}: holds no search (no search.json); 'harness search run' makes one")
             self._settings |= {folder: settings_of(folder) for folder in folders}
-        unfinished: list[tuple[Path, Stored]] = []
-        for folder in self._settings:
-            for place, stored in _problems(folder):
-                if stored.why:
-                    self._add(folder, stored.problem.id, place)
-                else:
-                    unfinished.append((folder, stored))
-        for folder, stored in unfinished:
-            self._add(folder, stored.problem.id, stored)
-        self.ids = sorted(self.places)
-
-    @property
-    def settings(self) -> Settings:
-        """Those of the first folder."""
-        return next(iter(self._settings.values()))
-
-    def _add(self, folder: Path, name: str, place: _Place) -> None:
-        other = self.places.setdefault(name, (folder, place))[0]
-        if other != folder and self._settings[other].differences(self._settings[folder]):
-            raise SearchMismatch(f"problem {name} is in two searches, {other} and {folder}; name one of them")
+        found = [
+            (not stored.why, stored.problem.id, folder, place)
+            for folder in self._settings
+            for place, stored in _problems(folder)
+        ]
+        for _, name, folder, place in sorted(found, key=lambda each: each[0]):
+            other = self.places.setdefault(name, (folder, place))[0]
+            if other != folder and self._settings[other].differences(self._settings[folder]):
+                raise SearchMismatch(f"problem {name} is in two searches, {other} and {folder}; name one of them")
+        self.ids, self.settings = sorted(self.places), next(iter(self._settings.values()))
 
     def stored(self, problem: str) -> tuple[Stored, Settings]:
         """A problem and the settings of its search. Raises KeyError for an unknown id."""
@@ -265,13 +261,13 @@ class Forest:
             file, number, offset = place
             with about(file), file.open("rb") as opened:
                 opened.seek(offset)
-                place = lines.of_segment(next(rows_of([opened.readline()], file)), file, number)
+                place = _of_segment(next(rows_of([opened.readline()], file)), file, number)
         return place, self._settings[folder]
 
-    def folded(self, problem: str) -> tuple[Stored, Tree]:
-        """A problem and its tree. Raises KeyError for an unknown id."""
+    def folded(self, problem: str) -> tuple[Stored, Tree, Settings]:
+        """A problem, its tree, and the settings of its search. Raises KeyError for an unknown id."""
         stored, settings = self.stored(problem)
-        return stored, settings.fold(stored)
+        return stored, settings.fold(stored), settings
 
 
 def trees(root: Path) -> Iterator[Stored]:
@@ -283,43 +279,98 @@ def trees(root: Path) -> Iterator[Stored]:
 def folded(root: Path) -> Iterator[tuple[Stored, Tree, Settings]]:
     """Every problem of a search and its shards with its tree."""
     forest = Forest(root)
-    for name in forest.places:
-        stored, settings = forest.stored(name)
-        yield stored, settings.fold(stored), settings
+    return map(forest.folded, forest.places)
 
 
 def _problems(folder: Path) -> Iterator[tuple[_Place, Stored]]:
     """Every problem of one folder, and where it is."""
-    names = set()
-    journal = folder / "journal.jsonl"
+    names, journal = set[str](), folder / "journal.jsonl"
     # Opened first: what a running search moves into a segment meanwhile is still in this file.
     with about(journal):
         opened = journal.open("rb") if journal.exists() else None
-    for place, stored in _segments(folder):
+    for place, stored in segments(folder):
         names.add(stored.problem.id)
         yield place, stored
     if opened is not None:
         with opened:
-            yield from ((each, each) for each in lines.of_journal(rows_of(opened, journal), journal, names).values())
+            yield from ((each, each) for each in _of_journal(rows_of(opened, journal), journal, names).values())
 
 
-def _segment_files(folder: Path) -> list[Path]:
+def segment_files(folder: Path) -> list[Path]:
+    """The segments that were written, oldest first."""
     return sorted(folder.glob("trees-*.jsonl"))
 
 
-def _segments(folder: Path, first: int | None = None) -> Iterator[tuple[tuple[Path, int, int], Stored]]:
+def segments(folder: Path, first: int | None = None) -> Iterator[tuple[tuple[Path, int, int], Stored]]:
     """What the (first so many) segments hold, and where. Raises JournalBroken for one that was cut."""
-    for file in _segment_files(folder)[:first]:
-        offset, sizes = 0, list[int]()
+    for file in segment_files(folder)[:first]:
+        offset = 0
         with about(file), file.open("rb") as opened:
-            for number, row in enumerate(rows_of(_measured(opened, sizes), file), 1):
-                yield (file, number, offset), lines.of_segment(row, file, number)
-                offset += sizes.pop()
+            for number, row in enumerate(rows_of(opened, file), 1):
+                yield (file, number, offset), _of_segment(row, file, number)
+                offset = opened.tell()
         if offset != file.stat().st_size:
             raise JournalBroken(f"{file}: the last line has no end; was the file cut or edited?")
 
 
-def _measured(opened: IO[bytes], sizes: list[int]) -> Iterator[bytes]:
-    for line in opened:
-        sizes.append(len(line))
-        yield line
+def _of_segment(line: Mapping[str, Any], path: Path, number: int) -> Stored:
+    """A problem with all its rows: a line of a segment. Raises JournalBroken for another shape."""
+    try:
+        _check(line, rows=list, why=str, tokens=int)
+        rows, problem = [_node(row) for row in line["rows"]], Problem.model_validate(line["problem"])
+    except (KeyError, TypeError, ValueError) as error:
+        raise _broken(path, number, error) from None
+    return Stored(problem=problem, prompt_tokens=line["tokens"], rows=rows, why=line["why"])
+
+
+def _of_journal(lines: Iterable[dict[str, Any]], path: Path, without: set[str]) -> dict[str, Stored]:
+    """The problems of a journal but those in ``without``. Raises JournalBroken for rows of another shape."""
+    out: dict[str, Stored] = {}
+    for number, line in enumerate(lines, 1):
+        try:
+            _check(line, problem=str)
+            name = line.pop("problem")
+            if name in without:
+                continue
+            if "record" in line:
+                _check(line, tokens=int)
+                record = Problem.model_validate(line["record"])
+                out.setdefault(name, Stored(problem=record, prompt_tokens=line["tokens"]))
+            elif name not in out:
+                raise ValueError(f"a result of problem {name[:60]!r}, but not the problem")
+            elif "done" in line:
+                _check(line, done=str)
+                out[name].why = line["done"]
+            else:
+                out[name].rows.append(_node(line))
+        except (KeyError, TypeError, ValueError) as error:
+            raise _broken(path, number, error) from None
+    return out
+
+
+def _broken(path: Path, number: int, error: Exception) -> JournalBroken:
+    why = reason_of(error) if isinstance(error, ValidationError) else str(error)
+    return JournalBroken(
+        f"{path}:{number}: not a row of a search ({' '.join(why.split())[:160]}); the file was edited or the disk "
+        "failed: delete that line to lose it alone, or use another folder"
+    )
+
+
+def _node(row: Any) -> NodeRow:
+    _check(row, node=str, role=str, generated=int)
+    for part in (row, *row.get("rest", ())):
+        _check(part, text=str, finish=str, ids=list)
+        _check(part, **dict.fromkeys(part.keys() & {"verdict", "reason", "answer"}, str))
+        if not set(map(type, part["ids"])) <= {int}:
+            raise ValueError("ids: not whole numbers")
+    for part in row.get("rest", ()):
+        _check(part, kind=str)
+    return row  # type: ignore[no-any-return]
+
+
+def _check(row: Any, **kinds: type) -> None:
+    for name, kind in kinds.items():
+        if not isinstance(row, dict) or name not in row:
+            raise ValueError(f"has no {name}")
+        if type(row[name]) is not kind:
+            raise ValueError(f"{name}: not {kind.__name__}")

@@ -10,8 +10,7 @@ from transformers.integrations.sdpa_attention import sdpa_attention_forward
 from transformers.masking_utils import sdpa_mask
 
 from harness.errors import TrainingError
-from harness.training.groups import Batch
-from harness.training.layout import Layout
+from harness.training.batches import Batch, Layout
 from harness.training.spec import LayoutChoice
 
 NAME = "shared_prefix"
@@ -33,12 +32,11 @@ def attention(
     queries, keys, values = (x[0].transpose(0, 1) for x in (query, key, value))  # (U, H, D)
     outputs = []
     for block in layout.blocks:
-        q, k, v = queries[block.queries], keys[block.keys], values[block.keys]  # (S, L or K, H, D)
+        k, v = keys[block.keys], values[block.keys]  # (S, K, H, D)
         if repeats > 1:
             k, v = k.repeat_interleave(repeats, dim=2), v.repeat_interleave(repeats, dim=2)
-        out = torch.nn.functional.scaled_dot_product_attention(
-            q.transpose(1, 2), k.transpose(1, 2), v.transpose(1, 2), attn_mask=block.mask, scale=scaling
-        )
+        q, k, v = (x.transpose(1, 2) for x in (queries[block.queries], k, v))
+        out = torch.nn.functional.scaled_dot_product_attention(q, k, v, attn_mask=block.mask, scale=scaling)
         outputs.append(out.transpose(1, 2).flatten(0, 1))  # (S * L, H, D)
     return torch.cat(outputs)[layout.restore][None], None
 
@@ -52,11 +50,10 @@ def register() -> str:
 
 def layout_for(choice: LayoutChoice, model: Any) -> LayoutChoice:
     """The layout that ``model`` can train in, its attention made ready for it. Raises TrainingError."""
-    reason = why_not(model)
-    if reason and choice == "shared":
-        raise TrainingError(f"layout shared: {reason}; use auto or rows")
-    if reason or choice == "rows":
+    if choice == "rows" or ((reason := why_not(model)) and choice == "auto"):
         return "rows"
+    if reason:
+        raise TrainingError(f"layout shared: {reason}; use auto or rows")
     model.set_attn_implementation(register())
     return choice
 
@@ -85,18 +82,14 @@ def batch_logps(model: Any, batch: Batch) -> torch.Tensor:
     ``model`` has TRL's fused head. A batch with a layout passes as its unique positions, else as padded rows.
     """
     completion, layout = batch["completion"], batch.get("layout")
+    inputs: dict[str, Any]
     if layout is None:
         prompt = torch.nn.functional.pad(~completion, (1, 0), value=True)
-        outputs = model(
-            input_ids=batch["input_ids"], attention_mask=batch["attention_mask"], use_cache=False,
-            labels=batch["input_ids"].masked_fill(prompt, -100), fused_lm_head=True,
-        )  # fmt: skip
-        logps = outputs.log_probs
+        labels = batch["input_ids"].masked_fill(prompt, -100)
+        inputs = {"input_ids": batch["input_ids"], "attention_mask": batch["attention_mask"], "labels": labels}
     else:
         already_a_mask = torch.empty(1, 1, 1, 1, device=layout.ids.device)  # no dense mask is built from a 4-D one
-        outputs = model(
-            input_ids=layout.ids, position_ids=layout.positions, attention_mask=already_a_mask, use_cache=False,
-            layout=layout, shift_labels=layout.labels, fused_lm_head=True,
-        )  # fmt: skip
-        logps = outputs.log_probs[0][layout.gather]
-    return logps * completion  # type: ignore[no-any-return]
+        inputs = {"input_ids": layout.ids, "position_ids": layout.positions, "attention_mask": already_a_mask}
+        inputs |= {"layout": layout, "shift_labels": layout.labels}
+    logps = model(**inputs, use_cache=False, fused_lm_head=True).log_probs
+    return (logps if layout is None else logps[0][layout.gather]) * completion  # type: ignore[no-any-return]

@@ -1,4 +1,4 @@
-"""Checkpoints that are whole or absent: written aside and renamed, checked before they are used.
+"""Checkpoints and finished models, whole or absent: written aside and renamed, checked before they are used.
 
 The Trainer writes straight into ``checkpoint-N``; it would resume a half-written one with fresh state, or fail.
 """
@@ -19,12 +19,15 @@ from safetensors import SafetensorError, safe_open
 from harness.errors import TrainingError, first_line
 from harness.files import about
 from harness.journal import write_whole
-from harness.training.spec import TrainingFigures
+from harness.models.loading import load_model
+from harness.training.spec import TrainingFigures, TrainingJob
 
 RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
-_ASIDE = "unfinished"
-_PARTS = ("optimizer.pt", "scheduler.pt", "trainer_state.json")
+_ASIDE, _NUMBERED = "unfinished", "checkpoint-[0-9]*"
+_PARTS = ("optimizer.pt", "scheduler.pt", "trainer_state.json", "rng_state*.pth")
 _WEIGHTS = ("model.safetensors", "adapter_model.safetensors")
+# What safetensors and torch.save say of a file that could not be written.
+_WRITE_FAILED = ("os error", "I/O error", "PytorchStreamWriter", "inline_container", "iostream error")
 _SHARDED = ("pytorch_model_fsdp*", "optimizer_*", "global_step*")  # FSDP and DeepSpeed: renamed whole, not looked into
 
 
@@ -50,11 +53,10 @@ def claimed(out: Path, identity: str) -> Iterator[TrainingFigures | None]:
     """
     import filelock
 
-    figures = _done(out, identity)
-    if figures is not None:
+    if figures := _done(out, identity):
         yield figures
         return
-    work = out.with_name(out.name + ".work")
+    work, elsewhere = out.with_name(out.name + ".work"), "or choose another --out"
     with ExitStack() as locks:
         with about(work):
             work.mkdir(parents=True, exist_ok=True)
@@ -62,19 +64,16 @@ def claimed(out: Path, identity: str) -> Iterator[TrainingFigures | None]:
                 if os.environ.get("RANK", "0") == "0":
                     locks.enter_context(filelock.FileLock(work / "lock").acquire(timeout=0))
             except filelock.Timeout:
-                raise TrainingError(
-                    f"{work}: another command trains here at this moment; wait for its end, or choose another --out"
-                ) from None
+                why = "another command trains here at this moment; wait for its end"
+                raise TrainingError(f"{work}: {why}, {elsewhere}") from None
         figures = _done(out, identity)  # another command may have finished it in between
         if figures is None:
             begun = _record(work / RECORD)
             if begun and begun.identity != identity:
-                raise TrainingError(
-                    f"{work} holds a training of other data or settings; remove it, or choose another --out"
-                )
+                raise TrainingError(f"{work} holds a training of other data or settings; remove it, {elsewhere}")
             write_whole(work / RECORD, Record(identity=identity).model_dump_json(exclude_none=True))
         yield figures
-    if figures is not None:
+    if figures:
         shutil.rmtree(work, ignore_errors=True)
 
 
@@ -103,19 +102,15 @@ def writing(what: str, work: Path) -> Iterator[None]:
     except (OSError, RuntimeError, SafetensorError) as error:
         if not (isinstance(error, OSError) or any(text in str(error) for text in _WRITE_FAILED)):
             raise
-        free = shutil.disk_usage(work).free / 2**20
-        raise TrainingError(
-            f"{what} could not be written ({first_line(error)}; {free:,.0f} MiB free at {work}). "
-            f"{kept(work)}. Make room and run the same command again"
-        ) from error
-
-
-# What safetensors and torch.save say of a file that could not be written.
-_WRITE_FAILED = ("os error", "I/O error", "PytorchStreamWriter", "inline_container", "iostream error")
+        why = f"{first_line(error)}; {shutil.disk_usage(work).free / 2**20:,.0f} MiB free at {work}"
+        again = "Make room and run the same command again"
+        raise TrainingError(f"{what} could not be written ({why}). {kept(work)}. {again}") from error
 
 
 def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial: Any) -> None:
     """Run the Trainer's own ``save`` in a folder aside, then rename the checkpoint into place and rotate."""
+    from transformers.trainer_utils import rotate_checkpoints
+
     work = Path(trainer.args.output_dir)
     aside, name = work / _ASIDE, f"checkpoint-{trainer.state.global_step}"
     main, wait = trainer.accelerator.is_main_process, trainer.accelerator.wait_for_everyone
@@ -137,14 +132,14 @@ def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial
         shutil.rmtree(work / name, ignore_errors=True)
         os.replace(aside / name, work / name)
         shutil.rmtree(aside)
-        for _, old in sorted(_numbered(work))[: -(trainer.args.save_total_limit or 2)]:
-            shutil.rmtree(old)
+        rotate_checkpoints(str(work), trainer.args.save_total_limit)
     wait()
 
 
-def _numbered(folder: Path) -> list[tuple[int, Path]]:
-    named = [(path.name.removeprefix("checkpoint-"), path) for path in folder.glob("checkpoint-*")]
-    return [(int(step), path) for step, path in named if step.isdigit()]
+def _whole(folder: Path) -> dict[int, Path]:
+    """Whole checkpoints by their step."""
+    named = [(path.name.removeprefix("checkpoint-"), path) for path in folder.glob(_NUMBERED)]
+    return {int(step): path for step, path in named if step.isdecimal() and _complete(path, int(step))}
 
 
 def last_complete(folder: Path) -> Path | None:
@@ -154,38 +149,93 @@ def last_complete(folder: Path) -> Path | None:
     state names the step of the folder.
     """
     shutil.rmtree(folder / _ASIDE, ignore_errors=True)
-    numbered = _numbered(folder)
-    whole = [(step, path) for step, path in numbered if _complete(path, step)]
-    for _, path in set(numbered) - set(whole):
+    whole = _whole(folder)
+    for path in {*folder.glob(_NUMBERED)} - {*whole.values()}:
         shutil.rmtree(path, ignore_errors=True)
-    return max(whole)[1] if whole else None
+    return whole[max(whole)] if whole else None
 
 
 def kept(folder: Path) -> str:
     """A sentence on what a stopped training can go on from."""
-    steps = [step for step, path in _numbered(folder) if _complete(path, step)]
-    return f"The checkpoint of step {max(steps)} is kept in {folder}" if steps else "There is no checkpoint yet"
-
-
-def spoilt(what: str, folder: str) -> TrainingError:
-    """The error of a training that came to numbers that are none; ``folder``: where its checkpoints lie."""
-    return TrainingError(f"{what}; lower the learning rate. {kept(Path(folder))}. To start anew, remove {folder}")
+    whole = _whole(folder)
+    return f"The checkpoint of step {max(whole)} is kept in {folder}" if whole else "There is no checkpoint yet"
 
 
 def _complete(path: Path, step: int) -> bool:
     sharded = any(list(path.glob(pattern)) for pattern in _SHARDED)
-    parts = _PARTS[2:] if sharded else _PARTS
-    if not all((path / name).exists() for name in parts) or not list(path.glob("rng_state*.pth")):
+    if not all(list(path.glob(name)) for name in (_PARTS[2:] if sharded else _PARTS)):
         return False
     weights = [path / name for name in _WEIGHTS if (path / name).exists()]
     try:
         index = path / "model.safetensors.index.json"
         if index.exists():
-            weights += [path / name for name in set(json.loads(index.read_text())["weight_map"].values())]
+            weights += [path / name for name in set(json.loads(index.read_bytes())["weight_map"].values())]
         for file in weights:
             with safe_open(file, "np"):  # reads the header, and refuses one that does not fit the file's length
                 pass
-        state = json.loads((path / "trainer_state.json").read_text())
+        state = json.loads((path / "trainer_state.json").read_bytes())
         return bool(weights or sharded) and state.get("global_step") == step
     except (OSError, ValueError, KeyError, SafetensorError):
         return False
+
+
+def write_model(trainer: Any, job: TrainingJob, identity: str, figures: TrainingFigures) -> None:
+    """Write the trainer's model to ``job.out``; adapters are merged into the base and kept in ``adapter`` as well.
+
+    Raises TrainingError, with the checkpoints kept, where a sharded model was not gathered.
+    """
+    import torch
+    from peft import PeftModel
+
+    out, work = job.out, Path(trainer.args.output_dir)
+    aside = out.with_name(out.name + ".part")
+    main = trainer.accelerator.is_main_process
+    lora = hasattr(trainer.accelerator.unwrap_model(trainer.model), "peft_config")
+    if main:
+        shutil.rmtree(aside, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+    if trainer.is_fsdp_enabled:  # its shards are gathered for the whole model, whatever its checkpoints are
+        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
+    with writing(out.name, work):
+        trainer.save_model(str(aside / "adapter" if lora else aside))
+    trainer.accelerator.wait_for_everyone()
+    if main:
+        if not list(aside.rglob("*.safetensors")):
+            how = "With DeepSpeed stage 3 set stage3_gather_16bit_weights_on_model_save"
+            raise TrainingError(f"{out.name}: no whole weights were written; the checkpoints are kept in {work}. {how}")
+        with writing(out.name, work):
+            if lora:
+                base = load_model(job.model, dtype=torch.float32)
+                PeftModel.from_pretrained(base, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
+            trainer.processing_class.save_pretrained(aside)
+            record = Record(identity=identity, figures=figures)
+            for name, text in {
+                "training.jsonl": "".join(json.dumps(row) + "\n" for row in trainer.state.log_history),
+                "README.md": _card(job, figures),
+                RECORD: record.model_dump_json(indent=1, exclude_none=True) + "\n",
+            }.items():
+                (aside / name).write_text(text, encoding="utf-8")
+        for name in ("training_args.bin", "adapter/training_args.bin"):  # a pickle: no one should have to load it
+            (aside / name).unlink(missing_ok=True)
+        if out.exists():  # an empty folder: claimed() refused any other
+            out.rmdir()
+        os.replace(aside, out)
+        shutil.rmtree(work, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
+
+
+def _card(job: TrainingJob, figures: TrainingFigures) -> str:
+    """A model card: what it was trained from, on what, under which objective, and how training went."""
+    dumped = job.model_dump(mode="json")
+    settings = {name: dumped[name] for name in ("objective", "training", "seed")}
+    rows = settings | job.about | figures.model_dump(exclude_none=True)
+    cells = [("base model", f"`{job.model}`"), *((key.replace("_", " "), _cell(value)) for key, value in rows.items())]
+    table = "\n".join(f"| {key} | {value} |" for key, value in cells)
+    head = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [harness]\n---\n"
+    return f"{head}\n# {job.out.name}\n\n| | |\n| --- | --- |\n{table}\n\nEvery logged step is in `training.jsonl`.\n"
+
+
+def _cell(value: Any) -> str:
+    if isinstance(value, dict):
+        return ", ".join(f"{key} {_cell(each)}" for key, each in value.items() if each not in (None, False, 0, ""))
+    return f"{value:,}" if isinstance(value, int) and not isinstance(value, bool) else str(value).replace("|", "\\|")

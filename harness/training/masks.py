@@ -7,13 +7,17 @@ cancels (arXiv 2503.01461 masks it all the same). It does not cancel in a length
 from __future__ import annotations
 
 from collections.abc import Sequence
-from dataclasses import dataclass
 from typing import Any
 
+import torch
+from trl.trainer.utils import add_fused_lm_head
+
+from harness.models.loading import load_model, load_tokenizer
 from harness.training.attention import batch_logps
-from harness.training.groups import Collator, Row, groups_of, padding
+from harness.training.batches import Collator, Row, groups_of, padding
 from harness.training.objective import Totals, preference_loss
 from harness.training.spec import Objective
+from harness.training.trainer import pair_masks
 
 _SMOOTHED = Objective(label_smoothing=0.1)
 CASES: dict[str, Objective] = {
@@ -27,39 +31,19 @@ _MASKED = {"preference": "dpo", "SFT": "sft", "both": "both"}  # the latter two 
 _ROWS = 8  # pairs in a pass
 
 
-@dataclass(frozen=True, kw_only=True)
-class GradientChange:
-    """What a mask does to the gradient of an objective.
-
-    ``change`` is |g_masked - g| / |g| over all parameters, in float32 and with the forward pass in bfloat16; ``share``
-    is the part of the completions' tokens that is shared.
-    """
-
-    objective: str
-    masked: str
-    change: dict[str, float]
-    share: float
-
-
-def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float = 0.1) -> list[GradientChange]:
+def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float) -> list[dict[str, Any]]:
     """For every objective and mask: how far the gradient over all ``pairs`` moves from the unmasked one.
 
-    ``reference`` may be the model itself.
+    ``change`` of a row is |g_masked - g| / |g| over all parameters, in float32 and with the forward pass in bfloat16;
+    ``share`` is the part of the completions' tokens that is shared. ``reference`` may be the model itself.
     """
-    import torch
-    from trl.trainer.utils import add_fused_lm_head
-
-    from harness.models.loading import load_model, load_tokenizer
-    from harness.training.trainer import pair_masks
-
     collate = Collator(pad=padding(load_tokenizer(model)), choice="rows", objective=Objective())
     policy, fixed = (load_model(name, dtype=torch.float32).eval() for name in (model, reference))
     add_fused_lm_head(policy)
     add_fused_lm_head(fixed)
     groups = groups_of(pairs)
     batches = [collate(groups[i : i + _ROWS]) for i in range(0, len(groups), _ROWS)]
-    rows = [batch["pairs"].T.flatten() for batch in batches]  # chosen rows, then rejected
-    masks = [pair_masks(batch, index) for batch, index in zip(batches, rows, strict=True)]
+    rows, masks = zip(*map(pair_masks, batches), strict=True)
     share = sum(int(m.shared.sum()) for m in masks) / sum(int(m.completion.sum()) for m in masks)
 
     def gradient(objective: Objective, precision: str) -> Any:
@@ -83,5 +67,5 @@ def gradient_table(model: str, reference: str, pairs: Sequence[Row], beta: float
             for precision, before in plain.items():
                 after = gradient(objective.model_copy(update={"mask_prefix": mask_prefix}), precision)
                 changes[precision] = float((after - before).norm() / before.norm())
-            out.append(GradientChange(objective=name, masked=masked, change=changes, share=share))
+            out.append({"objective": name, "masked": masked, "change": changes, "share": share})
     return out

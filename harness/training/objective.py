@@ -10,12 +10,12 @@ a sum over the rows at hand divided by totals of the *global* batch: the same un
 from __future__ import annotations
 
 from dataclasses import dataclass
-from typing import TYPE_CHECKING, Any
+from typing import Any
+
+import torch.nn.functional as F
+from torch import Tensor
 
 from harness.training.spec import Normalization, Objective
-
-if TYPE_CHECKING:
-    from torch import Tensor
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -23,18 +23,17 @@ class Masks:
     """Which targets of a batch of B pairs count where, each (2B, T) and boolean, the chosen rows first.
 
     ``completion``: tokens the model wrote, not prompt and not padding; ``shared``: those in the prefix that a chosen
-    and its rejected chain have in common, always within ``completion``.
+    and its rejected chain have in common, always within ``completion``. A method for the targets of each term.
     """
 
     completion: Tensor
     shared: Tensor
 
     def preference(self, objective: Objective) -> Tensor:
-        """Targets of the preference term, (2B, T)."""
         return self.completion & ~self.shared if objective.masks_dpo else self.completion
 
     def sft(self, objective: Objective) -> Tensor:
-        """Targets of the SFT term, those of the chosen rows, (B, T)."""
+        """Those of the chosen rows, (B, T)."""
         return (self.completion & ~self.shared if objective.masks_sft else self.completion).chunk(2)[0]
 
 
@@ -74,8 +73,6 @@ def preference_loss(
     The second result holds ``preference`` and ``sft`` (with their graph, alpha not applied), and detached means over
     the pairs: margin, log-ratios, log-probs, share of pairs ranked right. All are shares of the global batch's value.
     """
-    import torch.nn.functional as F
-
     kept = masks.preference(objective)
     pairs = totals.sequences if totals else len(logps) // 2
     ratios = sequence_scores(logps - reference, kept, objective.length_normalized)

@@ -51,12 +51,10 @@ class Objective(Spec):
 
     @property
     def masks_dpo(self) -> bool:
-        """Whether the shared prefix is left out of the preference term."""
         return self.mask_prefix in ("dpo", "both")
 
     @property
     def masks_sft(self) -> bool:
-        """Whether the shared prefix is left out of the SFT term."""
         return self.mask_prefix in ("sft", "both")
 
 

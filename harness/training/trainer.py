@@ -7,31 +7,50 @@ Rests on names of TRL 1.16 and transformers 5.23 that are not public (``_metrics
 from __future__ import annotations
 
 import contextlib
+import hashlib
+import json
 import math
 import os
-from collections.abc import Callable, Iterator
+from collections.abc import Callable, Iterator, Sequence
+from itertools import chain
 from pathlib import Path
 from typing import Any
 
 import torch
 from accelerate.utils import broadcast_object_list, gather_object, send_to_device
-from transformers import TrainerCallback
-from trl import DPOTrainer, SFTTrainer
+from datasets import Dataset
+from peft import LoraConfig
+from safetensors import SafetensorError
+from safetensors.torch import load_file, save_file
+from transformers import PrinterCallback
+from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
 
 from harness.errors import TrainingError
+from harness.models.loading import load_model, load_tokenizer, model_digest
 from harness.training import checkpoints
-from harness.training.attention import batch_logps
-from harness.training.groups import Batch
+from harness.training.attention import batch_logps, layout_for
+from harness.training.batches import Batch, Collator, GroupRow, Row, padding
 from harness.training.objective import Masks, Totals, preference_loss, sft_loss
-from harness.training.reference import Logps, load_logps, save_logps
-from harness.training.spec import Normalization, Objective
+from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
+
+Progress = Callable[[int, int], None]  # (step, steps in all)
 
 
 class _ChainTrainer:
     """What both trainers do alike: a batch of groups to per-token log-probs, exact global means, whole checkpoints."""
 
     loss_is_scaled_for_ga = True  # every loss is divided by totals of the global batch
-    term_norms = 0  # gradient norm of each term every so many steps; 0 never
+
+    def __init__(
+        self, objective: SftObjective | Objective, *, term_norms: int = 0, reference: Path | None = None,
+        progress: Progress = lambda step, total: None, **kwargs: Any,
+    ) -> None:  # fmt: skip
+        """``term_norms``: gradient norm of each term every so many steps, 0 never; ``reference``: of reference_file.
+
+        ``progress`` receives (step, steps in all) in the main process.
+        """
+        self.objective, self.term_norms, self.reference, self.progress = objective, term_norms, reference, progress
+        super().__init__(**kwargs)
 
     def _get_num_items_in_batch(self: Any, batch_samples: list[Batch], device: Any) -> Any:
         """(2,) sequences (or pairs) and SFT targets of the global batch, over micro-batches and processes."""
@@ -51,7 +70,7 @@ class _ChainTrainer:
 
     def _log_terms(self: Any, parts: dict[str, torch.Tensor], means: dict[str, torch.Tensor], inputs: Any) -> None:
         """The log takes the mean over micro-batches, so a share of a sum is entered times their number."""
-        through = inputs["layout"].unique if "layout" in inputs else inputs["input_ids"].numel()
+        through = (inputs["layout"].ids if "layout" in inputs else inputs["input_ids"]).numel()
         counted = {"tokens/network": torch.tensor(through), "tokens/rows": inputs["attention_mask"].sum()}
         shares = {name: part.detach() for name, part in parts.items()} | means | counted
         values = torch.stack([share.float().to(self.accelerator.device) for share in shares.values()])
@@ -68,9 +87,20 @@ class _ChainTrainer:
     def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
         if not torch.isfinite(loss):
-            step = self.state.global_step + 1
-            raise checkpoints.spoilt(f"step {step}: the loss became {float(loss)}", self.args.output_dir)
+            raise self._spoilt(f"the loss became {float(loss)}", self.state.global_step + 1)
         return loss
+
+    def log(self: Any, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+        norm = float(logs.get("grad_norm", 0.0))
+        if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
+            raise self._spoilt(f"the gradient became {norm}", self.state.global_step)
+        if "loss" in logs and self.state.is_world_process_zero:
+            self.progress(self.state.global_step, self.state.max_steps)
+
+    def _spoilt(self: Any, what: str, step: int) -> TrainingError:
+        again = f"{checkpoints.kept(Path(self.args.output_dir))}. To start anew, remove {self.args.output_dir}"
+        return TrainingError(f"step {step}: {what}; lower the learning rate. {again}")
 
     def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
         """A warm-up begins at a learning rate of 0, so a training of one step has none."""
@@ -82,70 +112,70 @@ class _ChainTrainer:
         """Raises TrainingError where a weight is no finite number, in any process."""
         bad = not all(bool(torch.isfinite(part).all()) for part in _trained(self.model))
         if self.accelerator.reduce(torch.tensor(float(bad), device=self.accelerator.device), "sum"):
-            step = self.state.global_step
-            raise checkpoints.spoilt(f"step {step}: weights became inf or nan", self.args.output_dir)
+            raise self._spoilt("weights became inf or nan", self.state.global_step)
         checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
 
 
 class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
-    """``SFTTrainer`` on groups of chains (groups.groups_of); the loss covers the completions alone."""
+    """``SFTTrainer`` on groups of chains (batches.groups_of); the loss covers the completions alone."""
 
-    def __init__(self, normalization: Normalization = "token_mean", **kwargs: Any) -> None:
-        self.normalization = normalization
-        super().__init__(**kwargs)
-
-    def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
-        value = sft_loss(logps, inputs["completion"], self.normalization, totals)
+    def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
+        value = sft_loss(logps, inputs["completion"], self.objective.normalization, totals)
         return value, {"sft": value}, {"completion_tokens": inputs["completion"].sum() / totals.sequences}
 
 
 class PreferenceTrainer(_ChainTrainer, DPOTrainer):
-    """``DPOTrainer`` on groups of chains and pairs (groups.groups_of) under an ``Objective``."""
-
-    def __init__(self, objective: Objective, reference: Path, **kwargs: Any) -> None:
-        self.objective, self.reference = objective, reference
-        super().__init__(**kwargs)
+    """``DPOTrainer`` on groups of chains and pairs (batches.groups_of) under an ``Objective``."""
 
     def _prepare_dataset(self, dataset: Any, *args: Any, **kwargs: Any) -> Any:
         return dataset  # rows are token ids already: what was sampled is what is trained on
 
-    def _precompute_ref_logps(self, dataset: Any, name: str, batch_size: int) -> Any:
-        """The reference's per-token log-probs as a column: they serve every mask and normalisation."""
+    def _precompute_ref_logps(self: Any, dataset: Any, name: str, batch_size: int) -> Any:
+        """The reference's per-token log-probs as a column: they serve every mask and normalisation.
+
+        The file holds those of all chains as one row, whole or not at all; two processes may write the same file.
+        """
+        lengths = [[len(ids) for ids in chains] for chains in dataset["chains"]]
         main = self.accelerator.is_main_process  # decides for all
-        [values] = broadcast_object_list([load_logps(self.reference, dataset["chains"]) if main else None])
-        if values is None:
-            values = self._reference_logps(dataset, batch_size)
+        flat = torch.empty(0)
+        if main:
+            with contextlib.suppress(SafetensorError, OSError, KeyError):
+                flat = load_file(self.reference)["logps"]
+        values: Any = broadcast_object_list([flat])[0]
+        if len(values) != sum(map(sum, lengths)):
+            values = torch.tensor([*chain.from_iterable(self._reference_logps(dataset, batch_size))])
             if main:
                 with checkpoints.writing("the reference's log-probs", Path(self.args.output_dir)):
-                    save_logps(self.reference, values)
-        return dataset.add_column("reference", values)
+                    self.reference.parent.mkdir(parents=True, exist_ok=True)
+                    aside = self.reference.with_suffix(f".{os.getpid()}.part")
+                    save_file({"logps": values}, aside)
+                    os.replace(aside, self.reference)
+        groups = values.split([*map(sum, lengths)])
+        column = [[part.tolist() for part in group.split(sizes)] for group, sizes in zip(groups, lengths, strict=True)]
+        return dataset.add_column("reference", column)
 
-    def _reference_logps(self, dataset: Any, batch_size: int) -> Logps:
-        """[group][chain][token]; every process takes its share of the batches."""
+    def _reference_logps(self: Any, dataset: Any, batch_size: int) -> list[list[float]]:
+        """[group][token], the group's chains one after the other; every process takes its share of the batches."""
         if any(getattr(parameter, "ds_status", None) for parameter in self.model.parameters()):
-            raise TrainingError(
-                "DeepSpeed stage 3 has split the model before the reference could be computed: use stage 2 or FSDP"
-            )
+            why = "has split the model before the reference could be computed: use stage 2 or FSDP"
+            raise TrainingError(f"DeepSpeed stage 3 {why}")
         device = next(self.model.parameters()).device
         self.model.to(self.accelerator.device)
         processes, process = self.accelerator.num_processes, self.accelerator.process_index
-        numbered: list[tuple[int, list[list[float]]]] = []
-        was_training = self.model.training
+        numbered: list[tuple[int, list[float]]] = []
         self.model.eval()
         for start in range(process * batch_size, len(dataset), processes * batch_size):
             groups = [dataset[number] for number in range(start, min(start + batch_size, len(dataset)))]
             inputs = self._prepare_inputs(self.data_collator(groups))
             with torch.no_grad(), self.accelerator.autocast():
-                logps = batch_logps(self.model, inputs).float().cpu()
-            chains = (row[mask].tolist() for row, mask in zip(logps, inputs["completion"].cpu(), strict=True))
-            numbered += [(start + i, [next(chains) for _ in group["chains"]]) for i, group in enumerate(groups)]
-        self.model.train(was_training)
+                logps = batch_logps(self.model, inputs).float()[inputs["completion"]]
+            parts = torch.split(logps, [sum(map(len, group["chains"])) for group in groups])
+            numbered += [(start + i, part.tolist()) for i, part in enumerate(parts)]
         self.model.to(device)
         return [values for _, values in sorted(gather_object(numbered))]
 
-    def terms(self, logps: Any, inputs: Any, totals: Totals) -> Any:
-        rows = inputs["pairs"].T.flatten()  # chosen rows, then rejected
-        masks = pair_masks(inputs, rows)
+    def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
+        rows, masks = pair_masks(inputs)
         value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
         graph = {name: parts.pop(name) for name in ("preference", "sft") if name in parts}
         sizes = masks.completion.sum(1)
@@ -158,34 +188,64 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
         return value, graph, parts
 
 
-class Report(TrainerCallback):
-    """Reports (step, steps in all) of the main process; raises TrainingError where a gradient is no number."""
-
-    def __init__(self, progress: Callable[[int, int], None]) -> None:
-        self.progress = progress
-
-    def on_step_end(self, args: Any, state: Any, control: Any, **kwargs: Any) -> None:
-        if state.is_world_process_zero:
-            self.progress(state.global_step, state.max_steps)
-
-    def on_log(self, args: Any, state: Any, control: Any, logs: Any = None, **kwargs: Any) -> None:
-        norm = float((logs or {}).get("grad_norm", 0.0))
-        if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
-            raise checkpoints.spoilt(f"step {state.global_step}: the gradient became {norm}", args.output_dir)
+def reference_file(folder: Path, model: str, groups: Sequence[GroupRow], numbers: str) -> Path:
+    """Where the log-probs of ``model`` on ``groups`` are kept. ``numbers``: what else changes them."""
+    rows = [[group["prompt"], group["chains"]] for group in groups]
+    content = json.dumps([model_digest(model), numbers, rows], separators=(",", ":"))
+    return folder / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
 
 
-def fit(trainer: Any) -> None:
+def trainer_of(job: TrainingJob, groups: Sequence[GroupRow], arguments: dict[str, Any], progress: Progress) -> Any:
+    """The trainer of ``job`` on ``groups``. ``arguments``: of SFTConfig or DPOConfig."""
+    model, tokenizer = load_model(job.model, dtype=torch.float32), load_tokenizer(job.model)
+    preference, r = job.objective if isinstance(job.objective, Objective) else None, job.training.lora
+    collator = Collator(pad=padding(tokenizer), choice=layout_for(job.training.layout, model), objective=preference)
+    adapters = LoraConfig(r=r, lora_alpha=2 * r, target_modules="all-linear", task_type="CAUSAL_LM") if r else None
+    common = {
+        "model": model, "processing_class": tokenizer, "train_dataset": Dataset.from_list(groups),
+        "data_collator": collator, "peft_config": adapters, "progress": progress, "objective": job.objective,
+        "term_norms": job.training.term_norms,
+    }  # fmt: skip
+    trainer: Any
+    if preference:
+        args = DPOConfig(**arguments, precompute_ref_log_probs=True, beta=preference.beta)
+        folder = job.reference or Path(args.output_dir) / "reference"
+        reference = reference_file(folder, job.model, groups, f"bf16={arguments['bf16']}")
+        trainer = PreferenceTrainer(reference=reference, args=args, **common)
+    else:
+        args = SFTConfig(**arguments, packing=False, dataset_kwargs={"skip_prepare_dataset": True})
+        trainer = ChainSFTTrainer(args=args, **common)
+    trainer.remove_callback(PrinterCallback)  # prints every log to stdout
+    return trainer
+
+
+def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
     """Train from the last whole checkpoint on, or from the start. Raises TrainingError where no weight changed."""
     before, args = fingerprint(trainer.model), trainer.args
     with trainer.accelerator.main_process_first():
         checkpoint = checkpoints.last_complete(Path(args.output_dir))
-    with open(os.devnull, "w") as nowhere, contextlib.redirect_stdout(nowhere):
+    with open(os.devnull, "w", encoding="utf-8") as nowhere, contextlib.redirect_stdout(nowhere):
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if fingerprint(trainer.model) == before:
-        raise TrainingError(
-            f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g} changed no "
-            f"weight: raise the learning rate or train for more steps. To start anew, remove {args.output_dir}"
-        )
+        steps = f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g}"
+        why = "changed no weight: raise the learning rate or train for more steps"
+        raise TrainingError(f"{steps} {why}. To start anew, remove {args.output_dir}")
+    history = [row for row in trainer.state.log_history if "loss" in row]
+    through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
+    sizes = {"pairs": len(rows)}
+    if len(rows[0]) == 2:
+        sizes = {"rows": len(rows), "completion_tokens": sum(len(completion) for _, completion in rows)}
+    return TrainingFigures(
+        **sizes,
+        steps=trainer.state.global_step,
+        # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
+        loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,
+        last={name: round(value, 4) for name, value in (history or [{}])[-1].items() if isinstance(value, float)},
+        torch=torch.__version__,
+        tokens_through_network=int(through),
+        tokens_in_rows=int(in_rows),
+        processes=trainer.accelerator.num_processes,
+    )
 
 
 def fingerprint(model: Any) -> list[int]:
@@ -196,14 +256,13 @@ def fingerprint(model: Any) -> list[int]:
 
 def _trained(model: Any) -> Iterator[Any]:
     """The trained tensors, of sharded ones the part that this process holds."""
-    for parameter in model.parameters():
-        if parameter.requires_grad:
-            part = parameter.detach()
-            yield part.to_local() if hasattr(part, "to_local") else part
+    parts = (parameter.detach() for parameter in model.parameters() if parameter.requires_grad)
+    return (part.to_local() if hasattr(part, "to_local") else part for part in parts)
 
 
-def pair_masks(inputs: Batch, rows: torch.Tensor) -> Masks:
-    """Masks of the pairs' rows, (2P, T - 1), from the batch's completions and forks."""
+def pair_masks(inputs: Batch) -> tuple[torch.Tensor, Masks]:
+    """(2P,) the pairs' rows of a batch, first the chosen, and (2P, T - 1) their masks."""
+    rows = inputs["pairs"].T.flatten()
     completion = inputs["completion"][rows]
     number = completion.cumsum(1)  # 1 at the first completion token
-    return Masks(completion=completion, shared=completion & (number <= inputs["fork"].repeat(2)[:, None]))
+    return rows, Masks(completion=completion, shared=completion & (number <= inputs["fork"].repeat(2)[:, None]))

@@ -6,12 +6,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from typing import Any
 
-from harness.results.board import Board
+from harness.files import published_rows
+from harness.results.board import VERDICTS, Board, Finding, published
 from harness.results.board import Cell as Score
-from harness.results.claims import VERDICTS, Finding, published
 from harness.results.records import Claim
-from harness.shipped import published_rows
-from harness.view.page import Column, Line, Page, Row, Style, Table, columns
+from harness.view.page import Line, Page, Row, Style, Table
 from harness.view.text import interval, percent, points
 
 LAYOUTS = ("full", "paper")
@@ -26,56 +25,50 @@ _LEGEND = (
 _LEGEND_AT_N = "@N: solved at least once in N answers, %"
 _METRICS = {"accuracy": "accuracy", "no_answer": "no answer", "solved": "solved at least once"}
 _STYLES: dict[str, Style] = {"reproduced": "good", "contradicted": "bad"}
-_CLAIM_COLUMNS = (
-    Column(name="claim", align="left", wrap=True), Column(name="task", align="left"), Column(name="points [95%]"),
-    Column(name="seen from"), Column(name="verdict", align="left"),
-)  # fmt: skip
 
 
 def page(board: Board, layout: str = "full") -> Page:
     """``layout``: full, or paper (accuracy and no-answer alone, beside the published rows)."""
-    data = {"title": board.title, "control": board.control, "rows": board.rows()}
-    blocks = [table(board)] if layout == "full" else [_as_published(board), _published()]
-    return Page(title=board.title, blocks=blocks, data=data)
+    blocks = [table(board)] if layout == "full" else _paper(board)
+    return Page(title=board.title, blocks=blocks, data=board.model_dump())
 
 
 def table(board: Board) -> Table:
     """Each cell in three lines: accuracy, difference to the control, items without an answer and thinking tokens."""
-    sizes = {task: board.cells[board.control, task].summary.n for task in board.tasks}
+    cells = board.cells
+    sizes = {task: cells[board.control, task].n for task in board.tasks}
     same = len(set(sizes.values())) == 1
     rows = []
-    for arm, seeds in board.runs.items():
-        trained = [Line(text=f"{len(seeds)} seeds", style="dim")] if len(seeds) > 1 else []
-        rows.append([[Line(text=arm), *trained], *(_lines(board.cells[arm, task]) for task in board.tasks)])
-    drawn = any(cell.summary.solved is not None for cell in board.cells.values())
+    for arm in board.arms:
+        seeds = cells[arm, board.tasks[0]].seeds or 1
+        trained = [Line(text=f"{seeds} seeds", style="dim")] if seeds > 1 else []
+        rows.append([[Line(text=arm), *trained], *(_lines(cells[arm, task]) for task in board.tasks)])
+    drawn = any(cell.solved is not None for cell in board.rows)
     return Table(
         title=f"{board.title}, n = {sizes[board.tasks[0]]} per task" if same else board.title,
-        columns=columns("arm", *(t if same else f"{t}, n={sizes[t]}" for t in board.tasks), left=len(sizes) + 1),
+        columns=["arm", *(t if same else f"{t}, n={sizes[t]}" for t in board.tasks)],
+        left=len(sizes) + 1,
         rows=rows,
         legend=(*_LEGEND, *([_LEGEND_AT_N] if drawn else [])),
         records=_records(board),
     )
 
 
-def _lines(cell: Score) -> list[Line]:
-    f, gap = cell.summary, cell.difference
-    answered, inside, difference = percent(f.accuracy_answered), interval(f.low, f.high), "control"
-    if gap is not None:
+def _lines(f: Score) -> list[Line]:
+    inside, given, difference = interval(f.low, f.high), percent(f.accuracy_answered), "control"
+    if (gap := f.difference) is not None:
         mark = "*" if gap.low > 0 or gap.high < 0 else ""
         difference = f"Δ {points(gap.difference)} {interval(gap.low, gap.high, True)}{mark}"
     shares = (("unfinished", f.unfinished), ("empty", f.empty), ("failed", f.failed), ("looping", f.loops))
     causes = [(name, percent(share, 0)) for name, share in shares if share > 0.005]
-    tokens, missing = f"{f.median_thinking_tokens:.0f}", percent(f.no_answer, 1 if f.no_answer < 0.1 else 0)
     why = f" ({', '.join(f'{name} {share}' for name, share in causes)})" if causes else ""
     letters = "".join(f" {name[0]}{share}" for name, share in causes)
-    text, short = (
-        f"no answer {percent(f.no_answer)}{why}, {tokens} thinking tokens",
-        f"na {missing}{letters}, {tokens}t",
-    )
+    missing, tokens = percent(f.no_answer, 1 if f.no_answer < 0.1 else 0), f"{f.median_thinking_tokens:.0f}"
+    text = f"no answer {percent(f.no_answer)}{why}, {tokens} thinking tokens"
     out = [
-        Line(strong=percent(f.accuracy), text=f"{inside}, {answered} given an answer", short=f"{inside} |{answered}"),
+        Line(strong=percent(f.accuracy), text=f"{inside}, {given} given an answer", short=f"{inside} |{given}"),
         Line(text=difference),
-        Line(text=text, short=short),
+        Line(text=text, short=f"na {missing}{letters}, {tokens}t"),
     ]
     if f.solved is not None:
         solved = percent(f.solved)
@@ -86,37 +79,29 @@ def _lines(cell: Score) -> list[Line]:
 def _records(board: Board) -> list[dict[str, Any]]:
     """Every arm on every task in one flat row, the difference to the control with it."""
     out = []
-    for row in board.rows():
-        gap = row["difference"] or {}
-        flat = {key: value for key, value in row.items() if not isinstance(value, dict) and key != "difference"}
+    for row in board.model_dump()["rows"]:
+        gap = row.pop("difference") or {}
+        flat = {key: value for key, value in row.items() if not isinstance(value, dict)}
         out.append(flat | {f"difference_{key}": gap.get(key) for key in ("difference", "low", "high", "p")})
     return out
 
 
-def _as_published(board: Board) -> Table:
-    rows = []
-    for arm in board.runs:
-        cells = (board.cells[arm, task].summary for task in board.tasks)
+def _paper(board: Board) -> list[Table]:
+    """Accuracy and no-answer rate alone, beside the published ones."""
+    rows: list[list[str]] = []
+    for arm in board.arms:
+        cells = [board.cells[arm, task] for task in board.tasks]
         rows.append([arm, *(f"{percent(f.accuracy)} ({percent(f.no_answer)})" for f in cells)])
-    return Table(
-        title=f"{board.title}: accuracy % (no-answer %)",
-        columns=columns("arm", *board.tasks, left=len(board.tasks) + 1),
-        rows=rows,
-        records=_records(board),
-    )
-
-
-def _published() -> Table:
-    published = published_rows()
-    tasks = list(published["items"])
-    rows = [
-        [arm, *(f"{row[t]['accuracy']:.1f} ({row[t]['no_answer']:g})" for t in tasks)]
-        for arm, row in published["rows"].items()
+    names, title = ("arm", *board.tasks), f"{board.title}: accuracy % (no-answer %)"
+    run = Table(title=title, columns=names, left=len(names), rows=rows, records=_records(board))
+    known = published_rows()
+    shown = [
+        [arm, *(f"{row[task]['accuracy']:.1f} ({row[task]['no_answer']:g})" for task in known["items"])]
+        for arm, row in known["rows"].items()
     ]
-    names = columns("arm", *(_SHORT.get(task, task) for task in tasks), left=len(tasks) + 1)
-    return Table(
-        title="published, not run here", columns=names, rows=rows, notes=[published["source"], published["note"]]
-    )
+    names, notes = ("arm", *(_SHORT.get(task, task) for task in known["items"])), [known["source"], known["note"]]
+    title = "published, not run here"
+    return [run, Table(title=title, columns=names, left=len(names), rows=shown, notes=notes)]
 
 
 def claims_page(title: str, claims: Mapping[str, Claim], findings: Sequence[Finding]) -> Page:
@@ -128,22 +113,19 @@ def claims_table(claims: Mapping[str, Claim], findings: Sequence[Finding], title
     """One row a claim and task."""
     rows: list[Row] = []
     records: list[dict[str, object]] = []
-    seeds: dict[str, int] = {}  # trainings of every arm that a claim is about
     known: dict[str, str] = {}  # published differences by claim
+    seeds: dict[str, int] = {}  # trainings of every arm that a claim is about
     for f in findings:
-        c = claims[f.claim]
-        first = not records or records[-1]["claim"] != f.claim
-        rows.append([
-            f"{c.says} ({c.arm} - {c.against}, {_METRICS[c.metric]})" if first else "", f.task,
-            f"{points(f.difference)} {interval(f.low, f.high, True)}", f"{100 * f.smallest:.1f}",
-            Line(text=f.verdict, style=_STYLES.get(f.verdict, "")),
-        ])  # fmt: skip
-        about = {name: getattr(c, name) for name in ("says", "arm", "against", "metric", "expect")}
-        records.append({**f.model_dump(), **about, "published": published(c)})
-        seeds |= dict(zip((c.arm, c.against), f.seeds, strict=True))
-        if by_task := published(c):
-            values = ", ".join(f"{task} {value:+.1f}" for task, value in by_task.items())
-            known[f.claim] = f"published, {c.arm} - {c.against}: {values}"
+        c, values = claims[f.claim], published(claims[f.claim])
+        about = f"{c.says} ({c.arm} - {c.against}, {_METRICS[c.metric]})" if f.claim not in known else ""
+        difference = f"{points(f.difference)} {interval(f.low, f.high, True)}"
+        verdict = Line(text=f.verdict, style=_STYLES.get(f.verdict, ""))
+        rows.append([about, f.task, difference, f"{100 * f.smallest:.1f}", verdict])
+        fields = c.model_dump(include={"says", "arm", "against", "metric", "expect"})
+        records.append({**f.model_dump(), **fields, "published": values})
+        by_task = ", ".join(f"{task} {value:+.1f}" for task, value in values.items())
+        known[f.claim] = f"published, {c.arm} - {c.against}: {by_task}" if values else ""
+        seeds |= {c.arm: f.seeds[0], c.against: f.seeds[1]}
     count = Counter[str](f.verdict for f in findings)
     tally = ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
     notes = [
@@ -152,4 +134,6 @@ def claims_table(claims: Mapping[str, Claim], findings: Sequence[Finding], title
     ]
     if once := [arm for arm, number in seeds.items() if number == 1]:
         notes.append(f"one run each, so no spread between trainings is counted: {', '.join(once)}")
-    return Table(title=title, columns=_CLAIM_COLUMNS, rows=rows, notes=[*notes, *known.values()], records=records)
+    notes += filter(None, known.values())
+    names = ("claim", "task", "points [95%]", "seen from", "verdict")
+    return Table(title=title, columns=names, left=(0, 1, 4), wrap=[0], rows=rows, notes=notes, records=records)

@@ -1,24 +1,31 @@
-"""What ``eval`` and ``score`` show: rows by task, a file's verdicts, what would run, tree search beside sampling."""
+"""What ``tasks``, ``eval`` and ``score`` show: tasks, a problem, rows by task, verdicts, trees beside sampling."""
 
 from __future__ import annotations
 
+import json
 from collections import Counter
 from collections.abc import Mapping, Sequence
-from dataclasses import asdict
+from itertools import groupby
 from pathlib import Path
 
 from harness.evaluation.preflight import Preview
-from harness.records import Sample
-from harness.results.decodings import AtBudget
+from harness.problems.registry import Task
+from harness.records import Problem, Sample
+from harness.results.compare import AtBudget
 from harness.results.records import Gap, Summary
-from harness.view.page import Block, Page, Table, Text, columns, texts
-from harness.view.text import interval, number, one_line, percent, points
+from harness.view.page import Block, Page, Table, Text, texts
+from harness.view.text import hanging, interval, number, one_line, percent, points
 
 _NAMES = ("task", "n", "acc % [95%]", "|ans", "wrong", "na", "unf", "emp", "think", "loop", "refl/1k")
 _LEGEND = (
     "in %: acc, |ans (accuracy given an answer), wrong, na (no answer), of it unf (unfinished) and emp (empty), loop "
     "(ends in a repetition loop)",
     "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
+)
+_AT_K = (
+    "@k: % of problems that one of the first k answers solves; tokens: generated, a problem",
+    "plain: independent samples, as many answers as the tree's, or for as many tokens",
+    "a tree's answers stand in a drawn order",
 )
 _2 = "{:.2f}"  # the form of a figure with two digits
 
@@ -34,14 +41,11 @@ def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
             f"{f.reflection_per_1000:.1f}",
         ])  # fmt: skip
     records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
-    blocks: list[Block] = [Table(columns=columns(*_NAMES, wrap=[0]), rows=shown, notes=_LEGEND, records=records)]
-    for what, some in (
-        ("cut by --max-tokens", {task: f.cut for task, f in rows.items()}),
-        ("grader or model call failed", {task: f.failed for task, f in rows.items()}),
-    ):
-        named = ", ".join(f"{task} {percent(share)} %" for task, share in some.items() if share > 0)
+    blocks: list[Block] = [Table(columns=_NAMES, wrap=[0], rows=shown, notes=_LEGEND, records=records)]
+    for what, field in (("cut by --max-tokens", "cut"), ("grader or model call failed", "failed")):
+        named = ", ".join(f"{row['task']} {percent(row[field])} %" for row in records if row[field] > 0)
         blocks += texts(f"{what}: {named}") if named else []
-    blocks.append(Text(text=f"{model}: samples and manifest in {folder}", wrap=False))
+    blocks += texts(f"{model}: samples and manifest in {folder}", wrap=False)
     return Page(title=f"evaluation of {model}", blocks=blocks, data={"run": folder.name, "rows": records})
 
 
@@ -54,16 +58,10 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
         f"grader or input failed {percent(f.failed)} %",
     ]
     if f.prompt_strict is not None:
-        lines.append(
-            f"  prompt strict {percent(f.prompt_strict, 2)} %, prompt loose {percent(f.prompt_loose, 2)} %, "
-            f"instruction strict {percent(f.instruction_strict, 2)} %, "
-            f"instruction loose {percent(f.instruction_loose, 2)} %"
-        )
-    lines.append(
-        f"  median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} "
-        f"{samples[0].metrics.unit}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} "
-        "per 1,000"
-    )
+        kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
+        lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))
+    sizes = f"median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} {samples[0].metrics.unit}"
+    lines.append(f"  {sizes}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} per 1,000")
     if metrics:
         lines += [
             f"  first correct at {number(f.first_correct, '{:g}')}, outcome efficiency {number(f.efficiency, _2)}, "
@@ -80,19 +78,17 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
 
 def preview(seen: Preview) -> Page:
     """What an evaluation would do: sizes by task, what is sampled already, the first prompt."""
-    lines = [
-        f"{row.task}: size known once lm-eval loads it"
-        if row.problems is None
-        else f"{row.task}: {row.problems} problems, {row.samples} samples, {row.prompt_tokens:,} prompt tokens"
-        for row in seen.rows
-    ]
+    lines = []
+    for row in seen.rows:
+        size = "{problems} problems, {samples} samples, {prompt_tokens:,} prompt tokens"
+        lines.append(f"{row['task']}: {size.format(**row) if row['problems'] else 'size known once lm-eval loads it'}")
     blocks: list[Block] = [
         *texts(*lines),
-        Text(text=f"folder {seen.folder}; {seen.journalled} samples are there already", wrap=False),
-        Text(text=f"think tags {' '.join(seen.think_tags)}; first prompt:"),
+        *texts(f"folder {seen.folder}; {seen.journalled} samples are there already", wrap=False),
+        *texts(f"think tags {' '.join(seen.think_tags)}; first prompt:"),
         Text(text=seen.first_prompt, verbatim=True),
     ]
-    data = {"run": seen.folder.name, "rows": [asdict(row) for row in seen.rows], "journalled": seen.journalled,
+    data = {"run": seen.folder.name, "rows": seen.rows, "journalled": seen.journalled,
             "first_prompt": seen.first_prompt}  # fmt: skip
     return Page(title="what would be evaluated", blocks=blocks, data=data)
 
@@ -102,25 +98,49 @@ def decodings(compared: Mapping[str, tuple[Sequence[AtBudget], Gap]], folder: Pa
     blocks: list[Block] = []
     records = []
     for task, (rows, gap) in compared.items():
-        kept = [{"task": task, **asdict(row)} for row in rows]
+        kept = [{"task": task, **row.model_dump()} for row in rows]
         records += kept
-        ks = sorted({k for row in rows for k in row.at})
-        shown = [
-            [row.name, str(row.guesses), f"{row.tokens:,.0f}",
-             *(percent(row.at[k]) if k in row.at else "" for k in ks),
-             f"{percent(row.test)} {interval(row.low, row.high)}"]
-            for row in rows
-        ]  # fmt: skip
+        ks, shown = sorted({k for row in rows for k in row.at}), []
+        for row in rows:
+            at = (percent(row.at[k]) if k in row.at else "" for k in ks)
+            last = f"{percent(row.test)} {interval(row.low, row.high)}"
+            shown.append([row.name, str(row.guesses), f"{row.tokens:,.0f}", *at, last])
         difference = f"{points(gap.difference)} [{points(gap.low)}…{points(gap.high)}]"
-        names = columns(task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]")
+        names = [task, "answers", "tokens", *(f"@{k}" for k in ks), "at last N [95%]"]
         blocks.append(Table(columns=names, rows=shown, records=kept))
         blocks += texts(f"tree against plain at equal tokens: {difference} points, n = {gap.n}", "")
-    blocks += texts(
-        "@k: % of problems that one of the first k answers solves; tokens: generated, a problem",
-        "plain: independent samples, as many answers as the tree's, or for as many tokens",
-        "a tree's answers stand in a drawn order",
-    )
-    blocks.append(Text(text=f"samples, trees and manifests in {folder}", wrap=False))
+    blocks += texts(*_AT_K) + texts(f"samples, trees and manifests in {folder}", wrap=False)
     gaps = {task: gap.model_dump() for task, (_, gap) in compared.items()}
     data = {"run": folder.name, "rows": records, "tree_minus_plain_at_equal_tokens": gaps}
     return Page(title="tree search beside plain sampling", blocks=blocks, data=data)
+
+
+def listing(known: Mapping[str, Task], suites: Mapping[str, Sequence[str]]) -> Page:
+    """Tasks by their groups, the embedded ones first."""
+    width = max(len(name) for name in known)
+    lines: list[str] = []
+    ordered = sorted(known.values(), key=lambda task: (task.group != "embedded", task.group))
+    for group, tasks in groupby(ordered, key=lambda task: task.group):
+        lines += ["", group]
+        for task in tasks:
+            size = f"{task.items} items" if task.items.isdigit() else task.items.removeprefix("of ")
+            lines += [f"  {task.name:<{width}}  {task.title}", f"  {'':<{width}}  {size}; {task.source}"]
+    blocks = texts(*lines[1:], "", wrap=False)
+    blocks += [Text(text=hanging(f"suite {name}: ", ", ".join(of)), verbatim=True) for name, of in suites.items()]
+    keys = ("group", "title", "items", "source")
+    rows = [{"task": task.name, **{key: getattr(task, key) for key in keys}} for task in known.values()]
+    data = {"tasks": rows, "suites": {name: list(of) for name, of in suites.items()}}
+    return Page(title="tasks", blocks=blocks, data=data)
+
+
+def problem(
+    task: Task, count: int, number: int, one: Problem, *, prompt: str, tokens: int, grader: str, model: str
+) -> Page:
+    """Problem ``number`` of ``count``, its prompt as rendered for ``model``."""
+    head = f"{task.name}: {task.title}; {count} problems; graded as {grader}"
+    about = f"problem {number}, {one.id}: {tokens} tokens with the template of {model}"
+    gold = f"gold: {json.dumps(one.gold, ensure_ascii=False)[:600]}"
+    asked = Text(text=prompt, verbatim=True)
+    blocks = [*texts(head, about, "", wrap=False), asked, *texts("", gold, wrap=False)]
+    data = {"task": task.name, "id": one.id, "prompt": prompt, "tokens": tokens, "gold": one.gold, "grader": grader}
+    return Page(title=task.name, blocks=blocks, data=data)

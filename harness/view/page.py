@@ -5,11 +5,13 @@ Pages hold text as it is, hostile text included: escaping is the renderers' work
 
 from __future__ import annotations
 
-from collections.abc import Iterable, Mapping, Sequence
+from collections.abc import Callable, Iterable, Mapping, Sequence
 from dataclasses import dataclass, field
-from typing import Any, Literal
+from typing import Any, Literal, TypeVar
 
 Style = Literal["", "strong", "dim", "good", "bad", "open", "note", "mark"]
+Span = tuple[str, Style]
+_Side = TypeVar("_Side")
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -21,9 +23,13 @@ class Line:
     short: str | None = None
     style: Style = ""
 
-    def plain(self, narrow: bool = False) -> str:
+    def marked(self, escape: Callable[[str], str], strong: str, narrow: bool = False) -> str:
+        """The line with its texts escaped and the first one put into the form ``strong``."""
         rest = self.short if narrow and self.short is not None else self.text
-        return " ".join(part for part in (self.strong, rest) if part)
+        return " ".join(part for part in (self.strong and strong.format(escape(self.strong)), escape(rest)) if part)
+
+    def plain(self, narrow: bool = False) -> str:
+        return self.marked(str, "{}", narrow)
 
 
 Cell = str | Line | Sequence[Line]  # a text, or one or several lines
@@ -37,40 +43,33 @@ def lines_of(cell: Cell) -> Sequence[Line]:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Column:
-    """``wrap``: the terminal may break its texts; tables without such a column go on in blocks where they are wide."""
-
-    name: str
-    align: Literal["left", "right"] = "right"
-    wrap: bool = False
-
-
-def columns(*names: str, left: int = 1, wrap: Sequence[int] = ()) -> tuple[Column, ...]:
-    """Columns by name: the first ``left`` to the left, the others to the right; those of ``wrap`` may be wrapped."""
-    return tuple(Column(name=n, align="left" if i < left else "right", wrap=i in wrap) for i, n in enumerate(names))
-
-
-@dataclass(frozen=True, kw_only=True)
 class Table:
-    """``notes`` stand beneath in every form; ``legend`` explains the short lines, so only where these are shown.
+    """``left``: the columns whose texts stand to the left, or how many do. ``wrap``: those that a terminal may break.
 
-    A row whose first cell is empty belongs to the one above. ``records``: rows with whole values, for CSV and JSON.
+    ``notes`` stand beneath in every form; ``legend`` explains the short lines, so only where these are shown. A row
+    whose first cell is empty belongs to the one above. ``records``: rows with whole values, for CSV and JSON.
     """
 
-    columns: Sequence[Column]
+    columns: Sequence[str]
     rows: Sequence[Row]
+    left: int | Sequence[int] = 1
+    wrap: Sequence[int] = ()
     title: str = ""
     notes: Sequence[str] = ()
     legend: Sequence[str] = ()
     records: Sequence[Mapping[str, Any]] | None = None
 
+    def sides(self, left: _Side, right: _Side) -> list[_Side]:
+        """``left`` or ``right`` for each column."""
+        at = range(self.left) if isinstance(self.left, int) else self.left
+        return [left if i in at else right for i in range(len(self.columns))]
+
     def data(self) -> Sequence[Mapping[str, Any]]:
         """One mapping a row: the records, or the displayed texts by column."""
         if self.records is not None:
             return self.records
-        names = [column.name for column in self.columns]
         texts = [["; ".join(line.plain() for line in lines_of(cell)) for cell in row] for row in self.rows]
-        return [dict(zip(names, row, strict=True)) for row in texts]
+        return [dict(zip(self.columns, row, strict=True)) for row in texts]
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -91,7 +90,7 @@ def texts(*lines: str, style: Style = "", wrap: bool = True) -> list[Text]:
 class Branch:
     """A tree: spans of text with their styles, and what hangs beneath. ``cut``: a terminal shows one line of it."""
 
-    spans: Sequence[tuple[str, Style]]
+    spans: Sequence[Span]
     children: list[Branch] = field(default_factory=list)
     cut: bool = False
 
@@ -111,63 +110,43 @@ def colour(number: int) -> str:
 
 
 @dataclass(frozen=True, kw_only=True)
-class Bars:
-    """Counts of one group by bin: those of the first kind, and (stacked upon them) of the second."""
-
-    label: str
-    counts: Sequence[int]
-    second: Sequence[int] = ()
-    note: str = ""
-
-    def totals(self) -> list[int]:
-        return [a + b for a, b in zip(self.counts, self.second or [0] * len(self.counts), strict=True)]
-
-
-@dataclass(frozen=True, kw_only=True)
-class Histogram:
-    """Groups over the same bins of equal width from ``low`` to ``high``. ``kinds``: names of the stacked counts."""
-
-    name: str
-    title: str
-    x: str
-    y: str
-    low: float
-    high: float
-    bars: Sequence[Bars]
-    kinds: tuple[str, str] = ("", "")
-
-
-def binned(values: Iterable[float], low: float, high: float, bins: int) -> list[int]:
-    """How many values fall into each of ``bins`` equal parts of low to high; the last takes its upper end, too."""
-    counts = [0] * bins
-    for value in values:
-        counts[min(bins - 1, max(0, int((value - low) * bins / ((high - low) or 1))))] += 1
-    return counts
-
-
-@dataclass(frozen=True, kw_only=True)
 class Series:
-    """Steps through points, with their 95% intervals. ``second``: another figure at the same points, drawn dotted."""
+    """A group of a figure: ``y`` and, beside it, a ``second`` figure. ``x`` and the 95% interval: of steps alone."""
 
     label: str
-    x: Sequence[float]
     y: Sequence[float]
+    x: Sequence[float] = ()
     low: Sequence[float] = ()
     high: Sequence[float] = ()
     second: Sequence[float] = ()
     note: str = ""
 
+    def totals(self) -> list[float]:
+        return [a + b for a, b in zip(self.y, self.second or [0] * len(self.y), strict=True)]
+
 
 @dataclass(frozen=True, kw_only=True)
-class Curves:
-    """Shares from 0 to 1 against x."""
+class Figure:
+    """Steps of shares from 0 to 1 against x; with ``bins``, counts by equal bins from 0 to ``bins`` instead.
+
+    ``kinds``: names of the first and the second figure of each series; second counts are stacked upon the first.
+    """
 
     name: str
     title: str
     x: str
     y: str
     series: Sequence[Series]
-    second: str = ""
+    kinds: tuple[str, str] = ("", "")
+    bins: float | None = None
+
+
+def binned(values: Iterable[float], high: float, bins: int) -> list[int]:
+    """How many values fall into each of ``bins`` equal parts of 0 to high; the last takes its upper end, too."""
+    counts = [0] * bins
+    for value in values:
+        counts[min(bins - 1, max(0, int(value * bins / (high or 1))))] += 1
+    return counts
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -179,7 +158,7 @@ class Section:
     folded: bool = False
 
 
-Block = Table | Histogram | Curves | Branch | Text | Section
+Block = Table | Figure | Branch | Text | Section
 
 
 def flat(blocks: Sequence[Block]) -> list[Block]:
@@ -197,6 +176,3 @@ class Page:
 
     def tables(self) -> list[Table]:
         return [block for block in flat(self.blocks) if isinstance(block, Table)]
-
-    def figures(self) -> list[Histogram | Curves]:
-        return [block for block in flat(self.blocks) if isinstance(block, Histogram | Curves)]

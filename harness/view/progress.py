@@ -6,7 +6,7 @@ import sys
 import time
 from collections import Counter
 from collections.abc import Callable, Iterable
-from typing import Any, Protocol
+from typing import Any
 
 from rich.console import Console
 from rich.progress import BarColumn, Progress, TaskID, TextColumn, TimeElapsedColumn, TimeRemainingColumn
@@ -16,21 +16,8 @@ from harness.view.render.json import dump
 from harness.view.text import clean, one_line
 
 
-class Stage(Protocol):
-    """What is shown of a running stage."""
-
-    @property
-    def name(self) -> str: ...
-
-    @property
-    def digest(self) -> str: ...
-
-
 class Display:
-    """Live view of ``total`` stages: bars on a terminal (``full``), a line per event otherwise (``plain``).
-
-    ``summary`` puts the result of a finished stage into one line.
-    """
+    """Live view of ``total`` stages: bars (``full``) or a line per event (``plain``), and a ``summary`` of results."""
 
     MODES = ("auto", "full", "plain", "none")
 
@@ -57,35 +44,33 @@ class Display:
         if self.total and self.finished == self.total and not self.begun and self.mode != "none":
             self.console.print(f"all {self.total} stages were done before; nothing had to be run")
 
-    def listen(self, event: str, job: Stage, payload: Any) -> None:
+    def listen(self, event: str, job: Any, payload: Any) -> None:
+        """Show what becomes of ``job``, a stage with its name and digest."""
         if self.mode == "none":
             return
-        if event == "cached":
-            self.finished += 1
-        elif event == "start":
-            self._start(job)
+        self.finished += event in ("cached", "end")
+        if event == "start":
+            self._start(job.name, job.digest)
         elif event == "progress" and job.digest in self._bars:
             bar, started = self._bars[job.digest]
             rate = f"{payload.tokens / max(time.monotonic() - started, 1e-3):,.0f} tok/s" if payload.tokens else ""
             items = f"{payload.done}/{payload.total}"
             self._progress.update(bar, completed=payload.done, total=payload.total, items=items, rate=rate)
         elif event == "end":
-            self.finished += 1
             if job.digest in self._bars:
                 self._progress.remove_task(self._bars.pop(job.digest)[0])
             place = f"[{self.finished:>2}/{self.total}] {job.name:<22}"
             line = f"{place} {payload.seconds:>7.1f} s  {self._summary(payload)}"
             self.console.print(clean(line), soft_wrap=self.mode == "plain")
 
-    def _start(self, job: Stage) -> None:
+    def _start(self, name: str, digest: str) -> None:
         if self.finished and not self.begun:
             self.console.print(f"{self.finished} of {self.total} stages were done before")
         self.begun = True
         if self.mode == "full":
-            bar = self._progress.add_task(clean(job.name), total=None, items="", rate="")
-            self._bars[job.digest] = bar, time.monotonic()
+            self._bars[digest] = self._progress.add_task(clean(name), total=None, items="", rate=""), time.monotonic()
         else:
-            self.console.print(clean(f"start {job.name}"))
+            self.console.print(clean(f"start {name}"))
 
 
 class OneLine:
@@ -103,11 +88,9 @@ class OneLine:
             print(file=sys.stderr)
 
     def problems(self, finished: int, tokens: int) -> None:
-        """Progress of a search."""
         self._show(f"{finished:,} problems, {tokens:,} tokens", tokens)
 
     def samples(self, done: int, total: int, tokens: int) -> None:
-        """Progress of an evaluation."""
         self._show(f"{done}/{total} samples", tokens, last=done == total)
 
     def _show(self, text: str, tokens: int, last: bool = False) -> None:
@@ -122,19 +105,8 @@ class Findings:
     """Lines of a check as they come; the worst one decides the exit code: 1 failed, 3 not looked at, 0 all holds."""
 
     def __init__(self, as_json: bool) -> None:
-        self.as_json = as_json
-        self.rows: list[Finding] = []
+        self.as_json, self.rows = as_json, list[Finding]()
         self._live = not as_json and sys.stderr.isatty()
-
-    def __enter__(self) -> Findings:
-        return self
-
-    def __exit__(self, kind: Any, *exc: object) -> None:
-        if self.as_json and kind is None:
-            print(dump({"code": self.code, "findings": [vars(row) for row in self.rows]}))
-        elif kind is None:
-            count = Counter(row.status for row in self.rows)
-            print(", ".join(f"{count[s]} {s}" for s in ("ok", "failed", "missing", "note") if count[s]))
 
     def take(self, findings: Iterable[Finding]) -> None:
         console = Console(highlight=False, markup=False)
@@ -145,14 +117,17 @@ class Findings:
             if not self.as_json:
                 console.print(f"{finding.status:<8}{clean(finding.what)}: {one_line(finding.text, 600)}")
 
-    def report(self, task: str) -> Callable[[int, int], None]:
-        def show(done: int, total: int) -> None:
-            if self._live and (done % 20 == 0 or done == total):
-                print(f"\r{clean(task)} {done}/{total} ", end="", file=sys.stderr, flush=True)
+    def report(self, task: str, done: int, total: int) -> None:
+        """Progress of one task's gold answers."""
+        if self._live and (done % 20 == 0 or done == total):
+            print(f"\r{clean(task)} {done}/{total} ", end="", file=sys.stderr, flush=True)
 
-        return show
-
-    @property
-    def code(self) -> int:
-        states = {row.status for row in self.rows}
-        return 1 if "failed" in states else 3 if "missing" in states else 0
+    def end(self) -> int:
+        """Sum up; returns the exit code."""
+        count = Counter(row.status for row in self.rows)
+        code = 1 if count["failed"] else 3 if count["missing"] else 0
+        if self.as_json:
+            print(dump({"code": code, "findings": [vars(row) for row in self.rows]}))
+        else:
+            print(", ".join(f"{count[s]} {s}" for s in ("ok", "failed", "missing", "note") if count[s]))
+        return code

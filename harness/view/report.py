@@ -4,20 +4,19 @@ believe it, and how to do it again."""
 from __future__ import annotations
 
 import json
-from collections import Counter
 from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.journal import read_records, write_whole
 from harness.records import Sample
 from harness.results import board as boards
-from harness.results import budget
-from harness.results.claims import findings
-from harness.results.records import AskedProblem, Claim, RunRecord, StageRecord
+from harness.results.records import AskedProblem, Claim, RunRecord
+from harness.results.statistics import of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, charts
-from harness.view.page import Block, Page, Section, Table, Text, columns, texts
+from harness.view import board
+from harness.view.compare import figures
+from harness.view.page import Block, Page, Section, Table, Text, texts
 from harness.view.render import html, markdown
 from harness.view.text import ends
 
@@ -33,26 +32,24 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     """
     record = read_kept(file, RunRecord)
     samples = boards.samples_of(store, record.arms)
-    head, tables, end = _head(record), _tables(record, samples, claimed), _end(record)
-    title = f"{record.recipe} at {record.profile}"
+    head, end, errors = [*_head(record), *_tables(record, samples, claimed)], _end(record), _errors(samples)
     recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
-    raw: list[Block] = [Text(text=recipe, verbatim=True)]
     whole = [
-        *head, *tables, _figures(samples),
-        Section(title="Failures", blocks=[_errors(samples), *_examples(store, record.arms, samples)]), *end,
-        Section(title="recipe and profile as they were read", folded=True, blocks=raw),
+        *head, _figures(samples),
+        Section(title="Failures", blocks=[errors, *_examples(store, record.arms, samples)]), *end,
+        Section(title="recipe and profile as they were read", folded=True, blocks=[Text(text=recipe, verbatim=True)]),
     ]  # fmt: skip
-    short = [*head, *tables, Section(title="Failures", blocks=[_errors(samples)]), *end]
+    short = [*head, Section(title="Failures", blocks=[errors]), *end]
     out = [file.parent / "report.html", file.parent / "report.md"]
-    write_whole(out[0], html.render(Page(title=title, blocks=whole)))
-    write_whole(out[1], markdown.render(Page(title=title, blocks=short)))
+    for target, form, blocks in zip(out, (html, markdown), (whole, short), strict=True):
+        write_whole(target, form.render(Page(title=f"{record.recipe} at {record.profile}", blocks=blocks)))
     return out
 
 
 def _head(record: RunRecord) -> list[Block]:
     manifest, machine, stages = record.manifest, record.manifest.hardware, record.manifest.stages
     commit = f", commit {manifest.commit}" if manifest.commit else ""
-    seconds = sum(stage.seconds or 0 for stage in stages.values())
+    seconds = sum(stage.seconds for stage in stages.values())
     gpus = "".join(f", {gpu}" for gpu in machine.gpus)
     left_out = [f"Arm {arm} was left out: this profile has no model {m}." for arm, m in record.left_out.items()]
     about = (
@@ -60,35 +57,31 @@ def _head(record: RunRecord) -> list[Block]:
         f"{', '.join(map(str, manifest.seeds))}; {seconds / 60:.0f} minutes of work in {len(stages)} stages on "
         f"{machine.processor}, {machine.cores} cores{gpus}."
     )
-    return [
-        *texts(f"{manifest.recipe.get('about', '')}."),
-        *texts(about, *left_out, style="dim"),
-        *texts("Again:"),
-        Text(text=manifest.command, verbatim=True),
-    ]
+    lines = [*texts(f"{manifest.recipe.get('about', '')}."), *texts(about, *left_out, style="dim"), *texts("Again:")]
+    return [*lines, Text(text=manifest.command, verbatim=True)]
 
 
-def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -> list[Block]:
+def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -> Iterator[Section]:
     whole = boards.build(record.title, record.control, record.arms, samples)
     about = (
         f"Accuracy in % over all items [95% interval]; Δ to {record.control} in points [paired 95% interval], * where "
         "it excludes 0; items without an answer; median thinking tokens. Seeds of one item count as one."
     )
-    out: list[Block] = [Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])]
-    if results := findings(claimed, samples):
-        tested = (
+    yield Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])
+    if results := boards.findings(claimed, samples):
+        about = (
             "Paired over items, the spread between trainings in the error. Published differences are of the paper's "
             "models and tasks."
         )
-        out.append(Section(title="Claims", blocks=[board.claims_table(claimed, results), *texts(tested, style="dim")]))
-    return out
+        yield Section(title="Claims", blocks=[board.claims_table(claimed, results), *texts(about, style="dim")])
 
 
 def _figures(samples: Samples) -> Section:
     blocks: list[Block] = []
     for task in dict.fromkeys(sample.task for seeds in samples.values() for sample in seeds[0]):
-        arms = {arm: [s for one in seeds for s in one if s.task == task] for arm, seeds in samples.items()}
-        blocks += charts.both(task, arms, {arm: budget.curve(each) for arm, each in arms.items()}, {})
+        blocks += figures(
+            task, {arm: of_task([s for one in seeds for s in one], task) for arm, seeds in samples.items()}
+        )
     return Section(title="Lengths and budgets", blocks=blocks)
 
 
@@ -96,49 +89,38 @@ def _errors(samples: Samples) -> Table:
     """For each arm its samples, and how many of each type of error."""
     rows = []
     for arm, seeds in samples.items():
-        count = Counter[str | None](s.metrics.error_type for one in seeds for s in one)
-        rows.append([arm, str(sum(map(len, seeds))), *(str(count[kind]) for kind in ERROR_TYPES)])
-    names = columns("arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES))
-    return Table(columns=names, rows=rows)
+        kinds: list[str | None] = [s.metrics.error_type for one in seeds for s in one]
+        rows.append([arm, str(len(kinds)), *(str(kinds.count(kind)) for kind in ERROR_TYPES)])
+    return Table(columns=["arm", "samples", *(kind.replace("_", " ") for kind in ERROR_TYPES)], rows=rows)
 
 
 def _examples(store: Store, arms: Mapping[str, Sequence[str]], samples: Samples) -> Iterator[Section]:
     """Some samples of each type of error, from different arms as far as there are any."""
     for kind in ERROR_TYPES:
-        shown = 0
+        found = []
         for arm, seeds in samples.items():
-            sample = next((s for one in seeds for s in one if s.metrics.error_type == kind), None)
-            if sample is None or shown >= _EXAMPLES:
-                continue
-            shown += 1
+            found += [(arm, s) for one in seeds for s in one if s.metrics.error_type == kind][:1]
+        for arm, sample in found[:_EXAMPLES]:
             problems = read_records(store.stage(arms[arm][0]) / "problems.jsonl", AskedProblem)
             prompt = next((problem.prompt for problem in problems if problem.id == sample.problem_id), "")
-            verdict = sample.grade.verdict.replace("_", " ")
-            yield Section(
-                title=f"{kind.replace('_', ' ')}: {arm} on {sample.task}, {len(sample.token_ids)} tokens, {verdict}",
-                folded=True,
-                blocks=[
-                    Text(text=f"{sample.problem_id}: {sample.grade.reason}", style="dim"),
-                    Text(text=ends(prompt, _SHOWN), verbatim=True),
-                    Text(text=ends(sample.text, _SHOWN), verbatim=True),
-                ],
-            )
+            shown = [Text(text=ends(text, _SHOWN), verbatim=True) for text in (prompt, sample.text)]
+            named, verdict = kind.replace("_", " "), sample.grade.verdict.replace("_", " ")
+            about = f"{named}: {arm} on {sample.task}, {len(sample.token_ids)} tokens, {verdict}"
+            reason = texts(f"{sample.problem_id}: {sample.grade.reason}", style="dim")
+            yield Section(title=about, folded=True, blocks=[*reason, *shown])
 
 
 def _end(record: RunRecord) -> list[Block]:
-    manifest = record.manifest
-    names = columns("digest", "stage", "figures", "seconds", left=3)
-    rows = [[d[:8], stage.name, _summary(stage), str(stage.seconds)] for d, stage in manifest.stages.items()]
+    manifest, rows = record.manifest, []
+    for digest, stage in manifest.stages.items():
+        single = [(k, v) for k, v in stage.figures.items() if isinstance(v, int | float) and not isinstance(v, bool)]
+        shown = ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in single[:6])
+        rows.append([digest[:8], stage.name, shown, str(stage.seconds)])
+    table = Table(columns=("digest", "stage", "figures", "seconds"), left=3, rows=rows)
     packages = ", ".join(f"{name} {version}" for name, version in manifest.packages.items())
     kept = f"{packages}; Python {manifest.hardware.python}; grader {manifest.grader.get('code', '')}."
-    took = f"This command took {manifest.seconds} s."
+    took = texts(f"This command took {manifest.seconds} s.", style="dim")
     return [
-        Section(title="Costs", blocks=[*texts(took, style="dim"), Table(columns=names, rows=rows)]),
+        Section(title="Costs", blocks=[*took, table]),
         Section(title="Manifest", blocks=texts(kept)),
     ]
-
-
-def _summary(stage: StageRecord) -> str:
-    """The figures of a stage that are single numbers."""
-    figures = {k: v for k, v in stage.figures.items() if isinstance(v, int | float) and not isinstance(v, bool)}
-    return ", ".join(f"{name.replace('_', ' ')} {value:,.6g}" for name, value in list(figures.items())[:6])

@@ -8,13 +8,12 @@ import tracemalloc
 import pytest
 
 from harness.chains.export import export_data
-from harness.chains.spec import PairRule, SftRule
-from harness.errors import NothingToExport
+from harness.chains.select import PairRule, SftRule
+from harness.errors import DataError
 from harness.grading.grade import Grader
 from harness.journal import write_rows
 from harness.search.store import Store, trees
-from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN
-from harness.tokens import common_prefix
+from harness.thoughts import TAGS, THINK_CLOSE, THINK_OPEN, common_prefix
 from harness.view import data_card
 from tests.search.scripted import PROBLEMS, SETTINGS, run, served
 
@@ -114,7 +113,7 @@ def test_long_chains_are_left_out_and_counted(searched, tokenizer, tmp_path, exp
 def test_a_search_without_correct_chains_is_no_data(tokenizer, tmp_path):
     with Store(tmp_path / "empty", SETTINGS):
         pass
-    with pytest.raises(NothingToExport, match="no problem has a correct chain"):
+    with pytest.raises(DataError, match="no problem has a correct chain"):
         exported_by(tmp_path / "empty", tmp_path / "out", tokenizer)
 
 

@@ -8,10 +8,9 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.chains.select import pairs, pick, sft_chains
-from harness.chains.spec import PairRule, SftRule
+from harness.chains.select import PairRule, SftRule, pairs, pick, sft_chains
 from harness.records import Chain
-from harness.tokens import common_prefix
+from harness.thoughts import common_prefix
 
 
 def chain(ids, correct=True, problem="p", node=None) -> Chain:

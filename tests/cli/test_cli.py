@@ -8,6 +8,8 @@ import sys
 
 import pytest
 
+from tests.commands import here
+
 HEAVY = (
     "torch", "transformers", "trl", "lm_eval", "datasets", "sympy", "vllm", "ray", "scipy", "statsmodels", "aiohttp",
 )  # fmt: skip
@@ -38,7 +40,7 @@ def test_light_commands_import_nothing_heavy(args):
 
 
 def test_tasks_as_json():
-    data = json.loads(harness("tasks", "--json").stdout)
+    data = json.loads(here("tasks", "--json").stdout)
     assert "gsm8k" in [row["task"] for row in data["tasks"]]
     assert data["suites"]["embedded"] == ["mini_math", "mini_blocks", "mini_rules"]
 
@@ -62,7 +64,7 @@ def test_tasks_as_json():
     ],
 )
 def test_mistakes_are_one_line_and_exit_2(args, message, tmp_path):
-    done = harness(*args, cwd=tmp_path, code=2)
+    done = here(*args, cwd=tmp_path, code=2)
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert done.stderr.strip().splitlines()[-1].startswith("harness: ")
@@ -83,7 +85,7 @@ def test_eval_prints_clean_json_and_goes_on_where_it_was(tmp_path):
     ]
     first = json.loads(harness(*args, cwd=tmp_path).stdout)
     assert [row["n"] for row in first["rows"]] == [4, 4, 4]
-    again = json.loads(harness(*args, cwd=tmp_path).stdout)
+    again = json.loads(here(*args, cwd=tmp_path).stdout)
     assert again == first
     folder = tmp_path / "runs" / "evals" / first["run"]
     assert len((folder / "samples.jsonl").read_text().splitlines()) == 12
@@ -101,23 +103,19 @@ def test_eval_of_gsm8k_says_why_it_scores_nothing(tmp_path, shared_data):
 
 
 def test_dry_run_lists_stages(tmp_path):
-    out = harness("run-recipe", "ablation_full", "--dry-run", cwd=tmp_path).stdout
+    out = here("run-recipe", "ablation_full", "--dry-run", cwd=tmp_path).stdout
     assert "eval +masking #1" in out
     assert "to run" in out
 
 
-def test_every_command_is_listed_under_the_module_that_registers_it():
-    import importlib
+def test_every_listed_command_can_be_loaded():
+    from harness.cli.commands import COMMANDS, loaded
 
-    import typer
-
-    from harness.cli import COMMANDS
-
-    for module in {module for module, _ in COMMANDS.values()}:
-        app = typer.Typer()
-        importlib.import_module(f"harness.cli.{module}").register(app)
-        registered = set(typer.main.get_group(app).commands)
-        assert registered == {name for name, (of, _) in COMMANDS.items() if of == module}
+    listed = harness("--help").stdout
+    for name, (_, about) in COMMANDS.items():
+        assert loaded(name).name == name
+        assert f" {name} " in listed
+        assert about in listed
 
 
 def test_output_into_a_closed_pipe_is_no_regression():
@@ -125,3 +123,21 @@ def test_output_into_a_closed_pipe_is_no_regression():
     done = subprocess.run(["bash", "-c", code], capture_output=True, text=True, timeout=60)
     assert done.returncode == 141
     assert "Traceback" not in done.stderr
+
+
+@pytest.mark.parametrize("moment", ["typer", "typer.core", "harness.cli.runs", "harness.pipeline.preview"])
+def test_an_interrupt_during_the_first_imports_is_one_line(moment, tmp_path):
+    """A SIGINT arrives when the module ``moment`` is about to be imported."""
+    code = (
+        "import os, signal, sys\n"
+        "class Interrupts:\n"
+        "    def find_spec(name, path, target=None):\n"
+        f"        if name == {moment!r}: os.kill(os.getpid(), signal.SIGINT)\n"
+        "sys.meta_path.insert(0, Interrupts)\n"
+        "sys.argv = ['harness', 'runs']\n"
+        "from harness.cli import main\n"
+        "main()\n"
+    )
+    done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True, timeout=60, cwd=tmp_path)
+    assert done.returncode == 130
+    assert done.stderr == "interrupted; the same command goes on from here\n"

@@ -2,10 +2,9 @@
 
 from __future__ import annotations
 
+import importlib
 import json
-import os
-import subprocess
-import sys
+import resource
 from pathlib import Path
 
 import pytest
@@ -192,26 +191,23 @@ def test_masks_shows_where_the_prefix_cancels(data):
     ("module", "name", "times", "what"),
     [("checkpoints", "save_whole", 1, "checkpoint-2"), ("train", "write_model", 0, "m")],
 )
-def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(module, name, times, what, data, tmp_path):
+def test_a_disk_that_fills_up_keeps_the_last_good_checkpoint(module, name, times, what, data, tmp_path, monkeypatch):
     """Files are capped below the weights' size from the second checkpoint on, or for the finished model."""
-    script = f"""
-import resource, sys
-from harness.training import {module}
-save, seen = {module}.{name}, []
-def capped(*args):
-    if len(seen) == {times}:
-        resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, resource.RLIM_INFINITY))
-    seen.append(1)
-    save(*args)
-{module}.{name} = capped
-from harness.cli import main
-sys.argv = ["harness", "train", "sft", "--model", "shipped:student", "--data", {str(data)!r}, "--out",
-            {str(tmp_path / "m")!r}, "--batch-size", "4", "--save-steps", "1"]
-main()
-"""
-    done = subprocess.run([sys.executable, "-c", script], capture_output=True, text=True, timeout=240,
-                          env=os.environ | {"OMP_NUM_THREADS": "1"})  # fmt: skip
-    assert done.returncode == 3
+    place = importlib.import_module(f"harness.training.{module}")
+    save, seen, limits = getattr(place, name), [], resource.getrlimit(resource.RLIMIT_FSIZE)
+
+    def capped(*args):
+        if len(seen) == times:
+            resource.setrlimit(resource.RLIMIT_FSIZE, (1_000_000, limits[1]))
+        seen.append(1)
+        save(*args)
+
+    monkeypatch.setattr(place, name, capped)
+    try:
+        done = harness("train", "sft", "--model", "shipped:student", "--data", data, "--out", tmp_path / "m",
+                       "--batch-size", 4, "--save-steps", 1, code=3)  # fmt: skip
+    finally:
+        resource.setrlimit(resource.RLIMIT_FSIZE, limits)
     assert f"{what} could not be written" in done.stderr
     step = 1 if times else 3
     assert f"checkpoint of step {step} is kept" in done.stderr

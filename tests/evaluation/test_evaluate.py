@@ -6,9 +6,8 @@ import json
 
 import pytest
 
-from harness.errors import UnknownTask
-from harness.evaluation.evaluate import evaluate
-from harness.evaluation.lm_eval_tasks import load_tasks
+from harness.errors import Usage
+from harness.evaluation.evaluate import evaluate, load_tasks
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, ProblemData
 from harness.models.backends.hf import HFCompleter
@@ -16,7 +15,7 @@ from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
 from harness.results.runs import evaluate_and_summarise
-from tests.cli.test_cli import harness
+from tests.commands import here as harness
 from tests.replies import MockCompleter
 
 TASK = """
@@ -95,11 +94,11 @@ def test_prompts_through_lm_eval_are_the_chat_template_with_one_bos(completer, t
 
 def test_registry():
     assert set(tasks()) >= {"mini_math", "mini_blocks", "mini_rules", "gsm8k"}
-    with pytest.raises(UnknownTask, match="did you mean 'mini_math'"):
+    with pytest.raises(Usage, match="did you mean 'mini_math'"):
         select(["mini_maths"], None)
-    with pytest.raises(UnknownTask, match="no suite"):
+    with pytest.raises(Usage, match="no suite"):
         select([], "embeded")
-    with pytest.raises(UnknownTask, match="no tasks named"):
+    with pytest.raises(Usage, match="no tasks named"):
         select([], None)
 
 

@@ -12,13 +12,13 @@ import time
 
 import pytest
 
-COMMAND = [sys.executable, "-m", "harness", "eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count"]
+from tests.commands import here
+
+EVAL = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count"]
 
 
 def run(folder, *more, code=0):
-    done = subprocess.run([*COMMAND, "--out", str(folder), *more], capture_output=True, text=True, timeout=300)
-    assert done.returncode == code, done.stderr[-2000:]
-    return done
+    return here(*EVAL, "--out", folder, *more, code=code)
 
 
 def test_a_fifth_of_all_calls_failing_changes_nothing(tmp_path):
@@ -48,16 +48,9 @@ def test_killed_twenty_times_the_results_are_the_same_file(tmp_path):
     rng = random.Random(0)
     journal = tmp_path / "killed" / "generated.jsonl"
     slow = [
-        *COMMAND,
-        "--out",
-        str(tmp_path / "killed"),
-        "--mock-latency",
-        "0.4",
-        "--concurrency",
-        "4",
-        "--mock-faults",
-        "0.2",
-    ]
+        sys.executable, "-m", "harness", *EVAL, "--out", str(tmp_path / "killed"), "--mock-latency", "0.4",
+        "--concurrency", "4", "--mock-faults", "0.2",
+    ]  # fmt: skip
     kills = 0
     while kills < 20:
         before = journal.read_bytes().count(b"\n") if journal.exists() else 0

@@ -15,6 +15,7 @@ import pytest
 
 from harness.journal import write_rows
 from harness.records import Grade, Sample
+from tests.commands import here
 
 EVAL = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "letter_count", "--limit", "150"]
 
@@ -122,8 +123,7 @@ def test_eval_ends_and_the_same_command_goes_on(tmp_path, times, trials):
         code, errors = interrupt(command, times, wait, 0.8 * dice.random())
         assert code == 130, errors
         assert "Traceback" not in errors
-    quick = [sys.executable, "-m", "harness", *EVAL, "--out", tmp_path / "run"]
-    assert subprocess.run(quick, capture_output=True, timeout=120, check=False).returncode == 0
+    here(*EVAL, "--out", tmp_path / "run", code=0)
     assert (tmp_path / "run" / "samples.jsonl").read_bytes().count(b"\n") == 150
 
 
@@ -142,6 +142,5 @@ def test_a_killed_measuring_process_is_one_line_and_nothing_is_lost(tmp_path):
     assert len(errors.strip().splitlines()) == 1
     kept = (tmp_path / "run" / "generated.jsonl").read_bytes().count(b"\n")
     assert 0 < kept < 150
-    quick = [sys.executable, "-m", "harness", *EVAL, "--out", tmp_path / "run"]
-    assert subprocess.run(quick, capture_output=True, timeout=120, check=False).returncode == 0
+    here(*EVAL, "--out", tmp_path / "run", code=0)
     assert (tmp_path / "run" / "samples.jsonl").read_bytes().count(b"\n") == 150

@@ -14,7 +14,6 @@ from harness.evaluation.response_metrics import (
     LONGEST,
     LOOP_COPIES,
     LOOP_TOKENS,
-    analysed,
     of_response,
     reflection_words,
     suffix_loop,
@@ -101,12 +100,10 @@ def test_a_giant_response_is_measured_on_its_beginning_and_says_so(tokenizer):
     """50 MB of one answer took minutes and gigabytes; lengths and metrics are of the part that is analysed."""
     parts = split("<think>" + "Wait, 1 + 1 = 2. " * 3_000_000 + "</think>\\boxed{2}")
     found = of_response(parts, "correct", "stop")
-    assert found.metrics.analysed == LONGEST == len(analysed(parts).thinking)
+    assert found.metrics.analysed == LONGEST
     assert found.metrics.reflection_words == pytest.approx(LONGEST / 17, abs=1)
     assert found.answer_tokens == 0
-    whole = split("<think>Wait</think>2")
-    assert analysed(whole) is whole
-    assert of_response(whole, "correct", "stop").metrics.analysed is None
+    assert of_response(split("<think>Wait</think>2"), "correct", "stop").metrics.analysed is None
 
 
 def test_samples_of_an_older_layout_are_read_or_refused_in_one_line(tmp_path):

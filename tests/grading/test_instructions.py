@@ -135,7 +135,6 @@ def test_loose_forgives_a_first_line_and_asterisks_and_rules_where_the_gold_says
 
 
 def test_a_checker_that_fails_is_neither_followed_nor_broken(registry):
-    with pytest.raises(instructions.CheckerFailed, match="no such kind"):
-        one("no:such", {}, "x")
-    with pytest.raises(instructions.TooLong):
-        one("punctuation:no_comma", {}, "x" * 300_000)
+    assert one("no:such", {}, "x")[:2] == ("infra_error", "no:such: no such kind of instruction")
+    assert one("mini_rules:start", {"oops": 1}, "x")[0] == "infra_error"
+    assert one("punctuation:no_comma", {}, "x" * 300_000)[0] == "grader_timeout"

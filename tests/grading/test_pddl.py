@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.grading import blocks, pddl, plans
+from harness.grading import plans, simulators
 
 LOGISTICS = """(define (domain tiny) (:requirements :strips :typing) (:types place truck box)
  (:predicates (at ?t - truck ?p - place) (in ?b - box ?t - truck) (lies ?b - box ?p - place))
@@ -61,13 +61,13 @@ def test_failures_are_named(plan, step, reason):
 
 def test_no_plan_and_a_broken_domain():
     assert plans.check(GOLD, "drive there")[0] == "no_answer"
-    with pytest.raises(pddl.BadProblem):
+    with pytest.raises(simulators.BadProblem):
         plans.check({"domain": "(define", "problem": PROBLEM}, "(drive a b c)")
 
 
 def domain_pddl(vocabulary):
     """Blocksworld in PDDL."""
-    names = blocks.VOCABULARIES[vocabulary]
+    names = simulators.VOCABULARIES[vocabulary]
 
     def text(atom):
         return _pddl((atom[0], *(f"?b{place}" for place in atom[1:])), names)
@@ -77,7 +77,9 @@ def domain_pddl(vocabulary):
         f"(define (domain {vocabulary}) (:requirements :strips)",
         f" (:predicates {' '.join(map(text, predicates))})",
     ]
-    for name, (arity, needs, adds, deletes) in blocks.ACTIONS.items():
+    for name, parts in simulators.ACTIONS.items():
+        needs, adds, deletes = (simulators.atoms(facts, ["0", "1"]) for facts in parts)
+        arity = len({place for _, *places in needs for place in places})
         effects = [*map(text, adds), *(f"(not {text(atom)})" for atom in deletes)]
         lines.append(f" (:action {names[name]} :parameters ({' '.join(f'?b{i}' for i in range(arity))})")
         lines.append(f"  :precondition (and {' '.join(map(text, needs))})")
@@ -87,7 +89,9 @@ def domain_pddl(vocabulary):
 
 def problem_pddl(objects, init, goal, vocabulary):
     """A problem of the domain in PDDL; atoms in plain Blocksworld names."""
-    facts, goals = (" ".join(_pddl(atom, blocks.VOCABULARIES[vocabulary]) for atom in atoms) for atoms in (init, goal))
+    facts, goals = (
+        " ".join(_pddl(atom, simulators.VOCABULARIES[vocabulary]) for atom in atoms) for atoms in (init, goal)
+    )
     return (
         f"(define (problem blocks) (:domain {vocabulary}) (:objects {' '.join(objects)})\n"
         f" (:init {facts})\n (:goal (and {goals})))\n"
@@ -109,15 +113,15 @@ actions = st.one_of(
 @settings(max_examples=60)
 @given(st.lists(actions, min_size=1, max_size=8), st.sampled_from(["blocksworld", "mystery_blocksworld"]))
 def test_the_fast_path_agrees_with_the_library_on_random_plans(plan, vocabulary):
-    words = blocks.VOCABULARIES[vocabulary]
-    objects, facts = blocks.from_stacks([["a", "b"], ["c"]])
+    words = simulators.VOCABULARIES[vocabulary]
+    objects, facts = simulators.from_stacks([["a", "b"], ["c"]])
     goal = [("on", "c", "a")]
     gold = {
         "domain": domain_pddl(vocabulary),
         "problem": problem_pddl(objects, facts, goal, vocabulary),
     }
-    ours = blocks.simulate(objects, facts, goal, plan)
-    theirs = pddl.simulate(gold, [(words.get(name, name), *rest) for name, *rest in plan])
+    ours = simulators.simulate_blocks(objects, facts, goal, plan)
+    theirs = simulators.simulate_pddl(gold, [(words.get(name, name), *rest) for name, *rest in plan])
     assert (ours.step, bool(ours.missed)) == (theirs.step, bool(theirs.missed))
 
 

@@ -80,7 +80,7 @@ def test_workers_that_die_again_and_again_are_an_error_and_no_verdict():
 
 def test_closing_the_pool_gives_no_verdict():
     pool = Pool()
-    pool.load("math")
+    pool.preload("math")
     with ThreadPoolExecutor(4) as threads:
         asked = [threads.submit(pool.ask, slow(n)) for n in range(4)]
         while not workers_of(os.getpid()):

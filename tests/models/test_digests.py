@@ -9,7 +9,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import HarnessError
-from harness.models.digests import model_digest, tokenizer_digest
+from harness.models.loading import model_digest, tokenizer_digest
 
 
 def test_weights_are_not_read_into_memory(tmp_path):
@@ -19,7 +19,7 @@ def test_weights_are_not_read_into_memory(tmp_path):
     code = f"""
 import resource
 resource.setrlimit(resource.RLIMIT_AS, (300_000_000, 300_000_000))
-from harness.models.digests import model_digest
+from harness.models.loading import model_digest
 print(model_digest({str(tmp_path)!r}))
 """
     done = subprocess.run([sys.executable, "-c", code], capture_output=True, text=True)

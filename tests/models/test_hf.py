@@ -9,10 +9,8 @@ import pytest
 from harness.errors import ModelError
 from harness.models.backends.hf import HFCompleter
 from harness.models.base import Completer, Completion, Request, complete_in_chunks
-from harness.models.digests import model_digest
-from harness.models.loading import load_tokenizer
+from harness.models.loading import load_tokenizer, model_digest, names, resolve
 from harness.models.prompts import prompt_ids
-from harness.models.shipped import names, resolve
 from harness.problems.embedded import FAMILIES, problems
 
 
@@ -219,7 +217,7 @@ def test_missing_models_are_one_clear_line(tmp_path):
 @pytest.mark.parametrize("name", ["generator-qwen2", "generator-llama", "student"])
 def test_autotokenizer_keeps_the_words_of_every_shipped_model(name, tmp_path):
     """For some model types AutoTokenizer swaps in a class with a pre-tokenizer of its own; ours must survive that."""
-    from harness.models.shipped import folder
+    from harness.models.loading import folder
 
     loaded = load_tokenizer(resolve(f"shipped:{name}"))
     frozen = load_tokenizer(str(folder() / "tokenizer"))
@@ -255,7 +253,7 @@ def test_digest_follows_weights_not_library_versions(student, tmp_path):
 
 
 def test_shipped_models_fit_the_budget():
-    from harness.models.shipped import folder
+    from harness.models.loading import folder
 
     sizes = {name: (folder() / name / "model.safetensors").stat().st_size for name in names()}
     assert set(sizes) == {"generator-llama", "generator-qwen2", "student"}

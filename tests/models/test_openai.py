@@ -21,8 +21,10 @@ def server():
     class Handler(BaseHTTPRequestHandler):
         def do_POST(self):
             self.server.seen.append(json.loads(self.rfile.read(int(self.headers["Content-Length"]))))
-            status, body = self.server.script.pop(0)
+            status, body, *headers = self.server.script.pop(0)
             self.send_response(status)
+            for header in headers:
+                self.send_header(*header)
             self.end_headers()
             self.wfile.write((body if isinstance(body, str) else json.dumps(body)).encode())
 
@@ -36,9 +38,10 @@ def server():
     http.shutdown()
 
 
-def complete(server, tokenizer, monkeypatch, **settings):
+def complete(server, tokenizer, monkeypatch, slept=None, **settings):
     async def at_once(seconds):
-        return None
+        if slept is not None:
+            slept.append(seconds)
 
     async def go():
         url = f"http://127.0.0.1:{server.server_port}/v1"
@@ -79,6 +82,19 @@ def test_busy_servers_are_asked_again(server, tokenizer, monkeypatch):
     with pytest.raises(ModelError, match="HTTP 503"):
         complete(server, tokenizer, monkeypatch)
     assert len(server.seen) == 6
+
+
+def test_a_busy_server_says_when_to_come_back_and_no_two_calls_come_back_together(server, tokenizer, monkeypatch):
+    slept = []
+    server.script = [(429, "busy", ("Retry-After", "7")), (503, "busy", ("Retry-After", "soon")), choice("ok")]
+    assert complete(server, tokenizer, monkeypatch, slept).text == "ok"
+    asked, first, second = slept
+    assert asked == 7
+    assert 0.5 <= first < 1 <= second < 2
+    again = []
+    server.script = [(503, "busy"), (503, "busy"), choice("ok")]
+    complete(server, tokenizer, monkeypatch, again)
+    assert again != [first, second]
 
 
 def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer, monkeypatch):

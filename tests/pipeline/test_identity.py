@@ -55,11 +55,11 @@ TRAINING = {"sft", "preference"}
         ("search/tree/core.py", SEARCHING, TRAINING | {"teach", "distil", "eval"}),
         ("chains/extract.py", {"chains"}, TRAINING | {"search", "teach", "distil", "eval", "eval tree"}),
         ("chains/select.py", TRAINING, {"search", "chains", "teach", "eval"}),
-        ("training/save.py", TRAINING, SEARCHING | {"teach", "distil", "eval"}),
+        ("training/checkpoints.py", TRAINING, SEARCHING | {"teach", "distil", "eval"}),
         ("grading/numbers.py", {"search", "teach", "eval", "eval tree"}, TRAINING),
         ("pipeline/kinds/sft.py", {"sft"}, SEARCHING | {"preference", "teach", "distil", "eval"}),
         ("evaluation/bridge.py", {"eval", "eval tree"}, TRAINING | {"search", "chains", "teach", "distil"}),
-        ("view/charts.py", set(), {*all_kinds()}),
+        ("view/compare.py", set(), {*all_kinds()}),
         ("pipeline/runner.py", set(), {*all_kinds()}),
         ("cli/recipes.py", set(), {*all_kinds()}),
     ],
@@ -91,7 +91,7 @@ def test_another_version_of_a_package_changes_the_kinds_that_use_it(monkeypatch,
 
 
 def test_a_change_of_a_grammar_changes_all_that_search_by_it(tmp_path):
-    from harness.search.grammar.load import source
+    from harness.search.grammar import source
 
     file = tmp_path / "mine.yaml"
     file.write_text(source("embedded"))

@@ -11,7 +11,7 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Literal
 
-from harness.pipeline.kind import Kind, Stage
+from harness.pipeline.kind import Job, Kind, Stage
 from harness.spec import Spec, knob
 
 
@@ -34,7 +34,7 @@ class Haiku(Kind):
 
     def jobs(self, plan, name, stage, seed, vocabulary):
         params = {"lines": stage.lines, "subject": plan.scale(HaikuScale).subject}
-        return plan.add(self.name, f"write {name}", params=params, stage=name)
+        return plan.add(Job(kind=self.name, name=f"write {name}", params=params, stage=name))
 
     def run(self, job, folder, inputs, report):
         text = f"{job.params['subject']}\\n" * job.params["lines"]
@@ -44,9 +44,6 @@ class Haiku(Kind):
 
     def summary(self, figures):
         return f"a poem of {figures['letters']} letters"
-
-
-KIND = Haiku()
 """
 # Workers are spawned: they run this file's top, too, and find the kind there.
 MAIN = """

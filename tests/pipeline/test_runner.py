@@ -13,8 +13,9 @@ from pathlib import Path
 
 import pytest
 
+from harness.errors import Incomplete
 from harness.models.spec import ModelSpec
-from harness.pipeline import runner, worker
+from harness.pipeline import runner
 from harness.pipeline.graph import Graph
 from harness.pipeline.kind import Job
 from harness.results.store import Store
@@ -31,7 +32,7 @@ def chain_job(tmp_path, digest="c0", **params):
 def test_a_failed_job_is_one_line_with_its_log_and_is_tried_again(tmp_path):
     graph = Graph(jobs={"c0": chain_job(tmp_path)})
     for _ in range(2):
-        with pytest.raises(runner.StageFailed, match=r"chains: .*no tokenizer could be loaded.*log: ") as failure:
+        with pytest.raises(Incomplete, match=r"chains: .*no tokenizer could be loaded.*log: ") as failure:
             runner.run(graph, tmp_path, 1)
         assert "\n" not in str(failure.value)
     log = (tmp_path / "stages" / "c0.work" / "log.txt").read_text()
@@ -52,7 +53,7 @@ def test_one_failure_stops_what_depends_on_it(tmp_path):
     first = chain_job(tmp_path)
     second = Job(name="train x", kind="sft", digest="s0", inputs={"chains": "c0"})
     events = []
-    with pytest.raises(runner.StageFailed, match="chains"):
+    with pytest.raises(Incomplete, match="chains"):
         runner.run(Graph(jobs={"c0": first, "s0": second}), tmp_path, 2, lambda e, job, p: events.append((e, job.name)))
     assert ("start", "train x") not in events
 
@@ -102,9 +103,6 @@ class Sleep(Kind):
         (folder / "pid.txt").write_text(f"{child.pid}\\n")
         child.wait()
         return {}
-
-
-KIND = Sleep()
 """
 MAIN = """
 from pathlib import Path
@@ -129,7 +127,7 @@ def test_progress_of_a_job_that_has_ended_reaches_no_listener(tmp_path):
     messages = queue.Queue()
     events.tell("start", job)
     events.tell("end", job)
-    for message in (("c0", worker.Progress(1, 2, 3)), None):
+    for message in (("c0", runner.Progress(1, 2, 3)), None):
         messages.put(message)
     events.relay(messages)
     assert seen == ["start", "end"]

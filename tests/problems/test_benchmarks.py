@@ -8,7 +8,7 @@ from itertools import pairwise
 import pytest
 
 from harness.errors import DataError
-from harness.grading import blocks
+from harness.grading.simulators import VOCABULARIES
 from harness.problems.load import load
 from harness.records import Problem
 
@@ -39,7 +39,7 @@ def test_missing_and_changed_files_are_named(tmp_path, shared_data):
 
 @pytest.mark.parametrize("task", ["blocksworld", "mystery_blocksworld"])
 def test_prompts_of_planbench_state_their_pddl_files(task, shared_data):
-    plain = {word: name for name, word in blocks.VOCABULARIES[task].items()}
+    plain = {word: name for name, word in VOCABULARIES[task].items()}
     lines = (shared_data / "planbench" / f"{task}.jsonl").read_text().splitlines()
     rows = {str(row["id"]): row for row in map(json.loads, lines)}
 

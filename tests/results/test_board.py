@@ -38,12 +38,12 @@ def made():
 def test_seeds_are_averaged_and_the_interval_counts_items():
     table = made()
     cell = table.cells["+dpo", "mini_math"]
-    assert cell.summary.accuracy == pytest.approx(28 / 40)
-    assert (cell.summary.n, cell.summary.seeds) == (40, 2)
+    assert cell.accuracy == pytest.approx(28 / 40)
+    assert (cell.n, cell.seeds) == (40, 2)
     assert cell.difference.difference == pytest.approx(8 / 40)
     assert cell.difference.low < 0.2 < cell.difference.high
     assert table.cells["sft", "mini_math"].difference is None
-    low, high = cell.summary.low, cell.summary.high
+    low, high = cell.low, cell.high
     assert high - low > 0.25  # 40 items, not 80 samples
 
 
@@ -84,15 +84,15 @@ def test_runs_that_are_gone_are_named(tmp_path):
     with pytest.raises(board.NoRuns, match="are gone"):
         board.of_record(board.saved(store), store)
     write_rows(store.stage("aaaa") / "samples.jsonl", (json.loads(s.model_dump_json()) for s in samples(3)))
-    rows = board.of_record(board.saved(store, "ablation_full"), store).rows()
-    assert [row["task"] for row in rows] == ["mini_math", "mini_blocks", "mini_rules"]
+    rows = board.of_record(board.saved(store, "ablation_full"), store).rows
+    assert [row.task for row in rows] == ["mini_math", "mini_blocks", "mini_rules"]
 
 
 def test_a_board_written_to_a_file_is_read_back(tmp_path):
     file = tmp_path / "board.json"
-    whole = {"title": "t", "control": "sft", "rows": made().rows()}
+    whole = made().model_dump()
     file.write_text(json.dumps(whole))
-    assert board.of_file(file).rows() == made().rows()
+    assert board.of_file(file) == made()
     for broken, why in (
         ({**whole, "control": "base"}, "no row of base"),
         ({**whole, "rows": whole["rows"][1:]}, "no row of sft on mini_math"),

@@ -8,13 +8,13 @@ import random
 import pytest
 
 from harness.errors import RecipeError
+from harness.files import published_rows
 from harness.journal import write_rows
 from harness.pipeline.recipe import recipe_names
 from harness.pipeline.recipe_files import load_recipe
 from harness.records import Grade, Sample
-from harness.results.claims import findings, published
+from harness.results.board import findings, published
 from harness.results.records import Claim
-from harness.shipped import published_rows
 from tests.commands import here as harness
 
 N = 300

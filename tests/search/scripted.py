@@ -5,7 +5,7 @@ from __future__ import annotations
 from harness.models.backends.mock import scripted_server
 from harness.models.base import seed_of
 from harness.problems.embedded import problems
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.search.launch import run as drive
 from harness.search.run.roles import Role
 from harness.search.run.work import GraderVerifier, Search

@@ -11,7 +11,7 @@ from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, ProblemData
 from harness.models.backends.hf import HFCompleter
 from harness.problems.registry import select
-from harness.results.decodings import compare_decodings
+from harness.results.compare import compare_decodings
 from harness.results.runs import evaluate_and_summarise
 from harness.search.decode import Trees, tokens_of_trees
 from harness.search.store import trees

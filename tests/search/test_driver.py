@@ -12,7 +12,7 @@ import pytest
 from harness.chains.extract import chains_of
 from harness.errors import SearchIncomplete, SearchMismatch
 from harness.models.prompts import prompt_ids
-from harness.search.grammar.load import load
+from harness.search.grammar import load
 from harness.search.launch import run as drive
 from harness.search.run.roles import Role
 from harness.search.run.work import Budget, Search

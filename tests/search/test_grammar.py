@@ -5,8 +5,8 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from harness.errors import GrammarError
-from harness.search.grammar.load import load, shipped
+from harness.errors import DataError
+from harness.search.grammar import load, shipped
 
 GOOD = {
     "name": "g",
@@ -95,7 +95,7 @@ def test_the_papers_patterns_have_the_arrows_of_its_figure():
     ],
 )  # fmt: skip
 def test_defects_are_named(tmp_path, change, message):
-    with pytest.raises(GrammarError, match=message):
+    with pytest.raises(DataError, match=message):
         load(write(tmp_path, change))
 
 
@@ -104,7 +104,7 @@ def test_all_defects_are_named_at_once(tmp_path):
         data["start"] = {"thinkin": 1, "thinking": 0}
         data["kinds"]["answer"]["next"] = {"thinking": 1}
 
-    with pytest.raises(GrammarError) as error:
+    with pytest.raises(DataError) as error:
         load(write(tmp_path, change))
     assert str(error.value).count(";") == 2
 
@@ -117,12 +117,12 @@ def test_a_cap_on_one_kind_of_a_loop_is_enough(tmp_path):
 
 
 def test_missing_and_unknown_grammars(tmp_path):
-    with pytest.raises(GrammarError, match="shipped: embedded"):
+    with pytest.raises(DataError, match="shipped: embedded"):
         load("nope")
-    with pytest.raises(GrammarError, match="no such file"):
+    with pytest.raises(DataError, match="no such file"):
         load("/nowhere/g.yaml")
     (tmp_path / "g.yaml").write_text("a: [1")
-    with pytest.raises(GrammarError, match="not YAML"):
+    with pytest.raises(DataError, match="not YAML"):
         load(str(tmp_path / "g.yaml"))
 
 

@@ -10,12 +10,11 @@ import statistics
 
 import pytest
 
-from harness.search.grammar.load import load
-from harness.search.grammar.schema import Weighted
+from harness.search.grammar import Weighted, load
 from harness.search.run.work import ending
 from harness.search.spec import Goals
-from harness.search.tree.marco_o1 import OriginalTree
 from harness.search.tree.nodes import Result
+from harness.search.tree.policies import OriginalTree
 
 # p: rollouts, nodes, share never visited, counted rewards, distinct correct chains
 RELEASED = {

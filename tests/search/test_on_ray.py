@@ -14,8 +14,7 @@ from hypothesis import strategies as st
 
 from harness.errors import ModelError, SearchMismatch
 from harness.models.spec import ModelSpec
-from harness.search.launch import Plan, execute, shard, shard_folder
-from harness.search.run.on_ray import share
+from harness.search.launch import Plan, execute, shard, shard_folder, share
 from harness.search.spec import Limits, SearchSpec
 from harness.search.store import settings_of, trees
 from tests.search.scripted import PROBLEMS, SETTINGS, state_of
@@ -58,7 +57,7 @@ def test_shards_together_have_the_budget_of_the_run(requests, tokens, shards):
 @pytest.mark.slow
 def test_a_worker_killed_in_the_middle_changes_nothing(tmp_path):
     ray = pytest.importorskip("ray", reason="ray is not installed (extra 'ray')")
-    from harness.search.run.on_ray import run_on_ray
+    from harness.search.launch import run_on_ray
 
     execute(PLAN, PROBLEMS, tmp_path / "one")
     ray.init(num_cpus=2, include_dashboard=False, log_to_driver=False)

@@ -8,7 +8,7 @@ import pytest
 from hypothesis import given, settings
 from hypothesis import strategies as st
 
-from harness.search.grammar.load import load, shipped
+from harness.search.grammar import load, shipped
 from harness.search.spec import Goals
 from harness.search.tree.nodes import Result, alike, normal, order_of
 from harness.search.tree.policies import POLICIES
@@ -70,7 +70,7 @@ def test_visits_and_values_conserve_and_budgets_hold(seed, p, flying, policy, na
             assert expansion.node not in names
             assert parent.kind != "answer"
             assert not parent.discarded
-            assert parent.result is not None or parent.kind is None
+            assert parent.result is not None or not parent.kind
             names.add(expansion.node)
             outstanding.append(expansion)
             assert tree.generated + sum(e.budget for e in outstanding) <= goals.tokens

@@ -10,11 +10,10 @@ import pytest
 from harness.models.backends.openai import OpenAICompleter
 from harness.models.base import Completion
 from harness.models.prompts import chain_prompt_ids, prompt_ids
-from harness.search.grammar.load import load
-from harness.search.rows import result
-from harness.search.run.roles import Role
-from harness.search.run.writer import Writer
+from harness.search.grammar import load
+from harness.search.run.roles import Role, Writer
 from harness.search.spec import Goals
+from harness.search.store import result
 from harness.search.tree.core import Tree
 from harness.search.tree.policies import mcts
 

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import random
 
-from harness.search.grammar.schema import Grammar, children
+from harness.search.grammar import Grammar, children
 from harness.search.spec import Goals
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Expansion, Result

@@ -12,9 +12,9 @@ from pathlib import Path
 
 import pytest
 
-from harness.chains.spec import SftRule
+from harness.chains.select import SftRule
 from harness.journal import write_rows
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job
 from harness.pipeline.kinds import kind_of
@@ -27,7 +27,7 @@ pytestmark = pytest.mark.skipif(sys.platform != "linux", reason="looks for proce
 WORKER = """
 import sys
 from pathlib import Path
-from harness.chains.spec import SftRule
+from harness.chains.select import SftRule
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job
 from harness.pipeline.kinds import kind_of

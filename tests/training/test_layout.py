@@ -11,8 +11,7 @@ from hypothesis import given, settings
 from hypothesis import strategies as st
 
 from harness.training.attention import batch_logps, register, why_not
-from harness.training.groups import Collator, groups_of
-from harness.training.layout import plan, unique_positions
+from harness.training.batches import Collator, groups_of, plan, unique_positions
 from harness.training.spec import Objective
 
 VOCABULARY = 23
@@ -73,7 +72,7 @@ def test_every_distinct_transition_passes_once(seed, chains):
     rows = [[1, 2, 3, *chain] for chain in tree(rng, chains)]
     distinct = {tuple(row[: i + 2]) for row in rows for i in range(len(row) - 1)}
     layout = plan(rows, [3] * len(rows))
-    assert layout.unique == unique_positions(rows) == len(distinct)
+    assert layout.ids.shape[1] == unique_positions(rows) == len(distinct)
     for r, row in enumerate(rows):  # each target of each row is predicted at its depth, from its token
         path = layout.gather[r, : len(row) - 1]
         assert layout.ids[0, path].tolist() == row[:-1]

@@ -13,7 +13,7 @@ import time
 import pytest
 
 from harness.journal import write_rows
-from harness.models.digests import model_digest
+from harness.models.loading import model_digest
 
 pytestmark = pytest.mark.slow
 ENV = os.environ | {"OMP_NUM_THREADS": "1", "HF_HUB_OFFLINE": "1"}

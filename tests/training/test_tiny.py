@@ -9,11 +9,19 @@ import random
 import pytest
 
 from harness.journal import read
-from harness.models.digests import model_digest
+from harness.models.loading import model_digest
 from harness.problems.embedded import FAMILIES, problems
 from harness.problems.embedded.worked import Style, chain
-from harness.training.tiny import pretrain as module
-from harness.training.tiny.corpus import IGNORE, STUDENT_MIX, batches, encode
+from harness.training import tiny as module
+from harness.training.tiny import IGNORE, STUDENT_MIX, batches, encode
+
+
+@pytest.fixture(scope="module", autouse=True)
+def one_thread():
+    import torch
+
+    torch.set_num_threads(1)
+
 
 SMALL = dataclasses.replace(
     module.SPECS["student"], steps=6, tokens=800, mix=dataclasses.replace(STUDENT_MIX, pool=40), warmup=2

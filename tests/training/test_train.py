@@ -9,7 +9,7 @@ import shutil
 import pytest
 
 from harness.errors import ModelError, TrainingError
-from harness.models.digests import model_digest
+from harness.models.loading import model_digest
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
 from harness.problems.embedded.worked import Style, chain

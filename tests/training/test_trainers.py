@@ -125,7 +125,7 @@ def test_one_reference_serves_every_objective(student, pairs, tmp_path, monkeypa
     calls = []
     original = PreferenceTrainer._reference_logps
     monkeypatch.setattr(PreferenceTrainer, "_reference_logps", lambda self, *a: calls.append(1) or original(self, *a))
-    more = {"spec": ROWS, "reference": tmp_path / "reference"}
+    more = {"spec": changed(ROWS, epochs=1), "reference": tmp_path / "reference"}
     for number, objective in enumerate((OBJECTIVE, Objective(), Objective(length_normalized=True))):
         preference(student, pairs, tmp_path / f"{number}", objective=objective, **more)
     assert len(calls) == 1

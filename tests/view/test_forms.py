@@ -15,7 +15,7 @@ from hypothesis import strategies as st
 
 from harness.results import board as boards
 from harness.view import board, render
-from harness.view.page import Bars, Branch, Curves, Histogram, Line, Page, Section, Series, Table, Text, binned, columns
+from harness.view.page import Branch, Figure, Line, Page, Section, Series, Table, Text, binned
 from harness.view.render import csv as csv_form
 from harness.view.render import html, latex, markdown, picture, terminal
 from harness.view.text import clean, one_line
@@ -32,14 +32,14 @@ hostile = st.one_of(st.lists(st.sampled_from(PIECES), max_size=4).map(" ".join),
 
 def page_of(one: str, other: str) -> Page:
     table = Table(
-        columns=columns(one, "b", "c"), title=other, notes=[one], legend=[other],
+        columns=(one, "b", "c"), title=other, notes=[one], legend=[other],
         rows=[[one, [Line(text=other, strong=one, short=one), Line(text=one)], "0.5"], [one, other, one]],
     )  # fmt: skip
-    counts = Histogram(
-        name=one, title=one, x=other, y=one, low=0, high=9, kinds=(one, other),
-        bars=[Bars(label=one, counts=[1, 2], second=[0, 1], note=other)],
+    counts = Figure(
+        name=one, title=one, x=other, y=one, bins=9, kinds=(one, other),
+        series=[Series(label=one, y=[1, 2], second=[0, 1], note=other)],
     )  # fmt: skip
-    curve = Curves(name=one, title=other, x=one, y=other, second=one,
+    curve = Figure(name=one, title=other, x=one, y=other, kinds=(other, one),
                    series=[Series(label=other, x=[1, 2], y=[0.1, 0.4], second=[0.2, 0.5], note=one)])  # fmt: skip
     tree = Branch(spans=[(one, "strong"), (other, "")], children=[Branch(spans=[(other, "")])])
     texts = [Text(text=one), Text(text=other, verbatim=True)]
@@ -101,7 +101,7 @@ def test_a_fence_cannot_be_closed_from_inside(text):
 @given(hostile, hostile)
 def test_csv_comes_back_and_holds_no_formula(one, other):
     records = [{"a": one, "b": {"c": other, "d": -0.5}}, {"a": "x", "e": 3}]
-    table = Table(columns=columns("a"), rows=[], records=records)
+    table = Table(columns=["a"], rows=[], records=records)
     rows = list(csv.DictReader(io.StringIO(csv_form.table(table))))
     assert [row["a"].removeprefix("'") for row in rows] == [clean(one).removeprefix("'"), "x"]
     assert (rows[0]["b.d"], rows[1]["e"], rows[1]["b.d"]) == ("-0.5", "3", "")
@@ -153,7 +153,7 @@ def test_the_board_says_in_every_form_what_was_measured():
 
 def test_tables_too_wide_go_on_beneath_with_every_cell():
     names = [f"column_{i}" for i in range(30)]
-    table = Table(columns=columns("arm", *names), rows=[["sft", *(f"v{i}" for i in range(30))]])
+    table = Table(columns=["arm", *names], rows=[["sft", *(f"v{i}" for i in range(30))]])
     for width in (30, 80, 120):
         shown = terminal.text(Page(blocks=[table]), width)
         assert max(map(len, shown.splitlines())) <= width
@@ -178,8 +178,8 @@ def test_figures_as_files_by_their_suffix(suffix, magic, tmp_path):
 
 
 def test_bins_count_every_value():
-    assert binned([0, 1, 49, 50, 99, 100], 0, 100, 2) == [3, 3]
-    assert binned([5], 5, 5, 3) == [1, 0, 0]
+    assert binned([0, 1, 49, 50, 99, 100], 100, 2) == [3, 3]
+    assert binned([0], 0, 3) == [1, 0, 0]
 
 
 def test_long_text_is_shortened_and_of_one_line():

@@ -14,7 +14,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.base import Completer
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 
 

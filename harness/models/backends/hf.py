@@ -1,8 +1,7 @@
 """In-process completion of any ``AutoModelForCausalLM``: batches whatever is waiting, one seed per request.
 
-Every row of a left-padded batch samples from its own seed by inverting the distribution function, so its tokens do not
-depend on its neighbours beyond rounding. Weights stay in float32 on CPU: reduced precision changes one greedy answer in
-eight at this size.
+Each row of a left-padded batch samples from its own seed by inverting the distribution function: its tokens depend on
+its neighbours by rounding alone. On CPU in float32: reduced precision changes one greedy answer in eight at this size.
 """
 
 from __future__ import annotations
@@ -15,9 +14,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.models.base import Completion, Request
-from harness.models.digests import model_digest
-from harness.models.loading import context_of, load_model, load_tokenizer
-from harness.models.shipped import resolve
+from harness.models.loading import context_of, load_model, load_tokenizer, model_digest, resolve
 from harness.models.spec import ModelSpec
 from harness.records import Finish
 
@@ -123,8 +120,7 @@ class HFCompleter:
     def _completion(self, row: _Row) -> Completion:
         text = self.tokenizer.decode(row.ids[: row.text_ids], skip_special_tokens=False)
         for stop in row.request.stop:
-            cut = text.find(stop)
-            text = text if cut < 0 else text[:cut]
+            text = text.partition(stop)[0]
         ended = row.text_ids < len(row.ids)
         return Completion(text, tuple(row.ids), row.finish or "context", len(row.request.prompt_ids), ended=ended)
 
@@ -146,11 +142,8 @@ class _Row:
 
     def take(self, token: int, eos: set[int], tokenizer: Any) -> None:
         self.ids.append(token)
-        if token in eos:
-            self.finish = "stop"
-            return
-        self.text_ids = len(self.ids)
-        if self.request.stop and self._stopped(tokenizer):
+        self.text_ids += token not in eos
+        if token in eos or (self.request.stop and self._stopped(tokenizer)):
             self.finish = "stop"
         elif len(self.ids) >= self.room:
             self.finish = self.cut_by

@@ -21,15 +21,13 @@ from harness.files import about, read_json
 from harness.journal import write_whole
 from harness.models.backends import tokenizer_path
 from harness.models.base import Completion, Request
-from harness.models.digests import model_digest
-from harness.models.loading import context_length, load_tokenizer
+from harness.models.loading import context_length, load_tokenizer, model_digest, resolve
 from harness.models.server.client import Client, Refused
 from harness.models.server.dialect import Api, Choice, Dialect, choice_of, ended_turn
 from harness.models.server.greeting import Server, greet
 from harness.models.server.refusals import Overflow, overflow, refused_fields
 from harness.models.server.slots import Slots
 from harness.models.server.transport import Reply, Send, connections, headers_of
-from harness.models.shipped import resolve
 from harness.models.spec import ModelSpec
 from harness.records import Finish
 

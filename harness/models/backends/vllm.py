@@ -1,7 +1,4 @@
-"""vLLM behind a process boundary: ``vllm serve`` is started, used through its OpenAI interface, and stopped.
-
-vLLM pins its own torch and transformers, so it is never imported here; its program may live in another environment.
-"""
+"""vLLM, which pins its own torch, behind a process boundary: ``vllm serve`` is started, used as a server and ended."""
 
 from __future__ import annotations
 
@@ -22,7 +19,7 @@ from typing import Any
 from harness.errors import ModelError
 from harness.files import about
 from harness.models.backends.openai import OpenAICompleter, client
-from harness.models.shipped import resolve
+from harness.models.loading import resolve
 from harness.models.spec import ModelSpec
 from harness.processes import kept
 

@@ -1,7 +1,5 @@
 """Every kind of stage, one module each. ``all_kinds`` finds the modules of this package by itself."""
 
-from __future__ import annotations
-
 import importlib
 import pkgutil
 from functools import cache
@@ -12,9 +10,14 @@ from harness.pipeline.kind import Kind
 
 @cache
 def all_kinds() -> dict[str, Kind]:
-    """Kinds by name: of each module of this package, its ``KIND``."""
-    kinds = (importlib.import_module(f"{__name__}.{module.name}").KIND for module in pkgutil.iter_modules(__path__))
-    return {kind.name: kind for kind in kinds}
+    """Kinds by name: the class that each module of this package defines."""
+    kinds = {}
+    for found in pkgutil.iter_modules(__path__):
+        module = importlib.import_module(f"{__name__}.{found.name}")
+        for each in vars(module).values():
+            if isinstance(each, type) and issubclass(each, Kind) and each.__module__ == module.__name__:
+                kinds[each.name] = each()
+    return kinds
 
 
 def kind_of(name: str) -> Kind:

@@ -1,27 +1,27 @@
 """Long chain-of-thought data: the outputs of a teacher as chains in the vocabulary of the model to be trained."""
 
-from __future__ import annotations
-
 import random
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import Literal
 
+from harness.chains.distilled import Output, Taught, chains_of_outputs, filtered
 from harness.errors import RecipeError
+from harness.journal import read_records, write_rows
+from harness.models.loading import load_tokenizer
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage
 from harness.pipeline.sources import searched
+from harness.problems.embedded import worked
 from harness.spec import Spec, knob
-
-if TYPE_CHECKING:
-    from harness.chains.distilled import Taught
+from harness.thoughts import THINK_CLOSE
 
 
 class DistilStage(Stage):
     """Long chain-of-thought of a teacher: its outputs, or those in the profile's file; graded, correct ones used."""
 
     kind: Literal["distil"]
-    yields: ClassVar[tuple[str, ...]] = ("chains",)
+    yields = ("chains",)
     teacher: str = knob("teacher", "The model that is asked.")
     plain: bool = knob(False, "Leave outputs as they are where the profile pads them.")
 
@@ -45,9 +45,8 @@ class DistilScale(Spec):
 
 
 class Distil(Kind):
-    """Writes ``chains.jsonl``, padded if the job says so."""
-
     name = "distil"
+    line = "{correct_chains:,} correct chains of {mean_tokens:g} tokens"
     stage = DistilStage
     scale = DistilScale
     quick = True
@@ -63,23 +62,19 @@ class Distil(Kind):
             problems, how, files = searched(plan)
             sampling = scale.model_dump(include={"samples", "max_tokens", "temperature"})
             params, models = problems | sampling | {"sampling_seed": scale.seed}, {"teacher": plan.model(stage.teacher)}
-        taught = plan.add("teach", f"teach {name}", params=params, models=models, how=how, reads=files, stage=name)
+        teach = Job(kind="teach", name=f"teach {name}", params=params, models=models, how=how, stage=name)
         padding = 0 if stage.plain else scale.padding
         if padding and not params.get("families"):
             raise RecipeError(
                 f"profile {plan.profile_name}: distil.padding writes re-checks for embedded families alone; set it to 0"
             )
-        return plan.add(
-            self.name, f"distil {name}", params={"padding": padding, "seed": scale.seed}, inputs={"taught": taught},
-            models={"tokenizer": vocabulary or plan.model("student")}, how={"samples": params.get("samples", 1)},
-            stage=name,
-        )  # fmt: skip
+        return plan.add(Job(
+            kind=self.name, name=f"distil {name}", params={"padding": padding, "seed": scale.seed},
+            inputs={"taught": plan.add(teach, files)}, models={"tokenizer": vocabulary or plan.model("student")},
+            how={"samples": params.get("samples", 1)}, stage=name,
+        ))  # fmt: skip
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.chains.distilled import Output, Taught, chains_of_outputs, filtered
-        from harness.journal import read_records, write_rows
-        from harness.models.loading import load_tokenizer
-
         vocabulary = job.models["tokenizer"]
         tokenizer = load_tokenizer(vocabulary.tokenizer or vocabulary.model)
         taught = list(read_records(inputs["taught"] / "taught.jsonl", Taught))
@@ -96,23 +91,13 @@ class Distil(Kind):
             "mean_tokens": round(sum(c.length for c in correct) / max(1, len(correct)), 1),
         }  # fmt: skip
 
-    def summary(self, figures: Params) -> str:
-        return f"{figures['correct_chains']:,} correct chains of {figures['mean_tokens']:g} tokens"
-
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
-        outputs = inputs["taught"]
-        return None if outputs is None else outputs // int(job.how["samples"])
+        return (outputs := inputs["taught"]) and outputs // int(job.how["samples"])
 
 
 def _padded(taught: Taught, rng: random.Random, least: int) -> Taught:
     """With formalistic re-checks before the answer: the long-time thinking of arXiv 2503.01461, section 2."""
-    from harness.problems.embedded import worked
-    from harness.thoughts import THINK_CLOSE
-
     spans = worked.padding(taught.problem, rng, least)
     extra = "".join(span.opening + span.text + span.closing for span in spans)
     head, _, tail = taught.text.rpartition(THINK_CLOSE)
     return taught.model_copy(update={"text": head + extra + THINK_CLOSE + tail})
-
-
-KIND = Distil()

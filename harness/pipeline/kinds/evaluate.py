@@ -1,19 +1,19 @@
 """The score of an arm: a model's answers to every task of the suite, each drawn alone."""
 
-from __future__ import annotations
-
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import TYPE_CHECKING, ClassVar, Literal
+from typing import ClassVar, Literal
 
+from harness.evaluation.plan import EvalPlan
 from harness.evaluation.spec import Decoding, ProblemData, Selection
+from harness.models.backends import opened
+from harness.models.base import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
+from harness.problems.registry import select
+from harness.results.summary import evaluate_and_summarise
 from harness.spec import Spec, knob
-
-if TYPE_CHECKING:
-    from harness.models.sampling import Sampler
 
 
 class EvalScale(Decoding, Selection, Serving):
@@ -28,7 +28,7 @@ class EvalScale(Decoding, Selection, Serving):
 
 
 class Evaluate(Kind):
-    name: ClassVar[str] = "eval"
+    name = "eval"
     scale: ClassVar[type[Spec] | None] = EvalScale
 
     def arm(
@@ -41,10 +41,9 @@ class Evaluate(Kind):
         params = {"suite": plan.suite, **scale.identity(), **more}
         tasks = [task.file for task in plan.tasks if task.file is not None]
         code = {file for task in tasks for file in task.parent.glob("*.py")}
-        return plan.add(
-            self.name, name, params=params, inputs=inputs, models=models, reads=[*tasks, *sorted(code), *read],
-            how=scale.model_dump(mode="json", exclude={*params}),
-        )  # fmt: skip
+        how = scale.model_dump(mode="json", exclude={*params})
+        job = Job(kind=self.name, name=name, params=params, inputs=inputs, models=models, how=how)
+        return plan.add(job, [*tasks, *sorted(code), *read])
 
     def more(self, plan: Planner) -> tuple[Params, list[str]]:
         """Parameters beside those of plain sampling, and digests of what is read beside the tasks."""
@@ -52,16 +51,9 @@ class Evaluate(Kind):
 
     def sampler(self, job: Job) -> Sampler:
         """How answers are drawn."""
-        from harness.models.sampling import Plain
-
         return Plain()
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.evaluation.plan import EvalPlan
-        from harness.models.backends import opened
-        from harness.problems.registry import select
-        from harness.results.summary import evaluate_and_summarise
-
         scale = part_of(EvalScale, job.params | job.how)
         model = ModelSpec(model=str(inputs["model"] / "model")) if "model" in inputs else job.models["model"]
         if model.backend == "hf":  # else a server of its own
@@ -75,9 +67,8 @@ class Evaluate(Kind):
         )
         with opened(model.replicas()[0], folder) as (completer, tokenizer):
             summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
-            tokens = completer.generated_tokens
         rows = {task: summary.model_dump() for task, summary in summaries.items()}
-        return {"rows": rows, "model_digest": completer.digest, "generated_tokens": tokens}
+        return {"rows": rows, "model_digest": completer.digest, "generated_tokens": completer.generated_tokens}
 
     def summary(self, figures: Params) -> str:
         return ", ".join(f"{100 * row['accuracy']:.1f}" for row in figures["rows"].values()) + " % right"
@@ -86,16 +77,11 @@ class Evaluate(Kind):
         return figures.get("generated_tokens") or 0, sum(row["samples"] for row in figures["rows"].values())
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
-        from harness.problems.registry import select
-
         scale, total = part_of(EvalScale, job.params | job.how), 0
         for task in select([], job.params["suite"]):
-            number = re.search(r"\d[\d,]*", task.items)
-            if task.group != "embedded" and number is None:
+            number = re.search(r"\d+", task.items.replace(",", ""))
+            size = scale.count if task.group == "embedded" else number and int(number[0])
+            if size is None:
                 return None
-            size = scale.count if task.group == "embedded" or number is None else int(number[0].replace(",", ""))
             total += min(size, scale.limit or size)
         return total * scale.samples
-
-
-KIND = Evaluate()

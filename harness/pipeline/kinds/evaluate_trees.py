@@ -1,15 +1,11 @@
 """The score of an arm whose answers to a problem are all drawn from one tree (arXiv 2503.01461, Table 7)."""
 
-from __future__ import annotations
-
-from typing import TYPE_CHECKING
-
+from harness.models.base import Sampler
 from harness.pipeline.kind import Job, Params, Planner
 from harness.pipeline.kinds.evaluate import Evaluate
 from harness.pipeline.sources import SearchScale
-
-if TYPE_CHECKING:
-    from harness.models.sampling import Sampler
+from harness.search.decode import Trees
+from harness.search.grammar import load
 
 
 class EvaluateTrees(Evaluate):
@@ -17,15 +13,8 @@ class EvaluateTrees(Evaluate):
     scale = None  # that of plain sampling
 
     def more(self, plan: Planner) -> tuple[Params, list[str]]:
-        from harness.search.grammar.load import load
-
         grammar = plan.scale(SearchScale).grammar
-        return {"tree": grammar}, [load(grammar).digest_source]
+        return {"tree": grammar}, [load(grammar).model_dump_json()]
 
     def sampler(self, job: Job) -> Sampler:
-        from harness.search.decode import Trees
-
         return Trees(budget=job.params["samples"], grammar=job.params["tree"])
-
-
-KIND = EvaluateTrees()

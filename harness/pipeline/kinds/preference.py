@@ -1,16 +1,14 @@
 """DPO in any of its variants, on pairs of a search."""
 
-from __future__ import annotations
-
-from collections.abc import Mapping
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.chains.select import pairs
-from harness.chains.spec import LengthRule, PairRule
+from harness.chains.select import LengthRule, PairRule, pairs
 from harness.journal import write_rows
-from harness.pipeline.kind import Job, Params, Report, part_of
-from harness.pipeline.training import TrainedStage, Training, TrainingScale, chains_of, fitting
+from harness.pipeline.kind import Job, Params, part_of
+from harness.pipeline.training import Row, Switches, TrainedStage, Training, TrainingScale, fitting
+from harness.records import Chain
 from harness.spec import knob
 from harness.training.spec import Objective
 
@@ -23,8 +21,8 @@ class ArmObjective(Objective):
 
 class PreferenceStage(TrainedStage, PairRule):
     kind: Literal["preference"]
-    needs: ClassVar[Mapping[str, str]] = {"model": "model", "chains": "pairs"}
-    length: ClassVar[str] = "chosen"
+    says = "{kind} on {chains}, {chosen}"
+    needs = {"model": "model", "chains": "pairs"}
     chosen: LengthRule = knob("longest", "Which of a problem's correct chains is the chosen one, by length.")
     objective: ArmObjective = knob(ArmObjective(), "The switches of this arm.")
 
@@ -37,29 +35,20 @@ class PreferenceScale(TrainingScale):
 
 class Preference(Training):
     name = "preference"
+    line = "{pairs} pairs, {chosen_tokens:g} against {rejected_tokens:g} tokens, {steps} steps, loss {loss:g}"
     stage = PreferenceStage
     scale = PreferenceScale
 
-    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        picked = pairs(chains_of(inputs), part_of(PairRule, job.params), job.params["seed"])
+    def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
+        picked = pairs(chains, part_of(PairRule, job.params), job.params["seed"])
         write_rows(folder / "pairs.jsonl", (pair.model_dump() for pair in picked))
         columns = {"prompt_ids", "chosen_ids", "rejected_ids"}
-        rows = fitting(job, [{key: value for key, value in pair if key in columns} for pair in picked], "pairs")
+        rows = fitting(job, [pair.model_dump(include=columns) for pair in picked], "pairs")
         switches = job.params["objective"]
         objective = Objective(**{**switches, "beta": switches["beta"] or job.params["dose"]["beta"]})
-        # Arms that differ in the objective alone share what is computed of their reference.
-        figures = self.train(job, folder, inputs, report, rows, objective, folder.parent.parent / "reference")
         totals = {
             "chosen_tokens": sum(len(p.chosen_ids) for p in picked),
             "rejected_tokens": sum(len(p.rejected_ids) for p in picked),
             "shared_tokens": sum(p.fork for p in picked),
         }
-        return figures | {name: round(total / len(picked), 1) for name, total in totals.items()}
-
-    def summary(self, figures: Params) -> str:
-        f = figures
-        lengths = f"{f['chosen_tokens']:g} against {f['rejected_tokens']:g} tokens"
-        return f"{f['pairs']} pairs, {lengths}, {f['steps']} steps, loss {f['loss']:g}"
-
-
-KIND = Preference()
+        return rows, objective, {name: round(total / len(picked), 1) for name, total in totals.items()}

@@ -1,14 +1,14 @@
 """A tiny model from scratch, by the name of its spec."""
 
-from __future__ import annotations
-
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
 from pydantic import field_validator
 
 from harness.errors import nearest
+from harness.models.loading import folder as assets
+from harness.models.loading import load_tokenizer
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, Stage
 from harness.spec import Spec, knob
@@ -16,13 +16,13 @@ from harness.spec import Spec, knob
 
 class PretrainStage(Stage):
     kind: Literal["pretrain"]
-    yields: ClassVar[tuple[str, ...]] = ("model",)
+    yields = ("model",)
     spec: str = knob(..., "The name of the tiny model.")
 
     @field_validator("spec")
     @classmethod
     def _known(cls, value: str) -> str:
-        from harness.training.tiny.pretrain import SPECS
+        from harness.training.tiny import SPECS
 
         if value not in SPECS:
             raise ValueError(f"no tiny model {value!r}{nearest(value, SPECS)}; there are {', '.join(SPECS)}")
@@ -37,6 +37,7 @@ class PretrainScale(Spec):
 
 class Pretrain(Kind):
     name = "pretrain"
+    line = "{steps} steps, loss {loss:g}"
     stage = PretrainStage
     scale = PretrainScale
 
@@ -44,20 +45,12 @@ class Pretrain(Kind):
         assert isinstance(stage, PretrainStage)
         steps = plan.scale(PretrainScale).steps
         params: Params = {"spec": stage.spec} | ({"steps": steps} if steps else {})
-        return plan.add(self.name, f"pretrain {stage.spec}", params=params, stage=name)
+        return plan.add(Job(kind=self.name, name=f"pretrain {stage.spec}", params=params, stage=name))
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.models.loading import load_tokenizer
-        from harness.models.shipped import folder as assets
-        from harness.training.tiny.pretrain import SPECS, pretrain
+        from harness.training.tiny import SPECS, pretrain
 
         spec = SPECS[job.params["spec"]]
         if "steps" in job.params:
             spec = replace(spec, steps=job.params["steps"], warmup=1)
         return pretrain(spec, load_tokenizer(str(assets() / "tokenizer")), folder / "model", report)
-
-    def summary(self, figures: Params) -> str:
-        return f"{figures['steps']} steps, loss {figures['loss']:g}"
-
-
-KIND = Pretrain()

@@ -1,15 +1,18 @@
 """Tree search by two models, in shards; its chains are a job of their own for each vocabulary."""
 
-from __future__ import annotations
-
 from collections.abc import Mapping
+from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
+from harness.grading.grade import shared_grader
 from harness.models.spec import ModelSpec
-from harness.pipeline.kind import Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
+from harness.pipeline.kind import Job, Kind, Params, Planner, Report, Stage, part_of
 from harness.pipeline.sources import SearchScale, problem_count, problems_of, searched
+from harness.search.grammar import load
+from harness.search.launch import Plan, execute, shard
 from harness.search.spec import Goals, SearchSpec
+from harness.search.stats import SearchYield
 from harness.spec import knob
 
 
@@ -17,13 +20,11 @@ class SearchStage(Stage, Goals):
     """Tree search by two models for the distinct ``correct`` and ``wrong`` chains wanted of each problem."""
 
     kind: Literal["search"]
-    yields: ClassVar[tuple[str, ...]] = ("chains", "pairs")
+    says = "search by {generator} and {critic}"
+    yields = ("chains", "pairs")
     generator: str = knob("generator", "The model that thinks and answers.")
     critic: str = knob("critic", "The model that reflects.")
     correct: int = knob(6, "Distinct correct chains wanted of a problem.", ge=1)
-
-    def line(self, plan: Profiled) -> str:
-        return f"search by {self.generator} and {self.critic}"
 
 
 class Search(Kind):
@@ -32,32 +33,22 @@ class Search(Kind):
     scale = SearchScale
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
-        from harness.search.grammar.load import load
-
         assert isinstance(stage, SearchStage)
         scale = plan.scale(SearchScale)
         models = {"generator": plan.model(stage.generator), "critic": plan.model(stage.critic)}
         problems, how, files = searched(plan)
-        goals = part_of(Goals, vars(stage)).identity()
-        params = problems | scale.identity() | {"goals": goals, "sources": problems["sources"]}
+        params = scale.identity() | problems | {"goals": part_of(Goals, vars(stage)).identity()}
         how |= scale.model_dump(include={"window", "deterministic", "graders"})
-        reads: list[str | Path] = [load(scale.grammar).digest_source, *files]
+        reads: list[str | Path] = [load(scale.grammar).model_dump_json(), *files]
+        search = Job(kind=self.name, name="search", params=params, models=models, how=how, stage=name)
         shards = {}
         for i in range(scale.shards):
-            shards[f"shard{i}"] = plan.add(
-                self.name, f"search {i + 1}/{scale.shards}", params={**params, "shard": i}, models=models, how=how,
-                reads=reads, stage=name,
-            )  # fmt: skip
-        return plan.add(
-            "chains", "chains", params=params, inputs=shards, models={"tokenizer": vocabulary or models["generator"]},
-            how=how, reads=reads, stage=name,
-        )  # fmt: skip
+            part = replace(search, name=f"search {i + 1}/{scale.shards}", params={**params, "shard": i})
+            shards[f"shard{i}"] = plan.add(part, reads)
+        tokenizer = {"tokenizer": vocabulary or models["generator"]}
+        return plan.add(replace(search, kind="chains", name="chains", inputs=shards, models=tokenizer), reads)
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.grading.grade import shared_grader
-        from harness.search.launch import Plan, execute, shard
-        from harness.search.stats import SearchYield
-
         params = job.params
         problems = list(shard(problems_of(job), params["shard"], params["shards"]))
         models = {role: model.replicas() for role, model in job.models.items()}
@@ -80,6 +71,3 @@ class Search(Kind):
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return -(-problem_count(job) // int(job.params["shards"]))
-
-
-KIND = Search()

@@ -1,20 +1,19 @@
 """SFT on the correct chains of a search or of a teacher."""
 
-from __future__ import annotations
-
+from collections.abc import Iterator
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Literal
 
-from harness.chains.select import sft_chains
-from harness.chains.spec import SftRule
-from harness.pipeline.kind import Job, Params, Report, part_of
-from harness.pipeline.training import TrainedStage, Training, TrainingScale, chains_of, fitting
+from harness.chains.select import SftRule, sft_chains
+from harness.pipeline.kind import Job, Params, part_of
+from harness.pipeline.training import Row, Switches, TrainedStage, Training, TrainingScale, fitting
+from harness.records import Chain
 from harness.training.spec import SftObjective
 
 
 class SftStage(TrainedStage, SftRule):
     kind: Literal["sft"]
-    length: ClassVar[str] = "rule"
+    says = "{kind} on {chains}, {rule}"
 
 
 class SftScale(TrainingScale):
@@ -23,19 +22,13 @@ class SftScale(TrainingScale):
 
 class Sft(Training):
     name = "sft"
+    line = "{rows} rows of {mean_tokens:g} tokens, {steps} steps, loss {loss:g}"
     stage = SftStage
     scale = SftScale
 
-    def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        chosen = sft_chains(chains_of(inputs), part_of(SftRule, job.params), job.params["seed"])
+    def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
+        chosen = sft_chains(chains, part_of(SftRule, job.params), job.params["seed"])
         every = [{"prompt_ids": c.prompt_ids, "completion_ids": c.token_ids} for c in chosen]
         rows = fitting(job, every, "correct chains")
-        figures = self.train(job, folder, inputs, report, rows, SftObjective())
-        return figures | {"mean_tokens": round(sum(len(row["completion_ids"]) for row in rows) / len(rows), 1)}
-
-    def summary(self, figures: Params) -> str:
-        f = figures
-        return f"{f['rows']} rows of {f['mean_tokens']:g} tokens, {f['steps']} steps, loss {f['loss']:g}"
-
-
-KIND = Sft()
+        mean = round(sum(len(row["completion_ids"]) for row in rows) / len(rows), 1)
+        return rows, SftObjective(), {"mean_tokens": mean}

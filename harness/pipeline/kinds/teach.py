@@ -1,34 +1,26 @@
 """Outputs of a teacher, sampled or read from a file, and graded. No stage of a recipe by itself: see distil."""
 
-from __future__ import annotations
-
 from collections import Counter
 from collections.abc import Mapping
 from itertools import islice
 from pathlib import Path
-from typing import TYPE_CHECKING
 
+from harness.chains.distilled import Output, Taught, filtered, read_outputs
+from harness.grading.grade import Grader
+from harness.journal import Journal, read, write_rows
+from harness.models.backends import opened
+from harness.models.base import Asked, Completion, Plain, Request, seed_of
+from harness.models.prompts import is_prefilled, prompt_ids, think_tags
 from harness.pipeline.kind import Job, Kind, Params, Report
 from harness.pipeline.sources import problem_count, problems_of
 
-if TYPE_CHECKING:
-    from harness.chains.distilled import Output
-    from harness.models.base import Completion
-
 
 class Teach(Kind):
-    """Writes ``taught.jsonl``: every output that passed the filters, with its verdict where there is a gold answer.
-
-    A wrong answer is kept with its verdict; nothing without an answer, cut, doubled or with foreign tags is.
-    """
+    """Writes ``taught.jsonl``: outputs that passed the filters, right or wrong, with verdicts where there is gold."""
 
     name = "teach"
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        from harness.chains.distilled import Taught, filtered, read_outputs
-        from harness.grading.grade import Grader
-        from harness.journal import write_rows
-
         if "file" in job.how:
             rows = read_outputs(Path(job.how["file"]), job.params["family"])
             outputs, tokens = list(islice(rows, job.params["problems"] or None)), 0
@@ -64,51 +56,35 @@ class Teach(Kind):
 
 def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]:
     """The teacher's outputs to the plain prompts, and their tokens. A killed job goes on from its journal."""
-    from harness.chains.distilled import Output
-    from harness.journal import Journal, read
-    from harness.models.backends import opened
-    from harness.models.base import Request, seed_of
-    from harness.models.prompts import is_prefilled, prompt_ids, think_tags
-    from harness.models.sampling import Asked, Plain
-
-    params, problems = job.params, problems_of(job)
+    params, problems = job.params, [p for p in problems_of(job) for _ in range(job.params["samples"])]
     logs = folder / "teacher"
     logs.mkdir(exist_ok=True)
     with (
         opened(job.models["teacher"].replicas()[0], logs) as (completer, tokenizer),
         Journal(folder / "outputs.journal.jsonl") as journal,
     ):
-        tags = think_tags(tokenizer)
         requests = [
             Request(
                 tuple(prompt_ids(tokenizer, problem.prompt)), params["max_tokens"], params["temperature"],
-                seed=seed_of("teach", params["sampling_seed"], problem.id, i),
+                seed=seed_of("teach", params["sampling_seed"], problem.id, i % params["samples"]),
             )
-            for problem in problems for i in range(params["samples"])
+            for i, problem in enumerate(problems)
         ]  # fmt: skip
         known = {row["index"]: row for row in read(journal.path)}
-        tokens = sum(row["tokens"] for row in known.values())
 
         def done(results: list[tuple[int, Completion]]) -> None:
-            nonlocal tokens
             for i, c in results:
                 known[i] = {"index": i, "text": c.text, "finish": c.finish, "tokens": len(c.token_ids)}
-                tokens += len(c.token_ids)
             journal.append([known[i] for i, _ in results])
-            report(len(known), len(requests), tokens)
+            report(len(known), len(requests), sum(row["tokens"] for row in known.values()))
 
-        missing = [i for i in range(len(requests)) if i not in known]
+        tags, missing = think_tags(tokenizer), [i for i in range(len(requests)) if i not in known]
         Plain()(Asked(
             completer=completer, tokenizer=tokenizer, tags=tags, seed=params["sampling_seed"], folder=folder,
             requests=requests, documents=problems, places=(), missing=missing, done=done,
         ))  # fmt: skip
         prefilled = bool(requests) and is_prefilled(tokenizer.decode(requests[0].prompt_ids), tags)
     head = tags[0] if prefilled else ""
-    outputs = [
-        Output(problem=problems[i // params["samples"]], text=head + known[i]["text"], finish=known[i]["finish"])
-        for i in range(len(requests))
-    ]
-    return outputs, tokens
-
-
-KIND = Teach()
+    drawn = [(problem, known[i]) for i, problem in enumerate(problems)]
+    outputs = [Output(problem=problem, text=head + row["text"], finish=row["finish"]) for problem, row in drawn]
+    return outputs, sum(row["tokens"] for row in known.values())

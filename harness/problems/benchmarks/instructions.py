@@ -3,49 +3,45 @@
 from __future__ import annotations
 
 import json
-from collections.abc import Callable
 from functools import partial
 
 from harness.errors import DataError
-from harness.problems.benchmarks.files import Row, counted, from_hub, read
+from harness.problems.benchmarks.files import Loaders, counted, from_hub, published, read
+from harness.problems.file import Row
 from harness.records import Gold, Problem
 
+# language: its code, and the conversations in it that the published set has.
 LANGUAGES = {
-    "English": "en", "Chinese": "zh", "Italian": "it", "Spanish": "es", "Hindi": "hi", "Portuguese": "pt",
-    "French": "fr", "Russian": "ru",
+    "English": ("en", 909), "Chinese": ("zh", 454), "Italian": ("it", 493), "Spanish": ("es", 516),
+    "Hindi": ("hi", 542), "Portuguese": ("pt", 524), "French": ("fr", 548), "Russian": ("ru", 515),
 }  # fmt: skip
-# Conversations per language in the published set.
-CONVERSATIONS = {"en": 909, "zh": 454, "it": 493, "es": 516, "hi": 542, "pt": 524, "fr": 548, "ru": 515}
+
+
+def _problem(
+    task: str, family: str, ident: str, names: list[str], kwargs: list[Gold], prompt: str, **more: str
+) -> Problem:
+    gold = {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt, **more}
+    return Problem(id=f"{task}-{ident}", family=family, prompt=prompt, gold=gold, native_id=ident)
 
 
 def ifeval(data_dir: str | None) -> list[Problem]:
     """541 English prompts with 834 instructions of 25 kinds; a prompt counts when all of them are followed (strict)."""
-    rows = read(data_dir, "ifeval/input_data.jsonl") if data_dir else from_hub("google/IFEval", None, "train")
     problems = []
-    for row in rows:
-        gold = {
-            "instruction_id_list": row["instruction_id_list"],
-            "kwargs": [{k: v for k, v in kwargs.items() if v is not None} for kwargs in row["kwargs"]],
-            "prompt": row["prompt"],
-            "rule": "strict",
-        }
-        problems.append(_problem("ifeval", "ifeval", str(row["key"]), row["prompt"], gold))
-    return counted("ifeval", problems, 541)
-
-
-def _problem(task: str, family: str, ident: str, prompt: str, gold: Gold) -> Problem:
-    return Problem(id=f"{task}-{ident}", family=family, prompt=prompt, gold=gold, native_id=ident)
+    for row in published("ifeval", 541, data_dir, "ifeval/input_data.jsonl", "google/IFEval"):
+        kwargs = [{key: value for key, value in given.items() if value is not None} for given in row["kwargs"]]
+        names, prompt = row["instruction_id_list"], row["prompt"]
+        problems.append(_problem("ifeval", "ifeval", str(row["key"]), names, kwargs, prompt, rule="strict"))
+    return problems
 
 
 def _conversations(task: str, data_dir: str | None, languages: tuple[str, ...]) -> list[Row]:
     """Rows of the published form: ``turn_N_prompt``, ``turn_N_instruction_id_list``, ``turn_N_kwargs``, in JSON."""
-    names = [name.lower() for name, code in LANGUAGES.items() if code in languages]
+    counts = {name: count for name, (code, count) in LANGUAGES.items() if code in languages}
     if data_dir is None:
-        rows = from_hub("facebook/Multi-IF", None, "train")
+        rows = from_hub("facebook/Multi-IF")
     else:
-        rows = [row for name in names for row in read(data_dir, f"multi_if/{name}.csv")]
-    rows = [row for row in rows if LANGUAGES.get(row["language"]) in languages]
-    return counted(task, rows, sum(CONVERSATIONS[language] for language in languages))
+        rows = [row for name in counts for row in read(data_dir, f"multi_if/{name.lower()}.csv")]
+    return counted(task, sum(counts.values()), [row for row in rows if row["language"] in counts])
 
 
 def _turn(task: str, row: Row, number: int, ident: str) -> Problem | None:
@@ -58,8 +54,8 @@ def _turn(task: str, row: Row, number: int, ident: str) -> Problem | None:
         prompt = json.loads(prompt)["content"]
     except (KeyError, ValueError) as error:
         raise DataError(f"multi_if {row.get('key')}: turn {number} is not in the published form ({error})") from error
-    gold = {"instruction_id_list": names, "kwargs": kwargs, "prompt": prompt, "rule": "loose"}
-    return _problem(task, "multi_if", ident, prompt, gold | {"language": LANGUAGES[row["language"]]})
+    language, _ = LANGUAGES[row["language"]]
+    return _problem(task, "multi_if", ident, names, kwargs, prompt, rule="loose", language=language)
 
 
 def first_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> list[Problem]:
@@ -89,11 +85,10 @@ def all_turns(task: str, languages: tuple[str, ...], data_dir: str | None) -> li
     return problems
 
 
-_OTHER = ("it", "es", "hi", "pt", "fr", "ru")
-LOADERS: dict[str, Callable[[str | None], list[Problem]]] = {
+LOADERS: Loaders = {
     "ifeval": ifeval,
     "multi_if_en": partial(first_turns, "multi_if_en", ("en",)),
     "multi_if_zh": partial(first_turns, "multi_if_zh", ("zh",)),
-    "multi_if_other": partial(first_turns, "multi_if_other", _OTHER),
+    "multi_if_other": partial(first_turns, "multi_if_other", ("it", "es", "hi", "pt", "fr", "ru")),
     "multi_if_en_turns": partial(all_turns, "multi_if_en_turns", ("en",)),
 }

@@ -1,15 +1,23 @@
-"""GSM8K (arXiv 2110.14168), MATH-500 (arXiv 2305.20050) and AIME: question, gold answer, reference solution."""
+"""GSM8K (arXiv 2110.14168), MATH-500 (arXiv 2305.20050), AIME, and ``letter_count``, which is procedural."""
 
 from __future__ import annotations
 
-from collections.abc import Callable
+import random
 from functools import partial
 
-from harness.problems.benchmarks.files import counted, from_hub, read
+from harness.problems.benchmarks.files import Loaders, published
 from harness.records import Problem
 
 FORMAT = "\nThink step by step, then put the final answer in \\boxed{}."
 AIME_FORMAT = "\nThink step by step, then put the final answer, an integer from 0 to 999, in \\boxed{}."
+
+_WORDS = (  # noqa: SIM905 - a list of fifty quoted words is harder to read
+    "strawberry banana mississippi committee bookkeeper possession assessment raspberry occurrence millennium "
+    "accommodation tomorrow parallel necessary successful referee balloon coffee address appetite butterfly "
+    "cinnamon dilemma embarrass fluorescent giggle hippopotamus illuminate jellyfish kangaroo lollipop "
+    "marshmallow nonsense opossum pepperoni questionnaire rhododendron sassafras tattoo unnecessary vacuum "
+    "whippersnapper xylophone yellow zucchini aardvark bubblegum caterpillar dandelion excellence"
+).split()
 
 
 def _problem(task: str, ident: str, question: str, answer: str, reference: str, form: str = FORMAT) -> Problem:
@@ -21,46 +29,60 @@ def _problem(task: str, ident: str, question: str, answer: str, reference: str, 
 
 def gsm8k(data_dir: str | None) -> list[Problem]:
     """1319 test problems. The gold is the number after ``####``."""
-    rows = read(data_dir, "gsm8k/test.jsonl") if data_dir else from_hub("openai/gsm8k", "main", "test")
     problems = []
+    rows = published("gsm8k", 1319, data_dir, "gsm8k/test.jsonl", "openai/gsm8k", "main", "test")
     for number, row in enumerate(rows):
         answer = row["answer"].rsplit("####", 1)[1].strip().replace(",", "")
         problems.append(_problem("gsm8k", f"{number:04d}", row["question"], answer, row["answer"]))
-    return counted("gsm8k", problems, 1319)
+    return problems
 
 
 def math500(data_dir: str | None) -> list[Problem]:
     """500 test problems of MATH."""
-    hub = "HuggingFaceH4/MATH-500"
-    rows = read(data_dir, "math/math500_test.jsonl") if data_dir else from_hub(hub, None, "test")
     problems = []
-    for row in rows:
+    for row in published("math500", 500, data_dir, "math/math500_test.jsonl", "HuggingFaceH4/MATH-500", None, "test"):
         ident = row["unique_id"].removeprefix("test/").removesuffix(".json")
         problems.append(_problem("math500", ident, row["problem"], row["answer"], row["solution"]))
-    return counted("math500", problems, 500)
+    return problems
 
 
-def aime_year(year: int, data_dir: str | None) -> list[Problem]:
-    """AIME I and II of one year: 30 problems, answers from 0 to 999."""
-    hub, split = {2024: ("HuggingFaceH4/aime_2024", "train"), 2025: ("math-ai/aime25", "test")}[year]
-    rows = read(data_dir, f"aime/aime_{year}.jsonl") if data_dir else from_hub(hub, None, split)
+def aime(years: tuple[int, ...], data_dir: str | None) -> list[Problem]:
+    """AIME I and II: 30 problems a year, answers from 0 to 999."""
+    hubs = {2024: ("HuggingFaceH4/aime_2024", None, "train"), 2025: ("math-ai/aime25", None, "test")}
     problems = []
-    for row in rows:
-        ident = str(row["id"]) if str(row["id"]).startswith(str(year)) else f"{year}-{row['id']}"
-        reference = f"\\boxed{{{row['answer']}}}"
-        problems.append(_problem("aime", ident, row["problem"], str(int(row["answer"])), reference, AIME_FORMAT))
-    return counted(f"aime_{year}", problems, 30)
+    for year in years:
+        for row in published(f"aime_{year}", 30, data_dir, f"aime/aime_{year}.jsonl", *hubs[year]):
+            ident = str(row["id"]) if str(row["id"]).startswith(str(year)) else f"{year}-{row['id']}"
+            reference = f"\\boxed{{{row['answer']}}}"
+            problems.append(_problem("aime", ident, row["problem"], str(int(row["answer"])), reference, AIME_FORMAT))
+    return problems
 
 
-def aime(data_dir: str | None) -> list[Problem]:
-    """The 60 problems of 2024 and 2025."""
-    return [*aime_year(2024, data_dir), *aime_year(2025, data_dir)]
+def letter_count(count: int, problem_seed: int) -> list[Problem]:
+    """``count`` questions how often a letter occurs in a word, the special of the paper's authors; a quarter ask for a
+    letter that is not in it. Raises ValueError above 900."""
+    if count > 900:
+        raise ValueError("letter_count: at most 900 distinct questions")
+    rng = random.Random(f"letter_count/{problem_seed}")
+    problems: dict[tuple[str, str], Problem] = {}
+    while len(problems) < count:
+        word = rng.choice(_WORDS)
+        absent = sorted(set("abcdefghijklmnopqrstuvwxyz") - set(word))
+        letter = rng.choice(absent) if rng.random() < 0.25 else rng.choice(word)
+        question = f"How many times does the letter '{letter}' occur in the word '{word}'?"
+        answer = str(word.count(letter))
+        problems[word, letter] = Problem(
+            id=f"letter_count-{word}-{letter}", family="letter_count", source=question, native_id=f"{word}-{letter}",
+            prompt=question + " Put the final number in \\boxed{}.",
+            gold={"answer": answer, "reference": f"\\boxed{{{answer}}}"},
+        )  # fmt: skip
+    return list(problems.values())
 
 
-LOADERS: dict[str, Callable[[str | None], list[Problem]]] = {
+LOADERS: Loaders = {
     "gsm8k": gsm8k,
     "math500": math500,
-    "aime": aime,
-    "aime_2024": partial(aime_year, 2024),
-    "aime_2025": partial(aime_year, 2025),
+    "aime": partial(aime, (2024, 2025)),
+    "aime_2024": partial(aime, (2024,)),
+    "aime_2025": partial(aime, (2025,)),
 }

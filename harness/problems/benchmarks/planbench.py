@@ -1,47 +1,35 @@
-"""PlanBench Blocksworld (arXiv 2206.10498): prompts as published; the gold is what the prompt states.
-
-Facts and goals are read from the last statement of the prompt, so the hub and ``--data-dir`` give the same gold
-(``tests/problems/test_benchmarks.py`` compares it with the PDDL files).
-"""
+"""PlanBench Blocksworld (arXiv 2206.10498): prompts as published; the gold is what the prompt's last statement says."""
 
 from __future__ import annotations
 
 import re
-from collections.abc import Callable
 from functools import partial
 
 from harness.errors import DataError
-from harness.problems.benchmarks.files import Row, counted, from_hub, read
-from harness.problems.embedded.mini_blocks import INTRO, QUESTION, listed
+from harness.problems.benchmarks.files import Loaders, published
+from harness.problems.embedded.mini_blocks import COLORS, FACTS, statement
+from harness.problems.file import Row
 from harness.records import Gold, Problem
 
 # The colour that stands for each letter; the published prompts use the first twelve.
-_COLORS = (  # noqa: SIM905
-    "red blue orange yellow white magenta black cyan green violet silver gold "
-    "brown pink grey purple teal olive maroon navy"
-).split()
+_COLORS = (
+    *COLORS, "green", "violet", "silver", "gold", "brown", "pink", "grey", "purple", "teal", "olive", "maroon", "navy",
+)  # fmt: skip
 _WORDS = dict(zip("abcdefghijklmnopqrst", _COLORS, strict=True))
 _ALIASES = dict(zip(_COLORS[:12], _WORDS, strict=False))
-_BLOCK = r"the (\w+) block"
-_PLAIN = (
-    ("on", re.compile(rf"{_BLOCK} is on top of {_BLOCK}")),
-    ("ontable", re.compile(rf"{_BLOCK} is on the table")),
-    ("clear", re.compile(rf"{_BLOCK} is clear")),
-    ("handempty", re.compile(r"the hand is empty")),
-)
-_OBFUSCATED = (
-    ("on", re.compile(r"object (\w) craves object (\w)")),
-    ("ontable", re.compile(r"planet object (\w)")),
-    ("clear", re.compile(r"province object (\w)")),
-    ("handempty", re.compile(r"\b(?<!')harmony\b")),
-)
-Facts = list[list[str]]
+_PATTERNS = {
+    "blocksworld": {name: form.replace("{}", r"(\w+)") for name, form in FACTS.items()},
+    "mystery_blocksworld": {
+        "on": r"object (\w) craves object (\w)", "ontable": r"planet object (\w)", "clear": r"province object (\w)",
+        "handempty": r"\b(?<!')harmony\b",
+    },
+}  # fmt: skip
 
 
-def _facts(text: str, vocabulary: str) -> Facts:
-    patterns = _PLAIN if vocabulary == "blocksworld" else _OBFUSCATED
+def _facts(text: str, vocabulary: str) -> list[list[str]]:
     letter = _ALIASES if vocabulary == "blocksworld" else {}
-    return [[name, *(letter.get(b, b) for b in m.groups())] for name, p in patterns for m in p.finditer(text)]
+    found = [(name, match) for name, form in _PATTERNS[vocabulary].items() for match in re.finditer(form, text)]
+    return [[name, *(letter.get(block, block) for block in match.groups())] for name, match in found]
 
 
 def _published(task: str, row: Row, vocabulary: str, reference: list[str]) -> Problem:
@@ -65,18 +53,15 @@ def _problem(task: str, number: int, prompt: str, gold: Gold) -> Problem:
     )
 
 
-def _rows(data_dir: str | None, name: str, domain: str, prompt_type: str) -> list[Row]:
-    if data_dir is not None:
-        return read(data_dir, f"planbench/{name}")
-    rows = from_hub("tasksource/planbench", "task_1_plan_generation", "train")
-    return [row for row in rows if row["domain"] == domain and row["prompt_type"] == prompt_type]
+def _rows(task: str, data_dir: str | None, file: str, domain: str, prompt_type: str) -> list[Row]:
+    hub = "tasksource/planbench", "task_1_plan_generation"
+    return published(task, 500, data_dir, f"planbench/{file}", *hub, domain=domain, prompt_type=prompt_type)
 
 
 def one_shot(domain: str, data_dir: str | None) -> list[Problem]:
     """The published one-shot prompts of ``blocksworld`` or ``mystery_blocksworld``: 500 problems."""
-    rows = _rows(data_dir, f"prompts_oneshot/{domain}.json", domain, "oneshot")
-    plans = [row["ground_truth_plan"].strip().splitlines() for row in rows]
-    return counted(domain, [_published(domain, r, domain, plan) for r, plan in zip(rows, plans, strict=True)], 500)
+    rows = _rows(domain, data_dir, f"prompts_oneshot/{domain}.json", domain, "oneshot")
+    return [_published(domain, row, domain, row["ground_truth_plan"].strip().splitlines()) for row in rows]
 
 
 def zero_shot(data_dir: str | None) -> list[Problem]:
@@ -85,39 +70,28 @@ def zero_shot(data_dir: str | None) -> list[Problem]:
     plans = {problem.native_id: problem.gold["reference"] for problem in shot}
     # The first problem is asked only as the example of the second.
     plans["1"] = shot[0].prompt.split("[PLAN]", 1)[1].split("[PLAN END]")[0].strip().splitlines()
-    rows = _rows(data_dir, "prompts_zeroshot/blocksworld.jsonl", "blocksworld", "zeroshot")
     task = "blocksworld_zero"
-    return counted(task, [_published(task, r, "blocksworld", plans[str(r["instance_id"])]) for r in rows], 500)
+    rows = _rows(task, data_dir, "prompts_zeroshot/blocksworld.jsonl", "blocksworld", "zeroshot")
+    return [_published(task, row, "blocksworld", plans[str(row["instance_id"])]) for row in rows]
 
 
 def hard(data_dir: str | None) -> list[Problem]:
     """110 problems of 6 to 15 blocks, which have no published prompt: the zero-shot wording around their PDDL facts."""
-    if data_dir is None:
-        raise DataError("blocksworld_hard is on no hub; use --data-dir with planbench/blocksworld_hard.jsonl")
-    problems = []
-    for row in read(data_dir, "planbench/blocksworld_hard.jsonl"):
+    task, problems = "blocksworld_hard", []
+    for row in published(task, 110, data_dir, "planbench/blocksworld_hard.jsonl"):
         facts, goals = ([fact.strip("()").split() for fact in row[key]] for key in ("init", "goal"))
         gold = {
             "vocabulary": "blocksworld", "objects": list(row["objects"]), "facts": facts, "goals": goals,
             "aliases": {_WORDS[name]: name for name in row["objects"]}, "reference": row["reference_plan"],
             "optimal": None,
         }  # fmt: skip
-        problems.append(_problem("blocksworld_hard", row["id"], INTRO + _sentences(facts, goals) + QUESTION, gold))
-    return counted("blocksworld_hard", problems, 110)
+        given, wanted = ([[name, *(_WORDS[b] for b in blocks)] for name, *blocks in part] for part in (facts, goals))
+        prompt = statement(sorted(given, key=lambda fact: fact[0]), wanted)
+        problems.append(_problem(task, row["id"], prompt, gold))
+    return problems
 
 
-def _sentences(facts: Facts, goals: Facts) -> str:
-    def sentence(fact: list[str]) -> str:
-        words = [f"the {_WORDS[name]} block" for name in fact[1:]]
-        form = {"on": "{} is on top of {}", "ontable": "{} is on the table", "clear": "{} is clear"}
-        return form[fact[0]].format(*words) if fact[0] in form else "the hand is empty"
-
-    order = ("clear", "handempty", "on", "ontable")
-    state = listed([sentence(fact) for fact in sorted(facts, key=lambda f: order.index(f[0]))])
-    return f"As initial conditions I have that, {state}.\nMy goal is to have that {listed(list(map(sentence, goals)))}."
-
-
-LOADERS: dict[str, Callable[[str | None], list[Problem]]] = {
+LOADERS: Loaders = {
     "blocksworld": partial(one_shot, "blocksworld"),
     "blocksworld_zero": zero_shot,
     "mystery_blocksworld": partial(one_shot, "mystery_blocksworld"),

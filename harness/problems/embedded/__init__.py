@@ -1,5 +1,10 @@
 """The embedded suite: three procedural families in plain English, with disjoint splits.
 
+A family is a module: ``draw(rng, level)`` gives (content, prompt, gold) of a random problem, ``content(gold)`` what a
+problem is beside its wording, ``plan(gold)`` and ``attempt(gold, rng, fault, detour)`` the parts of a worked chain: the
+attempt, perhaps with an error or (by the chance ``detour``) a needless step, is (its text, the answer that it leads to,
+what an honest check of it says, whether it is right).
+
 The split of a problem is a function of its content (``split_of``), so no problem of ``eval`` can appear in
 ``pretrain``, ``search`` or ``dev`` whatever the seeds, levels or counts.
 """

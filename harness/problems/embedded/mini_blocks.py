@@ -1,12 +1,10 @@
-"""``mini_blocks``: Blocksworld with 3 to 5 blocks in the wording of PlanBench (arXiv 2206.10498).
-
-A state is a list of stacks, each from the table up. Graded by executing the plan, never by string match.
-"""
+"""``mini_blocks``: Blocksworld with 3 to 5 blocks in the wording of PlanBench (arXiv 2206.10498)."""
 
 from __future__ import annotations
 
 import random
 from collections import deque
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 
 from harness.records import Gold
@@ -46,7 +44,13 @@ Once you stack a block on top of a second block, the second block is no longer c
 """
 QUESTION = "\n\nWhat is the plan to achieve my goal? Just give the actions in the plan."
 
-State = tuple[tuple[str, ...], ...]
+FACTS = {
+    "on": "the {} block is on top of the {} block", "ontable": "the {} block is on the table",
+    "clear": "the {} block is clear", "handempty": "the hand is empty",
+}  # fmt: skip
+
+Facts = list[list[str]]
+State = tuple[tuple[str, ...], ...]  # stacks of blocks, each from the table up
 Move = tuple[str, str, str]  # (block, where from, where to); "table" is a place
 
 
@@ -69,20 +73,12 @@ def moves(state: State) -> list[Move]:
 def move(state: State, step: Move) -> State:
     """The state after a legal move; a block put on the table starts the last stack."""
     block, _, target = step
-    out = []
-    for stack in state:
-        if stack[-1] == block:
-            stack = stack[:-1]
-        elif stack[-1] == target:
-            stack = (*stack, block)
-        if stack:
-            out.append(stack)
-    if target == "table":
-        out.append((block,))
-    return tuple(out)
+    stacks = [stack[:-1] if stack[-1] == block else stack for stack in state]
+    stacks = [(*stack, block) if stack and stack[-1] == target else stack for stack in stacks]
+    return tuple(stack for stack in [*stacks, (block,) if target == "table" else ()] if stack)
 
 
-def satisfied(state: State, goal: list[list[str]]) -> bool:
+def satisfied(state: State, goal: Iterable[Sequence[str]]) -> bool:
     places = positions(state)
     return all(places.get(block) == under for block, under in goal)
 
@@ -94,12 +90,11 @@ def shortest(state: State, goal: list[list[str]]) -> list[Move]:
 
 @lru_cache(maxsize=65536)
 def _shortest(state: State, goal: tuple[tuple[str, str], ...]) -> tuple[Move, ...]:
-    pairs = [list(pair) for pair in goal]
     queue: deque[tuple[State, tuple[Move, ...]]] = deque([(state, ())])
     seen = {frozenset(state)}
     while queue:
         current, path = queue.popleft()
-        if satisfied(current, pairs):
+        if satisfied(current, goal):
             return path
         for step in moves(current):
             after = move(current, step)
@@ -125,7 +120,6 @@ def content(gold: Gold) -> str:
 
 
 def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
-    """A random problem: (content, prompt, gold)."""
     counts, fewest, most = _SIZES[level]
     while True:
         blocks = rng.sample(COLORS, rng.choice(counts))
@@ -152,17 +146,55 @@ def _stacks(rng: random.Random, blocks: list[str]) -> State:
 
 def _prompt(state: State, goal: list[list[str]]) -> str:
     places = sorted(positions(state).items(), key=lambda item: COLORS.index(item[0]))
-    clear = sorted((stack[-1] for stack in state), key=COLORS.index)
-    facts = [f"the {block} block is clear" for block in clear] + ["the hand is empty"]
-    facts += [f"the {a} block is on top of the {b} block" for a, b in places if b != "table"]
-    facts += [f"the {a} block is on the table" for a, b in places if b == "table"]
-    wanted = [f"the {a} block is on top of the {b} block" for a, b in goal]
+    facts = [["clear", block] for block in sorted((stack[-1] for stack in state), key=COLORS.index)] + [["handempty"]]
+    facts += [["on", *place] for place in places if place[1] != "table"]
+    facts += [["ontable", block] for block, under in places if under == "table"]
+    return statement(facts, [["on", *fact] for fact in goal])
+
+
+def statement(facts: Facts, goals: Facts) -> str:
+    """The prompt of a problem; facts as ["on", "red", "blue"] or ["handempty"]."""
+    given, wanted = ([FACTS[name].format(*blocks) for name, *blocks in part] for part in (facts, goals))
     return (
-        f"{INTRO}As initial conditions I have that, {listed(facts)}.\n"
-        f"My goal is to have that {listed(wanted)}.{QUESTION}"
+        f"{INTRO}As initial conditions I have that, {_listed(given)}.\n"
+        f"My goal is to have that {_listed(wanted)}.{QUESTION}"
     )
 
 
-def listed(facts: list[str]) -> str:
+def _listed(facts: list[str]) -> str:
     """Facts as a sentence has them: a, b and c."""
     return facts[0] if len(facts) == 1 else ", ".join(facts[:-1]) + " and " + facts[-1]
+
+
+def plan(gold: Gold) -> str:
+    goals = ", ".join(f"{a} on {b}" for a, b in gold["goal"])
+    return f"{_shown(gold['init'])}. goal: {goals}."
+
+
+def attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -> tuple[str, str, str, bool]:
+    start: State = tuple(map(tuple, gold["init"]))
+    state = start
+    steps: list[Move] = []
+    if rng.random() < detour:
+        steps.append(rng.choice(moves(state)))
+        state = move(state, steps[0])
+    rest = shortest(state, gold["goal"])
+    if fault and rest:
+        keep = rng.randrange(len(rest))
+        rest, stray = rest[:keep], rng.random() < 0.6
+        for step in rest:
+            state = move(state, step)
+        if stray:
+            rest = [*rest, rng.choice(moves(state))]
+    state, lines, answer = start, list[str](), list[str]()
+    for step in [*steps, *rest]:
+        state = move(state, step)
+        answer += actions(step)
+        lines.append(f"{step[0]} from {step[1]} to {step[2]}: {_shown(state)}.")
+    places = positions(state)
+    finding = " ".join(f"{a} on {b} {'yes' if places[a] == b else 'no'}." for a, b in gold["goal"])
+    return " ".join(lines) or "done.", "\n".join(answer), finding, satisfied(state, gold["goal"])
+
+
+def _shown(stacks: Iterable[Sequence[str]]) -> str:
+    return " | ".join(map(" ".join, stacks))

@@ -1,11 +1,9 @@
-"""``mini_math``: multi-step integer arithmetic, as commands or as a short story; gold computed exactly.
-
-Every running value stays between 0 and 99. Levels differ in the number of steps and the size of operands.
-"""
+"""``mini_math``: integer arithmetic of several steps, as commands or as a short story; values from 0 to 99."""
 
 from __future__ import annotations
 
 import random
+from itertools import accumulate
 from typing import Any
 
 from harness.records import Gold
@@ -30,25 +28,19 @@ _STORY = {
 
 
 def apply(value: int, op: str, operand: int) -> int:
-    """One step of exact integer arithmetic."""
     return {"+": value + operand, "-": value - operand, "*": value * operand}[op]
 
 
 def values(gold: Gold) -> list[int]:
     """Running values from the start to the result, one more than there are steps."""
-    out = [gold["start"]]
-    for op, operand in gold["steps"]:
-        out.append(apply(out[-1], op, operand))
-    return out
+    return list(accumulate(gold["steps"], lambda value, step: apply(value, *step), initial=gold["start"]))
 
 
 def content(gold: Gold) -> str:
-    """The arithmetic itself; the wording around it is not part of a problem's identity."""
     return " ".join([str(gold["start"]), *(f"{op}{operand}" for op, operand in gold["steps"])])
 
 
 def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
-    """A random problem: (content, prompt, gold)."""
     fewest, most, largest, ceiling = _SIZES[level]
     value = start = rng.randint(2, ceiling // 2)
     steps: list[list[Any]] = []
@@ -77,3 +69,20 @@ def _prompt(rng: random.Random, gold: Gold) -> str:
         lines += [rng.choice(_STORY[op]).format(operand, who=who, what=what) for op, operand in gold["steps"]]
         lines += [f"How many {what} does {who} have now?"]
     return " ".join([*lines, FORMAT])
+
+
+def plan(gold: Gold) -> str:
+    return ", ".join([str(gold["start"]), *(f"{op} {operand}" for op, operand in gold["steps"])])
+
+
+def attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -> tuple[str, str, str, bool]:
+    where = rng.randrange(len(gold["steps"])) if fault else -1
+    value, lines = gold["start"], []
+    for index, (op, operand) in enumerate(gold["steps"]):
+        after = apply(value, op, operand)
+        if index == where:
+            after = max(0, after + rng.choice((-10, -2, -1, 1, 2, 10)))
+        lines.append(f"{value} {op} {operand} = {after}.")
+        value = after
+    finding = f"{', '.join(map(str, values(gold)))}. I had {value}."
+    return " ".join(lines), f"The answer is \\boxed{{{value}}}.", finding, value == gold["answer"]

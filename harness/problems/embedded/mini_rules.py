@@ -1,9 +1,7 @@
-"""``mini_rules``: short writing tasks with checkable instructions.
+"""``mini_rules``: repeat a word, or choose some of the words given, under rules that can be checked.
 
-Two forms: repeat a word (``repeat``) or choose some of the words given (``choose``), under rules on case,
-separator, first and last word, quotation marks and forbidden words. Kinds that IFEval has (arXiv 2311.07911) are
-named and checked as there; ``mini_rules:*`` are kinds that it lacks or that it checks with a language guesser, which is
-random on texts this short.
+Kinds of instruction are those of IFEval (arXiv 2311.07911); ``mini_rules:*`` are kinds that it lacks or checks with a
+language guesser, which is random on texts this short.
 """
 
 from __future__ import annotations
@@ -30,13 +28,12 @@ ENDS = ("done", "finish", "bye")
 SEPARATORS = {"comma": ",", "semicolon": ";", "dash": " -", "space": ""}
 
 RULES = ("separator", "case", "start", "end", "quotes")
-_SEPARATOR_TEXT = {
-    "comma": "Separate the words with commas.",
-    "semicolon": "Separate the words with semicolons.",
-    "dash": "Separate the words with dashes.",
-    "space": "Do not use any commas.",
-}
-_CASE_TEXT = {"upper": "Use capital letters only.", "lower": "Use small letters only."}
+_TEXTS = {
+    "comma": "Separate the words with commas.", "semicolon": "Separate the words with semicolons.",
+    "dash": "Separate the words with dashes.", "space": "Do not use any commas.",
+    "upper": "Use capital letters only.", "lower": "Use small letters only.", "start": "Start with the word {}.",
+    "end": "End with the word {}.", "quotes": "Put the whole answer in double quotation marks.",
+}  # fmt: skip
 
 
 def content(gold: Gold) -> str:
@@ -45,7 +42,6 @@ def content(gold: Gold) -> str:
 
 
 def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
-    """A random problem: (content, prompt, gold)."""
     low, high, choose, given, extras = _SIZES[level]
     spec: Spec = {"form": rng.choice(("repeat", "choose"))}
     if spec["form"] == "repeat":
@@ -68,18 +64,11 @@ def _prompt(spec: Spec) -> str:
     else:
         lines = [f"Write exactly {spec['number']} of these words, each of them once: {' '.join(spec['words'])}."]
         lines += [f"Do not use the word {word}." for word in spec["forbidden"]]
-    texts = {
-        "separator": _SEPARATOR_TEXT.get(spec.get("separator", ""), ""),
-        "case": _CASE_TEXT.get(spec.get("case", ""), ""),
-        "start": f"Start with the word {spec.get('start')}.",
-        "end": f"End with the word {spec.get('end')}.",
-        "quotes": "Put the whole answer in double quotation marks.",
-    }
-    return " ".join([*lines, *(texts[rule] for rule in RULES if rule in spec)])
+    said = [(_TEXTS.get(rule) or _TEXTS[spec[rule]]).format(spec[rule]) for rule in RULES if rule in spec]
+    return " ".join([*lines, *said])
 
 
 def _instructions(spec: Spec) -> Gold:
-    """Instruction ids and their arguments, in IFEval's form."""
     if spec["form"] == "repeat":
         words, times = [spec["word"]], spec["times"]
         frequency = {"keyword": spec["word"], "frequency": times, "relation": "at least"}
@@ -104,7 +93,38 @@ def _instructions(spec: Spec) -> Gold:
 
 def write(spec: Spec, words: list[str]) -> str:
     """The answer text for these body words under the rules of ``spec``."""
-    parts = [*([spec["start"]] if "start" in spec else []), *words, *([spec["end"]] if "end" in spec else [])]
+    parts = [word for word in (spec.get("start"), *words, spec.get("end")) if word]
     text = (SEPARATORS[spec.get("separator", "space")] + " ").join(parts)
     text = text.upper() if spec.get("case") == "upper" else text
     return f'"{text}"' if "quotes" in spec else text
+
+
+def plan(gold: Gold) -> str:
+    spec = gold["spec"]
+    if spec["form"] == "repeat":
+        parts = [f"{spec['word']} {spec['times']} times."]
+    else:
+        parts = [f"{spec['number']} of {' '.join(spec['words'])}.", f"not {' '.join(spec['forbidden'])}."]
+    parts += [f"{key} {spec[key]}." for key in ("separator", "case", "start", "end") if key in spec]
+    return " ".join([*parts, *(["quotes."] if "quotes" in spec else [])])
+
+
+def attempt(gold: Gold, rng: random.Random, fault: bool, detour: float) -> tuple[str, str, str, bool]:
+    spec = gold["spec"]
+    if spec["form"] == "repeat":
+        number = spec["times"] + (rng.choice((-2, -1, 1, 2)) if fault else 0)
+        words = [spec["word"]] * max(1, number)
+        finding = f"{len(words)} of {spec['times']}."
+    else:
+        allowed = [word for word in spec["words"] if word not in spec["forbidden"]]
+        chosen = set(rng.sample(allowed, spec["number"]))
+        if fault:
+            chosen.remove(rng.choice(sorted(chosen)))
+            chosen |= {rng.choice(spec["forbidden"])} if rng.random() < 0.6 else set()
+        words = [word for word in spec["words"] if word in chosen]
+        finding = f"{sum(word in allowed for word in words)} of {spec['number']}."
+    text = " ".join(f"{index} {word}" for index, word in enumerate(words, 1)) or "no words"
+    careless = fault and rng.random() < 0.3  # then some of the rules are forgotten
+    forgotten = {key for key in RULES if careless and key in spec and rng.random() < 0.5}
+    answer = write({key: value for key, value in spec.items() if key not in forgotten}, words)
+    return f"{text}.", answer, finding, not fault

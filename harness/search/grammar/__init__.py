@@ -1,1 +1,307 @@
-"""Grammars of thoughts: schema, defects, loading."""
+"""Thought grammars: node kinds and what may follow what, as data (YAML), shipped or of the user's.
+
+A grammar may hold several transition patterns over the same kinds (arXiv 2503.01461, Figure 2); every tree draws one by
+weight. ``defects`` names everything that makes a grammar unsearchable; ``load`` raises it.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+import re
+from graphlib import CycleError, TopologicalSorter
+from importlib import resources
+from pathlib import Path
+from typing import Literal
+
+from pydantic import Field, ValidationError
+
+from harness.errors import DataError, nearest
+from harness.files import read_text
+from harness.models.base import seed_of
+from harness.records import Record
+from harness.thoughts import KINDS, THINK_CLOSE, THINK_OPEN
+
+_SHIPPED = resources.files("harness.search.grammar") / "shipped"
+
+
+class Weighted(Record):
+    """``width`` children, each of a kind drawn by weight."""
+
+    width: int = 2
+    weights: dict[str, float]
+
+
+# What may follow a node: how many children of each kind, or a number of children drawn by weight.
+Following = dict[str, int] | Weighted
+
+
+class Kind(Record):
+    """One node kind: who writes it, in which tag, how long it may be, what may follow it.
+
+    ``prefills``: beginnings of its text, one is drawn per node; in the kind that backtracking writes, ``{answer}``
+    stands for the wrong answer. ``per_chain`` caps how often the kind may stand on one chain (0: no cap but the depth).
+    ``tag``: name of the tag around its text, the kind's own name if empty.
+    """
+
+    role: Literal["generator", "critic"] = "generator"
+    max_tokens: int = Field(gt=0)
+    next: Following = {}
+    prefills: tuple[str, ...] = ()
+    per_chain: int = Field(default=0, ge=0)
+    tag: str = ""
+
+
+class Backtrack(Record):
+    """After a wrong verdict: a node of ``kind``, at most one for each wrong answer and ``per_chain`` on one chain.
+
+    It continues the nearest ancestor of kind ``to``, or the thought that the wrong answer followed if ``to`` is empty.
+    """
+
+    kind: str = "reflection"
+    to: str = ""
+    per_chain: int = Field(default=1, ge=0)
+
+
+class Pattern(Record):
+    """One transition table over the kinds of its grammar; ``weight``: how often trees draw it."""
+
+    weight: float = 1.0
+    start: Following
+    next: dict[str, Following] = {}
+    backtrack: Backtrack | None = None
+
+
+class Grammar(Record):
+    """``prompt``: the user's message around ``{problem}``, for models that do not know the tags by themselves.
+
+    ``max_depth`` counts thoughts with the answer, ``max_context`` tokens of prompt and chain (0: no cap). Siblings
+    whose edit ratio reaches ``same`` and whose numbers are equal count as duplicates (1: only equal texts do).
+    ``exploration``: the constant of UCT, for rewards of 0 and 1.
+    """
+
+    name: str
+    about: str = ""
+    prompt: str = "{problem}"
+    start: Following = {}
+    kinds: dict[str, Kind]
+    backtrack: Backtrack | None = None
+    patterns: dict[str, Pattern] = {}
+    max_depth: int | None = Field(default=None, gt=1)
+    max_context: int = Field(default=0, ge=0)
+    temperature: float = Field(default=0.8, ge=0)
+    top_p: float = Field(default=1.0, gt=0, le=1)
+    exploration: float = Field(default=0.25, ge=0)
+    same: float = Field(default=0.95, gt=0, le=1)
+
+    @property
+    def resolved(self) -> dict[str, Grammar]:
+        """The grammar of each pattern, itself without patterns, by name (its own name where it has one table)."""
+        return {name: self._under(name) for name in self.patterns} or {self.name: self}
+
+    def _under(self, name: str) -> Grammar:
+        pattern = self.patterns[name]
+        kinds = {k: v.model_copy(update={"next": pattern.next.get(k, {})}) for k, v in self.kinds.items()}
+        change = {"name": f"{self.name}/{name}", "start": pattern.start, "backtrack": pattern.backtrack}
+        return self.model_copy(update={**change, "kinds": kinds, "patterns": {}})
+
+    def draw(self, seed: int) -> Grammar:
+        """The pattern of one tree, drawn by weight from the tree's seed."""
+        weights = [pattern.weight for pattern in self.patterns.values()]
+        drawn = random.Random(seed_of(seed, "pattern")).choices(list(self.patterns), weights) if weights else []
+        return self._under(drawn[0]) if drawn else self
+
+    @property
+    def depth(self) -> int:
+        """Most thoughts of a chain, the answer among them."""
+        return self.max_depth or 12
+
+    @property
+    def steps(self) -> dict[str, int]:
+        """Fewest further thoughts to an answer after each kind that has a way there."""
+        steps, more = dict[str, int](), {"answer"}
+        while more:  # kinds of one step more in each turn
+            steps |= dict.fromkeys(more, max(steps.values(), default=-1) + 1)
+            more = {n for n, k in self.kinds.items() if n not in steps and children(k.next).keys() & steps.keys()}
+        return steps
+
+    def following(self, kind: str) -> Following:
+        """What may follow a node of ``kind``, or the root where it is empty."""
+        return self.kinds[kind].next if kind else self.start
+
+    def slots(self, kind: str, seed: int) -> list[str]:
+        """The kinds of the children that a node of ``kind`` may have, in an order drawn from ``seed``."""
+        following, rng = self.following(kind), random.Random(seed)
+        if isinstance(following, Weighted):
+            return rng.choices(list(following.weights), list(following.weights.values()), k=following.width)
+        out = [child for child, number in following.items() for _ in range(number)]
+        rng.shuffle(out)
+        return out
+
+    def tag(self, kind: str) -> str:
+        return self.kinds[kind].tag or kind
+
+    @property
+    def tags(self) -> tuple[str, ...]:
+        """All opening and closing tags of thoughts."""
+        return tuple(t for kind in self.kinds if kind != "answer" for t in (self.opening(kind), self.closing(kind)))
+
+    def opening(self, kind: str) -> str:
+        """Text before a node: its tag; the answer starts with the end of the thinking."""
+        return "</think>" if kind == "answer" else f"<{self.tag(kind)}>"
+
+    def closing(self, kind: str) -> str:
+        """Text after a node; the answer ends with the turn, so nothing is written."""
+        return "" if kind == "answer" else f"</{self.tag(kind)}>"
+
+
+def children(following: Following) -> dict[str, float]:
+    """Kinds that may follow, with their count or weight."""
+    return dict(following.weights if isinstance(following, Weighted) else following)
+
+
+def shipped() -> list[str]:
+    return sorted(p.name.removesuffix(".yaml") for p in _SHIPPED.iterdir() if p.name.endswith(".yaml"))
+
+
+def source(name: str) -> str:
+    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises DataError and BadFile."""
+    path = Path(name)
+    if path.suffix in (".yaml", ".yml"):
+        if not path.is_file():
+            raise DataError(f"{name}: no such file")
+        return read_text(path)
+    if name not in shipped():
+        raise DataError(f"no grammar {name!r}; shipped: {', '.join(shipped())}; or give a path ending in .yaml")
+    return (_SHIPPED / f"{name}.yaml").read_text()
+
+
+def parse(name: str) -> Grammar:
+    """A grammar as it is written, without a look at whether it can be searched. Raises DataError and BadFile."""
+    import yaml
+
+    try:
+        return Grammar.model_validate(yaml.safe_load(source(name)))
+    except ValidationError as error:
+        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
+        raise DataError(f"{name}: " + "; ".join(lines)) from None
+    except (yaml.YAMLError, ValueError, RecursionError) as error:
+        raise DataError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
+
+
+def load(name: str) -> Grammar:
+    """A shipped grammar by name, or one of the user's by path. Raises DataError naming every defect."""
+    grammar = parse(name)
+    if problems := defects(grammar):
+        raise DataError(f"{name}: " + "; ".join(problems))
+    return grammar
+
+
+def defects(grammar: Grammar) -> list[str]:
+    """Every defect of the grammar and of each of its patterns; an empty list if it can be searched."""
+    out = _kinds(grammar)
+    if grammar.patterns and (grammar.start or grammar.backtrack or any(k.next for k in grammar.kinds.values())):
+        out.append("start, next and backtrack belong into the patterns where there are patterns")
+    for name, pattern in grammar.patterns.items():
+        if not 0 < pattern.weight < math.inf:
+            out.append(f"pattern {name} has the weight {pattern.weight:g}; it must be a number above 0")
+        unknown = [kind for kind in pattern.next if kind not in grammar.kinds]
+        out += [f"pattern {name} says what follows {kind!r}, {_undefined(kind, grammar)}" for kind in unknown]
+    if out:
+        return out
+    used: set[str] = set()
+    for name, resolved in grammar.resolved.items():
+        where = f"pattern {name}: " if grammar.patterns else ""
+        out += [where + text for text in _transitions(resolved) or _paths(resolved)]
+        used |= _reachable(resolved)
+    return out or [f"{name} can never be reached" for name in grammar.kinds if name not in used]
+
+
+def _undefined(kind: str, grammar: Grammar) -> str:
+    return f"which is not defined{nearest(kind, grammar.kinds)}"
+
+
+def _kinds(grammar: Grammar) -> list[str]:
+    """Defects of single kinds."""
+    out, tags = list[str](), dict[str, str]()
+    rules = [grammar.backtrack, *(pattern.backtrack for pattern in grammar.patterns.values())]
+    backs = {rule.kind for rule in rules if rule}
+    for name, kind in grammar.kinds.items():
+        if name not in KINDS:
+            out.append(f"kind {name!r} is not a thought kind{nearest(name, KINDS)} ({', '.join(KINDS)})")
+        tag, closing = grammar.tag(name), grammar.closing(name)
+        if not re.fullmatch(r"[A-Za-z][\w-]*", tag):
+            out.append(f"the tag of {name} is {tag!r}; a tag is letters, digits, - and _")
+        if tag in tags:
+            out.append(f"{tags[tag]} and {name} have the same tag {tag!r}")
+        tags[tag] = name
+        for prefill in kind.prefills:
+            if closing and closing in prefill:
+                out.append(f"the prefill of {name} closes its own tag")
+            elif any(text in prefill for text in (*grammar.tags, THINK_OPEN, THINK_CLOSE)):
+                out.append(f"the prefill of {name} holds a tag")
+            if "{answer}" in prefill and name not in backs:
+                out.append(f"the prefill of {name} names {{answer}}, but no wrong answer leads to {name}")
+        if grammar.max_context and kind.max_tokens >= grammar.max_context:
+            out.append(f"{name} may take {kind.max_tokens} tokens, but max_context is {grammar.max_context}")
+    if "answer" not in grammar.kinds:
+        out.append("there is no answer kind, so no chain can end")
+    if "{problem}" not in grammar.prompt:
+        out.append("the prompt does not hold {problem}")
+    return out
+
+
+def _transitions(grammar: Grammar) -> list[str]:
+    """Defects of single entries of the transition table."""
+    out = []
+    for where, following in {"start": grammar.start, **{n: k.next for n, k in grammar.kinds.items()}}.items():
+        weighted = isinstance(following, Weighted)
+        for child, number in children(following).items():
+            if child not in grammar.kinds:
+                out.append(f"{where} leads to {child!r}, {_undefined(child, grammar)}")
+            if weighted and not 0 < number < math.inf:
+                out.append(f"{where} gives {child!r} the weight {number:g}; it must be above 0")
+            elif number < 1 and not weighted:
+                out.append(f"{where} asks for {number:g} children of kind {child!r}")
+        if isinstance(following, Weighted) and (following.width < 1 or not following.weights):
+            out.append(f"{where} draws {following.width} children from {len(following.weights)} kinds")
+    if not children(grammar.start):
+        out.append("start leads nowhere")
+    if children(grammar.kinds["answer"].next):
+        out.append("answer is terminal and may not lead anywhere")
+    if back := grammar.backtrack:
+        if back.kind not in grammar.kinds:
+            out.append(f"backtracking writes {back.kind!r}, {_undefined(back.kind, grammar)}")
+        if back.kind == "answer":
+            out.append("backtracking writes an answer; it must write a thought")
+        if back.to and back.to not in grammar.kinds:
+            out.append(f"backtracking goes to {back.to!r}, {_undefined(back.to, grammar)}")
+    return out
+
+
+def _paths(grammar: Grammar) -> list[str]:
+    """Defects of the table as a whole."""
+    reached, steps, back = _reachable(grammar), grammar.steps, grammar.backtrack
+    out = [f"{name} has no path to an answer" for name in grammar.kinds if name in reached and name not in steps]
+    if back and back.to and back.to not in reached:
+        out.append(f"backtracking goes to {back.to}, which can never be reached")
+    if out:
+        return out
+    shortest = 1 + min(steps[kind] for kind in children(grammar.start))
+    if shortest > grammar.depth:
+        out.append(f"the shortest chain has {shortest} thoughts, but max_depth is {grammar.depth}")
+    try:
+        TopologicalSorter({n: children(kind.next) for n, kind in grammar.kinds.items() if not kind.per_chain}).prepare()
+    except CycleError as error:
+        if grammar.max_depth is None:
+            loop = " -> ".join(reversed(error.args[1]))
+            out.append(f"{loop} is a loop without a cap: give max_depth, or per_chain to one of its kinds")
+    return out
+
+
+def _reachable(grammar: Grammar) -> set[str]:
+    seen, more = set[str](), {*children(grammar.start), *([grammar.backtrack.kind] if grammar.backtrack else [])}
+    while more := (more & grammar.kinds.keys()) - seen:
+        seen |= more
+        more = {child for name in more for child in children(grammar.kinds[name].next)}
+    return seen

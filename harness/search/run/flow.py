@@ -12,9 +12,8 @@ from collections.abc import Iterator
 
 from harness.errors import GraderBroken, ModelError, SearchIncomplete
 from harness.records import Problem
-from harness.search.rows import NodeRow, result
-from harness.search.run.work import Budget, InFlight, Search, ending, judge, last_finish
-from harness.search.store import Store
+from harness.search.run.work import Budget, InFlight, Search, ending
+from harness.search.store import NodeRow, Store, result
 from harness.search.tree.nodes import Expansion
 
 # After so many failed calls in a row without one that succeeds, the servers are taken for dead.
@@ -26,44 +25,28 @@ class Flow:
 
     def __init__(self, search: Search, store: Store, budget: Budget) -> None:
         self.search, self.store, self.budget = search, store, budget
-        self.most = 0  # tokens that a call of these trees may take
+        grammar, whole = search.settings.grammar, search.settings.policy == "chain_first"
+        # Tokens that a call of these trees may take.
+        self.most = max(kind.max_tokens for kind in grammar.kinds.values()) * (grammar.depth if whole else 1)
         self.failed: dict[str, str] = {}
-        self.unfinished = 0
-        self.in_a_row = 0
+        self.unfinished = self.in_a_row = 0
         self.stopping = False
-
-    @property
-    def dead(self) -> bool:
-        return self.in_a_row >= FAILURES
 
     async def run(self, problems: Iterator[Problem]) -> None:
         """Search ``problems`` to their end. Raises SearchIncomplete, and what the grader and the disk raise."""
-        running: set[asyncio.Task[None]] = set()
-        more = True
+        workers = [asyncio.ensure_future(self._work(problems)) for _ in range(self.search.window)]
         try:
-            while more or running:
-                while more and len(running) < self.search.window:
-                    problem = None if self.dead or self.budget.over(1) else next(problems, None)
-                    if problem is None:
-                        more = False
-                    else:
-                        running.add(asyncio.ensure_future(self._problem(problem)))
-                more = more and not self.dead
-                if running:
-                    done, _ = await asyncio.wait(running, return_when=asyncio.FIRST_COMPLETED)
-                    for task in done:
-                        task.result()
-                    running -= done
+            done, _ = await asyncio.wait(workers, return_when=asyncio.FIRST_EXCEPTION)
+            for worker in done:
+                worker.result()
         except BaseException:
             self.stopping = True
             raise
         finally:
-            for task in running:
-                task.cancel()
-            await asyncio.gather(*running, return_exceptions=True)
-        self._complain(next(problems, None) is not None)
-
-    def _complain(self, left: bool) -> None:
+            for worker in workers:
+                worker.cancel()
+            await asyncio.gather(*workers, return_exceptions=True)
+        left = next(problems, None) is not None
         if self.failed:
             name, why = next(iter(self.failed.items()))
             raise SearchIncomplete(
@@ -78,34 +61,34 @@ class Flow:
                 f"{' and others not begun' if left else ''}; all results are kept, and the same command goes on"
             )
 
-    async def _problem(self, problem: Problem) -> None:
-        rows = {row["node"]: row for row in self.store.earlier(problem.id)}
-        state = self.search.begin(problem, self.store, fresh=not rows)
-        if not self.search.deterministic:
-            for name, row in rows.items():
-                state.tree.tell(name, result(row))
-            rows = {}
-        try:
-            why = await self._grow(state, rows)
-        except ModelError as error:
-            self.failed[problem.id] = str(error)
-            return
-        if why is None:
-            self.unfinished += 1
-        else:
-            self.search.finish(state, self.store, why)
+    async def _work(self, problems: Iterator[Problem]) -> None:
+        while self.in_a_row < FAILURES and not self.budget.over(1) and (problem := next(problems, None)) is not None:
+            earlier = self.store.unfinished.get(problem.id)
+            rows = {row["node"]: row for row in earlier.rows} if earlier else {}
+            state = self.search.begin(problem, self.store)
+            if not self.search.deterministic:
+                for name, row in rows.items():
+                    state.tree.tell(name, result(row))
+                rows = {}
+            try:
+                why = await self._grow(state, rows)
+            except ModelError as error:
+                self.failed[problem.id] = str(error)
+                continue
+            if why is None:
+                self.unfinished += 1
+            else:
+                self.search.finish(state, self.store, why)
 
     async def _grow(self, state: InFlight, known: dict[str, NodeRow]) -> str | None:
         """Ask and tell until the tree is done; returns why, or None when a limit of the run stopped it."""
         tree, patience = state.tree, self.search.limits.problem_seconds
-        most = max(kind.max_tokens for kind in tree.grammar.kinds.values()) * (tree.grammar.depth if tree.whole else 1)
-        self.most = max(self.most, most)
         outstanding: dict[asyncio.Task[NodeRow], str] = {}
         end = time.monotonic() + patience if patience else float("inf")
         try:
             while True:
                 while len(outstanding) < self.search.settings.in_flight and time.monotonic() < end:
-                    room = not self.dead and await self.budget.room(most)
+                    room = self.in_a_row < FAILURES and await self.budget.room(self.most)
                     if time.monotonic() >= end:  # while it waited
                         break
                     expansion = tree.ask()
@@ -117,35 +100,29 @@ class Flow:
                         return None
                     earlier = known.get(expansion.node)
                     if earlier is None:
-                        self.budget.take(expansion.budget)
+                        self.budget.requests += 1
+                        self.budget.reserved += expansion.budget
                     task = asyncio.ensure_future(self._expand(state, expansion, earlier))
                     outstanding[task] = expansion.node
                 if not outstanding:
                     why = ending(tree)
                     return "seconds" if why == "budget" and time.monotonic() >= end else why
-                for task in await self._some(outstanding):
-                    tree.tell(outstanding.pop(task), result(task.result()))
+                waited = list(outstanding)[: 1 if self.search.deterministic else None]
+                if not waited[0].done():
+                    await asyncio.wait(waited, return_when=asyncio.FIRST_COMPLETED)
+                for task in waited:
+                    if task.done():
+                        tree.tell(outstanding.pop(task), result(task.result()))
         finally:
             # What is in flight ends, and is kept, before an error leaves here; but no verdict that was not reached.
             await asyncio.gather(*outstanding, return_exceptions=True)
-
-    async def _some(self, outstanding: dict[asyncio.Task[NodeRow], str]) -> list[asyncio.Task[NodeRow]]:
-        first = next(iter(outstanding))
-        if self.search.deterministic:
-            if not first.done():
-                await asyncio.wait([first])
-            return [first]
-        done, _ = await asyncio.wait(outstanding, return_when=asyncio.FIRST_COMPLETED)
-        return [task for task in outstanding if task in done]
 
     async def _expand(self, state: InFlight, expansion: Expansion, known: NodeRow | None) -> NodeRow:
         """The row of an expansion: from an earlier run, or from the model and the grader, and then journalled."""
         if known is not None:
             return known
-        search, tree = self.search, state.tree
-        role = search.writer.role(tree, expansion)
-        request = search.writer.request(tree, expansion, state.prompts[role])
-        generated = 0
+        search, role, generated = self.search, expansion.role, 0
+        request = search.writer.request(state.tree, expansion, state.prompts[role])
         try:
             completion = await search.roles[role].complete(request, state.problem.id, len(expansion.ancestors))
             generated = len(completion.token_ids)
@@ -153,15 +130,13 @@ class Flow:
             self.in_a_row += 1
             raise
         finally:
-            self.budget.give_back(expansion.budget, generated)
+            self.budget.reserved -= expansion.budget
+            self.budget.tokens += generated
+            self.budget.freed.set()
         self.in_a_row = 0
-        row = search.writer.row(tree, expansion, completion)
-        response = search.writer.response(tree, row, expansion)
-        if response is not None:
-            grade = await search.verifier.verify(state.problem, response, last_finish(row))
-            if self.stopping and grade.verdict == "grader_timeout":
-                raise GraderBroken("the search was stopped while an answer was graded; it is graded again")
-            judge(row, grade)
+        row = search.writer.row(state.tree, expansion, completion)
+        if await search.grade(state, expansion, row) == "grader_timeout" and self.stopping:
+            raise GraderBroken("the search was stopped while an answer was graded; it is graded again")
         self.store.write([(state.problem.id, row)])
         search.progress(len(self.store.finished), search.tokens)
         return row

@@ -7,37 +7,26 @@ import time
 from collections.abc import Callable
 from concurrent.futures import ThreadPoolExecutor
 from dataclasses import dataclass, field
-from typing import Protocol, cast, get_args
+from typing import NamedTuple, cast, get_args
 
 from harness.grading.grade import Grader
 from harness.records import Finish, Grade, Problem
-from harness.search.rows import NodeRow, Part
-from harness.search.run.roles import Role
-from harness.search.run.writer import Writer
+from harness.search.run.roles import Role, Writer
 from harness.search.spec import Limits
-from harness.search.store import Settings, Store
+from harness.search.store import NodeRow, Settings, Store
 from harness.search.tree.core import Tree
-
-
-class Verifier(Protocol):
-    """Anything that judges a response. The benchmark's simulated world has its own."""
-
-    async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
-        """The verdict on a response, or what prevented one (GraderBroken)."""
+from harness.search.tree.nodes import Expansion
 
 
 class GraderVerifier:
-    """``grader`` behind threads that wait for its worker processes; ``workers`` verdicts at once.
-
-    ``blind``: only what is read as the answer, without its verdict, for search at test time.
-    """
+    """``grader`` behind ``workers`` threads; ``blind``: only what is read as the answer, no verdict (at test time)."""
 
     def __init__(self, grader: Grader, workers: int = 4, blind: bool = False) -> None:
-        self.grader = grader
-        self.blind = blind
+        self.grader, self.blind = grader, blind
         self._threads = ThreadPoolExecutor(workers, thread_name_prefix="verify")
 
     async def verify(self, problem: Problem, response: str, finish: Finish) -> Grade:
+        """The verdict on a response, or what prevented one (GraderBroken)."""
         arguments = (problem.family, problem.gold, response, finish)
         grade = await asyncio.get_running_loop().run_in_executor(self._threads, self.grader.grade, *arguments)
         if self.blind:
@@ -47,7 +36,10 @@ class GraderVerifier:
 
 @dataclass(kw_only=True)
 class Budget:
-    """The use of ``limits`` over all searches of an invocation; ``reserved`` tokens are those in flight."""
+    """The use of ``limits`` over all searches of an invocation.
+
+    ``reserved``: tokens that those in flight may take; ``freed`` is set when one of them ended.
+    """
 
     limits: Limits
     started: float = field(default_factory=time.monotonic)
@@ -81,17 +73,6 @@ class Budget:
             await self.freed.wait()
         return False
 
-    def take(self, tokens: int) -> None:
-        """Count a request that begins and may take ``tokens``."""
-        self.requests += 1
-        self.reserved += tokens
-
-    def give_back(self, reserved: int, tokens: int) -> None:
-        """Count a request that ended: what it reserved, and what it took."""
-        self.reserved -= reserved
-        self.tokens += tokens
-        self.freed.set()
-
 
 @dataclass(kw_only=True)
 class Search:
@@ -104,7 +85,7 @@ class Search:
 
     settings: Settings
     roles: dict[str, Role]
-    verifier: Verifier
+    verifier: GraderVerifier
     deterministic: bool = True
     window: int = 128
     limits: Limits = field(default_factory=Limits)
@@ -125,14 +106,24 @@ class Search:
         """Tokens that all models generated."""
         return sum(role.tokens for role in set(self.roles.values()))
 
-    def begin(self, problem: Problem, store: Store, fresh: bool) -> InFlight:
+    def begin(self, problem: Problem, store: Store) -> InFlight:
         """A problem's tree at its start, written down if it is new."""
         ids = self.prompt or (lambda problem, role: self.writer.prompt(self.settings.grammar, problem, role))
         prompts = {role: ids(problem, role) for role in self.roles}
         tokens = max(map(len, prompts.values()))
-        if fresh:
-            store.begin(problem, tokens)
+        store.begin(problem, tokens)
         return InFlight(problem=problem, tree=self.settings.tree(problem.id, tokens), prompts=prompts)
+
+    async def grade(self, state: InFlight, expansion: Expansion, row: NodeRow) -> str:
+        """Write the verdict on the answer that ``row`` ends in into it, and return it; empty without an answer."""
+        response = self.writer.response(state.tree, row, expansion)
+        if response is None:
+            return ""
+        answer = row["rest"][-1] if row.get("rest") else row
+        finish = cast(Finish, answer["finish"]) if answer["finish"] in get_args(Finish) else "stop"
+        grade = await self.verifier.verify(state.problem, response, finish)
+        answer["verdict"], answer["reason"], answer["answer"] = grade.verdict, grade.reason, grade.answer[:400]
+        return grade.verdict
 
     def finish(self, state: InFlight, store: Store, why: str = "") -> None:
         """Write down that a problem is done, and report it."""
@@ -141,8 +132,7 @@ class Search:
         self.progress(len(store.finished), self.tokens)
 
 
-@dataclass(kw_only=True)
-class InFlight:
+class InFlight(NamedTuple):
     """A problem at work: its tree, and its prompt's token ids for each role."""
 
     problem: Problem
@@ -152,22 +142,6 @@ class InFlight:
 
 def ending(tree: Tree) -> str:
     """Why a tree with nothing to ask and nothing in flight is done."""
-    if tree.enough:
-        return "goals"
-    if tree.hopeless:
-        return "hopeless"
-    if tree.root.closed:
-        return "exhausted"
-    return "requests" if tree.goals.requests and tree.requests >= tree.goals.requests else "budget"
-
-
-def last_finish(row: NodeRow) -> Finish:
-    """Why the answer at the end of a row ended, in the vocabulary of samples."""
-    finish = row["rest"][-1]["finish"] if row.get("rest") else row["finish"]
-    return cast(Finish, finish) if finish in get_args(Finish) else "stop"
-
-
-def judge(row: NodeRow, grade: Grade) -> None:
-    """Write a verdict into the part of a row that is the answer."""
-    part: Part = row["rest"][-1] if row.get("rest") else row
-    part["verdict"], part["reason"], part["answer"] = grade.verdict, grade.reason, grade.answer[:400]
+    spent = tree.goals.requests and tree.requests >= tree.goals.requests
+    reasons = {"goals": tree.enough, "hopeless": tree.hopeless, "exhausted": tree.root.closed, "requests": spent}
+    return next((name for name, holds in reasons.items() if holds), "budget")

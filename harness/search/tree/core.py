@@ -1,11 +1,10 @@
 """The tree of thoughts: a pure ask/tell core without clock, files or models.
 
 ``ask`` names the next node to write, ``tell`` brings its text (and, for an answer, its verdict). Everything a tree
-knows is a function of the set of nodes asked and of results told: the order of tells and their repetition change
-nothing. So a journal of results, in any order, folds to the tree that wrote it.
+knows is a function of the set of nodes asked and of results told, not of their order or repetition: a journal of
+results, in any order, folds to the tree that wrote it. Which node comes next is a policy's matter (``policies``).
 
-Visits count finished answers and nodes that ended a rollout; rewards are 1 for a correct answer. Which node comes next
-is a policy's matter (``policies``).
+Visits count finished answers and nodes that ended a rollout; rewards are 1 for a correct answer.
 """
 
 from __future__ import annotations
@@ -16,22 +15,12 @@ from collections.abc import Callable
 from typing import Literal
 
 from harness.models.base import seed_of
-from harness.search.grammar.schema import Grammar, children
+from harness.search.grammar import Grammar, children
 from harness.search.spec import Goals
-from harness.search.tree.nodes import (
-    TAG_TOKENS,
-    Choice,
-    Expansion,
-    Node,
-    Result,
-    Share,
-    alike,
-    normal,
-    order_of,
-    parsed,
-)
+from harness.search.tree.nodes import Choice, Expansion, Node, Result, alike, normal, order_of, parsed
 from harness.thoughts import THINK_CLOSE, THINK_OPEN
 
+TAG_TOKENS = 12  # what the two tags around a text take at most; counted towards the context
 Reward = Literal["verdict", "votes"]
 Policy = Callable[["Tree"], Choice | None]
 
@@ -48,7 +37,8 @@ class Tree:
     ) -> None:  # fmt: skip
         self.grammar, self.goals, self.seed = grammar.draw(seed), goals, seed
         self.policy, self.reward, self.whole = policy, reward, whole
-        self.root = Node("", None, None, context=prompt_tokens)
+        self._steps, self._tags = self.grammar.steps, (THINK_OPEN, THINK_CLOSE, *self.grammar.tags)
+        self.root = Node("", "", None, context=prompt_tokens)
         self.nodes: dict[str, Node] = {"": self.root}
         self.asked: dict[str, int] = {}  # in flight, with the tokens each may take
         self.frontier: dict[str, Node] = {}  # told, and to be continued
@@ -78,21 +68,12 @@ class Tree:
 
     def ask(self) -> Expansion | None:
         """The next node to write; None while nothing can be asked (done, or all depends on what is in flight)."""
-        if self.enough or self.hopeless or self._spent(0):
+        if self.enough or self.hopeless or self._spent(0) or (choice := self.policy(self)) is None:
             return None
-        choice = self.policy(self)
-        if choice is None:
-            return None
-        parent, kind, on = choice
-        limit = self.grammar.kinds[kind].max_tokens
-        if self.whole and not on:
-            limit = self._chain_limit(parent, limit)
-        if self._spent(limit):
-            return None
-        name = self._name(parent, kind, on)
-        expansion = self._begin(parent, name, kind, on, limit, self._prefill(kind, name, on))
-        self._update(self.nodes[name])
-        self._update(parent)
+        expansion = self._begin(*choice)
+        if expansion is not None:
+            self._update(self.nodes[expansion.node])
+            self._update(choice.parent)
         return expansion
 
     def _spent(self, limit: int) -> bool:
@@ -101,23 +82,27 @@ class Tree:
         heavy = goals.tokens and self.generated + sum(self.asked.values()) + limit > goals.tokens
         return bool(heavy or (goals.requests and self.requests >= goals.requests))
 
-    def _begin(self, parent: Node, name: str, kind: str, on: str, limit: int, prefill: str) -> Expansion:
-        self._grow(parent, name, kind, on)
+    def _begin(self, parent: Node, kind: str, on: str = "", prefill: str | None = None) -> Expansion | None:
+        """A new node to be written; none where the budget of the tree has no room for it."""
+        kinds, whole = self.grammar.kinds, self.whole and not on
+        limit = kinds[kind].max_tokens
+        if whole:  # as much as the deepest chain from here could take
+            limit += (self.grammar.depth - len(parent.path) - 1) * max(other.max_tokens for other in kinds.values())
+            if self.grammar.max_context:
+                limit = min(limit, self.grammar.max_context - parent.context - TAG_TOKENS)
+        if self._spent(limit):
+            return None
+        name = self._name(parent, kind, on)
+        prefill = self._prefill(kind, name, on) if prefill is None else prefill
+        node = self._grow(parent, name, kind, on)
         self.asked[name] = limit
         self.requests += 1
         return Expansion(
-            node=name, kind=kind, ancestors=tuple(n.id for n in parent.path), seed=seed_of(self.seed, name),
-            budget=limit, prefill=prefill, whole=self.whole and not on,
+            node=name, kind=kind, role=self.writer(node), ancestors=tuple(n.id for n in parent.path), budget=limit,
+            seed=seed_of(self.seed, name), prefill=prefill, whole=whole,
         )  # fmt: skip
 
-    def _chain_limit(self, parent: Node, limit: int) -> int:
-        """Tokens that the rest of a chain may take: as much as the deepest chain from here could."""
-        room = self.grammar.depth - len(parent.path) - 1
-        limit += room * max(kind.max_tokens for kind in self.grammar.kinds.values())
-        most = self.grammar.max_context - parent.context - TAG_TOKENS
-        return min(limit, most) if self.grammar.max_context else limit
-
-    def _name(self, parent: Node, kind: str, on: str) -> str:
+    def _name(self, parent: Node, kind: str, on: str = "") -> str:
         prefix = f"{parent.id}/" if parent.id else ""
         if on:
             return f"{prefix}{kind}({on[len(prefix) :].replace('/', '+')})"
@@ -133,7 +118,7 @@ class Tree:
         return text.replace("{answer}", self._quotable(leaf.answer)) if leaf else text
 
     def _quotable(self, answer: str) -> str:
-        for tag in (*self.grammar.tags, THINK_OPEN, THINK_CLOSE):
+        for tag in self._tags:
             answer = answer.replace(tag, " ")
         return " ".join(answer.split())[:200]
 
@@ -161,7 +146,7 @@ class Tree:
             if node.spoilt:
                 break
             follows = kind in self.allowed(node)
-            node = self._grow(node, f"{node.id}/{kind}.0", kind, "")
+            node = self._grow(node, f"{node.id}/{kind}.0", kind)
             self._settle(node, more, follows)
             told.append(node.id)
         for early in [entry for of in told for entry in self._early.pop(of, [])]:
@@ -170,7 +155,6 @@ class Tree:
     def _settle(self, node: Node, result: Result, follows: bool = True) -> None:
         """Give a node its result and derive everything that follows from it."""
         parent = node.parent
-        assert node.kind is not None
         assert parent is not None
         node.result = result
         node.context = parent.context + len(result.token_ids) + TAG_TOKENS
@@ -199,7 +183,7 @@ class Tree:
     def _spoilt(self, node: Node, result: Result) -> str:
         if result.finish != "stop":
             return f"ended by {result.finish}"
-        if "<" in result.text and any(tag in result.text for tag in (THINK_OPEN, THINK_CLOSE, *self.grammar.tags)):
+        if "<" in result.text and any(tag in result.text for tag in self._tags):
             return "foreign tag"
         return "" if result.text.strip() else "empty"
 
@@ -222,10 +206,8 @@ class Tree:
             first = self.distinct[verdict]
             first[node.key] = min(first.get(node.key, node.id), node.id)
         back = self.grammar.backtrack
-        if verdict != "wrong" or back is None or node.duplicate:
-            return
-        target = self._before(node)
-        if target is None or self._name(target, back.kind, node.id) in self.nodes:
+        target = self._before(node) if verdict == "wrong" and not node.duplicate else None
+        if back is None or target is None or self._name(target, back.kind, node.id) in self.nodes:
             return
         written = sum(step.kind == back.kind for step in target.path)
         if written < back.per_chain and self._fits(target, target.path, back.kind):
@@ -237,9 +219,9 @@ class Tree:
         back, target = self.grammar.backtrack, leaf.parent
         while back and back.to and target is not None and target.kind != back.to:
             target = target.parent
-        return target if back and target is not None and target.kind is not None else None
+        return target if back and target is not None and target.kind else None
 
-    def _grow(self, parent: Node, name: str, kind: str, on: str) -> Node:
+    def _grow(self, parent: Node, name: str, kind: str, on: str = "") -> Node:
         node = Node(name, kind, parent, on)
         parent.children.append(node)
         self.nodes[name] = node
@@ -255,7 +237,7 @@ class Tree:
 
     def writer(self, node: Node) -> str:
         """The role that wrote a node."""
-        return "generator" if self.whole and not node.on else self.grammar.kinds[node.kind or ""].role
+        return "generator" if self.whole and not node.on else self.grammar.kinds[node.kind].role
 
     def allowed(self, node: Node) -> set[str]:
         """The kinds that may follow a node here: by the table, its caps, the context, and the depth left to answer."""
@@ -267,7 +249,7 @@ class Tree:
         rule, most = self.grammar.kinds[kind], self.grammar.max_context
         tokens = rule.max_tokens + TAG_TOKENS + max(map(len, rule.prefills), default=0) // 2
         few = not rule.per_chain or sum(step.kind == kind for step in path) < rule.per_chain
-        ends = len(path) + 1 + self.grammar.steps[kind] <= self.grammar.depth
+        ends = len(path) + 1 + self._steps[kind] <= self.grammar.depth
         return few and ends and (not most or node.context + tokens <= most)
 
     def _open(self, node: Node) -> None:
@@ -276,24 +258,24 @@ class Tree:
 
     def _update(self, node: Node) -> None:
         """Bring a node's part of the statistics up to date, and with it all nodes above."""
-        told, thought = node.result is not None, node.kind is not None
+        told = node.result is not None
         goes_on = told and not node.discarded and node.kind != "answer" and not node.children
         if goes_on and node.slots:
             self.frontier[node.id] = node
         else:
             self.frontier.pop(node.id, None)
         ends = told and (node.kind == "answer" or bool(node.spoilt))
-        pending = int(thought and not told) + int(goes_on)
+        pending = int(bool(node.kind) and not told) + int(goes_on)
         ended = int(ends or (node.duplicate and not node.children))
-        new, old = Share(int(ends), self._worth(node) if ends else 0.0, pending, ended), node.share
+        new, old = (int(ends), self._worth(node) if ends else 0.0, pending, ended), node.share
         if new != old:
             node.share = new
-            self.ended += new.ended - old.ended
+            self.ended += new[3] - old[3]
             step: Node | None = node
             while step is not None:
-                step.visits += new.visits - old.visits
-                step.value += new.value - old.value
-                step.pending += new.pending - old.pending
+                step.visits += new[0] - old[0]
+                step.value += new[1] - old[1]
+                step.pending += new[2] - old[2]
                 step = step.parent
         self._close(node)
 
@@ -313,7 +295,7 @@ class Tree:
     def _close(self, node: Node | None) -> None:
         """Close a node once nothing below it can be asked, and look at those above when that changes."""
         while node is not None:
-            told = node.result is not None or node.kind is None
+            told = node.result is not None or not node.kind
             dead = bool(node.discarded) or node.kind == "answer"
             idle = not node.slots and all(child.closed for child in node.children)
             # A reflection that waits keeps its place open, as long as its budget lets it be written.
@@ -324,14 +306,17 @@ class Tree:
             node.closed = closed
             node = node.parent
 
+    def leaves(self, verdict: str) -> list[Node]:
+        """One answer for each distinct chain that is "correct" or "wrong", in the order of their ids."""
+        return [self.nodes[name] for name in sorted(self.distinct[verdict].values())]
+
     @property
     def correct(self) -> list[Node]:
-        """One answer for each distinct correct chain, in the order of their ids."""
-        return [self.nodes[name] for name in sorted(self.distinct["correct"].values())]
+        return self.leaves("correct")
 
     @property
     def wrong(self) -> list[Node]:
-        return [self.nodes[name] for name in sorted(self.distinct["wrong"].values())]
+        return self.leaves("wrong")
 
     def reflections(self) -> tuple[int, int]:
         """(reflections written, reflections followed by a further thought)."""

@@ -5,24 +5,23 @@ from __future__ import annotations
 import re
 from collections.abc import Container, Sequence
 from dataclasses import dataclass, field
+from functools import partial
 from typing import Any, NamedTuple
 
-from harness.search.grammar.schema import Grammar
+from harness.search.grammar import Grammar
 from harness.thoughts import THINK_OPEN
-
-# What the two tags around a text take at most, in tokens; counted towards the context.
-TAG_TOKENS = 12
 
 
 @dataclass(frozen=True, slots=True, kw_only=True)
 class Expansion:
-    """A node to be written: its path id, its kind, the nodes it continues (root first), its beginning, its seed.
+    """A node to be written: its id, kind, the role that writes it, the nodes it continues (root first), its beginning.
 
     ``whole``: everything up to the answer is asked for at once, not this one node. ``budget``: most tokens it may take.
     """
 
     node: str
     kind: str
+    role: str
     ancestors: tuple[str, ...]
     seed: int
     budget: int
@@ -48,24 +47,12 @@ class Result:
     rest: tuple[tuple[str, Result], ...] = ()
 
 
-class Share(NamedTuple):
-    """A node's part of the statistics, without its children's; ``ended``: rollouts."""
-
-    visits: int = 0
-    value: float = 0.0
-    pending: int = 0
-    ended: int = 0
-
-
-_NOTHING = Share()
-
-
 @dataclass(slots=True, eq=False)
 class Node:
     """``visits`` and ``value`` sum up finished rollouts below and here, ``pending`` those begun and not finished."""
 
     id: str
-    kind: str | None
+    kind: str  # empty: the root
     parent: Node | None
     on: str = ""  # the wrong answer that this node answers to
     result: Result | None = None
@@ -80,7 +67,7 @@ class Node:
     context: int = 0  # tokens up to and with this node
     normal: str = ""  # the normalised text
     key: bytes = b""  # digest of the normalised texts up to and with this node
-    share: Share = _NOTHING
+    share: tuple[int, float, int, int] = (0, 0.0, 0, 0)  # visits, value, pending, rollouts ended: without children's
 
     @property
     def discarded(self) -> str:
@@ -96,7 +83,7 @@ class Node:
         """Nodes from the first thought to this one."""
         out: list[Node] = []
         node: Node | None = self
-        while node is not None and node.kind is not None:
+        while node is not None and node.kind:
             out.append(node)
             node = node.parent
         return out[::-1]
@@ -145,14 +132,13 @@ def alike(a: str, b: str, ratio: float) -> bool:
         return a == b
     from rapidfuzz.fuzz import ratio as edit_ratio
 
-    if edit_ratio(a, b, score_cutoff=100 * ratio) < 100 * ratio:
-        return False
-    return re.findall(r"\d+", a) == re.findall(r"\d+", b)
+    near = edit_ratio(a, b, score_cutoff=100 * ratio) >= 100 * ratio
+    return near and re.findall(r"\d+", a) == re.findall(r"\d+", b)
 
 
 def spans_of(leaf: Node) -> list[tuple[str, str]]:
     """(kind, text) of every node on the way to ``leaf``."""
-    return [(node.kind or "", node.result.text) for node in leaf.path if node.result]
+    return [(node.kind, node.result.text) for node in leaf.path if node.result]
 
 
 def render(grammar: Grammar, spans: Sequence[tuple[str, str]]) -> str:
@@ -161,25 +147,17 @@ def render(grammar: Grammar, spans: Sequence[tuple[str, str]]) -> str:
 
 
 def chain_ids(leaf: Node, grammar: Grammar, tokenizer: Any) -> list[int]:
-    """Token ids of the chain to ``leaf``: the opening of the thinking, every node in its tags, the end of the turn."""
+    """Token ids of the chain to ``leaf``: the opening of the thinking, every node in its tags, the end of the turn.
 
-    ids = _encoded(THINK_OPEN, tokenizer)
-    for step in leaf.path:
-        kind = step.kind or ""
-        ids += _encoded(grammar.opening(kind), tokenizer)
-        ids += _content(step, tokenizer)
-        ids += _encoded(grammar.closing(kind) or tokenizer.eos_token, tokenizer)
+    Texts as they were sampled where this tokenizer reads them so, else encoded.
+    """
+    encode = partial(tokenizer.encode, add_special_tokens=False)
+    ids = list(encode(THINK_OPEN))
+    for node in leaf.path:
+        assert node.result is not None
+        sampled, text = list(node.result.token_ids), node.result.text
+        same = sampled and max(sampled) < len(tokenizer) and tokenizer.decode(sampled) == text
+        ids += encode(grammar.opening(node.kind))
+        ids += sampled if same else encode(text)
+        ids += encode(grammar.closing(node.kind) or tokenizer.eos_token)
     return ids
-
-
-def _content(node: Node, tokenizer: Any) -> list[int]:
-    """Token ids of a node's text: as sampled where this tokenizer reads them so, else the text encoded."""
-    assert node.result is not None
-    ids = list(node.result.token_ids)
-    if ids and max(ids) < len(tokenizer) and tokenizer.decode(ids) == node.result.text:
-        return ids
-    return _encoded(node.result.text, tokenizer)
-
-
-def _encoded(text: str, tokenizer: Any) -> list[int]:
-    return list(tokenizer.encode(text, add_special_tokens=False))

@@ -5,14 +5,15 @@ from __future__ import annotations
 import csv
 import io
 import re
-from collections.abc import Mapping
 from typing import Any
 
+from harness.results.records import flat
 from harness.view.page import Page, Table
 from harness.view.text import clean
 
 FORM = "csv"
 _FORMULA = re.compile(r"\s*[=+\-@]")
+_NUMBER = re.compile(r"\s*[-+]?\d[\d.]*(e[-+]?\d+)?\s*", re.IGNORECASE)
 
 
 def render(page: Page) -> str:
@@ -20,8 +21,8 @@ def render(page: Page) -> str:
 
 
 def table(one: Table) -> str:
-    rows = [_flat(row) for row in one.data()]
-    names = list(dict.fromkeys(name for row in rows for name in row)) or [column.name for column in one.columns]
+    rows = [flat(dict(row)) for row in one.data()]
+    names = list(dict.fromkeys(name for row in rows for name in row)) or list(one.columns)
     out = io.StringIO()
     writer = csv.writer(out, lineterminator="\n")
     writer.writerow(map(_cell, names))
@@ -29,23 +30,10 @@ def table(one: Table) -> str:
     return out.getvalue()
 
 
-def _flat(row: Mapping[str, Any], before: str = "") -> Mapping[str, Any]:
-    """Mappings in a row as columns of their own, their names joined by a dot; lists as texts."""
-    out: dict[str, object] = {}
-    for key, value in row.items():
-        if isinstance(value, dict):
-            out.update(_flat(value, f"{before}{key}."))
-        else:
-            out[before + key] = "; ".join(map(str, value)) if isinstance(value, list | tuple) else value
-    return out
-
-
 def _cell(value: Any) -> Any:
+    if isinstance(value, list | tuple):
+        value = "; ".join(map(str, value))
     if not isinstance(value, str):
         return value
     text = clean(value)
-    try:
-        float(text)
-    except ValueError:
-        return f"'{text}" if _FORMULA.match(text) else text
-    return text
+    return f"'{text}" if _FORMULA.match(text) and not _NUMBER.fullmatch(text) else text

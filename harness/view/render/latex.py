@@ -48,16 +48,13 @@ def table(one: Table, title: str = "") -> str:
     notes = " ".join(escape(note).rstrip(".") + "." for note in (*one.legend, *one.notes))
     return _TABLE % (
         f"\\caption{{{caption}}}\n" if caption else "",
-        "".join("l" if column.align == "left" else "r" for column in one.columns),
-        " & ".join(escape(column.name) for column in one.columns),
+        "".join(one.sides("l", "r")),
+        " & ".join(map(escape, one.columns)),
         "\n".join(" & ".join(map(_cell, row)) + r" \\" for row in one.rows),
         f"\\par\\smallskip\\footnotesize {notes}\n" if notes else "",
     )
 
 
 def _cell(cell: Cell) -> str:
-    lines = []
-    for line in lines_of(cell):
-        strong = f"\\textbf{{{escape(line.strong)}}}" if line.strong else ""
-        lines.append(f"{strong} {escape(line.text if line.short is None else line.short)}".strip())
+    lines = [line.marked(escape, r"\textbf{{{}}}", narrow=True) for line in lines_of(cell)]
     return lines[0] if len(lines) == 1 else r"\begin{tabular}[t]{@{}l@{}}" + r" \\ ".join(lines) + r"\end{tabular}"

@@ -3,9 +3,8 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Iterable
 
-from harness.view.page import Block, Branch, Line, Page, Section, Table, Text, lines_of
+from harness.view.page import Block, Branch, Page, Section, Table, Text, lines_of
 from harness.view.render.terminal import drawn
 from harness.view.text import clean
 
@@ -52,20 +51,11 @@ def fenced(text: str) -> str:
 
 def table(one: Table) -> str:
     title = [f"**{escape(one.title)}**", ""] if one.title else []
-    head = [_row(escape(column.name) for column in one.columns)]
-    head.append(_row("---:" if column.align == "right" else "---" for column in one.columns))
-    body = [_row("<br>".join(map(_line, lines_of(cell))) for cell in row) for row in one.rows]
+    rows = [list(map(escape, one.columns)), one.sides("---", "---:")]
+    for row in one.rows:
+        rows.append(["<br>".join(part.marked(escape, "**{}**") for part in lines_of(cell)) for cell in row])
     notes = [text for note in one.notes for text in ("", line(note))]
-    return "\n".join([*title, *head, *body, *notes])
-
-
-def _row(cells: Iterable[str]) -> str:
-    return f"| {' | '.join(cells)} |"
-
-
-def _line(one: Line) -> str:
-    strong = f"**{escape(one.strong)}**" if one.strong else ""
-    return f"{strong} {escape(one.text)}".strip()
+    return "\n".join([*title, *(f"| {' | '.join(row)} |" for row in rows), *notes])
 
 
 def _branch(branch: Branch, depth: int) -> list[str]:

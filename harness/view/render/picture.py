@@ -8,7 +8,8 @@ from typing import Any
 
 from harness.errors import Usage
 from harness.files import about
-from harness.view.page import SECOND, Curves, Histogram, Page, colour
+from harness.view.page import SECOND, Page, colour, flat
+from harness.view.page import Figure as Drawing
 from harness.view.text import clean
 
 SUFFIXES = (".png", ".svg", ".pdf")
@@ -20,13 +21,13 @@ def save_all(page: Page, out: Path) -> list[Path]:
     if out.suffix and not named and not out.is_dir():
         raise Usage(f"--out {out}: give a folder, or a name that ends in {', '.join(SUFFIXES)}")
     files = []
-    for figure in page.figures():
+    for figure in (block for block in flat(page.blocks) if isinstance(block, Drawing)):
         name = re.sub(r"[^\w.+-]", "_", figure.name)
         files.append(save(figure, out.with_suffix(f".{name}{out.suffix}") if named else out / f"{name}.png"))
     return files
 
 
-def save(drawing: Histogram | Curves, file: Path) -> Path:
+def save(drawing: Drawing, file: Path) -> Path:
     """Draw a figure into ``file``. Raises BadFile where it cannot be written."""
     from matplotlib import rc_context
     from matplotlib.backends.backend_agg import FigureCanvasAgg
@@ -34,10 +35,7 @@ def save(drawing: Histogram | Curves, file: Path) -> Path:
 
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
-    if isinstance(drawing, Histogram):
-        _bars(figure, drawing)
-    else:
-        _curves(figure, drawing)
+    (_curves if drawing.bins is None else _bars)(figure, drawing)
     stable = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same figure, the same file
     with about(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -46,35 +44,34 @@ def save(drawing: Histogram | Curves, file: Path) -> Path:
     return file
 
 
-def _bars(figure: Any, drawing: Histogram) -> None:
-    figure.set_size_inches(7, 1.3 * len(drawing.bars) + 1)
-    all_axes = figure.subplots(len(drawing.bars), 1, sharex=True, squeeze=False)[:, 0]
-    width = (drawing.high - drawing.low) / max(len(drawing.bars[0].counts), 1)
-    for number, (bars, axes) in enumerate(zip(drawing.bars, all_axes, strict=True)):
-        edges = [drawing.low + i * width for i in range(len(bars.counts))]
-        axes.bar(edges, bars.counts, width, align="edge", color=colour(number), label=_plain(drawing.kinds[0]))
-        if bars.second:
-            axes.bar(edges, bars.second, width, bars.counts, align="edge", color=SECOND, label=_plain(drawing.kinds[1]))
-        axes.set_title(_plain(bars.label), fontsize=9, loc="left")
+def _bars(figure: Any, drawing: Drawing) -> None:
+    figure.set_size_inches(7, 1.3 * len(drawing.series) + 1)
+    all_axes = figure.subplots(len(drawing.series), 1, sharex=True, squeeze=False)[:, 0]
+    width = (drawing.bins or 0) / max(len(drawing.series[0].y), 1)
+    for number, (series, axes) in enumerate(zip(drawing.series, all_axes, strict=True)):
+        edges, first, second = [i * width for i in range(len(series.y))], *map(_plain, drawing.kinds)
+        axes.bar(edges, series.y, width, align="edge", color=colour(number), label=first)
+        if series.second:
+            axes.bar(edges, series.second, width, series.y, align="edge", color=SECOND, label=second)
+        axes.set_title(_plain(series.label), fontsize=9, loc="left")
         axes.set_ylabel(_plain(drawing.y))
     if drawing.kinds[0]:
         all_axes[0].legend(frameon=False)
     all_axes[-1].set_xlabel(_plain(f"{drawing.x}, {drawing.title}"))
 
 
-def _curves(figure: Any, drawing: Curves) -> None:
+def _curves(figure: Any, drawing: Drawing) -> None:
     figure.set_size_inches(7, 4)
     axes = figure.subplots()
     for number, series in enumerate(drawing.series):
-        axes.step(series.x, series.y, where="post", color=colour(number))
+        drawn = {"where": "post", "color": colour(number)}
+        axes.step(series.x, series.y, **drawn)
         if series.low:
             axes.fill_between(series.x, series.low, series.high, step="post", alpha=0.15, color=colour(number), lw=0)
         if series.second:
-            axes.step(series.x, series.second, where="post", color=colour(number), ls=":", lw=1)
-    axes.set_ylim(0, 1)
-    axes.set_xlabel(_plain(f"{drawing.x}, {drawing.title}"))
-    dotted = f" (dotted: {drawing.second})" if drawing.second else ""
-    axes.set_ylabel(_plain(drawing.y + dotted))
+            axes.step(series.x, series.second, ls=":", lw=1, **drawn)
+    dotted = f" (dotted: {drawing.kinds[1]})" if drawing.kinds[1] else ""
+    axes.set(ylim=(0, 1), xlabel=_plain(f"{drawing.x}, {drawing.title}"), ylabel=_plain(drawing.y + dotted))
     axes.legend([_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
 
 

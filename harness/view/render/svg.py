@@ -4,39 +4,36 @@ from __future__ import annotations
 
 from html import escape
 
-from harness.view.page import SECOND, Curves, Histogram, colour
+from harness.view.page import SECOND, Figure, colour
 from harness.view.text import clean
 
 
-def draw(figure: Histogram | Curves) -> str:
-    width, height, parts = _bars(figure) if isinstance(figure, Histogram) else _curves(figure)
+def draw(figure: Figure) -> str:
+    width, height, parts = _curves(figure) if figure.bins is None else _bars(figure)
     head = f'<svg viewBox="0 0 {width} {height}" role="img" aria-label="{escape(clean(figure.title))}">'
     return head + "".join(parts) + "</svg>"
 
 
-def _bars(figure: Histogram) -> tuple[int, int, list[str]]:
+def _bars(figure: Figure) -> tuple[int, int, list[str]]:
     """A row of bars for each group; the second kind of counts in red upon the first."""
     row, side, width = 30, 130, 400
-    height = row * len(figure.bars) + 22
+    height = row * len(figure.series) + 22
     parts = []
-    for number, bars in enumerate(figure.bars):
-        base, totals = row * (number + 1) - 4, bars.totals()
+    for number, series in enumerate(figure.series):
+        base, totals = row * (number + 1) - 4, series.totals()
         high, step = (row - 8) / (max(totals) or 1), width / len(totals)
-        parts.append(_text(0, base - 4, bars.label))
-        for i, (first, total) in enumerate(zip(bars.counts, totals, strict=True)):
+        parts.append(_text(0, base - 4, series.label))
+        for i, (first, total) in enumerate(zip(series.y, totals, strict=True)):
             for top, count, fill in ((first, first, colour(number)), (total, total - first, SECOND)):
-                if count:
-                    parts.append(
-                        f'<rect x="{side + i * step:.1f}" y="{base - top * high:.1f}" width="{step - 1:.1f}" '
-                        f'height="{count * high:.1f}" fill="{fill}"/>'
-                    )
+                place = f'x="{side + i * step:.1f}" y="{base - top * high:.1f}"'
+                size = f'width="{step - 1:.1f}" height="{count * high:.1f}"'
+                parts += [f'<rect {place} {size} fill="{fill}"/>'] if count else []
         parts.append(_line(side, side + width, base, "axis"))
-    ends = [_text(side, height - 4, f"{figure.low:g}")]
-    ends += [_text(side + width, height - 4, f"{figure.high:g} {figure.x}", "end")]
+    ends = [_text(side, height - 4, "0"), _text(side + width, height - 4, f"{figure.bins:g} {figure.x}", "end")]
     return side + width + 4, height, parts + ends
 
 
-def _curves(figure: Curves) -> tuple[int, int, list[str]]:
+def _curves(figure: Figure) -> tuple[int, int, list[str]]:
     """A line of steps for each series."""
     top = max((series.x[-1] for series in figure.series), default=1) or 1
     side, width, high = 34, 496, 180
@@ -52,9 +49,8 @@ def _curves(figure: Curves) -> tuple[int, int, list[str]]:
             line += f"{x:.1f},{before:.1f} {x:.1f},{y:.1f} "
         line += f"{side + width},{y:.1f}"
         parts.append(f'<polyline points="{line}" fill="none" stroke="{colour(number)}" stroke-width="1.6"/>')
-    ends = [(side, "0", "start"), (side + width, f"{top:g} {figure.x}", "end"), (side + width / 2, f"% {figure.y}",
-                                                                               "middle")]  # fmt: skip
-    return side + width + 4, high + 22, parts + [_text(x, high + 16, text, anchor) for x, text, anchor in ends]
+    parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, f"{top:g} {figure.x}", "end")]
+    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, f"% {figure.y}", "middle")]
 
 
 def _line(left: float, right: float, y: float, kind: str) -> str:

@@ -3,29 +3,15 @@
 from __future__ import annotations
 
 import io
-from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
-from rich.console import Console
+from rich.console import Console, JustifyMethod
 from rich.table import Table as Grid
 from rich.text import Text as Styled
 from rich.tree import Tree
 
-from harness.view.page import (
-    Block,
-    Branch,
-    Curves,
-    Histogram,
-    Line,
-    Page,
-    Section,
-    Series,
-    Style,
-    Table,
-    Text,
-    lines_of,
-)
+from harness.view.page import Block, Branch, Figure, Line, Page, Section, Series, Style, Table, Text, lines_of
 from harness.view.text import clean
 
 FORM = "table"
@@ -61,7 +47,9 @@ def _print(console: Console, block: Block) -> None:
     elif isinstance(block, Table):
         _table(console, block)
     elif isinstance(block, Branch):
-        console.print(_grown(Tree(_label(block), guide_style="dim"), block))
+        tree = Tree(_label(block), guide_style="dim")
+        _grow(tree, block)
+        console.print(tree)
     elif isinstance(block, Text):
         shown = Styled(clean(block.text, lines=block.verbatim), _STYLES[block.style])
         console.print(shown, soft_wrap=block.verbatim or not block.wrap)
@@ -81,25 +69,25 @@ def _table(console: Console, table: Table) -> None:
         else:
             rows.append(cells)
     widths = [
-        max(cell_len(text) for text in (clean(column.name), *(_plain(line) for row in rows for line in row[i])))
-        for i, column in enumerate(table.columns)
+        max(cell_len(text) for text in (clean(name), *(_plain(line) for row in rows for line in row[i])))
+        for i, name in enumerate(table.columns)
     ]
     blocks = [[0]]  # columns side by side; those that do not fit go on beneath, after the first column again
-    wrap = any(column.wrap for column in table.columns)
     for i in range(1, len(widths)):
-        if not wrap and len(blocks[-1]) > 1 and sum(widths[j] + _GAP for j in blocks[-1]) + widths[i] > console.width:
+        full = sum(widths[j] + _GAP for j in blocks[-1]) + widths[i] > console.width
+        if full and not table.wrap and len(blocks[-1]) > 1:
             blocks.append([0])
         blocks[-1].append(i)
+    sides: list[JustifyMethod] = table.sides("left", "right")
     high = any(len(cell) > 1 for row in rows for cell in row)
     for number, chosen in enumerate(blocks):
         if number:
             console.print()
         grid = Grid(box=box.SIMPLE_HEAD, pad_edge=False, show_edge=False, show_lines=high, padding=(0, _GAP - 1, 0, 0))
         for i in chosen:
-            column = table.columns[i]
             wide = i == 0 and len(chosen) < 3  # the only other column: names of any length are broken, not cut
-            header, no_wrap = Styled(clean(column.name)), not (column.wrap or wide)
-            grid.add_column(header, justify=column.align, no_wrap=no_wrap, overflow="fold")
+            header, no_wrap = Styled(clean(table.columns[i])), not (i in table.wrap or wide)
+            grid.add_column(header, justify=sides[i], no_wrap=no_wrap, overflow="fold")
         for row in rows:
             grid.add_row(*(Styled("\n").join(map(_styled, row[i])) for i in chosen))
         console.print(grid)
@@ -117,10 +105,9 @@ def _styled(line: Line) -> Styled:
     return out
 
 
-def _grown(tree: Tree, branch: Branch) -> Tree:
+def _grow(tree: Tree, branch: Branch) -> None:
     for child in branch.children:
-        _grown(tree.add(_label(child)), child)
-    return tree
+        _grow(tree.add(_label(child)), child)
 
 
 def _label(branch: Branch) -> Styled:
@@ -130,24 +117,24 @@ def _label(branch: Branch) -> Styled:
     return out
 
 
-def drawn(figure: Histogram | Curves) -> list[str]:
+def drawn(figure: Figure) -> list[str]:
     """Lines of a figure: a row of blocks for each group of a histogram, some points of each curve."""
-    if isinstance(figure, Histogram):
-        lines = [f"{figure.x}, {figure.low:g} to {figure.high:g}"]
-        rows = [(bars.label, _row(bars.totals()), bars.note) for bars in figure.bars]
+    if figure.bins is None:
+        second = f"(and {figure.kinds[1]}) " if figure.kinds[1] else ""
+        lines, body = [f"{figure.y} {second}% within a {figure.x}"], _points
     else:
-        lines = [f"{figure.y} {f'(and {figure.second}) ' if figure.second else ''}% within a {figure.x}"]
-        rows = [(series.label, _points(series), series.note) for series in figure.series]
-    side = min(26, max((len(label) for label, *_ in rows), default=0))
-    for label, body, note in rows:
-        lines.append(f"  {label[:side]:<{side}} {body}")
-        lines += [f"  {'':<{side}} {note}"] if note else []
+        lines, body = [f"{figure.x}, 0 to {figure.bins:g}"], _blocks
+    side = min(26, max((len(series.label) for series in figure.series), default=0))
+    for series in figure.series:
+        lines.append(f"  {series.label[:side]:<{side}} {body(series)}")
+        lines += [f"  {'':<{side}} {series.note}"] if series.note else []
     return [clean(line) for line in lines]
 
 
-def _row(counts: Sequence[int]) -> str:
+def _blocks(series: Series) -> str:
+    counts = series.totals()
     most = max(counts, default=0) or 1
-    return "".join(_BLOCKS[-(-count * (len(_BLOCKS) - 1) // most)] for count in counts)
+    return "".join(_BLOCKS[int(-(-count * (len(_BLOCKS) - 1) // most))] for count in counts)
 
 
 def _points(series: Series) -> str:

@@ -1,22 +1,96 @@
-"""Pretraining of a tiny model from scratch: Muon for the matrices, AdamW for the rest, linear decay at the end.
+"""The tiny models of the embedded profile (recipe ``tiny_models``), trained from scratch on worked problems.
+
+Documents are prompt, worked chain and end of turn, of problems of the ``pretrain`` split alone. Loss falls on the
+chain, and never on a step that holds an error the chain goes on to notice: the model learns to notice errors, not to
+make them. Muon trains the matrices (several times faster here than AdamW: docs/tiny-models.md), AdamW the rest.
 
 Everything is a function of the spec: steps, not minutes, bound the run, and a resumed run sees the batches that an
-uninterrupted one would. Muon learnt this corpus several times faster than AdamW (docs/tiny-models.md).
+uninterrupted one would.
 """
 
 from __future__ import annotations
 
 import json
 import os
+import random
 import time
-from collections.abc import Callable
+from collections.abc import Callable, Iterator
 from dataclasses import asdict, dataclass
+from itertools import count
 from pathlib import Path
-from typing import Any, TypedDict
+from typing import Any, NamedTuple
 
 from harness.errors import TrainingError
 from harness.journal import read, write_rows
-from harness.training.tiny.corpus import GENERATOR_MIX, IGNORE, STUDENT_MIX, Mix, batches
+from harness.problems.embedded import FAMILIES, draw, worked
+from harness.records import Problem
+from harness.thoughts import THINK_OPEN
+
+IGNORE = -100
+
+
+@dataclass(frozen=True, kw_only=True)
+class Mix:
+    """Shares of the corpus: style of the chains (by weight), families, levels; ``pool`` problems per family."""
+
+    styles: tuple[tuple[float, worked.Style], ...]
+    families: tuple[tuple[str, float], ...] = (("mini_math", 0.42), ("mini_blocks", 0.33), ("mini_rules", 0.25))
+    levels: tuple[tuple[int, float], ...] = ((1, 0.2), (2, 0.35), (3, 0.3), (4, 0.15))
+    pool: int = 20000
+
+
+GENERATOR_MIX = Mix(styles=((1.0, worked.GENERATOR),))
+STUDENT_MIX = Mix(styles=((0.3, worked.GENERATOR), (0.7, worked.CARELESS)))
+
+
+class Document(NamedTuple):
+    input_ids: list[int]
+    labels: list[int]
+
+
+def encode(tokenizer: Any, problem: Problem, spans: list[Any]) -> Document:
+    """Token ids of prompt and chain, labels with the prompt and noticed errors masked."""
+    prompt = tokenizer.apply_chat_template(
+        [{"role": "user", "content": problem.prompt}], add_generation_prompt=True, tokenize=True, return_dict=False
+    )
+    ids, labels = list(prompt), [IGNORE] * len(prompt)
+    pieces = [(THINK_OPEN, False)]
+    for span in spans:
+        pieces += [(span.opening, False), (span.text + span.closing, span.faulty)]
+    for text, masked in [*pieces, (tokenizer.eos_token, False)]:
+        tokens = tokenizer.encode(text, add_special_tokens=False)
+        ids += tokens
+        labels += [IGNORE] * len(tokens) if masked else tokens
+    return Document(input_ids=ids, labels=labels)
+
+
+def batches(tokenizer: Any, mix: Mix, seed: int, tokens: int, first: int = 0) -> Iterator[list[Document]]:
+    """Batches of about ``tokens`` padded tokens, similar lengths together, from batch ``first`` on."""
+    rng = random.Random(f"pool/{seed}")
+    pools = {
+        family: [draw(family, rng, rng.choices(*zip(*mix.levels, strict=True))[0], "pretrain") for _ in range(mix.pool)]
+        for family in FAMILIES
+    }
+    families, weights = zip(*mix.families, strict=True)
+    shares, styles = zip(*mix.styles, strict=True)
+    number = 0
+    for block in count():
+        rng = random.Random(f"block/{seed}/{block}")
+        documents = []
+        for _ in range(768):
+            problem = rng.choice(pools[rng.choices(families, weights)[0]])
+            documents.append(encode(tokenizer, problem, worked.chain(problem, rng, rng.choices(styles, shares)[0])))
+        documents.sort(key=lambda document: len(document.input_ids))
+        cut: list[list[Document]] = [[]]
+        for document in documents:
+            if cut[-1] and len(document.input_ids) * (len(cut[-1]) + 1) > tokens:
+                cut.append([])
+            cut[-1].append(document)
+        rng.shuffle(cut)
+        for batch in cut:
+            if number >= first:
+                yield batch
+            number += 1
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -59,43 +133,19 @@ SPECS = {
 }  # fmt: skip
 
 
-class _Progress(TypedDict):
-    """Where a pretraining stands. ``loss`` is a running mean in nats, ``trained`` counts targets."""
-
-    step: int
-    tokens: int
-    trained: int
-    seconds: float
-    loss: float
-
-
 def build_model(spec: TinySpec, tokenizer: Any) -> Any:
     """A randomly initialised causal LM of the spec's size, weights in float32."""
     import torch
-    from transformers import LlamaConfig, LlamaForCausalLM, Qwen2Config, Qwen2ForCausalLM
+    from transformers import AutoConfig, AutoModelForCausalLM
 
     torch.manual_seed(spec.seed)
-    qwen = spec.architecture == "qwen2"
-    config = (Qwen2Config if qwen else LlamaConfig)(
-        vocab_size=len(tokenizer), hidden_size=spec.hidden, intermediate_size=spec.intermediate,
+    config = AutoConfig.for_model(
+        spec.architecture, vocab_size=len(tokenizer), hidden_size=spec.hidden, intermediate_size=spec.intermediate,
         num_hidden_layers=spec.layers, num_attention_heads=spec.heads, num_key_value_heads=spec.kv_heads,
         max_position_embeddings=2048, tie_word_embeddings=True, bos_token_id=tokenizer.bos_token_id,
         eos_token_id=tokenizer.eos_token_id, pad_token_id=tokenizer.pad_token_id, dtype="float32",
     )  # fmt: skip
-    return (Qwen2ForCausalLM if qwen else LlamaForCausalLM)(config)
-
-
-def _optimizers(model: Any, spec: TinySpec) -> list[Any]:
-    import torch
-
-    matrices: list[Any] = []
-    rest: list[Any] = []
-    for name, p in model.named_parameters():
-        (matrices if p.ndim == 2 and "embed" not in name and "lm_head" not in name else rest).append(p)
-    return [
-        torch.optim.Muon(matrices, lr=spec.muon_lr, adjust_lr_fn="match_rms_adamw", weight_decay=0.01),
-        torch.optim.AdamW(rest, lr=spec.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
-    ]
+    return AutoModelForCausalLM.from_config(config)
 
 
 def pretrain(
@@ -107,8 +157,16 @@ def pretrain(
 
     folder.mkdir(parents=True, exist_ok=True)
     model = build_model(spec, tokenizer)
-    optimizers = _optimizers(model, spec)
-    state = _Progress(step=0, tokens=0, trained=0, seconds=0.0, loss=0.0)
+    matrices: list[Any] = []
+    rest: list[Any] = []
+    for name, p in model.named_parameters():
+        (matrices if p.ndim == 2 and "embed" not in name and "lm_head" not in name else rest).append(p)
+    optimizers: list[Any] = [
+        torch.optim.Muon(matrices, lr=spec.muon_lr, adjust_lr_fn="match_rms_adamw", weight_decay=0.01),
+        torch.optim.AdamW(rest, lr=spec.adam_lr, betas=(0.9, 0.95), weight_decay=0.0),
+    ]
+    # Loss is a running mean in nats, ``trained`` counts targets.
+    state: Any = {"step": 0, "tokens": 0, "trained": 0, "seconds": 0.0, "loss": 0.0}
     checkpoint = folder / "pretrain.pt"
     if checkpoint.exists():
         saved = torch.load(checkpoint, weights_only=True)
@@ -121,7 +179,7 @@ def pretrain(
     started = time.monotonic() - state["seconds"]
     written = folder / "pretrain.jsonl"
     write_rows(written, [row for row in read(written) if row["step"] <= state["step"]])
-    with written.open("a") as log:
+    with written.open("a", encoding="utf-8") as log:
         for step in range(state["step"], spec.steps):
             documents = next(stream)
             width = max(len(d.input_ids) for d in documents)
@@ -157,11 +215,8 @@ def pretrain(
                 log.flush()
                 report(state["step"], spec.steps, state["tokens"])
             if (step + 1) % save_every == 0 and step + 1 < spec.steps:
-                saved = {
-                    "model": model.state_dict(),
-                    "optimizers": [o.state_dict() for o in optimizers],
-                    "state": state,
-                }
+                moments = [optimizer.state_dict() for optimizer in optimizers]
+                saved = {"model": model.state_dict(), "optimizers": moments, "state": state}
                 torch.save(saved, checkpoint.with_suffix(".tmp"))
                 os.replace(checkpoint.with_suffix(".tmp"), checkpoint)
     model.save_pretrained(folder)

@@ -6,8 +6,8 @@ import json
 
 import pytest
 
-from harness.pipeline.estimate import parameters, rates_of, stage_rows
 from harness.pipeline.graph import build
+from harness.pipeline.preview import parameters, rates_of, stage_rows
 from harness.pipeline.recipe_files import load_profile, load_recipe
 
 

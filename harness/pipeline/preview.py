@@ -1,10 +1,4 @@
-"""The stages of a recipe as rows: what they took, or what they would take in tokens, time, memory and disk.
-
-Rates come from finished stages of the same kind on the same model: those in the store, else those that ship with the
-project (measured on two CPU cores). Sizes follow from parameter counts: of local weights, or as a hub name tells them.
-"""
-
-from __future__ import annotations
+"""A recipe before it runs: what starts from what, and what its stages took, or would take in tokens, time and bytes."""
 
 import json
 import re
@@ -13,15 +7,17 @@ from collections.abc import Mapping
 from math import prod
 from pathlib import Path
 from statistics import median
-from typing import Any, NamedTuple, TypeVar
+from typing import Any, NamedTuple
 
+from harness.files import shipped
 from harness.models.spec import ModelSpec
 from harness.pipeline.graph import Graph
 from harness.pipeline.kind import Job
 from harness.pipeline.kinds import all_kinds, kind_of
+from harness.pipeline.recipe import Profile, Recipe
 from harness.results.records import StageResult
 from harness.results.store import Store
-from harness.shipped import shipped
+from harness.view.page import Branch, Page
 from harness.view.recipes import StageRow
 
 
@@ -33,7 +29,6 @@ class Rate(NamedTuple):
 
 
 Rates = dict[tuple[str, str], Rate]  # by kind and model
-_Either = TypeVar("_Either", Job, StageResult)
 
 
 def summary(result: StageResult) -> str:
@@ -42,22 +37,18 @@ def summary(result: StageResult) -> str:
 
 
 def stage_rows(graph: Graph, folder: Path) -> list[StageRow]:
-    """Every stage: finished ones with their results in words, others with what they would take."""
-    store = Store(folder)
-    rows: list[StageRow] = []
-    items: dict[str, int | None] = {}
+    """Every stage: its result in words, or an estimate by the rates of finished stages, in the store or shipped."""
+    store, rows, items = Store(folder), list[StageRow](), dict[str, int | None]()
     known = json.loads(shipped("rates.json").read_text())
     rates = {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in known} | rates_of(folder)
     for digest, job in graph.jobs.items():
         items[digest] = kind_of(job.kind).items(job, {role: items[needed] for role, needed in job.inputs.items()})
-        result = store.result(digest)
-        if result is None:
+        if (result := store.result(digest)) is None:
             rows.append(_estimate(graph, job, rates, items[digest]))
         else:
-            line, *details = kind_of(job.kind).summary(result.figures).split("\n")
-            rows.append(StageRow(
-                digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=details,
-            ))  # fmt: skip
+            line, *more = kind_of(job.kind).summary(result.figures).split("\n")
+            row = StageRow(digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=more)
+            rows.append(row)
     return rows
 
 
@@ -74,7 +65,7 @@ def rates_of(store: Path) -> Rates:
     return {key: Rate(median(r.per_item for r in each), median(r.seconds for r in each)) for key, each in rates.items()}
 
 
-def _asked(stage: _Either, others: Mapping[str, _Either]) -> Any:
+def _asked(stage: Job | StageResult, others: Mapping[str, Job | StageResult]) -> Any:
     """The model that a stage asks or trains, before any training."""
     while stage.inputs.get("model") in others:
         stage = others[stage.inputs["model"]]
@@ -86,11 +77,8 @@ def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None) -> StageR
     model: ModelSpec | None = _asked(job, graph.jobs)
     path = model.model if model else ""
     rate, most, size = rates.get((job.kind, Path(path).name)), kind.most(job), parameters(path)
-    tokens = None
-    if items is not None and rate is not None:
-        tokens = round(items * rate.per_item)
-    elif items is not None and most is not None:
-        tokens = items * most
+    each = most if rate is None else rate.per_item
+    tokens = None if items is None or each is None else round(items * each)
     memory, disk = kind.bytes_of(job, size, tokens)
     if size is not None and model is not None and model.backend != "hf" and not kind.quick:
         memory = 0  # of its server
@@ -114,3 +102,33 @@ def parameters(path: str) -> int | None:
             header = json.loads(data.read(int.from_bytes(data.read(8), "little")))
         total += sum(prod(entry["shape"]) for name, entry in header.items() if name != "__metadata__")
     return total or None
+
+
+def tree(recipe: Recipe, profile: Profile) -> Page:
+    """A recipe as a tree: sources of data, then models with what is trained from them and the arms that are scored."""
+
+    def grow(branch: Branch, target: str) -> None:
+        for name in recipe.arms:
+            arm = recipe.arm(name)
+            if arm.model == target:
+                of = " of a tree" if arm.decode == "mcts" else ""
+                drawn = f", {arm.samples} answers{of}" if arm.samples and arm.samples > 1 else ""
+                branch.add(f"▸ arm {name}{drawn}" + (" (control)" if name == recipe.control else ""))
+        for name, stage in recipe.stages.items():
+            if stage.starts_from == target:
+                grow(branch.add(f"{name}: {stage.line(profile)}"), name)
+
+    title = f"{recipe.name} at {profile.name}, suite {profile.suite or recipe.suite}"
+    whole = Branch(spans=[(title, "")])
+    data = whole.add("data")
+    for name, stage in recipe.stages.items():
+        if "model" not in stage.yields:
+            data.add(f"{name}: {stage.line(profile)}")
+    targets = [*(recipe.arm(arm).model for arm in recipe.arms), *recipe.stages]
+    for origin in dict.fromkeys(recipe.origin(target) for target in targets):
+        if origin not in recipe.stages:
+            model = profile.model(origin) if origin in profile.models else None
+            grow(whole.add(f"{origin} ({model.model if model else 'not in this profile'})"), origin)
+        elif "model" in recipe.stages[origin].yields:
+            grow(whole.add(origin), origin)
+    return Page(title=title, blocks=[whole])
