@@ -105,12 +105,16 @@ class ResponseMetrics(Record):
 
 
 class Drawn(Record):
-    """A line of ``generated.jsonl``: one completion as sampled. ``key``: model, prompt, settings, sample number."""
+    """A line of ``generated.jsonl``: one completion as sampled. ``key``: model, prompt, settings, sample number.
+
+    ``forced``: its thought was closed at the thinking budget.
+    """
 
     key: str
     text: str
     ids: list[int]
     finish: Finish
+    forced: bool = False
 
 
 class Sample(Record):
@@ -129,6 +133,7 @@ class Sample(Record):
     answer_tokens: int
     grade: Grade
     prefilled: bool = False
+    forced: bool = False
     metrics: ResponseMetrics = ResponseMetrics()
 
 

@@ -21,6 +21,7 @@ from harness.grading.thinking import split
 from harness.journal import Journal, read_records
 from harness.models.base import Asked, Completer, Completion, Conversation, Place, Request, seed_of
 from harness.models.prompts import encode, is_prefilled, render, template_options, think_tags, uses_chat
+from harness.models.thinking_budget import Budgeted
 from harness.records import Drawn
 
 
@@ -41,6 +42,8 @@ class HarnessLM(LM):
         super().__init__()
         self.completer, self.tokenizer, self.plan, self.prompting = completer, tokenizer, plan, plan.prompting
         self.tags = think_tags(tokenizer, plan.prompting)
+        if limit := plan.decoding.thinking_budget:
+            self.completer = Budgeted(completer, tokenizer, self.tags, limit)
         self.chat = uses_chat(tokenizer, plan.prompting)
         self.journal, self.visible, self.progress = journal, visible, progress
         self.generated: dict[Place, Generated] = {}
@@ -80,14 +83,22 @@ class HarnessLM(LM):
             generated = self.generated[places[index]] = Generated(
                 key=drawn.key, place=places[index], document=documents[index], seed=request.seed,
                 prompt_hash=f"{seed_of(request.prompt_ids):012x}", prefilled=is_prefilled(prompts[index], self.tags),
-                completion=Completion(drawn.text, tuple(drawn.ids), drawn.finish, len(request.prompt_ids)),
+                completion=Completion(
+                    drawn.text, tuple(drawn.ids), drawn.finish, len(request.prompt_ids), forced=drawn.forced
+                ),
             )  # fmt: skip
             self.each(generated)
 
         def done(results: list[tuple[int, Completion]]) -> None:
             nonlocal tokens
             fresh = {
-                keys[i]: Drawn(key=keys[i], text=self._whole(c, prompts[i]), ids=list(c.token_ids), finish=c.finish)
+                keys[i]: Drawn(
+                    key=keys[i],
+                    text=self._whole(c, prompts[i]),
+                    ids=list(c.token_ids),
+                    finish=c.finish,
+                    forced=c.forced,
+                )
                 for i, c in results
                 if keys[i] not in known
             }

@@ -140,7 +140,8 @@ def _measure(generated: Generated, foreign: Grade | None, *, tags: Tags, end: in
         prompt_ids_hash=generated.prompt_hash, text=text, token_ids=list(completion.token_ids),
         finish=finish, thinking_tokens=measured.thinking_tokens, answer_tokens=measured.answer_tokens,
         # Without its seconds: the samples of equal runs are equal files.
-        grade=grade.model_copy(update={"seconds": 0.0}), prefilled=prefilled, metrics=measured.metrics,
+        grade=grade.model_copy(update={"seconds": 0.0}), prefilled=prefilled, forced=completion.forced,
+        metrics=measured.metrics,
     )  # fmt: skip
 
 

@@ -25,6 +25,7 @@ class Decoding(Spec):
     repetition_penalty: float = knob(
         1.0, "Divides the odds of tokens that prompt or answer hold already; 1: none.", gt=0
     )
+    thinking_budget: int | None = knob(None, "Tokens after which an open thought is closed.", ge=1, option="-")
     seed: int = knob(0, "Each sample's seed derives from it.", ge=0)
     samples: int = knob(1, "Samples per problem.", ge=1)
 

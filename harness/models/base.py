@@ -77,7 +77,8 @@ class Completion:
     """Text and ids as sampled; the ids include a stop token when one was sampled, the text never does.
 
     ``ended``: the model ended its turn, by any of its end tokens, and met neither a stop string nor a limit.
-    ``thought``: reasoning that a server split off the text, without tags; the ids cover both.
+    ``thought``: reasoning that a server split off the text, without tags; the ids cover both. ``forced``: the thought
+    was closed from outside.
     """
 
     text: str
@@ -86,6 +87,7 @@ class Completion:
     prompt_tokens: int = 0
     ended: bool = False
     thought: str = ""
+    forced: bool = False
 
 
 @runtime_checkable
@@ -99,9 +101,13 @@ class Completer(Protocol):
 
     digest: str
     lockstep: bool
-    context: int
     batch_size: int
-    generated_tokens: int
+
+    @property
+    def context(self) -> int: ...
+
+    @property
+    def generated_tokens(self) -> int: ...
 
     async def complete(self, request: Request) -> Completion: ...
 

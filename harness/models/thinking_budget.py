@@ -21,7 +21,7 @@ class Budgeted:
         self._model, self._tokenizer, self._tags, self._budget = model, tokenizer, tags, budget
         self._closing = tuple(tokenizer.encode(tags[1], add_special_tokens=False))
         self.digest, self.lockstep = f"{model.digest}+thinking-budget-{budget}", model.lockstep
-        self.batch_size, self.forced = model.batch_size, 0
+        self.batch_size = model.batch_size
 
     @property
     def context(self) -> int:
@@ -41,12 +41,12 @@ class Budgeted:
         opened, closed = (tag in first.text for tag in self._tags)
         prefilled = self._tokenizer.decode(request.prompt_ids[-16:]).rstrip().endswith(self._tags[0])
         ids, text = first.token_ids, first.text
-        if (opened or prefilled) and not closed:
+        forced = (opened or prefilled) and not closed
+        if forced:
             ids, text = ids + self._closing, text + self._tags[1]
-            self.forced += 1
         left = request.max_tokens - len(ids)
         if left <= 0:
-            return replace(first, token_ids=ids, text=text)
+            return replace(first, token_ids=ids, text=text, forced=forced)
         rest = await self._model.complete(
             replace(
                 request, prompt_ids=request.prompt_ids + ids, max_tokens=left, seed=seed_of(request.seed, "answer"),
@@ -55,4 +55,5 @@ class Budgeted:
         )  # fmt: skip
         return replace(
             rest, text=text + rest.text, token_ids=ids + rest.token_ids, prompt_tokens=first.prompt_tokens,
+            forced=forced,
         )  # fmt: skip

@@ -30,23 +30,37 @@ _AT_K = (
 _2 = "{:.2f}"  # the form of a figure with two digits
 
 
-def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
-    """The rows of one evaluation."""
-    shown = []
-    for task, f in rows.items():
+def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary]) -> Page:
+    """The rows of one evaluation, or of several that differ in their thinking budget ("TASK @N")."""
+    shown: dict[str, list[list[str]]] = {}
+    for name, f in rows.items():
+        task, _, budget = name.partition(" ")
         shares = [percent(share, 0) for share in (f.wrong, f.no_answer, f.unfinished, f.empty)]
-        shown.append([
-            task, str(f.n), f"{percent(f.accuracy)} {interval(f.low, f.high)}",
+        shown.setdefault(task if budget else "", []).append([
+            budget or task, str(f.n), f"{percent(f.accuracy)} {interval(f.low, f.high)}",
             percent(f.accuracy_answered), *shares, f"{f.median_thinking_tokens:.0f}", percent(f.loops, 0),
             f"{f.reflection_per_1000:.1f}",
         ])  # fmt: skip
-    records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
-    blocks: list[Block] = [Table(columns=_NAMES, wrap=[0], rows=shown, notes=_LEGEND, records=records)]
+    records = [{"task": name, **f.model_dump()} for name, f in rows.items()]
+    blocks: list[Block] = []
+    for task, lines in shown.items():
+        names = (task, *_NAMES[1:]) if task else _NAMES
+        notes = _LEGEND if task == list(shown)[-1] else ()
+        blocks.append(Table(columns=names, wrap=[0], rows=lines, notes=notes, records=[] if blocks else records))
     for what, field in (("cut by --max-tokens", "cut"), ("grader or model call failed", "failed")):
         named = ", ".join(f"{row['task']} {percent(row[field])} %" for row in records if row[field] > 0)
         blocks += texts(f"{what}: {named}") if named else []
-    blocks += texts(f"{model}: samples and manifest in {folder}", wrap=False)
-    return Page(title=f"evaluation of {model}", blocks=blocks, data={"run": folder.name, "rows": records})
+    closed = [f"{name} {percent(f.forced, 0)} %{_longer(f.relocated)}" for name, f in rows.items() if f.forced]
+    blocks += texts(f"thoughts closed at the thinking budget: {', '.join(closed)}") if closed else []
+    where = folders[0] if len(folders) == 1 else f"{folders[0].parent}/{{{','.join(each.name for each in folders)}}}"
+    blocks += texts(f"{model}: samples and manifest in {where}", wrap=False)
+    data = {"run": folders[0].name, "runs": [folder.name for folder in folders], "rows": records}
+    return Page(title=f"evaluation of {model}", blocks=blocks, data=data)
+
+
+def _longer(tokens: float | None) -> str:
+    """How much longer the answers after closed thoughts are: thinking that moved behind the tag."""
+    return "" if tokens is None else f" (answers {tokens:+.0f} tokens)"
 
 
 def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, missing: int, metrics: bool) -> Page:

@@ -54,7 +54,7 @@ def test_no_thought_is_longer_and_every_one_is_answered(student_model, tokenizer
         assert tokenizer.decode(forced.token_ids).startswith(forced.text)
         assert len(forced.token_ids) <= 256
         assert forced.prompt_tokens == free.prompt_tokens
-    assert model.forced == sum(
+    assert sum(c.forced for c in short) == sum(
         len(tokenizer.encode(thought(c.text), add_special_tokens=False)) >= budget for c in plain
     )
 
