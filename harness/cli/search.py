@@ -49,7 +49,7 @@ def run(
     models = {"generator": model.replicas()}
     if critic or critic_url:
         other = {"model": critic or model.model, "tokenizer": critic_tokenizer or model.tokenizer,
-                 "base_url": critic_url or model.base_url}  # fmt: skip
+                 "base_url": critic_url or model.base_url, "revision": "" if critic else model.revision}  # fmt: skip
         models["critic"] = model.model_copy(update=other).replicas()
     plan = launch.Plan(
         search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,

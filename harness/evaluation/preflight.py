@@ -16,7 +16,7 @@ from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader
 from harness.journal import read
-from harness.models.prompts import encode, is_prefilled, prompt_text, think_tags, uses_chat
+from harness.models.prompts import encode, end_of_turn, is_prefilled, prompt_text, think_tags, uses_chat
 from harness.models.spec import ModelSpec, Prompting
 from harness.problems.embedded import FAMILIES, worked
 from harness.problems.load import is_ours, load
@@ -132,7 +132,11 @@ def prompts(
 ) -> Iterable[Finding]:
     """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
     chat, tags = uses_chat(tokenizer, prompting), think_tags(tokenizer, prompting)
-    template = "the tokenizer's chat template" if chat else "none: the bare prompt"
+    template, turn = "the tokenizer's chat template" if chat else "none: the bare prompt", end_of_turn(tokenizer)
+    if chat:
+        template += f"; a turn ends in {turn}" if turn else "; it writes no token at the end of a turn"
+        if turn and turn != tokenizer.eos_token:
+            template += f", which is not the tokenizer's own end ({tokenizer.eos_token}): both count"
     yield Finding(what="template", status="ok", text=template)
     for task in tasks:
         status: Status = "failed"

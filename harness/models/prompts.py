@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from datetime import date
 from typing import Any
 
 from harness.errors import ModelError
@@ -14,6 +15,8 @@ KNOWN_TAGS: tuple[Tags, ...] = (
     ("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"),
 )  # fmt: skip
 DEFAULT = Prompting()
+_TODAY = date(2024, 7, 26)  # for templates that print a date: that of Llama 3.2's own where it is told none
+_REPLY = "a-reply"
 
 
 def uses_chat(tokenizer: Any, prompting: Prompting) -> bool:
@@ -41,13 +44,43 @@ def template_options(prompting: Prompting) -> dict[str, bool]:
 
 
 def render(tokenizer: Any, messages: list[dict[str, str]], prompting: Prompting, generate: bool = True) -> str:
-    """The chat as text. Raises ModelError when the template refuses it."""
-    extra = template_options(prompting)
+    """The chat as text, the same on every day. Raises ModelError when the template refuses it."""
+    extra: dict[str, Any] = {**template_options(prompting)}
+    if "strftime_now" in str(getattr(tokenizer, "chat_template", "")):
+        extra["strftime_now"] = _TODAY.strftime
     try:
         return str(tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False, **extra))
     except Exception as error:
         why = " ".join(str(error).split())[:200]
         raise ModelError(f"the chat template refuses this conversation ({why}); try --no-chat-template") from error
+
+
+def first_token(tokenizer: Any, text: str) -> tuple[int, str] | None:
+    """The first token that the tokenizer knows as a whole (special or added) in a text, and where it stands."""
+    tokens = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens} - {""}
+    found = ((at, token) for token in tokens if (at := text.find(token)) >= 0)
+    return min(found, key=lambda each: (each[0], -len(each[1])), default=None)
+
+
+def end_of_turn(tokenizer: Any) -> str | None:
+    """The token that the chat template writes after an assistant's reply; None where it writes none."""
+    messages = [{"role": "user", "content": "a-question"}, {"role": "assistant", "content": _REPLY}]
+    try:
+        _, reply, after = render(tokenizer, messages, DEFAULT, generate=False).rpartition(_REPLY)
+    except ModelError:  # it has no template, or one for other conversations
+        return None
+    found = first_token(tokenizer, after) if reply else None
+    return found and found[1]
+
+
+def ends(tokenizer: Any) -> frozenset[int]:
+    """Tokens that end an answer: the tokenizer's own, and its chat template's end of turn.
+
+    They differ in base models with a chat template, which would never stop at the first alone.
+    """
+    turn = end_of_turn(tokenizer)
+    known = (tokenizer.eos_token_id, None if turn is None else tokenizer.convert_tokens_to_ids(turn))
+    return frozenset(token for token in known if token is not None)
 
 
 def encode(tokenizer: Any, prompt: str, chat: bool) -> tuple[int, ...]:

@@ -245,9 +245,11 @@ def client(spec: ModelSpec, url: str, name: str, folder: Path) -> Iterator[tuple
 
     The weights identify the model where a folder or a name on the hub locates them, else its name; no address does.
     """
-    path, tokenizer = resolve(spec.model), load_tokenizer(tokenizer_path(spec))
+    path, tokenizer = resolve(spec.located), load_tokenizer(tokenizer_path(spec))
     is_local = Path(path).is_dir()
-    digest = model_digest(path) if is_local or spec.backend == "vllm" else spec.model
+    digest = model_digest(path) if Path(path).exists() or spec.backend == "vllm" else spec.model
+    if spec.backend == "vllm" and spec.dtype != "auto":
+        digest += f"+{spec.dtype}"
     try:
         extra = json.loads(spec.extra_body or "{}")
     except ValueError as error:
