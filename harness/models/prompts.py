@@ -15,7 +15,14 @@ KNOWN_TAGS: tuple[Tags, ...] = (
     ("<reasoning>", "</reasoning>"), ("<seed:think>", "</seed:think>"),
 )  # fmt: skip
 DEFAULT = Prompting()
-_TODAY = date(2024, 7, 26)  # for templates that print a date: that of Llama 3.2's own where it is told none
+# Before a template that prints today's date: always the date that Llama 3.2 prints where it is told none. A macro,
+# because transformers lets no function into a template; the blank at its end keeps a line end that follows.
+_FIXED = {f"%{each}": date(2024, 7, 26).strftime(f"%{each}") for each in [*"aAbBdeFHIjmMpSTyY", "-d", "-m"]}
+_SAME_DAY = (
+    "{% macro strftime_now(format) %}{{ format"
+    + "".join(f".replace('{code}', '{text}')" for code, text in _FIXED.items())
+    + " }}{% endmacro %}{{ '' }}"
+)
 _REPLY = "a-reply"
 
 
@@ -46,9 +53,9 @@ def template_options(prompting: Prompting) -> dict[str, bool]:
 def render(tokenizer: Any, messages: list[dict[str, str]], prompting: Prompting, generate: bool = True) -> str:
     """The chat as text, the same on every day. Raises ModelError when the template refuses it."""
     extra: dict[str, Any] = {**template_options(prompting)}
-    if "strftime_now" in str(getattr(tokenizer, "chat_template", "")):
-        extra["strftime_now"] = _TODAY.strftime
     try:
+        if "strftime_now" in str(getattr(tokenizer, "chat_template", "")):
+            extra["chat_template"] = _SAME_DAY + tokenizer.get_chat_template()
         return str(tokenizer.apply_chat_template(messages, add_generation_prompt=generate, tokenize=False, **extra))
     except Exception as error:
         why = " ".join(str(error).split())[:200]

@@ -33,9 +33,10 @@ def serve(
 ) -> Iterator[str]:  # fmt: skip
     """Serve ``model`` on a free loopback port while the context lasts, output to ``log``; yields the base URL.
 
-    ``name``: what the server calls it, by default ``model``. ``program``: the ``vllm`` program, or a command line that starts vLLM's server module, as in
-    ``PYTHON -m vllm.entrypoints.openai.api_server`` (the CPU build's ``vllm`` does not find its own version). Raises
-    ModelError when the program is missing, ends, or does not answer within ``patience`` seconds.
+    ``name``: what the server calls it, by default ``model``. ``program``: the ``vllm`` program, or a command line that
+    starts vLLM's server module, as in ``PYTHON -m vllm.entrypoints.openai.api_server`` (the CPU build's ``vllm`` does
+    not find its own version). Raises ModelError when the program is missing, ends, or does not answer within
+    ``patience`` seconds.
     """
     try:
         words = shlex.split(program)
