@@ -43,9 +43,9 @@ def load_tokenizer(path: str) -> Any:
 
 
 def _vocabulary_of(path: str) -> str:
-    """Where a model's tokenizer is."""
-    base = None if any((Path(path) / name).exists() for name in _VOCABULARY) else adapted(path)
-    return base or path
+    """Where a model's tokenizer is: an adapter's folder may hold none."""
+    base = None if any((Path(path) / name).exists() for name in _VOCABULARY[:3]) else adapted(path)
+    return _vocabulary_of(base) if base else path
 
 
 def load_model(path: str, **options: Any) -> Any:
@@ -104,7 +104,9 @@ def _merged(path: str, base: str, **options: Any) -> Any:
             merged: Any = PeftModel.from_pretrained(model, path).merge_and_unload()
     except Exception as error:
         raise ModelError(f"{path}: the adapter does not fit its base model {base} ({first_line(error)})") from error
-    merged.config._name_or_path = path  # what an adapter of a training from here names as its base
+    vars(merged).pop("peft_config", None)
+    merged.requires_grad_(True)  # it may be trained whole
+    merged.name_or_path = merged.config._name_or_path = path  # what an adapter that is trained from here calls its base
     return merged.to(options.get("dtype", torch.float32))
 
 
@@ -117,7 +119,9 @@ def context_length(path: str) -> int:
     """The same of the model at a local path or hub name. Raises ModelError when it has no configuration."""
     from transformers import AutoConfig
 
-    place, options = source(adapted(path) or path)
+    if base := adapted(path):
+        return context_length(base)
+    place, options = source(path)
     try:
         return context_of(AutoConfig.from_pretrained(place, **options))
     except Exception as error:

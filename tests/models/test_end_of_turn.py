@@ -26,9 +26,8 @@ def base(student, tmp_path) -> Path:
     folder = Path(shutil.copytree(student, tmp_path / "base"))
     tokenizer = load_tokenizer(student)
     changes = {"tokenizer_config.json": {"eos_token": OTHER}}
-    changes |= dict.fromkeys(
-        ("config.json", "generation_config.json"), {"eos_token_id": tokenizer.convert_tokens_to_ids(OTHER)}
-    )
+    end = tokenizer.convert_tokens_to_ids(OTHER)
+    changes |= {name: {"eos_token_id": end} for name in ("config.json", "generation_config.json")}
     for name, change in changes.items():
         (folder / name).write_text(json.dumps(json.loads((folder / name).read_text()) | change))
     return folder
