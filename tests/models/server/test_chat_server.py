@@ -160,6 +160,12 @@ def test_a_turn_cannot_be_continued_over_chat(service, tmp_path, student):
         asyncio.run(model.complete(Request((5,), 8)))
 
 
+def test_a_served_model_needs_a_tokenizer_to_count_by(service, tmp_path):
+    spec = ModelSpec(model="no/such-model", backend="openai", base_url=service.url)
+    with pytest.raises(ModelError, match="name the tokenizer that counts: --tokenizer PATH"), opened(spec, tmp_path):
+        raise AssertionError("there is no tokenizer")
+
+
 def test_completions_are_not_offered(service, tmp_path, student):
     with pytest.raises(ModelError, match="HTTP 404"):
         ask(service, tmp_path, student, api="completions")
