@@ -51,7 +51,8 @@ def evaluate(
     tasks = load_tasks(plan)
     names = {task.lm_eval_name: task.name for task in plan.tasks}
     lm = HarnessLM(
-        completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl", progress=progress,
+        completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl",
+        progress=_live(completer, progress),
         visible={name for name, task in tasks.items() if not all(map(has_grader, task.eval_docs))},
     )  # fmt: skip
     with Measurer(tokenizer, lm.tags, plan.data.nltk_data) as measurer:
@@ -74,6 +75,24 @@ def evaluate(
     write_rows(folder / "samples.jsonl", (sample.model_dump() for sample in samples))
     lm_eval = {names[name]: score for name, score in scores.items()}
     return Evaluated(samples=samples, lm_eval=lm_eval, seconds=round(time.monotonic() - started, 2))
+
+
+def _live(completer: Completer, progress: Progress) -> Progress:
+    """Progress that also counts the tokens of a batch while it runs, where the completer says that it does."""
+    last = (0, 0, 0, completer.generated_tokens)
+
+    def finished(done: int, total: int, tokens: int) -> None:
+        nonlocal last
+        last = (done, total, tokens, completer.generated_tokens)
+        progress(done, total, tokens)
+
+    def running() -> None:
+        done, total, tokens, before = last
+        progress(done, total, tokens + completer.generated_tokens - before)
+
+    if hasattr(completer, "on_step"):
+        completer.on_step = running
+    return finished
 
 
 def _run(

@@ -8,7 +8,8 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
@@ -52,6 +53,8 @@ class HFCompleter:
         self.batch_size = batch_size
         self.context = context_of(self.model.config)
         self.generated_tokens = 0
+        self.on_step: Callable[[], None] = lambda: None  # called while a batch runs, about twice a second
+        self._told = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
         own = self.model.generation_config.eos_token_id
         own = {own} if isinstance(own, int) else {*(own or ())}
@@ -97,7 +100,6 @@ class HFCompleter:
         if live := [row for row in rows if row.room > 0]:
             with torch.inference_mode():
                 self._decode(live)
-        self.generated_tokens += sum(len(row.ids) for row in rows)
         return [self._completion(row) for row in rows]
 
     def _decode(self, live: list[_Row]) -> None:
@@ -123,6 +125,10 @@ class HFCompleter:
             tokens = _sample(logits, live)
             for row, token in zip(live, tokens, strict=True):
                 row.take(token, self._eos, self.tokenizer)
+            self.generated_tokens += len(live)
+            if (now := time.monotonic()) - self._told >= 0.5:
+                self._told = now
+                self.on_step()
             keep = [i for i, row in enumerate(live) if row.finish is None]
             if len(keep) < len(live):
                 if not keep:
