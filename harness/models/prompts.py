@@ -64,9 +64,9 @@ def render(tokenizer: Any, messages: list[dict[str, str]], prompting: Prompting,
 
 
 def first_token(tokenizer: Any, text: str) -> tuple[int, str] | None:
-    """The first token that the tokenizer knows as a whole (special or added) in a text, and where it stands."""
-    tokens = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens} - {""}
-    found = ((at, token) for token in tokens if (at := text.find(token)) >= 0)
+    """The first token that was added to the vocabulary as a whole in a text, and where; blanks and line ends aside."""
+    tokens = {*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens}
+    found = ((at, token) for token in tokens if token.strip() and (at := text.find(token)) >= 0)
     return min(found, key=lambda each: (each[0], -len(each[1])), default=None)
 
 
@@ -77,8 +77,9 @@ def end_of_turn(tokenizer: Any) -> str | None:
         _, reply, after = render(tokenizer, messages, DEFAULT, generate=False).rpartition(_REPLY)
     except ModelError:  # it has no template, or one for other conversations
         return None
-    found = first_token(tokenizer, after) if reply else None
-    return found and found[1]
+    found = first_token(tokenizer, after.lstrip()) if reply else None
+    special = {token.content for token in tokenizer.added_tokens_decoder.values() if token.special}
+    return found[1] if found and (found[0] == 0 or found[1] in special) else None
 
 
 def ends(tokenizer: Any) -> frozenset[int]:

@@ -52,16 +52,20 @@ def test_a_base_model_ends_its_answers_where_the_template_does(base, student):
     ("template", "end"),
     [
         ("{% for m in messages %}<|user|>{{ m.content }}<|end|>\n{% endfor %}", "<|end|>"),
+        ("{% for m in messages %}<|user|>{{ m.content }}\n\n{% endfor %}", None),
         ("{% for m in messages %}{{ m.role }}: {{ m.content|upper }}\n{% endfor %}", None),
         ("{% for m in messages %}{{ m.role }}: {{ m.content }}\n{% endfor %}", None),
         ("{% for m in messages %}{{ m.content }}{% if m.role == 'user' %}<|user|>{% endif %}{% endfor %}", None),
         ("{{ messages[-1].content }} .<|user|><|end|>", "<|user|>"),
+        ("{{ messages[-1].content }}\n<added>", "<added>"),
+        ("{{ messages[-1].content }}\n\nNext: <added>", None),
         ("{{ raise_exception('no replies') }}", None),
         (None, None),
     ],
 )
 def test_the_end_is_read_from_the_rendered_template(student, template, end):
     tokenizer = load_tokenizer(student)
+    tokenizer.add_tokens(["\n\n", "<added>"])  # ordinary ones: a blank line is one in Gemma's vocabulary
     tokenizer.chat_template = template
     own = tokenizer.eos_token_id
     assert end_of_turn(tokenizer) == end

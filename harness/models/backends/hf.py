@@ -40,8 +40,8 @@ class HFCompleter:
             torch.set_num_threads(threads)
         self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
         try:
-            torch.empty(1, device=self.device)
-        except (RuntimeError, AssertionError) as error:  # torch without CUDA asserts
+            torch.empty(1, device=self.device, dtype=torch.float64)  # tokens are drawn in float64
+        except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
             raise Usage(f"--device {device}: torch cannot use it here ({first_line(error)})") from None
         if dtype == "auto":
             dtype = "bfloat16" if self.device.startswith("cuda") else "float32"
@@ -56,11 +56,11 @@ class HFCompleter:
         self.on_step: Callable[[], None] = lambda: None  # called while a batch runs, about twice a second
         self._told = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
-        own = self.model.generation_config.eos_token_id
-        own = {own} if isinstance(own, int) else {*(own or ())}
+        named = self.model.generation_config.eos_token_id
+        own = {named} if isinstance(named, int) else {*(named or ())}
         self._eos = own | ends(self.tokenizer)
-        if own and self._eos != own:  # samples without these ends are others
-            self.digest += f"+ends-{'-'.join(map(str, sorted(self._eos - own)))}"
+        if more := self._eos - (own or {self.tokenizer.eos_token_id}):  # samples drawn without these ends are others
+            self.digest += f"+ends-{'-'.join(map(str, sorted(more)))}"
 
     async def complete(self, request: Request) -> Completion:
         loop = asyncio.get_running_loop()
