@@ -13,9 +13,11 @@ from typing import Any
 
 from harness.errors import ModelError, first_line
 from harness.files import about, file_digest
-from harness.models.places import adapted, commit_of, folder, is_gguf, names, resolve, source
+from harness.models.places import adapted, commit_of, is_gguf, source
+from harness.models.places import folder as folder
+from harness.models.places import names as names
+from harness.models.places import resolve as resolve
 
-__all__ = ["folder", "names", "resolve"]
 # Weights, configurations, vocabularies and templates; not cards and logs.
 _IDENTITY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
 _VOCABULARY = (
