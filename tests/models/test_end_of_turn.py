@@ -9,9 +9,11 @@ from pathlib import Path
 import pytest
 
 from harness.models.backends.hf import HFCompleter
+from harness.models.backends.openai import client
 from harness.models.base import Request
 from harness.models.loading import load_tokenizer, model_digest
 from harness.models.prompts import end_of_turn, ends, prompt_ids, prompt_text
+from harness.models.spec import ModelSpec
 from harness.problems.embedded import problems
 from harness.training.spec import TrainingSpec
 from tests.commands import here
@@ -106,3 +108,14 @@ def test_a_template_that_prints_the_date_prints_the_same_one_every_day(student, 
     assert prompt_text(tokenizer, "hello").removeprefix("\n") == "26 Jul 2024 hello"
     tokenizer.chat_template = "\n{{ messages[0].content }} on {{ strftime_now('%A, %-d %B %Y; %Y-%m-%d') }}"
     assert prompt_text(tokenizer, "hello") == "\nhello on Friday, 26 July 2024; 2024-07-26"
+
+
+def test_vllm_is_told_what_ends_a_turn(base, student, tmp_path):
+    told = {}
+    for name, path in (("base", base), ("student", student)):
+        spec = ModelSpec(model=str(path), backend="vllm")
+        with client(spec, "http://127.0.0.1:9/v1", "m", tmp_path / name) as (completer, tokenizer):
+            told[name] = completer._asking.extra, completer.digest
+    end = tokenizer.convert_tokens_to_ids("<|end|>")
+    assert told["base"] == ({"stop_token_ids": [end]}, f"vllm:{model_digest(str(base))}+ends-{end}")
+    assert told["student"] == ({}, f"vllm:{model_digest(student)}")

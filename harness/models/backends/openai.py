@@ -22,6 +22,7 @@ from harness.journal import write_whole
 from harness.models.backends import tokenizer_path
 from harness.models.base import Completion, Request
 from harness.models.loading import context_length, load_tokenizer, model_digest, resolve
+from harness.models.prompts import ends
 from harness.models.server.client import Client, Refused
 from harness.models.server.dialect import Api, Choice, Dialect, choice_of, ended_turn
 from harness.models.server.greeting import Server, greet
@@ -262,6 +263,9 @@ def client(spec: ModelSpec, url: str, name: str, folder: Path) -> Iterator[tuple
         raise Usage(f"--extra-body: not JSON ({error})") from None
     if not isinstance(extra, dict):
         raise Usage("--extra-body: use a JSON object, such as '{\"priority\": 1}'")
+    if spec.backend == "vllm" and (more := sorted(ends(tokenizer) - {tokenizer.eos_token_id})):
+        extra.setdefault("stop_token_ids", more)
+        digest += f"+ends-{'-'.join(map(str, more))}"
     asking = Asking(api=spec.api, headers=headers_of(spec.header, spec.api_key_env), extra=extra)
     with about(folder):
         folder.mkdir(parents=True, exist_ok=True)
