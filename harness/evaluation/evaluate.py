@@ -16,6 +16,7 @@ from lm_eval.api import task as lm_eval_task
 from lm_eval.tasks import TaskManager
 
 from harness.errors import DataError, Incomplete
+from harness.evaluation.asking import has_grader, prepare
 from harness.evaluation.bridge import HarnessLM
 from harness.evaluation.measuring import Generated, Measurer
 from harness.evaluation.plan import Document, EvalPlan, Progress
@@ -54,6 +55,7 @@ def evaluate(
         completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl", progress=progress,
         visible={name for name, task in tasks.items() if not all(map(has_grader, task.eval_docs))},
     )  # fmt: skip
+    prepare(tasks, plan, lm.chat)
     with Measurer(tokenizer, lm.tags, plan.data.nltk_data) as measurer:
         samples, scores = _run(lm, tasks, plan, measurer)
     if samples and all(sample.finish == "context" and not sample.text for sample in samples):
@@ -103,7 +105,7 @@ def _run(
         results = evaluator.evaluate(
             lm, {"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True,
             samples=chosen(tasks, plan.selection), apply_chat_template=lm.chat,
-            system_instruction=plan.prompting.system,
+            system_instruction=plan.prompting.system, fewshot_as_multiturn=True,
         )  # fmt: skip
     assert results is not None
     logged = {(name, entry["doc_id"]): entry for name, entries in results["samples"].items() for entry in entries}
@@ -165,11 +167,6 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
                 raise DataError(f"{name}: scores log-likelihoods ({kind}); harness evaluates generated text")
             task.set_config("repeats", plan.decoding.samples)
     return tasks
-
-
-def has_grader(document: Document) -> bool:
-    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
-    return "family" in document and "gold" in document
 
 
 def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int]] | None:
