@@ -14,8 +14,8 @@ from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options
 from harness.errors import DataError
 from harness.evaluation import preflight
-from harness.evaluation.asking import as_sent, gold_of, has_grader
-from harness.evaluation.plan import EvalPlan
+from harness.evaluation.asking import as_sent, gold_of
+from harness.evaluation.plan import EvalPlan, has_grader
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader

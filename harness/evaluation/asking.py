@@ -7,17 +7,15 @@ import random
 from collections.abc import Callable, Iterator, Mapping, Sequence
 from dataclasses import replace
 from itertools import islice
-from typing import TYPE_CHECKING, Any
+from typing import Any
 
 from harness.errors import DataError
-from harness.evaluation.plan import Document, EvalPlan
+from harness.evaluation.plan import Document, EvalPlan, has_grader
 from harness.models.prompts import prompt_text, render, uses_chat
 from harness.problems.examples import examples, solution
 from harness.problems.load import is_ours, load
+from harness.problems.registry import Task
 from harness.records import Problem
-
-if TYPE_CHECKING:
-    from harness.evaluation.plan import Task
 
 SEED = 1234  # of the choice of examples, as in lm-eval; no option, so that runs with other --seed show the same ones
 _NEXT = "\nQuestion:"  # where a model goes on with a question of its own
@@ -98,11 +96,6 @@ def _solution(document: Document) -> str:
     return solution(Problem.of_document(document))
 
 
-def has_grader(document: Document) -> bool:
-    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
-    return "family" in document and "gold" in document
-
-
 def as_sent(plan: EvalPlan, tokenizer: Any) -> dict[str, list[tuple[Document, str]]]:
     """Of each task the chosen documents with their prompts as sent (of a conversation's later turns: without earlier).
 
@@ -125,7 +118,7 @@ def as_sent(plan: EvalPlan, tokenizer: Any) -> dict[str, list[tuple[Document, st
 
 
 def _by_lm_eval(plan: EvalPlan, tokenizer: Any) -> Iterator[tuple[str, tuple[Document, str]]]:
-    from harness.evaluation.evaluate import chosen, load_tasks, quiet_lm_eval
+    from harness.evaluation.tasks import chosen, load_tasks, quiet_lm_eval
 
     chat, prompting = uses_chat(tokenizer, plan.prompting), plan.prompting
     tasks = load_tasks(plan)

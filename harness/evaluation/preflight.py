@@ -138,7 +138,7 @@ def problems_of(task: str, data: ProblemData, task_paths: Sequence[Path] = ()) -
         return load(task, **data.given())
     import datasets
 
-    from harness.evaluation.evaluate import load_tasks
+    from harness.evaluation.tasks import load_tasks
 
     datasets.disable_progress_bars()
     chosen = select([task], None, task_paths)
