@@ -13,7 +13,7 @@ from typing import Any, Literal
 
 from harness.errors import DataError, GraderBroken, ModelError, NoGrader, Usage
 from harness.evaluation.asking import as_sent
-from harness.evaluation.plan import EvalPlan
+from harness.evaluation.plan import EvalPlan, has_grader
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader
@@ -105,6 +105,8 @@ def gold_answers(
     graded = 0
     try:
         problems = problems_of(task, data, task_paths)[:limit]
+        if not problems:
+            return Finding(what=task, status="note", text="graded by its own file: no gold answers of ours to look at")
         kind = kind_of(problems[0].family)
         right = ("correct", "wrong") if kind == "instructions" else ("correct",)
         for number, problem in enumerate(problems, 1):
@@ -130,7 +132,7 @@ def gold_answers(
 
 
 def problems_of(task: str, data: ProblemData, task_paths: Sequence[Path] = ()) -> list[Problem]:
-    """The problems of a task of ours, or (by lm-eval, which takes seconds) of a task of the user's own.
+    """The problems of a task of ours, or (by lm-eval, which takes seconds) those of a user's own that we grade.
 
     Raises DataError when their data are not to be had.
     """
@@ -144,7 +146,8 @@ def problems_of(task: str, data: ProblemData, task_paths: Sequence[Path] = ()) -
     chosen = select([task], None, task_paths)
     try:
         loaded = load_tasks(EvalPlan(tasks=chosen, data=data, task_paths=task_paths))
-        return [Problem.of_document(document) for document in loaded[chosen[0].lm_eval_name].eval_docs]
+        documents = loaded[chosen[0].lm_eval_name].eval_docs
+        return [Problem.of_document(document) for document in documents if has_grader(document)]
     except (OSError, ValueError, ImportError, AttributeError) as error:
         raise DataError(f"{task}: cannot be loaded ({' '.join(str(error).split())[:200]})") from None
 

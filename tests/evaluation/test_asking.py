@@ -175,8 +175,8 @@ def test_a_system_message_before_plain_text_is_shown_as_sent(tokenizer, tmp_path
     assert {p.removeprefix("<|bos|>") for p in completer.prompts} == set(texts(tokenizer, one))
 
 
-def test_a_row_without_grader_of_ours_is_shown(tokenizer, own):
-    """It ended in a traceback: KeyError: 'prompt'."""
+def test_a_row_without_grader_of_ours_is_shown(own, tmp_path):
+    """It ended in a traceback, and check called a task that runs a failure."""
     folder = own()
     file = folder / "sums.yaml"
     file.write_text(file.read_text().replace("doc_to_text: prompt", "doc_to_text: question"))
@@ -186,6 +186,10 @@ def test_a_row_without_grader_of_ours_is_shown(tokenizer, own):
     shown = json.loads(harness("tasks", "show", "sums", "--task-path", folder, "--json", code=0).stdout)
     assert "1 + 1?" in shown["prompt"]
     assert shown["gold"]["answer"] == "2"
+    common = ("--task-path", folder, "--model", "shipped:student", "--store", tmp_path, "--json")
+    found = json.loads(harness("check", "--tasks", "sums", *common, code=0).stdout)["findings"]
+    assert ("sums", "note") in {(row["what"], row["status"]) for row in found}
+    assert any(row["what"] == "sums prompts" and row["status"] == "ok" for row in found)
 
 
 def test_worked_answers_are_right():
