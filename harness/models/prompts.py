@@ -30,9 +30,10 @@ def think_tags(tokenizer: Any, prompting: Prompting = DEFAULT) -> Tags:
 
 
 def may_think(tokenizer: Any, prompting: Prompting) -> bool:
-    """Whether an answer may open a thought: tags are given, or known ones are of the template or the vocabulary."""
-    expected = prompting.tags is not None or any(_known_tags(tokenizer))
-    return expected and prompting.thinking != "off"
+    """Whether an answer may open a thought: as the switch says, else where tags are given, or known to the tokenizer."""
+    if prompting.thinking != "auto":
+        return prompting.thinking == "on"
+    return prompting.tags is not None or any(_known_tags(tokenizer))
 
 
 def _known_tags(tokenizer: Any) -> Iterator[Tags]:

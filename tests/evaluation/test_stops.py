@@ -6,11 +6,15 @@ import json
 
 import pytest
 from pydantic import ValidationError
+from tokenizers import Tokenizer
+from tokenizers.models import BPE
+from transformers import PreTrainedTokenizerFast
 
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import EvalPlan
 from harness.evaluation.spec import Decoding, ProblemData
 from harness.grading.thinking import stopped
+from harness.models.prompts import may_think
 from harness.models.spec import Prompting
 from harness.problems.registry import select
 from tests.evaluation.test_asking import Noting, own  # noqa: F401 - a fixture
@@ -86,6 +90,16 @@ def test_tasks_of_ours_take_stops_too(tokenizer, tmp_path):
     )  # fmt: skip
     assert {sample.text for sample in evaluate(completer, tokenizer, one, tmp_path).samples} == {"\\boxed{1} "}
     assert {request.stop for request in completer.requests} == {("END",)}
+
+
+def test_where_thoughts_are_to_be_expected(tokenizer):
+    plain = PreTrainedTokenizerFast(tokenizer_object=Tokenizer(BPE()), chat_template="{{ messages }}")
+    assert may_think(tokenizer, Prompting())
+    assert may_think(tokenizer, Prompting(chat=False))  # the vocabulary has the tags: the model may know them
+    assert not may_think(tokenizer, Prompting(thinking="off"))
+    assert not may_think(plain, Prompting())
+    assert may_think(plain, Prompting(think_tags="[a],[b]"))
+    assert may_think(plain, Prompting(thinking="on"))
 
 
 def test_stops_as_they_are_typed():
