@@ -30,7 +30,7 @@ def think_tags(tokenizer: Any, prompting: Prompting = DEFAULT) -> Tags:
 
 
 def may_think(tokenizer: Any, prompting: Prompting) -> bool:
-    """Whether an answer may open a thought: as the switch says, else where tags are given or the tokenizer knows some."""
+    """Whether an answer may open a thought: by the switch, else where tags are given or the tokenizer knows some."""
     if prompting.thinking != "auto":
         return prompting.thinking == "on"
     return prompting.tags is not None or any(_known_tags(tokenizer))
