@@ -46,7 +46,9 @@ def prepare(tasks: Mapping[str, Any], plan: EvalPlan, chat: bool) -> None:
         stops = [*_stops(task, files.get(name)), *plan.decoding.stop]
         if shots:
             stops += _show(task, name.removeprefix("harness_"), plan, chat)
-        task.set_config("generation_kwargs", {**(task.config.generation_kwargs or {}), "until": stops})
+        task.set_config(
+            "generation_kwargs", {**(task.config.generation_kwargs or {}), "until": list(dict.fromkeys(stops))}
+        )
 
 
 def _stops(task: Any, file: Any) -> list[str]:
