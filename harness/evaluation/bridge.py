@@ -1,7 +1,7 @@
 """A Completer as an lm-eval model: every sample is journalled and never generated twice.
 
-lm-eval builds the prompts; token ids go to the model, with exactly one BOS. Stop strings of a task are not passed to
-the engine, where they would end a thought: they apply to the visible answer, after the split.
+lm-eval builds the prompts; token ids go to the model, with exactly one BOS. Stop strings end the answer and never a
+thought: it is cut at them, and they are passed to the engine only where no thought is to be expected.
 """
 
 from __future__ import annotations
@@ -17,10 +17,19 @@ from lm_eval.api.model import LM
 from harness.errors import ModelError
 from harness.evaluation.measuring import Generated
 from harness.evaluation.plan import EvalPlan, Progress
-from harness.grading.thinking import split
+from harness.grading.thinking import split, stopped
 from harness.journal import Journal, read_records
 from harness.models.base import Asked, Completer, Completion, Conversation, Place, Request, seed_of
-from harness.models.prompts import encode, is_prefilled, render, template_options, think_tags, uses_chat, whole_text
+from harness.models.prompts import (
+    encode,
+    is_prefilled,
+    may_think,
+    render,
+    template_options,
+    think_tags,
+    uses_chat,
+    whole_text,
+)  # fmt: skip
 from harness.models.thinking_budget import Budgeted
 from harness.records import Drawn
 
@@ -44,7 +53,7 @@ class HarnessLM(LM):
         self.tags = think_tags(tokenizer, plan.prompting)
         if limit := plan.decoding.thinking_budget:
             self.completer = Budgeted(completer, tokenizer, self.tags, limit)
-        self.chat = uses_chat(tokenizer, plan.prompting)
+        self.chat, self.may_think = uses_chat(tokenizer, plan.prompting), may_think(tokenizer, plan.prompting)
         self.journal, self.visible, self.progress = journal, visible, progress
         self.generated: dict[Place, Generated] = {}
         self._messages: dict[str, list[dict[str, str]]] = {}  # by the prompt that was rendered from them
@@ -64,7 +73,7 @@ class HarnessLM(LM):
             known = {drawn.key: drawn for drawn in read_records(self.journal, Drawn)}
             for turn in sorted({_turn(instance.doc) for instance in requests}):
                 self._round([each for each in asked if _turn(each[0].doc) == turn], journal, known, len(asked))
-        return [self._text(instance, place) for instance, place in asked]
+        return [self._text(place) for _, place in asked]
 
     def _round(self, asked: list[tuple[Any, Place]], journal: Journal, known: dict[str, Drawn], total: int) -> None:
         """Complete one turn of every conversation; without conversations, everything.
@@ -80,11 +89,14 @@ class HarnessLM(LM):
 
         def take(index: int) -> None:
             drawn, request = known[keys[index]], requests[index]
+            prefilled = is_prefilled(prompts[index], self.tags)
+            text = stopped(drawn.text, _stops(asked[index][0]), self.tags, prefilled)
+            finish = drawn.finish if text == drawn.text else "stop"
             generated = self.generated[places[index]] = Generated(
                 key=drawn.key, place=places[index], document=documents[index], seed=request.seed,
-                prompt_hash=f"{seed_of(request.prompt_ids):012x}", prefilled=is_prefilled(prompts[index], self.tags),
+                prompt_hash=f"{seed_of(request.prompt_ids):012x}", prefilled=prefilled,
                 completion=Completion(
-                    drawn.text, tuple(drawn.ids), drawn.finish, len(request.prompt_ids), forced=drawn.forced
+                    text, tuple(drawn.ids), finish, len(request.prompt_ids), forced=drawn.forced
                 ),
             )  # fmt: skip
             self.each(generated)
@@ -151,6 +163,7 @@ class HarnessLM(LM):
         limit = decoding.max_tokens or int(instance.args[1].get("max_gen_toks", 512))
         return Request(
             ids, limit, decoding.temperature, decoding.top_p, seed=seed_of(decoding.seed, ids, place.sample),
+            stop=() if self.may_think or is_prefilled(prompt, self.tags) else _stops(instance),
             top_k=decoding.top_k, min_p=decoding.min_p, repetition_penalty=decoding.repetition_penalty,
             conversation=lambda: Conversation(self._messages_of(prompt), template_options(self.prompting)),
         )  # fmt: skip
@@ -158,15 +171,10 @@ class HarnessLM(LM):
     def _messages_of(self, prompt: str) -> list[dict[str, str]]:
         return self._messages.get(prompt) or [{"role": "user", "content": prompt}]
 
-    def _text(self, instance: Any, place: Place) -> str:
-        """What lm-eval scores: the text as sampled for our tasks, the visible answer up to its stops for others."""
+    def _text(self, place: Place) -> str:
+        """What lm-eval scores: the text up to its stops for our tasks, the visible answer for others."""
         generated = self.generated[place]
-        if place.task not in self.visible:
-            return generated.completion.text
-        answer = self._answer(generated)
-        for stop in instance.args[1].get("until") or []:
-            answer = answer.split(stop)[0] if stop else answer
-        return answer
+        return generated.completion.text if place.task not in self.visible else self._answer(generated)
 
     def _answer(self, generated: Generated) -> str:
         return split(generated.completion.text, self.tags, generated.prefilled).answer
@@ -180,3 +188,7 @@ class HarnessLM(LM):
 def _turn(document: Any) -> int:
     """Which turn of a conversation a document is; 1 where there is no conversation."""
     return int(document.get("turn") or 1) if isinstance(document, dict) else 1
+
+
+def _stops(instance: Any) -> tuple[str, ...]:
+    return tuple(instance.args[1].get("until") or ())

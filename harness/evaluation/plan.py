@@ -37,6 +37,11 @@ class EvalPlan:
     sampler: Sampler = field(default_factory=Plain)
 
 
+def has_grader(document: Document) -> bool:
+    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
+    return "family" in document and "gold" in document
+
+
 def load_samples(folder: Path) -> list[Sample]:
     """Samples of a finished run or stage. Raises JournalBroken for a file that is cut or of another version."""
     file = folder / "samples.jsonl"

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Iterator
 from datetime import date
 from typing import Any
 
@@ -35,10 +36,20 @@ def think_tags(tokenizer: Any, prompting: Prompting = DEFAULT) -> Tags:
     """The tags around a model's thinking: as given, else as its template or vocabulary has them, else ``<think>``."""
     if prompting.tags is not None:
         return prompting.tags
+    return next(_known_tags(tokenizer), THINK_TAGS)
+
+
+def may_think(tokenizer: Any, prompting: Prompting) -> bool:
+    """Whether an answer may open a thought: by the switch, else where tags are given or the tokenizer knows some."""
+    if prompting.thinking != "auto":
+        return prompting.thinking == "on"
+    return prompting.tags is not None or any(_known_tags(tokenizer))
+
+
+def _known_tags(tokenizer: Any) -> Iterator[Tags]:
     template = str(getattr(tokenizer, "chat_template", None) or "")
     added: dict[str, int] = getattr(tokenizer, "get_added_vocab", dict)()
-    known = (tags for tags in KNOWN_TAGS if tags[0] in template or tags[1] in template or tags[1] in added)
-    return next(known, THINK_TAGS)
+    return (tags for tags in KNOWN_TAGS if tags[0] in template or tags[1] in template or tags[1] in added)
 
 
 def is_prefilled(prompt: str, tags: Tags) -> bool:
@@ -127,6 +138,6 @@ def prompt_ids(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> 
 def prompt_text(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> str:
     """What a model is shown for a user's message: rendered by the chat template, if one is used."""
     if not uses_chat(tokenizer, prompting):
-        return message
+        return (prompting.system or "") + message
     messages = [{"role": "system", "content": prompting.system}] if prompting.system else []
     return render(tokenizer, [*messages, {"role": "user", "content": message}], prompting)

@@ -71,6 +71,10 @@ class Prompting(Spec):
     chat: bool = knob(True, "Use the tokenizer's chat template, if it has one.", option="--chat-template")
     system: str | None = knob(None, "A system message.")
     thinking: Literal["auto", "on", "off"] = knob("auto", "The template's thinking switch; auto: its default.")
+    few_shot: int | None = knob(
+        None, "Examples before each problem, the task's own, always the same; default: the task's number.", ge=0,
+        option="--few-shot,--num-fewshot,--num_fewshot",
+    )  # fmt: skip
     think_tags: str | None = knob(None, "OPEN,CLOSE; default: found from the tokenizer.")
 
     @field_validator("think_tags")

@@ -116,6 +116,17 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
     return rows
 
 
+def left_to_server(folder: Path, decoding: Decoding) -> list[str]:
+    """Sampling settings that a run's server does not take, so that its own defaults act on the answers."""
+    file = folder / "server.json"
+    refused = set(read_json(file).get("fields_refused") or ()) if file.exists() else set()
+    if "repeat_penalty" not in refused:  # another server's word for the same
+        refused.discard("repetition_penalty")
+    sampled = decoding.temperature > 0 or "temperature" in refused
+    names = ("temperature", "top_p", "top_k", "min_p") if sampled else ()
+    return [name for name in (*names, "repetition_penalty") if name in refused]
+
+
 def keep_manifest(folder: Path, manifest: Manifest) -> None:
     """Write an evaluation's ``manifest.json``."""
     data = {"schema_version": manifest.schema_version, **manifest.known()}

@@ -7,9 +7,10 @@ import json
 import pytest
 
 from harness.errors import Usage
-from harness.evaluation.evaluate import evaluate, load_tasks
+from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, ProblemData
+from harness.evaluation.tasks import load_tasks
 from harness.models.backends.hf import HFCompleter
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
