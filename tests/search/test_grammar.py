@@ -169,8 +169,7 @@ def test_shipped_grammars_tell_real_models_the_tags():
         for kind in ("sub-task", "thinking", "double-check"):
             assert example.count(grammar.opening(kind)) == example.count(grammar.closing(kind)) == 1
         assert example.count("</think>") == 1
-        assert [kind for kind, of in grammar.kinds.items() if not of.prefills and kind != "answer"] == []
-    assert load("math").kinds["answer"].prefills
+        assert all(kind.prefills for kind in grammar.kinds.values())  # without one small models leave answers empty
 
 
 @pytest.mark.parametrize(
