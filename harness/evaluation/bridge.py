@@ -20,7 +20,7 @@ from harness.evaluation.plan import EvalPlan, Progress
 from harness.grading.thinking import split
 from harness.journal import Journal, read_records
 from harness.models.base import Asked, Completer, Completion, Conversation, Place, Request, seed_of
-from harness.models.prompts import encode, is_prefilled, render, template_options, think_tags, uses_chat
+from harness.models.prompts import encode, is_prefilled, render, template_options, think_tags, uses_chat, whole_text
 from harness.models.thinking_budget import Budgeted
 from harness.records import Drawn
 
@@ -94,7 +94,7 @@ class HarnessLM(LM):
             fresh = {
                 keys[i]: Drawn(
                     key=keys[i],
-                    text=self._whole(c, prompts[i]),
+                    text=whole_text(c, prompts[i], self.tags),
                     ids=list(c.token_ids),
                     finish=c.finish,
                     forced=c.forced,
@@ -157,14 +157,6 @@ class HarnessLM(LM):
 
     def _messages_of(self, prompt: str) -> list[dict[str, str]]:
         return self._messages.get(prompt) or [{"role": "user", "content": prompt}]
-
-    def _whole(self, completion: Completion, prompt: str) -> str:
-        """A completion's text with the thought that its server split off, between tags as the model writes them."""
-        if not completion.thought:
-            return completion.text
-        opening = "" if is_prefilled(prompt, self.tags) else self.tags[0]
-        is_cut = completion.finish != "stop" and not completion.text
-        return opening + completion.thought + ("" if is_cut else self.tags[1] + completion.text)
 
     def _text(self, instance: Any, place: Place) -> str:
         """What lm-eval scores: the text as sampled for our tasks, the visible answer up to its stops for others."""

@@ -5,6 +5,7 @@ from __future__ import annotations
 from typing import Any
 
 from harness.errors import ModelError
+from harness.models.base import Completion
 from harness.models.spec import Prompting
 from harness.thoughts import THINK_TAGS, Tags
 
@@ -57,6 +58,15 @@ def encode(tokenizer: Any, prompt: str, chat: bool) -> tuple[int, ...]:
     if bos is not None and ids[:2] == (bos, bos):
         raise ModelError("the prompt starts with two BOS tokens: the chat template and the tokenizer both add one")
     return ids
+
+
+def whole_text(completion: Completion, prompt: str, tags: Tags) -> str:
+    """A completion's text with the thought that its server split off, between tags as the model writes them."""
+    if not completion.thought:
+        return completion.text
+    opening = "" if is_prefilled(prompt, tags) else tags[0]
+    is_cut = completion.finish != "stop" and not completion.text
+    return opening + completion.thought + ("" if is_cut else tags[1] + completion.text)
 
 
 def chain_prompt_ids(tokenizer: Any, message: str) -> tuple[int, ...]:

@@ -16,7 +16,7 @@ from typing import Any, Literal
 
 import orjson
 
-from harness.errors import ServerError, Usage
+from harness.errors import ModelError, ServerError, Usage
 from harness.files import about, read_json
 from harness.journal import write_whole
 from harness.models.backends import tokenizer_path
@@ -245,8 +245,14 @@ def client(spec: ModelSpec, url: str, name: str, folder: Path) -> Iterator[tuple
 
     The weights identify the model where a folder or a name on the hub locates them, else its name; no address does.
     """
-    path, tokenizer = resolve(spec.model), load_tokenizer(tokenizer_path(spec))
+    path = resolve(spec.model)
     is_local = Path(path).is_dir()
+    try:
+        tokenizer = load_tokenizer(tokenizer_path(spec))
+    except ModelError as error:
+        if spec.tokenizer or is_local:
+            raise
+        raise ModelError(f"{error}; of a served model, name the tokenizer that counts: --tokenizer PATH") from None
     digest = model_digest(path) if is_local or spec.backend == "vllm" else spec.model
     try:
         extra = json.loads(spec.extra_body or "{}")
