@@ -22,9 +22,7 @@ class Decoding(Spec):
     top_p: float = knob(1.0, "Nucleus of the distribution.", gt=0, le=1)
     top_k: int = knob(0, "Only the K likeliest tokens; 0: all.", ge=0)
     min_p: float = knob(0.0, "Only tokens with at least this share of the likeliest one's probability.", ge=0, le=1)
-    repetition_penalty: float = knob(
-        1.0, "Above 1: less of the tokens that prompt or answer hold already.", gt=0
-    )
+    repetition_penalty: float = knob(1.0, "Above 1: less of the tokens that prompt or answer hold already.", gt=0)
     thinking_budget: int | None = knob(None, "Tokens after which an open thought is closed.", ge=1, option="-")
     seed: int = knob(0, "Each sample's seed derives from it.", ge=0)
     samples: int = knob(1, "Samples per problem.", ge=1)

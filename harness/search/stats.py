@@ -25,6 +25,7 @@ _FAULTS = {
     "no_answer": ("without an answer that the grader can read",
                   "tell the answer's form in the grammar's prompt, or begin it (prefills)"),
 }  # fmt: skip
+_MOST = 8  # faults that are told
 
 
 class SearchYield:
@@ -96,7 +97,9 @@ class SearchYield:
 def faults(figures: Mapping[str, Any]) -> str:
     """What spoilt nodes or kept answers from counting, the commonest first: "9 thinking cut by the limit, ..."."""
     words = {fault: text for fault, (text, _) in _FAULTS.items()}
-    return ", ".join(f"{f['nodes']:,} {f['kind']} {words.get(f['fault'], f['fault'])}" for f in figures["faults"])
+    told = [f"{f['nodes']:,} {f['kind']} {words.get(f['fault'], f['fault'])}" for f in figures["faults"][:_MOST]]
+    rest = sum(f["nodes"] for f in figures["faults"][_MOST:])
+    return ", ".join(told + [f"{rest:,} others"] * bool(rest))
 
 
 def why_no_chain(figures: Mapping[str, Any]) -> str:
