@@ -14,8 +14,8 @@ from harness.search.tree.core import Tree
 # What spoils a node: in words, and what to do about it in the grammar or on the command line.
 _FAULTS = {
     "ended by end of turn": ("ended the turn without closing the tag",
-                    "tell the tags in the grammar's prompt, with an example, and give the kind a beginning (prefills)"),
-    "empty": ("empty", "give the kind a beginning (prefills) in the grammar"),
+                             "tell the tags in the grammar's prompt, with an example, and begin the kind (prefills)"),
+    "empty": ("empty", "begin the kind (prefills) in the grammar"),
     "ended by length": ("cut by the limit", "raise its max_tokens in the grammar, or ask for short thoughts"),
     "foreign tag": ("held another tag", "say in the grammar's prompt that tags do not nest"),
     "ended by text outside tags": ("left the tags", "say in the grammar's prompt that all thoughts stand in tags"),

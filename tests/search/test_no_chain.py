@@ -53,7 +53,7 @@ def test_shares_of_closed_tags_and_of_what_was_cut():
         ([*OPEN, CUT], "2 thinking ended the turn without closing the tag, 1 thinking cut by the limit",
          "for thinking: tell the tags in the grammar's prompt"),
         ([GOOD, answer(0, " "), answer(1, "  "), CUT], "2 answer empty, 1 thinking cut by the limit",
-         "for answer: give the kind a beginning (prefills)"),
+         "for answer: begin the kind (prefills)"),
         ([GOOD, CUT], "1 thinking cut by the limit", "for thinking: raise its max_tokens"),
         ([GOOD, answer(0, verdict="wrong")], "1 answer wrong", "take a larger model"),
         ([GOOD, answer(0, verdict="no_answer")], "1 answer without an answer", "tell the answer's form"),
