@@ -118,7 +118,7 @@ class Drawn(Record):
 
 
 class Sample(Record):
-    """One generation for one problem: text and ids as sampled, never trimmed."""
+    """One generation for one problem: ids as sampled, never trimmed; text up to the first stop string in its answer."""
 
     key: str
     task: str

@@ -132,7 +132,8 @@ def _sample(
             done = runs.execute(model, plan, folder, progress.samples)
         rows |= {f"{task}{name if len(plans) > 1 else ''}": row for task, row in done.items()}
     folders = [folder for _, folder in plans.values()]
-    options.show(view.page(model.model, folders, rows), as_json=as_json)
+    left = {name: None for plan, folder in plans.values() for name in runs.left_to_server(folder, plan.decoding)}
+    options.show(view.page(model.model, folders, rows, [*left]), as_json=as_json)
     over = [t for t, r in rows.items() if max_unfinished is not None and r.unfinished > max_unfinished]
     if over:
         options.complain(f"unfinished samples above {max_unfinished:g} in {', '.join(over)}")
@@ -144,6 +145,7 @@ def _refuse_with_trees(decoding: Decoding, max_unfinished: float | None) -> None
     for name, given, reason in (
         ("--samples", decoding.samples != 1, "--budget says how many answers a problem gets"),
         ("--max-tokens", decoding.max_tokens is not None, "the grammar caps each thought, not the whole answer"),
+        ("--stop", decoding.stop, "the grammar says where an answer ends"),
         ("--max-unfinished", max_unfinished is not None, "two decodings are compared"),
     ):
         if given:

@@ -1,7 +1,7 @@
 """From prompts to samples: every sample is journalled and never generated twice.
 
-Token ids go to the model, with exactly one BOS. Stop strings of a task are not passed to the engine, where they would
-end a thought: they apply to the visible answer, after the split.
+Token ids go to the model, with exactly one BOS. Stop strings end the answer and never a
+thought: it is cut at them, and they are passed to the engine only where no thought is to be expected.
 """
 
 from __future__ import annotations
@@ -14,16 +14,22 @@ from typing import Any, NamedTuple
 
 from harness.errors import ModelError
 from harness.evaluation.measuring import Generated
-from harness.evaluation.plan import Document, EvalPlan, Progress
-from harness.grading.thinking import split
+from harness.evaluation.plan import Document, Documents, EvalPlan, Progress
+from harness.grading.thinking import split, stopped
 from harness.journal import Journal, read_records
 from harness.models.base import Asked, Completer, Completion, Conversation, Place, Request, seed_of
-from harness.models.prompts import encode, is_prefilled, render, template_options, think_tags, uses_chat
+from harness.models.prompts import (
+    encode,
+    is_prefilled,
+    may_think,
+    render,
+    template_options,
+    think_tags,
+    uses_chat,
+    whole_text,
+)  # fmt: skip
 from harness.models.thinking_budget import Budgeted
 from harness.records import Drawn, Grade
-
-# Rows of each task by its lm-eval name, in the order in which the tasks were asked for.
-Documents = dict[str, list[Document]]
 
 
 class Instance(NamedTuple):
@@ -53,7 +59,7 @@ class Bridge:
         self.tags = think_tags(tokenizer, plan.prompting)
         if limit := plan.decoding.thinking_budget:
             self.completer = Budgeted(completer, tokenizer, self.tags, limit)
-        self.chat = uses_chat(tokenizer, plan.prompting)
+        self.chat, self.may_think = uses_chat(tokenizer, plan.prompting), may_think(tokenizer, plan.prompting)
         self.journal, self.visible, self.progress = journal, visible, progress
         self.generated: dict[Place, Generated] = {}
         self._messages: dict[str, list[dict[str, str]]] = {}  # by the prompt that was rendered from them
@@ -67,17 +73,18 @@ class Bridge:
         ``is_correct``: our verdict on (id of a problem, text), known once everything is completed.
         """
         scores: dict[str, float | None] = {}
-        limits = {task.lm_eval_name: {"max_gen_toks": task.max_tokens} for task in self.plan.tasks}
+        stops = list(dict.fromkeys(self.plan.decoding.stop))
+        settings = {task.lm_eval_name: {"max_gen_toks": task.max_tokens, "until": stops} for task in self.plan.tasks}
         asked = {
             name: [
-                Instance(name, number, row, (self._opening(row["prompt"]), limits[name]))
+                Instance(name, number, row, (self._opening(row["prompt"]), settings[name]))
                 for number, row in enumerate(rows if picked is None else map(rows.__getitem__, picked[name]))
             ]
             for name, rows in documents.items()
         }
         self.generate_until([one for each in asked.values() for one in each for _ in range(self.plan.decoding.samples)])
         for name, instances in asked.items():
-            right = [is_correct(one.doc["id"], self._text(one, Place(name, one.doc_id, 0))) for one in instances]
+            right = [is_correct(one.doc["id"], self._text(Place(name, one.doc_id, 0))) for one in instances]
             scores[name] = sum(right) / len(right)
         return scores, {}
 
@@ -103,7 +110,7 @@ class Bridge:
             known = {drawn.key: drawn for drawn in read_records(self.journal, Drawn)}
             for turn in sorted({_turn(instance.doc) for instance in requests}):
                 self._round([each for each in asked if _turn(each[0].doc) == turn], journal, known, len(asked))
-        return [self._text(instance, place) for instance, place in asked]
+        return [self._text(place) for _, place in asked]
 
     def _round(self, asked: list[tuple[Any, Place]], journal: Journal, known: dict[str, Drawn], total: int) -> None:
         """Complete one turn of every conversation; without conversations, everything.
@@ -119,11 +126,14 @@ class Bridge:
 
         def take(index: int) -> None:
             drawn, request = known[keys[index]], requests[index]
+            prefilled = is_prefilled(prompts[index], self.tags)
+            text = stopped(drawn.text, _stops(asked[index][0]), self.tags, prefilled)
+            finish = drawn.finish if text == drawn.text else "stop"
             generated = self.generated[places[index]] = Generated(
                 key=drawn.key, place=places[index], document=documents[index], seed=request.seed,
-                prompt_hash=f"{seed_of(request.prompt_ids):012x}", prefilled=is_prefilled(prompts[index], self.tags),
+                prompt_hash=f"{seed_of(request.prompt_ids):012x}", prefilled=prefilled,
                 completion=Completion(
-                    drawn.text, tuple(drawn.ids), drawn.finish, len(request.prompt_ids), forced=drawn.forced
+                    text, tuple(drawn.ids), finish, len(request.prompt_ids), forced=drawn.forced
                 ),
             )  # fmt: skip
             self.each(generated)
@@ -133,7 +143,7 @@ class Bridge:
             fresh = {
                 keys[i]: Drawn(
                     key=keys[i],
-                    text=self._whole(c, prompts[i]),
+                    text=whole_text(c, prompts[i], self.tags),
                     ids=list(c.token_ids),
                     finish=c.finish,
                     forced=c.forced,
@@ -190,6 +200,7 @@ class Bridge:
         limit = decoding.max_tokens or int(instance.args[1].get("max_gen_toks", 512))
         return Request(
             ids, limit, decoding.temperature, decoding.top_p, seed=seed_of(decoding.seed, ids, place.sample),
+            stop=() if self.may_think or is_prefilled(prompt, self.tags) else _stops(instance),
             top_k=decoding.top_k, min_p=decoding.min_p, repetition_penalty=decoding.repetition_penalty,
             conversation=lambda: Conversation(self._messages_of(prompt), template_options(self.prompting)),
         )  # fmt: skip
@@ -197,33 +208,19 @@ class Bridge:
     def _messages_of(self, prompt: str) -> list[dict[str, str]]:
         return self._messages.get(prompt) or [{"role": "user", "content": prompt}]
 
-    def _whole(self, completion: Completion, prompt: str) -> str:
-        """A completion's text with the thought that its server split off, between tags as the model writes them."""
-        if not completion.thought:
-            return completion.text
-        opening = "" if is_prefilled(prompt, self.tags) else self.tags[0]
-        is_cut = completion.finish != "stop" and not completion.text
-        return opening + completion.thought + ("" if is_cut else self.tags[1] + completion.text)
-
-    def _text(self, instance: Any, place: Place) -> str:
-        """What lm-eval scores: the text as sampled for our tasks, the visible answer up to its stops for others."""
+    def _text(self, place: Place) -> str:
+        """What lm-eval scores: the text up to its stops for our tasks, the visible answer for others."""
         generated = self.generated[place]
-        if place.task not in self.visible:
-            return generated.completion.text
-        answer = self._answer(generated)
-        for stop in instance.args[1].get("until") or []:
-            answer = answer.split(stop)[0] if stop else answer
-        return answer
+        return generated.completion.text if place.task not in self.visible else self._answer(generated)
 
     def _answer(self, generated: Generated) -> str:
         return split(generated.completion.text, self.tags, generated.prefilled).answer
 
 
-def has_grader(document: Document) -> bool:
-    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
-    return "family" in document and "gold" in document
-
-
 def _turn(document: Any) -> int:
     """Which turn of a conversation a document is; 1 where there is no conversation."""
     return int(document.get("turn") or 1) if isinstance(document, dict) else 1
+
+
+def _stops(instance: Any) -> tuple[str, ...]:
+    return tuple(instance.args[1].get("until") or ())

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import time
-from collections.abc import Callable, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
@@ -11,10 +11,10 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError, Incomplete
-from harness.evaluation.bridge import Bridge, Documents, has_grader
+from harness.evaluation.asking import chosen
+from harness.evaluation.bridge import Bridge
 from harness.evaluation.measuring import Generated, Measurer
-from harness.evaluation.plan import Document, EvalPlan, Progress
-from harness.evaluation.spec import Selection
+from harness.evaluation.plan import Documents, EvalPlan, Progress, has_grader
 from harness.grading.families import FAMILIES
 from harness.journal import write_rows
 from harness.models.base import Completer, Place
@@ -44,7 +44,8 @@ def evaluate(
     documents, bridge_of = _read(plan)
     names = {task.lm_eval_name: task.name for task in plan.tasks}
     bridge = bridge_of(
-        completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl", progress=progress,
+        completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl",
+        progress=_live(completer, progress),
         visible={name for name, rows in documents.items() if not all(map(has_grader, rows))},
     )  # fmt: skip
     with Measurer(tokenizer, bridge.tags, plan.data.nltk_data) as measurer:
@@ -69,13 +70,32 @@ def evaluate(
     return Evaluated(samples=samples, lm_eval=lm_eval, seconds=round(time.monotonic() - started, 2))
 
 
+def _live(completer: Completer, progress: Progress) -> Progress:
+    """Progress that also counts the tokens of a batch while it runs, where the completer says that it does."""
+    last = (0, 0, 0, completer.generated_tokens)
+
+    def finished(done: int, total: int, tokens: int) -> None:
+        nonlocal last
+        last = (done, total, tokens, completer.generated_tokens)
+        progress(done, total, tokens)
+
+    def running() -> None:
+        done, total, tokens, before = last
+        progress(done, total, tokens + completer.generated_tokens - before)
+
+    if hasattr(completer, "on_step"):
+        completer.on_step = running
+    return finished
+
+
 def _read(plan: EvalPlan) -> tuple[Documents, Callable[..., Bridge]]:
     """The documents of all tasks, and what asks them: lm-eval (its import takes a second) where a task needs it.
 
     Raises DataError.
     """
-    if any(task.max_tokens is None for task in plan.tasks):
-        from harness.evaluation.through_lm_eval import HarnessLM, load_tasks
+    if plan.prompting.few_shot or any(task.max_tokens is None for task in plan.tasks):
+        from harness.evaluation.tasks import load_tasks
+        from harness.evaluation.through_lm_eval import HarnessLM
 
         tasks = load_tasks(plan)
         return {name: list(task.eval_docs) for name, task in tasks.items()}, partial(HarnessLM, tasks)
@@ -115,30 +135,3 @@ def _run(
         if place not in work:
             work[place] = measurer.submit(bridge.generated[place], verdicts[place])
     return [measurer.sample(work[place]) for place in places], scores
-
-
-def chosen(documents: Documents, selection: Selection) -> dict[str, list[int]] | None:
-    """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
-    if not selection.names:
-        limited = {name: [*range(len(rows))[: selection.limit]] for name, rows in documents.items()}
-        return limited if selection.limit else None
-    picked, unknown = {}, set(selection.names)
-    for name, rows in documents.items():
-        ids = [{str(row.get("id", "")), str(row.get("native_id", ""))} for row in rows]
-        if not (numbers := selection.numbers(ids)):
-            first = rows[0].get("id", 0) if rows else "none"
-            raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
-        unknown -= set(map(str, range(len(rows)))).union(*ids)
-        picked[name] = _with_earlier_turns(rows, numbers)
-    if unknown:
-        raise DataError(f"no problem has an id of {', '.join(sorted(unknown))}")
-    return picked
-
-
-def _with_earlier_turns(documents: Sequence[Document], picked: list[int]) -> list[int]:
-    """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
-    last: dict[str, int] = {}
-    for document in (documents[i] for i in picked if "conversation" in documents[i]):
-        last[document["conversation"]] = max(last.get(document["conversation"], 0), int(document["turn"]))
-    earlier = {i for i, doc in enumerate(documents) if last and int(doc["turn"]) < last.get(doc["conversation"], 0)}
-    return sorted(earlier.union(picked))

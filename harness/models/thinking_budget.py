@@ -5,7 +5,6 @@ from __future__ import annotations
 from dataclasses import replace
 from typing import Any
 
-from harness.errors import Usage
 from harness.models.base import Completer, Completion, Request, seed_of
 from harness.thoughts import Tags
 
@@ -32,12 +31,10 @@ class Budgeted:
         return self._model.generated_tokens
 
     async def complete(self, request: Request) -> Completion:
-        """Raises Usage for a server that speaks chat alone."""
+        """Raises ServerError for a server that speaks chat alone."""
         first = await self._model.complete(replace(request, max_tokens=min(self._budget, request.max_tokens)))
         if first.finish != "length" or request.max_tokens <= self._budget:
             return first
-        if first.thought:
-            raise Usage("--thinking-budget needs a server whose turns can be continued: --api completions")
         opened, closed = (tag in first.text for tag in self._tags)
         prefilled = self._tokenizer.decode(request.prompt_ids[-16:]).rstrip().endswith(self._tags[0])
         ids, text = first.token_ids, first.text

@@ -131,6 +131,7 @@ class Manifest(Kept):
     packages: dict[str, str] | None = None
     python: str = ""
     machine: str | None = None
+    computed: dict[str, str] = Field(default={}, description="dtype and device of a model in this process")
     server: Data = Field(default={}, description="what the server said of itself, and the usage that it reported")
     date: str = ""
 

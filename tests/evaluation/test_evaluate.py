@@ -12,7 +12,7 @@ from harness.errors import Usage
 from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import EvalPlan, load_samples
 from harness.evaluation.spec import Decoding, ProblemData, Selection
-from harness.evaluation.through_lm_eval import load_tasks
+from harness.evaluation.tasks import load_tasks
 from harness.files import shipped
 from harness.models.backends.hf import HFCompleter
 from harness.models.prompts import prompt_ids

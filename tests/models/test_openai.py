@@ -130,6 +130,15 @@ def test_what_is_no_completions_server_is_named(server, tokenizer, monkeypatch, 
         complete(server, tokenizer, monkeypatch)
 
 
+@pytest.mark.parametrize(
+    "reply", [choice("a b " * 5000), choice("a", token_ids=[10**6]), choice("a", token_ids=[5] * 500)]
+)
+def test_far_more_than_was_asked_for_is_refused(server, tokenizer, monkeypatch, reply):
+    server.script = [reply]
+    with pytest.raises(ModelError, match=r"tokens of 9 asked for, or ids past the vocabulary"):
+        complete(server, tokenizer, monkeypatch)
+
+
 def test_the_end_of_a_turn_is_told_from_a_stop_string(server, tokenizer, monkeypatch):
     for ended in (choice("Add", "eos_token"), choice("Add", stop_reason=None)):
         server.script = [ended]

@@ -16,15 +16,16 @@ from typing import Any, Literal
 
 import orjson
 
-from harness.errors import ServerError, Usage
+from harness.errors import ModelError, ServerError, Usage
 from harness.files import about, read_json
 from harness.journal import write_whole
 from harness.models.backends import tokenizer_path
 from harness.models.base import Completion, Request
 from harness.models.loading import context_length, load_tokenizer, model_digest, resolve
+from harness.models.prompts import ends
 from harness.models.server.client import Client, Refused
 from harness.models.server.dialect import Api, Choice, Dialect, choice_of, ended_turn
-from harness.models.server.greeting import Server, greet
+from harness.models.server.greeting import Server, greet, listed
 from harness.models.server.refusals import Overflow, overflow, refused_fields
 from harness.models.server.slots import Slots
 from harness.models.server.transport import Reply, Send, connections, headers_of
@@ -109,6 +110,10 @@ class OpenAICompleter:
             self.context = server.context or self.context
             self._server = server
         return self._server
+
+    async def greet(self) -> Server:
+        """What the server says of itself. Raises ServerError."""
+        return (await self._here())[1]
 
     async def complete(self, request: Request) -> Completion:
         client, server = await self._here()
@@ -240,29 +245,52 @@ def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[OpenAICompleter, An
 
 
 @contextmanager
-def client(spec: ModelSpec, url: str, name: str, folder: Path) -> Iterator[tuple[OpenAICompleter, Any]]:
+def client(
+    spec: ModelSpec, url: str, name: str, folder: Path, retries: int = 5
+) -> Iterator[tuple[OpenAICompleter, Any]]:
     """A client of the server at ``url`` for the model it calls ``name``, with the tokenizer.
 
     The weights identify the model where a folder or a name on the hub locates them, else its name; no address does.
     """
-    path, tokenizer = resolve(spec.model), load_tokenizer(tokenizer_path(spec))
+    path = resolve(spec.located)
     is_local = Path(path).is_dir()
-    digest = model_digest(path) if is_local or spec.backend == "vllm" else spec.model
+    try:
+        tokenizer = load_tokenizer(tokenizer_path(spec))
+    except ModelError as error:
+        if spec.tokenizer or is_local:
+            raise
+        raise ModelError(f"{error}; of a served model, name the tokenizer that counts: --tokenizer PATH") from None
+    digest = model_digest(path) if Path(path).exists() or spec.backend == "vllm" else spec.model
+    if spec.backend == "vllm" and spec.dtype not in ("auto", "bfloat16"):
+        digest += f"+{spec.dtype}"
     try:
         extra = json.loads(spec.extra_body or "{}")
     except ValueError as error:
         raise Usage(f"--extra-body: not JSON ({error})") from None
     if not isinstance(extra, dict):
         raise Usage("--extra-body: use a JSON object, such as '{\"priority\": 1}'")
+    if spec.backend == "vllm" and (more := sorted(ends(tokenizer) - {tokenizer.eos_token_id})):
+        extra.setdefault("stop_token_ids", more)
+        digest += f"+ends-{'-'.join(map(str, more))}"
     asking = Asking(api=spec.api, headers=headers_of(spec.header, spec.api_key_env), extra=extra)
     with about(folder):
         folder.mkdir(parents=True, exist_ok=True)
     completer = OpenAICompleter(
         base_url=url, model=name, tokenizer=tokenizer, concurrency=spec.concurrency, timeout=spec.timeout,
         digest=f"{spec.backend}:{digest}", context=context_length(path) if is_local else 0, asking=asking,
-        memory=folder / "server.json",
+        memory=folder / "server.json", retries=retries,
     )  # fmt: skip
     try:
         yield completer, tokenizer
     finally:
         completer.close()
+
+
+async def served(spec: ModelSpec, url: str) -> list[str]:
+    """Names of the models that a server lists. Raises ServerError where it cannot be asked."""
+    headers = headers_of(spec.header, spec.api_key_env)
+    opened = connections(url, spec.timeout, 1, headers)  # held: they close with it
+    asking = Client(
+        await anext(opened), Slots(1), retries=0, backoff=0.0, patience=spec.timeout, secrets=tuple(headers.values())
+    )
+    return [str(entry["id"]) for entry in await listed(asking, url) if entry.get("id")]

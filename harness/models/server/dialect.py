@@ -8,6 +8,7 @@ from typing import Any, Literal, NamedTuple
 
 import orjson
 
+from harness.errors import ServerError
 from harness.models.base import Request
 
 # Why a completion ended, in the words of several servers. Anything else (an abort, none at all) is no completion.
@@ -38,10 +39,13 @@ class Dialect:
         """The body of a request. Every sampling parameter is sent, so that no server's default acts unseen."""
         body: dict[str, Any] = {"model": model}
         if self.api == "chat":
-            talk = request.conversation() if request.conversation else None
-            messages = talk.messages if talk else [{"role": "user", "content": tokenizer.decode(request.prompt_ids)}]
-            body["messages"] = list(messages)
-            if talk and talk.template:
+            if request.conversation is None:
+                raise ServerError(
+                    "the server speaks chat alone, where a model's turn cannot be continued; use completions"
+                )
+            talk = request.conversation()
+            body["messages"] = list(talk.messages)
+            if talk.template:
                 body["chat_template_kwargs"] = talk.template
             if body["messages"][-1]["role"] == "assistant":  # to be continued
                 body |= {"add_generation_prompt": False, "continue_final_message": True}

@@ -38,8 +38,8 @@ async def greet(
     client: Client, url: str, model: str, tokenizer: Any, api: Api | Literal["auto"], extra: dict[str, Any]
 ) -> Server:
     """Ask a server who it is. Raises ServerError where it serves nothing, or not by the API that is asked for."""
-    listed = await _listed(client, url, model)
-    context = _context(listed) or await _props(client, url)
+    entry = await _listed(client, url, model)
+    context = _context(entry) or await _props(client, url)
     if api == "auto":
         tries = [("completions", "ids"), ("completions", "text"), ("chat", "ids")]
     else:
@@ -54,7 +54,7 @@ async def greet(
         except Refused as error:
             refused.append((dialect.path, error))
             continue
-        server = Server(dialect=dialect, context=context, listed=listed, answered_as=choice.model, answer=choice.text)
+        server = Server(dialect=dialect, context=context, listed=entry, answered_as=choice.model, answer=choice.text)
         _count(url, server, choice, tokenizer)
         return server
     path, last = refused[-1]
@@ -100,14 +100,19 @@ def _count(url: str, server: Server, choice: Choice, tokenizer: Any) -> None:
     server.dialect.adds_bos = choice.prompt_tokens == here + 1
 
 
-async def _listed(client: Client, url: str, model: str) -> _Entry:
-    """The server's entry for the model in its list; empty where it lists none or another."""
+async def listed(client: Client, url: str, model: str = "") -> list[_Entry]:
+    """The server's list of models, none where it has no such list. Raises ServerError where it asks for a key."""
     try:
-        data = await client.ask(f"{url}/models", None, 16 * _SMALL, _entries)
+        return await client.ask(f"{url}/models", None, 16 * _SMALL, _entries)
     except Refused as refused:
         if refused.status in (401, 403):
             raise client.refusal(refused, f"{url}/models", model) from None
-        return {}
+        return []
+
+
+async def _listed(client: Client, url: str, model: str) -> _Entry:
+    """The server's entry for the model in its list; empty where it lists none or another."""
+    data = await listed(client, url, model)
     named = next((entry for entry in data if model in (entry.get("id"), entry.get("root"))), None)
     return named or (data[0] if len(data) == 1 else {})
 

@@ -22,6 +22,7 @@ class Service:
     retry_after: str = "2"
     refuses: tuple[str, ...] = ()
     model: str = "served-1"
+    lists: tuple[str, ...] = ()
     content: str | None = "The answer is \\boxed{4}."
     thought: str = "2 + 2 = 4."
     finish: str = "stop"
@@ -36,6 +37,8 @@ class Service:
             return 307, {}, {"Location": self.redirect}
         if self.key and key != f"Bearer {self.key}":
             return 401, {"error": f"wrong key {key}"}, {}
+        if path == "/v1/models" and self.lists:
+            return 200, {"data": [{"id": name, "max_model_len": self.context} for name in self.lists]}, {}
         if path != "/v1/chat/completions":
             return 404, {"error": "not found"}, {}
         for name in self.refuses:

@@ -125,10 +125,12 @@ def test_another_model_at_the_address_is_noticed_on_resume(service, tmp_path, st
 def test_another_model_in_the_middle_is_noticed(service, tmp_path, student):
     spec = ModelSpec(model="some", tokenizer=student, backend="openai", base_url=service.url)
 
+    talk = Conversation([{"role": "user", "content": "What is 2 + 2?"}])
+
     async def go(model) -> None:
-        await model.complete(Request((5,), 8))
+        await model.complete(Request((5,), 8, conversation=lambda: talk))
         service.model = "served-2"
-        await model.complete(Request((6,), 8))
+        await model.complete(Request((6,), 8, conversation=lambda: talk))
 
     with opened(spec, tmp_path) as (model, _), pytest.raises(ServerError, match="now come from 'served-2'"):
         asyncio.run(go(model))
@@ -150,6 +152,18 @@ def test_a_thought_that_the_limit_cut_has_no_answer(service, tmp_path, student):
     service.content, service.finish = None, "length"
     (got,) = ask(service, tmp_path, student)
     assert (got.thought, got.text, got.finish) == ("2 + 2 = 4.", "", "length")
+
+
+def test_a_turn_cannot_be_continued_over_chat(service, tmp_path, student):
+    spec = ModelSpec(model="some", tokenizer=student, backend="openai", base_url=service.url)
+    with opened(spec, tmp_path) as (model, _), pytest.raises(ServerError, match="speaks chat alone"):
+        asyncio.run(model.complete(Request((5,), 8)))
+
+
+def test_a_served_model_needs_a_tokenizer_to_count_by(service, tmp_path):
+    spec = ModelSpec(model="no/such-model", backend="openai", base_url=service.url)
+    with pytest.raises(ModelError, match="name the tokenizer that counts: --tokenizer PATH"), opened(spec, tmp_path):
+        raise AssertionError("there is no tokenizer")
 
 
 def test_completions_are_not_offered(service, tmp_path, student):
