@@ -44,6 +44,13 @@ def test_prompts_are_held_against_the_served_context(check):
     assert "past the context of 512" in said["mini_math prompts"][1]
 
 
+def test_a_context_that_is_not_told_is_no_number(check, service):
+    service.lists = ()
+    said = findings(check("--model", "some", "--tasks", "mini_math", "--limit", 2, "--json"))
+    assert said["served context"] == ("note", "not told")
+    assert said["mini_math prompts"][1].endswith("of a context that is not known")
+
+
 def test_a_model_that_is_not_listed_is_noted(check):
     assert findings(check("--model", "other", "--json"))["model"] == (
         "note",
