@@ -26,6 +26,7 @@ FLOORS = [
         "thoughts",
         "journal",
         "records",
+        "yaml_files",
         "files",
         "processes",
         "spec",
