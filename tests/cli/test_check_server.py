@@ -86,9 +86,10 @@ def test_which_template_is_used_is_said(tmp_path):
         tmp_path,
         "--json",
     )
-    assert findings(harness(*common))["template"][1] == "the tokenizer's chat template"
+    assert findings(harness(*common))["template"][1].startswith("the tokenizer's chat template")
     said = findings(harness(*common, "--few-shot", 3, code=0))
-    assert said["template"][1] == "the tokenizer's chat template; 3 examples as turns before each problem"
+    assert said["template"][1].startswith("the tokenizer's chat template")
+    assert said["template"][1].endswith("; 3 examples as turns before each problem")
     assert int(said["mini_math prompts"][1].split("up to ")[1].split()[0]) > 200
     base = findings(harness(*common, "--no-chat-template"))
     assert base["template"][1] == "none (--no-chat-template sets the tokenizer's aside): the bare prompt"
