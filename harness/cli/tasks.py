@@ -63,7 +63,7 @@ def check(
             tokenizer, context = options.tokenizer_of(server.tokenizer or model), context_length(resolve(model))
         if tokenizer is not None:
             plan = EvalPlan(tasks=chosen, data=data, prompting=prompting, task_paths=task_path or [])
-            findings.take(preflight.prompts(plan, tokenizer, max_tokens, context or 1 << 20))
+            findings.take(preflight.prompts(plan, tokenizer, max_tokens, context))
     raise typer.Exit(findings.end())
 
 

@@ -168,7 +168,10 @@ def reference(problem: Problem, kind: str) -> str | None:
 
 
 def prompts(plan: EvalPlan, tokenizer: Any, max_tokens: int, context: int) -> Iterable[Finding]:
-    """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context."""
+    """Rendered prompts of each task: template, one BOS, think tags, and whether prompt and budget fit the context.
+
+    ``context``: in tokens; 0: not known.
+    """
     chat, tags = uses_chat(tokenizer, plan.prompting), think_tags(tokenizer, plan.prompting)
     yield Finding(what="template", status="ok", text=_template(tokenizer, plan.prompting))
     for task in [task.name for task in plan.tasks]:
@@ -188,10 +191,10 @@ def prompts(plan: EvalPlan, tokenizer: Any, max_tokens: int, context: int) -> It
             starts = "no BOS token in this tokenizer" if bos is None else f"{int(ids[0][:1] == (bos,))} BOS"
             opened = "opened by the prompt" if is_prefilled(texts[0], tags) else "opened by the model"
             text = f"{starts}; {' '.join(tags)} {opened}; up to {longest} tokens"
-            if longest + max_tokens > context:
+            if context and longest + max_tokens > context:
                 text += f", plus {max_tokens} to generate, is past the context of {context}; lower --max-tokens"
             else:
-                status, text = "ok", f"{text} of {context}"
+                status, text = "ok", f"{text} of {context or 'a context that is not known'}"
         yield Finding(what=f"{task} prompts", status=status, text=text)
 
 

@@ -48,6 +48,13 @@ def is_gguf(path: str) -> bool:
     return path.endswith(GGUF) and Path(path).is_file()
 
 
+def trainable(path: str) -> str:
+    """The path itself. Raises ModelError for a .gguf file, whose weights are rounded for inference."""
+    if is_gguf(path):
+        raise ModelError(f"{path}: a {GGUF} file cannot be trained; give the folder or hub name it was made from")
+    return path
+
+
 def source(path: str) -> tuple[str, dict[str, str]]:
     """What transformers' ``from_pretrained`` is told of a path or hub name: the place, and options.
 
