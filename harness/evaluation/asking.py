@@ -10,7 +10,8 @@ from itertools import islice
 from typing import Any
 
 from harness.errors import DataError
-from harness.evaluation.plan import Document, EvalPlan, has_grader
+from harness.evaluation.plan import Document, Documents, EvalPlan, has_grader
+from harness.evaluation.spec import Selection
 from harness.models.prompts import prompt_text, render, uses_chat
 from harness.problems.examples import examples, solution
 from harness.problems.load import is_ours, load
@@ -120,7 +121,7 @@ def as_sent(plan: EvalPlan, tokenizer: Any) -> dict[str, list[tuple[Document, st
 
 
 def _by_lm_eval(plan: EvalPlan, tokenizer: Any) -> Iterator[tuple[str, tuple[Document, str]]]:
-    from harness.evaluation.tasks import chosen, load_tasks, quiet_lm_eval
+    from harness.evaluation.tasks import load_tasks, quiet_lm_eval
 
     chat, prompting = uses_chat(tokenizer, plan.prompting), plan.prompting
     tasks = load_tasks(plan)
@@ -129,7 +130,7 @@ def _by_lm_eval(plan: EvalPlan, tokenizer: Any) -> Iterator[tuple[str, tuple[Doc
     def rendered(messages: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         return render(tokenizer, messages, prompting, add_generation_prompt)
 
-    picked = chosen(tasks, plan.selection)
+    picked = chosen({name: list(task.eval_docs) for name, task in tasks.items()}, plan.selection)
     for task in plan.tasks:
         one = tasks[task.lm_eval_name]
         with quiet_lm_eval():
@@ -139,6 +140,33 @@ def _by_lm_eval(plan: EvalPlan, tokenizer: Any) -> Iterator[tuple[str, tuple[Doc
             )  # fmt: skip
         for instance in one.instances:
             yield task.name, (instance.doc, str(instance.args[0]))
+
+
+def chosen(documents: Documents, selection: Selection) -> dict[str, list[int]] | None:
+    """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
+    if not selection.names:
+        limited = {name: [*range(len(rows))[: selection.limit]] for name, rows in documents.items()}
+        return limited if selection.limit else None
+    picked, unknown = {}, set(selection.names)
+    for name, rows in documents.items():
+        ids = [{str(row.get("id", "")), str(row.get("native_id", ""))} for row in rows]
+        if not (numbers := selection.numbers(ids)):
+            first = rows[0].get("id", 0) if rows else "none"
+            raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
+        unknown -= set(map(str, range(len(rows)))).union(*ids)
+        picked[name] = _with_earlier_turns(rows, numbers)
+    if unknown:
+        raise DataError(f"no problem has an id of {', '.join(sorted(unknown))}")
+    return picked
+
+
+def _with_earlier_turns(documents: Sequence[Document], picked: list[int]) -> list[int]:
+    """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
+    last: dict[str, int] = {}
+    for document in (documents[i] for i in picked if "conversation" in documents[i]):
+        last[document["conversation"]] = max(last.get(document["conversation"], 0), int(document["turn"]))
+    earlier = {i for i, doc in enumerate(documents) if last and int(doc["turn"]) < last.get(doc["conversation"], 0)}
+    return sorted(earlier.union(picked))
 
 
 def gold_of(document: Document) -> Any:

@@ -1,6 +1,6 @@
-"""A Completer as an lm-eval model: every sample is journalled and never generated twice.
+"""From prompts to samples: every sample is journalled and never generated twice.
 
-lm-eval builds the prompts; token ids go to the model, with exactly one BOS. Stop strings end the answer and never a
+Token ids go to the model, with exactly one BOS. Stop strings end the answer and never a
 thought: it is cut at them, and they are passed to the engine only where no thought is to be expected.
 """
 
@@ -10,13 +10,11 @@ from collections import defaultdict
 from collections.abc import Callable, Iterator
 from itertools import count
 from pathlib import Path
-from typing import Any
-
-from lm_eval.api.model import LM
+from typing import Any, NamedTuple
 
 from harness.errors import ModelError
 from harness.evaluation.measuring import Generated
-from harness.evaluation.plan import EvalPlan, Progress
+from harness.evaluation.plan import Document, Documents, EvalPlan, Progress
 from harness.grading.thinking import split, stopped
 from harness.journal import Journal, read_records
 from harness.models.base import Asked, Completer, Completion, Conversation, Place, Request, seed_of
@@ -31,18 +29,26 @@ from harness.models.prompts import (
     whole_text,
 )  # fmt: skip
 from harness.models.thinking_budget import Budgeted
-from harness.records import Drawn
+from harness.records import Drawn, Grade
 
 
-class HarnessLM(LM):
-    """lm-eval's view of a Completer. ``generated``: what was sampled.
+class Instance(NamedTuple):
+    """One prompt, in the words of lm-eval's instances. ``args``: the prompt, and settings such as ``max_gen_toks``."""
+
+    task_name: str
+    doc_id: int
+    doc: Document
+    args: tuple[str, dict[str, Any]]
+
+
+class Bridge:
+    """A Completer as what lm-eval calls a model, without lm-eval. ``generated``: what was sampled.
 
     ``each`` is called with every sample as soon as it is there (journalled before, or new), from this thread.
     ``visible``: lm-eval's names of tasks that score the visible answer; others get the whole text, as sampled.
     """
 
     each: Callable[[Generated], None]
-    tokenizer_name = ""  # names a cache of requests, which is not used
 
     def __init__(
         self, *, completer: Completer, tokenizer: Any, plan: EvalPlan, journal: Path, visible: set[str],
@@ -57,6 +63,37 @@ class HarnessLM(LM):
         self.journal, self.visible, self.progress = journal, visible, progress
         self.generated: dict[Place, Generated] = {}
         self._messages: dict[str, list[dict[str, str]]] = {}  # by the prompt that was rendered from them
+
+    def ask(
+        self, documents: Documents, picked: dict[str, list[int]] | None, is_correct: Callable[[str, str], bool]
+    ) -> tuple[dict[str, float | None], dict[Place, Grade]]:
+        """Complete the ``picked`` documents (None: all), with the prompts and scores that lm-eval would give.
+
+        Gives the score of each task, the share of correct first samples, and verdicts where no grader is ours.
+        ``is_correct``: our verdict on (id of a problem, text), known once everything is completed.
+        """
+        scores: dict[str, float | None] = {}
+        stops = list(dict.fromkeys(self.plan.decoding.stop))
+        settings = {task.lm_eval_name: {"max_gen_toks": task.max_tokens, "until": stops} for task in self.plan.tasks}
+        asked = {
+            name: [
+                Instance(name, number, row, (self._opening(row["prompt"]), settings[name]))
+                for number, row in enumerate(rows if picked is None else map(rows.__getitem__, picked[name]))
+            ]
+            for name, rows in documents.items()
+        }
+        self.generate_until([one for each in asked.values() for one in each for _ in range(self.plan.decoding.samples)])
+        for name, instances in asked.items():
+            right = [is_correct(one.doc["id"], self._text(Place(name, one.doc_id, 0))) for one in instances]
+            scores[name] = sum(right) / len(right)
+        return scores, {}
+
+    def _opening(self, question: str) -> str:
+        """The prompt of a conversation's first turn."""
+        if not self.chat:
+            return (self.prompting.system or "") + question
+        system = [{"role": "system", "content": self.prompting.system}] if self.prompting.system else []
+        return self.apply_chat_template([*system, {"role": "user", "content": question}])
 
     def apply_chat_template(self, chat_history: list[dict[str, str]], add_generation_prompt: bool = True) -> str:
         text = render(self.tokenizer, chat_history, self.prompting, add_generation_prompt)
@@ -178,11 +215,6 @@ class HarnessLM(LM):
 
     def _answer(self, generated: Generated) -> str:
         return split(generated.completion.text, self.tags, generated.prefilled).answer
-
-    def loglikelihood(self, requests: list[Any], disable_tqdm: bool = False) -> Any:
-        raise NotImplementedError("harness scores generated text; this task asks for log-likelihoods")
-
-    loglikelihood_rolling = loglikelihood
 
 
 def _turn(document: Any) -> int:

@@ -1,26 +1,25 @@
-"""One run: a model on tasks with one decoding configuration, through lm-eval, to graded samples on disk."""
+"""One run: a model on tasks with one decoding configuration, to graded samples on disk."""
 
 from __future__ import annotations
 
 import time
-from collections.abc import Mapping
+from collections.abc import Callable
 from concurrent.futures import Future
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lm_eval import evaluator
-
-from harness.errors import Incomplete
-from harness.evaluation.asking import prepare
-from harness.evaluation.bridge import HarnessLM
+from harness.errors import DataError, Incomplete
+from harness.evaluation.asking import chosen
+from harness.evaluation.bridge import Bridge
 from harness.evaluation.measuring import Generated, Measurer
-from harness.evaluation.plan import Document, EvalPlan, Progress, has_grader
-from harness.evaluation.tasks import chosen, load_tasks, quiet_lm_eval
+from harness.evaluation.plan import Documents, EvalPlan, Progress, has_grader
 from harness.grading.families import FAMILIES
 from harness.journal import write_rows
 from harness.models.base import Completer, Place
-from harness.records import Grade, Sample
+from harness.problems.load import load
+from harness.records import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -42,16 +41,15 @@ def evaluate(
     GraderBroken when grading is impossible.
     """
     started = time.monotonic()
-    tasks = load_tasks(plan)
+    documents, bridge_of = _read(plan)
     names = {task.lm_eval_name: task.name for task in plan.tasks}
-    lm = HarnessLM(
+    bridge = bridge_of(
         completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl",
         progress=_live(completer, progress),
-        visible={name for name, task in tasks.items() if not all(map(has_grader, task.eval_docs))},
+        visible={name for name, rows in documents.items() if not all(map(has_grader, rows))},
     )  # fmt: skip
-    prepare(tasks, plan, lm.chat)
-    with Measurer(tokenizer, lm.tags, plan.data.nltk_data) as measurer:
-        samples, scores = _run(lm, tasks, plan, measurer)
+    with Measurer(tokenizer, bridge.tags, plan.data.nltk_data) as measurer:
+        samples, scores = _run(bridge, documents, plan, measurer)
     if samples and all(sample.finish == "context" and not sample.text for sample in samples):
         raise Incomplete(
             f"none of {len(samples)} prompts fits the model's context of {completer.context} tokens: nothing was "
@@ -59,7 +57,7 @@ def evaluate(
         )
     samples = [sample.model_copy(update={"task": names[sample.task]}) for sample in samples]
     # Every problem with its gold answer, so that a stored run can be graded again without its data set.
-    asked = {(place.task, place.document): lm.generated[place].document for place in sorted(lm.generated)}
+    asked = {(place.task, place.document): bridge.generated[place].document for place in sorted(bridge.generated)}
     fields = ("id", "family", "prompt", "gold")
     problems = (
         {"task": names[task], **{key: document[key] for key in fields}}
@@ -90,10 +88,31 @@ def _live(completer: Completer, progress: Progress) -> Progress:
     return finished
 
 
+def _read(plan: EvalPlan) -> tuple[Documents, Callable[..., Bridge]]:
+    """The documents of all tasks, and what asks them: lm-eval (its import takes a second) where a task needs it.
+
+    Raises DataError.
+    """
+    if plan.prompting.few_shot or any(task.max_tokens is None for task in plan.tasks):
+        from harness.evaluation.tasks import load_tasks
+        from harness.evaluation.through_lm_eval import HarnessLM
+
+        tasks = load_tasks(plan)
+        return {name: list(task.eval_docs) for name, task in tasks.items()}, partial(HarnessLM, tasks)
+    documents = {}
+    for task in plan.tasks:
+        try:
+            problems = load(task.name, **plan.data.given())
+        except ValueError as error:  # more problems than there are
+            raise DataError(f"{task.name}: cannot be loaded ({error})") from None
+        documents[task.lm_eval_name] = [problem.document() for problem in problems]
+    return documents, Bridge
+
+
 def _run(
-    lm: HarnessLM, tasks: dict[str, Any], plan: EvalPlan, measurer: Measurer
+    bridge: Bridge, documents: Documents, plan: EvalPlan, measurer: Measurer
 ) -> tuple[list[Sample], dict[str, float | None]]:
-    """Everything that lm-eval does: prompts, our generation, and its scoring; samples are graded as they come."""
+    """Samples in the order of tasks and documents, graded as they come, and the score of each task."""
     work: dict[Place, Future[Sample]] = {}
     correct: dict[tuple[str, str], bool] = {}  # by problem and text
 
@@ -101,42 +120,18 @@ def _run(
         if has_grader(generated.document):
             work[generated.place] = measurer.submit(generated)
 
-    def scored(document: Document, results: list[str]) -> dict[str, float]:
-        """lm-eval's scoring hook: the verdict on this text (its own hook would grade it again)."""
+    def is_correct(problem: str, text: str) -> bool:
         for sample in map(measurer.sample, [] if correct else work.values()):
             correct[sample.problem_id, sample.text] = sample.grade.correct
-        return {"acc": float(correct[document["id"], results[0]])}
+        return correct[problem, text]
 
-    lm.each = submit
-    families = {doc["family"] for task in tasks.values() for doc in task.eval_docs if has_grader(doc)}
+    bridge.each = submit
+    families = {row["family"] for rows in documents.values() for row in rows if has_grader(row)}
     measurer.load(sorted(families & set(FAMILIES)))
-    for name, task in tasks.items():
-        if name not in lm.visible:
-            task.set_config("process_results", scored)
-    with quiet_lm_eval():
-        results = evaluator.evaluate(
-            lm, {"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True,
-            samples=chosen(tasks, plan.selection), apply_chat_template=lm.chat,
-            system_instruction=plan.prompting.system, fewshot_as_multiturn=True,
-        )  # fmt: skip
-    assert results is not None
-    logged = {(name, entry["doc_id"]): entry for name, entries in results["samples"].items() for entry in entries}
-    order = [*results["samples"]]
-    places = sorted(lm.generated, key=lambda place: (order.index(place.task), place))
+    scores, verdicts = bridge.ask(documents, chosen(documents, plan.selection), is_correct)
+    order = [*documents]
+    places = sorted(bridge.generated, key=lambda place: (order.index(place.task), place))
     for place in places:
         if place not in work:
-            work[place] = measurer.submit(lm.generated[place], _verdict(logged[place.task, place.document]))
-    scores = {
-        name: next((v for k, v in values.items() if k.split(",")[0] in ("acc", "exact_match")), None)
-        for name, values in results["results"].items()
-    }
+            work[place] = measurer.submit(bridge.generated[place], verdicts[place])
     return [measurer.sample(work[place]) for place in places], scores
-
-
-def _verdict(entry: Mapping[str, Any]) -> Grade:
-    """lm-eval's first number for an item of its own task, as a verdict."""
-    names = [name for name in entry.get("metrics", []) if isinstance(entry.get(name), int | float)]
-    if not names:
-        return Grade(verdict="infra_error", reason="lm-eval gave no number for this item")
-    value = float(entry[names[0]])
-    return Grade(verdict="correct" if value >= 1.0 else "wrong", reason=f"lm-eval's {names[0]} is {value:g}")

@@ -22,6 +22,7 @@ from harness.records import Sample
 
 # A row of a task's data set, as lm-eval hands it over.
 Document = dict[str, Any]
+Documents = dict[str, list[Document]]  # of each task by its lm-eval name, in the order in which the tasks were named
 # (samples done, samples in all, tokens so far)
 Progress = Callable[[int, int, int], None]
 

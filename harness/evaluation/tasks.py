@@ -1,9 +1,9 @@
-"""The tasks of a plan as lm-eval's objects, and which of their documents are asked."""
+"""The tasks of a plan as lm-eval's objects."""
 
 from __future__ import annotations
 
 import logging
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Iterator
 from contextlib import ExitStack, contextmanager
 from typing import Any
 
@@ -12,8 +12,7 @@ from lm_eval.api import task as lm_eval_task
 from lm_eval.tasks import TaskManager
 
 from harness.errors import DataError
-from harness.evaluation.plan import Document, EvalPlan, has_grader
-from harness.evaluation.spec import Selection
+from harness.evaluation.plan import EvalPlan, has_grader
 from harness.problems.file import check_documents
 from harness.problems.load import is_ours, process_results
 from harness.problems.registry import include_paths
@@ -56,31 +55,3 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
                 raise DataError(f"{name}: scores log-likelihoods ({kind}); harness evaluates generated text")
             task.set_config("repeats", plan.decoding.samples)
     return tasks
-
-
-def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int]] | None:
-    """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
-    if not selection.names:
-        limited = {name: [*range(len(task.eval_docs))[: selection.limit]] for name, task in tasks.items()}
-        return limited if selection.limit else None
-    picked, unknown = {}, set(selection.names)
-    for name, task in tasks.items():
-        rows = list(task.eval_docs)
-        ids = [{str(row.get("id", "")), str(row.get("native_id", ""))} for row in rows]
-        if not (numbers := selection.numbers(ids)):
-            first = rows[0].get("id", 0) if rows else "none"
-            raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
-        unknown -= set(map(str, range(len(rows)))).union(*ids)
-        picked[name] = _with_earlier_turns(rows, numbers)
-    if unknown:
-        raise DataError(f"no problem has an id of {', '.join(sorted(unknown))}")
-    return picked
-
-
-def _with_earlier_turns(documents: Sequence[Document], picked: list[int]) -> list[int]:
-    """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
-    last: dict[str, int] = {}
-    for document in (documents[i] for i in picked if "conversation" in documents[i]):
-        last[document["conversation"]] = max(last.get(document["conversation"], 0), int(document["turn"]))
-    earlier = {i for i, doc in enumerate(documents) if last and int(doc["turn"]) < last.get(doc["conversation"], 0)}
-    return sorted(earlier.union(picked))

@@ -23,6 +23,14 @@ _IDENTITY = {".safetensors", ".bin", ".json", ".jinja", ".model", ".txt"}
 _VOCABULARY = (
     "tokenizer.json", "tokenizer.model", "vocab.json", "merges.txt", "tokenizer_config.json", "chat_template.jinja",
 )  # fmt: skip
+# By the type of a model and the class that its tokenizer's configuration names.
+_PLAIN, _QWEN = ("PreTrainedTokenizerFast", "TokenizersBackend"), ("Qwen2Tokenizer", "Qwen2TokenizerFast")
+_CLASSES = {
+    ("llama", "GPT2Tokenizer"): "GPT2Tokenizer",
+    **{(model, name): "PreTrainedTokenizerFast" for model in ("llama", "qwen3") for name in _PLAIN},
+    **{("qwen2", name): "Qwen2Tokenizer" for name in (*_PLAIN, *_QWEN)},
+    **{("qwen3", name): "Qwen2Tokenizer" for name in _QWEN},
+}
 # Written into configurations by libraries; they do not change what a model says (an adapter's base has its own digest).
 _VERSIONS = (
     "transformers_version", "_name_or_path", "is_local", "local_files_only", "backend", "tokenizer_class",
@@ -35,13 +43,25 @@ def load_tokenizer(path: str) -> Any:
 
     An adapter's is its own, where its folder holds one, else its base model's.
     """
-    from transformers import AutoTokenizer
+    import transformers
 
     place, options = source(_vocabulary_of(path))
+    # Importing AutoTokenizer imports torch: two seconds of a processor, for a server's client, too.
+    chosen = getattr(transformers, ("" if options else _tokenizer_class(Path(place))) or "AutoTokenizer")
     try:
-        return AutoTokenizer.from_pretrained(place, **options)
+        return chosen.from_pretrained(place, **options)
     except Exception as error:
         raise ModelError(f"{path}: no tokenizer could be loaded ({first_line(error)})") from error
+
+
+def _tokenizer_class(folder: Path) -> str:
+    """The class that AutoTokenizer takes for a folder, as far as that is known here (a test compares); else empty."""
+    try:
+        model, about = (json.loads((folder / name).read_bytes()) for name in ("config.json", "tokenizer_config.json"))
+        known = (folder / "tokenizer.json").is_file() and not {"auto_map"} & (model.keys() | about.keys())
+        return _CLASSES.get((model["model_type"], about["tokenizer_class"]), "") if known else ""
+    except (OSError, ValueError, RecursionError, LookupError, TypeError, AttributeError):
+        return ""  # loading it says what is wrong
 
 
 def _vocabulary_of(path: str) -> str:
@@ -119,10 +139,13 @@ def context_of(config: Any) -> int:
 
 def context_length(path: str) -> int:
     """The same of the model at a local path or hub name. Raises ModelError when it has no configuration."""
-    from transformers import AutoConfig
-
     if base := adapted(path):
         return context_length(base)
+    with suppress(OSError, ValueError, RecursionError, TypeError):
+        if said := json.loads((Path(path) / "config.json").read_bytes()).get("max_position_embeddings"):
+            return int(said)  # without importing torch
+    from transformers import AutoConfig
+
     place, options = source(path)
     try:
         return context_of(AutoConfig.from_pretrained(place, **options))
