@@ -69,6 +69,14 @@ class ServerError(ModelError, Incomplete):
     code = INCOMPLETE
 
 
+class Refused(ServerError):
+    """A request that a server will not serve however often it is asked. ``status``: HTTP's; ``page``: its words."""
+
+    def __init__(self, status: int, page: str) -> None:
+        super().__init__(f"HTTP {status}: {page}")
+        self.status, self.page = status, page
+
+
 class NotWritten(Incomplete):
     """A file could not be written for want of space, or the disk failed."""
 

@@ -16,14 +16,14 @@ from typing import Any, Literal
 
 import orjson
 
-from harness.errors import ModelError, ServerError, Usage
+from harness.errors import ModelError, Refused, ServerError, Usage
 from harness.files import about, read_json
 from harness.journal import write_whole
 from harness.models.backends import tokenizer_path
 from harness.models.base import Completion, Request
 from harness.models.loading import context_length, load_tokenizer, model_digest, resolve
 from harness.models.prompts import ends
-from harness.models.server.client import Client, Refused
+from harness.models.server.client import Client
 from harness.models.server.dialect import Api, Choice, Dialect, choice_of, ended_turn
 from harness.models.server.greeting import Server, greet, listed
 from harness.models.server.refusals import Overflow, overflow, refused_fields

@@ -7,21 +7,13 @@ import random
 from collections.abc import Callable
 from typing import TypeVar
 
-from harness.errors import ServerError
+from harness.errors import Refused, ServerError
 from harness.models.server.refusals import overflow, readable
 from harness.models.server.slots import Slots
 from harness.models.server.transport import Send
 
 _Value = TypeVar("_Value")
 _LONGEST_WAIT = 30.0  # seconds, where the server names no time of its own
-
-
-class Refused(Exception):
-    """A request that the server will not serve however often it is asked. ``page``: its words."""
-
-    def __init__(self, status: int, page: str) -> None:
-        super().__init__(f"HTTP {status}: {page}")
-        self.status, self.page = status, page
 
 
 class Client:

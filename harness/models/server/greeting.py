@@ -7,9 +7,9 @@ from typing import Any, Literal
 
 import orjson
 
-from harness.errors import ServerError
+from harness.errors import Refused, ServerError
 from harness.models.base import Conversation, Request
-from harness.models.server.client import Client, Refused
+from harness.models.server.client import Client
 from harness.models.server.dialect import Api, Choice, Dialect, choice_of
 from harness.models.server.refusals import overflow, refused_fields
 
