@@ -72,7 +72,7 @@ def grown(journal: Path, more: float):
 
 
 def many_rows(path: Path) -> Path:
-    rows = [{"gold": n % 7, "response": f"it is {n} so \\boxed{{{n % 5}}} or {n * 31}"} for n in range(20_000)]
+    rows = [{"gold": n % 7, "response": f"it is {n} so \\boxed{{{n % 5}}} or {n * 31}"} for n in range(100_000)]
     path.write_text("".join(json.dumps(row) + "\n" for row in rows))
     return path
 
