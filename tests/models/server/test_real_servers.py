@@ -128,8 +128,10 @@ def test_it_answers_as_the_model_in_process(variable, in_process, model, tmp_pat
             )
             got = samples(folder)
             assert got.keys() == in_process.keys()
-            gaps = [gap(model, name, in_process[name]["token_ids"], got[name]["token_ids"]) for name in got]
-            assert max(gaps) <= SERVERS[variable][1], gaps
+            # Ids of a server that gives text alone are encoded here, and may spell the same text otherwise.
+            other = [name for name in got if got[name]["text"] != in_process[name]["text"]]
+            gaps = [gap(model, name, in_process[name]["token_ids"], got[name]["token_ids"]) for name in other]
+            assert max(gaps, default=0.0) <= SERVERS[variable][1], gaps
 
 
 @pytest.mark.parametrize("variable", SERVERS)
