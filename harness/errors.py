@@ -27,7 +27,7 @@ class BadFile(HarnessError):
 
 
 class DataError(HarnessError):
-    """Problems, rows, chains or a grammar cannot be used, or are not there; the message names file and line."""
+    """Problems, rows or chains cannot be used, or are not there; the message names file and line."""
 
 
 class NoGrader(HarnessError):
@@ -42,8 +42,8 @@ class SearchMismatch(HarnessError):
     """A folder holds a search with other settings; the message names the difference."""
 
 
-class RecipeError(HarnessError):
-    """A recipe or profile cannot be used; the message names file, line, key and the nearest valid name."""
+class RecipeError(DataError):
+    """A recipe, profile or grammar cannot be used; the message names file, line, key and the nearest valid name."""
 
 
 class NoRuns(HarnessError):
@@ -63,6 +63,20 @@ class Incomplete(HarnessError):
     code = INCOMPLETE
 
 
+class ServerError(ModelError, Incomplete):
+    """A server cannot be reached, refuses, or serves something else; the same command asks again."""
+
+    code = INCOMPLETE
+
+
+class Refused(ServerError):
+    """A request that a server will not serve however often it is asked. ``status``: HTTP's; ``page``: its words."""
+
+    def __init__(self, status: int, page: str) -> None:
+        super().__init__(f"HTTP {status}: {page}")
+        self.status, self.page = status, page
+
+
 class NotWritten(Incomplete):
     """A file could not be written for want of space, or the disk failed."""
 
@@ -76,7 +90,7 @@ class GraderBroken(Incomplete):
 
 
 class SearchIncomplete(Incomplete):
-    """Some problems of a search could not be finished."""
+    """Some problems of a search could not be finished, or it found no chain at all."""
 
 
 class TrainingError(Incomplete):

@@ -105,16 +105,20 @@ class ResponseMetrics(Record):
 
 
 class Drawn(Record):
-    """A line of ``generated.jsonl``: one completion as sampled. ``key``: model, prompt, settings, sample number."""
+    """A line of ``generated.jsonl``: one completion as sampled. ``key``: model, prompt, settings, sample number.
+
+    ``forced``: its thought was closed at the thinking budget.
+    """
 
     key: str
     text: str
     ids: list[int]
     finish: Finish
+    forced: bool = False
 
 
 class Sample(Record):
-    """One generation for one problem: text and ids as sampled, never trimmed."""
+    """One generation for one problem: ids as sampled, never trimmed; text up to the first stop string in its answer."""
 
     key: str
     task: str
@@ -129,6 +133,7 @@ class Sample(Record):
     answer_tokens: int
     grade: Grade
     prefilled: bool = False
+    forced: bool = False
     metrics: ResponseMetrics = ResponseMetrics()
 
 

@@ -22,14 +22,16 @@ class Spec(BaseModel):
 
 
 def knob(
-    default: Any, description: str, *, how: bool = False, option: str = "", hidden: bool = False, **bounds: Any
-) -> Any:
+    default: Any, description: str, *, how: bool = False, option: str = "", hidden: bool = False,
+    repeated: bool = False, **bounds: Any,
+) -> Any:  # fmt: skip
     """A field of a spec. ``default`` ``...``: required.
 
     ``option``: its names on the command line, separated by commas, where they are not the field's own; "-": none.
+    ``repeated``: a list whose option is given once for each value, instead of all in one string.
     ``bounds``: ge, gt, le, lt, min_length, as pydantic has them.
     """
-    extra: dict[str, Any] = {"how": how, "option": option, "hidden": hidden}
+    extra: dict[str, Any] = {"how": how, "option": option, "hidden": hidden, "repeated": repeated}
     return Field(default, description=description, json_schema_extra=extra, **bounds)
 
 

@@ -156,7 +156,7 @@ def rejection(world: World, settings: Settings, tokens: dict[str, int]) -> Outco
     settings = settings.model_copy(update={"policy": "rejection", "goals": goals})
     stats, meter = SearchYield(), Meter()
     for problem in problems(world, len(tokens)):
-        tree, spent, rows = settings.tree(problem.id), 0, []
+        tree, spent, rows = settings.tree(problem), 0, []
         while spent < tokens[problem.id] and (asked := tree.ask()) is not None:
             row = _written(world, tree, problem, asked)
             tree.tell(asked.node, _told(row))

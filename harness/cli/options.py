@@ -12,6 +12,7 @@ from typer import Argument, Option
 
 from harness.cli.specs import with_specs
 from harness.errors import Usage, nearest
+from harness.files import about
 from harness.results.store import Store as Results
 from harness.view import render
 from harness.view.page import Page
@@ -82,3 +83,15 @@ def say(line: str) -> None:
 
 def complain(message: str, who: str = "harness: ") -> None:
     print(inert(clean(who + message, lines=True)), file=sys.stderr)
+
+
+def copied(content: bytes, name: str, to: Path) -> Path:
+    """Copy the shipped file ``name`` to ``to``, a .yaml file or a folder. Raises Usage, BadFile and NotWritten."""
+    target = to / name if to.is_dir() else to
+    if target.suffix not in (".yaml", ".yml"):
+        raise Usage(f"{target}: end the name of the copy in .yaml, so that it is taken for a file")
+    if target.exists():
+        raise Usage(f"{target}: is there already; move it away or give another name")
+    with about(target):
+        target.write_bytes(content)
+    return target

@@ -12,7 +12,7 @@ from typer import Argument, Option
 
 from harness.cli import options
 from harness.errors import Usage
-from harness.files import about, read_text
+from harness.files import read_text
 from harness.pipeline import preview, record, runner
 from harness.pipeline.graph import Graph, build
 from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
@@ -146,14 +146,7 @@ def cp(
 ) -> None:
     """Copy a recipe or profile, to change it. Nothing is overwritten."""
     source = _file(name)
-    target = to / source.name if to.is_dir() else to
-    if target.suffix not in (".yaml", ".yml"):
-        raise Usage(f"{target}: end the name of the copy in .yaml, so that run-recipe takes it for a file")
-    if target.exists():
-        raise Usage(f"{target}: is there already; move it away or give another name")
-    with about(target):
-        target.write_bytes(source.read_bytes())
-    print(target)
+    print(options.copied(source.read_bytes(), source.name, to))
 
 
 def validate(

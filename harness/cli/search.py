@@ -5,7 +5,6 @@ from __future__ import annotations
 from pathlib import Path
 from typing import Annotated
 
-import typer
 from typer import Argument, Option
 
 from harness.chains.export import export_data
@@ -18,10 +17,11 @@ from harness.evaluation.spec import ProblemData
 from harness.models.spec import ModelSpec
 from harness.problems.load import Problems, Source
 from harness.search import launch, store
-from harness.search.grammar import defects, load, parse, shipped
+from harness.search.grammar import load, shipped
+from harness.search.grammar import source as grammar_text
 from harness.search.run.work import Budget
 from harness.search.spec import Goals, Limits, SearchSpec, Split
-from harness.search.stats import SearchYield
+from harness.search.stats import SearchYield, why_no_chain
 from harness.view import data_card
 from harness.view import search as view
 from harness.view.progress import OneLine
@@ -45,16 +45,16 @@ def run(
 ) -> None:  # fmt: skip
     """Search trees of thoughts. The same command goes on with an interrupted search and asks for nothing twice."""
     grammar = grammar or options.grammar_of(model.model)
-    load(grammar)  # what is wrong with it is reported before any model is loaded
     models = {"generator": model.replicas()}
     if critic or critic_url:
         other = {"model": critic or model.model, "tokenizer": critic_tokenizer or model.tokenizer,
-                 "base_url": critic_url or model.base_url}  # fmt: skip
+                 "base_url": critic_url or model.base_url, "revision": "" if critic else model.revision}  # fmt: skip
         models["critic"] = model.model_copy(update=other).replicas()
     plan = launch.Plan(
         search=search.model_copy(update={"grammar": grammar}), goals=goals, limits=limits, models=models,
         nltk_data=ProblemData(data_dir=source.data_dir or None).nltk_data,
     )  # fmt: skip
+    launch.admitted(plan)  # what is wrong with grammar and budgets is said before any model is loaded
     about = "these are its test problems; do not train on what you will test on"
     problems = Problems(source, warn=lambda task: options.complain(f"{task}: {about}"))
     try:
@@ -65,7 +65,10 @@ def run(
     except SearchIncomplete:
         stats(out, as_json=as_json)
         raise
-    stats(out, as_json=as_json)
+    figures = SearchYield.of(out).figures()
+    options.show(view.summary(figures, out), as_json=as_json)
+    if goals.correct and (why := why_no_chain(figures)):
+        raise SearchIncomplete(f"{out}: {why}")
 
 
 def _run_here(plan: launch.Plan, problems: Problems, out: Path, split: Split, quiet: bool) -> None:
@@ -134,13 +137,16 @@ def validate(
         for name in shipped():
             options.say(f"{name:<16} {load(name).about}")
         return
-    parsed = parse(grammar)
-    findings = defects(parsed)
-    if findings:
-        for text in findings:
-            options.complain(f"{grammar}: {text}", who="")
-        raise typer.Exit(2)
-    options.show(view.grammar(parsed))
+    options.show(view.grammar(load(grammar)))
 
 
-app = options.group(run, show, stats, export, validate)
+def cp(
+    grammar: Annotated[str, Argument(help="A shipped grammar ('harness search validate' lists them).")],
+    to: Annotated[Path | None, Argument(help="A file ending in .yaml, or a folder; default: NAME.yaml here.")] = None,
+) -> None:
+    """Copy a grammar, to change it. Nothing is overwritten."""
+    text = grammar_text(grammar).encode()
+    print(options.copied(text, f"{Path(grammar).stem}.yaml", to or Path()))
+
+
+app = options.group(run, show, stats, export, validate, cp)

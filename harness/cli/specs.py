@@ -85,7 +85,9 @@ def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> ins
     default = options.defaults.get(name, _EMPTY if info.is_required() else info.get_default(call_default_factory=True))
     inner = shown = _without_none(info.annotation)
     choices = _choices(inner)
-    if typing.get_origin(inner) in (list, tuple):  # one string on the command line
+    if extra.get("repeated"):
+        shown = inner
+    elif typing.get_origin(inner) in (list, tuple):  # one string on the command line
         shown = str
         default = default if default in (_EMPTY, None) else " ".join(map(str, default))
     elif choices:
@@ -93,7 +95,9 @@ def _parameter(group: str, kind: type[Spec], options: Options, name: str) -> ins
     elif info.annotation is bool and len(names) == 1 and "/" not in names[0] and default:
         names = [f"{names[0]}/--no-{names[0].removeprefix('--')}"]
     # The default stands in the text: in a column of its own line, help of many options fills screens.
-    shown_default = "" if default is _EMPTY or default in (None, "") or isinstance(default, bool) else f" ({default})"
+    shown_default = (
+        "" if default is _EMPTY or default in (None, "", []) or isinstance(default, bool) else f" ({default})"
+    )
     text = (info.description or "").rstrip(".") + (f": {', '.join(choices)}" if choices else "") + shown_default + "."
     hidden, panel = bool(extra.get("hidden", False)), options.panel or None
     settings = Option(*names, help=text, rich_help_panel=panel, hidden=hidden, show_default=False)

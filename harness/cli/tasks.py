@@ -14,20 +14,24 @@ from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options
 from harness.errors import DataError
 from harness.evaluation import preflight
+from harness.evaluation.asking import as_sent, gold_of
+from harness.evaluation.plan import EvalPlan, has_grader
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader
 from harness.models.loading import context_length, resolve
-from harness.models.prompts import prompt_ids, prompt_text
-from harness.models.spec import Prompting
+from harness.models.prompts import encode, uses_chat
+from harness.models.spec import ModelSpec, Prompting
 from harness.problems import registry
-from harness.problems.load import is_ours
 from harness.view import evaluation as view
 from harness.view.progress import Findings
+
+_OF_SERVERS = ("base_url", "tokenizer", "api", "api_key_env", "header", "extra_body", "timeout")
 
 
 def check(
     prompting: Annotated[Prompting, Options(panel="Prompting")],
+    server: Annotated[ModelSpec, Options(panel="Server", only=_OF_SERVERS, defaults={"model": "", "timeout": 60.0})],
     tasks: Tasks = "",
     suite: Suite = None,
     model: Annotated[str | None, Option(help="Check prompts with its tokenizer; its weights are not loaded.")] = None,
@@ -38,22 +42,28 @@ def check(
     store: Store = Path("runs"),
     as_json: Json = False,
 ) -> None:
-    """Grade every gold answer through the real graders, and look at libraries, prompts, context and output.
+    """Grade every gold answer through the real graders, and look at libraries, prompts, context, output and server.
 
-    Exit 0: all holds. Exit 1: something fails. Exit 3: something could not be looked at (no data here).
+    Exit 0: all holds. Exit 1: something fails. Exit 3: something could not be looked at (no data here, no server).
     """
-    chosen = [task.name for task in registry.select(options.names(tasks), suite, task_path or [])]
+    is_server_alone = server.base_url and not (tasks or suite)
+    chosen = [] if is_server_alone else registry.select(options.names(tasks), suite, task_path or [])
     data = ProblemData(data_dir=data_dir)
     findings = Findings(as_json)
+    tokenizer, context = None, 0
+    for one in server.replicas() if server.base_url else ():
+        found, tokenizer, context = preflight.server(one.model_copy(update={"model": model or ""}))
+        findings.take(found)
     with Grader(2, nltk_data=data.nltk_data) as grader:
         findings.take([preflight.dependencies(), preflight.writable(store)])
-        for task in chosen:
+        for task in [task.name for task in chosen]:
             report = partial(findings.report, task)
             findings.take([preflight.gold_answers(task, data, grader, limit, report, task_path or [])])
-        if model is not None:
-            tokenizer, context = options.tokenizer_of(model), context_length(resolve(model)) or 1 << 20
-            ours = [task for task in chosen if is_ours(task)]
-            findings.take(preflight.prompts(ours, data, tokenizer, prompting, max_tokens, context))
+        if model is not None and tokenizer is None:
+            tokenizer, context = options.tokenizer_of(server.tokenizer or model), context_length(resolve(model))
+        if tokenizer is not None:
+            plan = EvalPlan(tasks=chosen, data=data, prompting=prompting, task_paths=task_path or [])
+            findings.take(preflight.prompts(plan, tokenizer, max_tokens, context))
     raise typer.Exit(findings.end())
 
 
@@ -64,6 +74,7 @@ def tasks(context: typer.Context, as_json: Json = False, task_path: TaskPath = N
 
 def show(
     name: Annotated[str, Argument(help="A task.")],
+    prompting: Annotated[Prompting, Options(panel="Prompting")],
     number: Annotated[int, Option("--number", min=0, help="Which problem, from 0.")] = 0,
     model: Annotated[str, Option(help="Render with this model's chat template.")] = "shipped:student",
     data_dir: DataDir = None,
@@ -71,14 +82,19 @@ def show(
     as_json: Json = False,
 ) -> None:
     """Print a problem of a task as a model would see it, with its gold answer and grader."""
-    task = registry.select([name], None, task_path or [])[0]
-    problems = preflight.problems_of(task.name, ProblemData(data_dir=data_dir), task_path or [])
-    if number >= len(problems):
-        raise DataError(f"{name}: has problems 0 to {len(problems) - 1}, no {number}")
-    problem, tokenizer = problems[number], options.tokenizer_of(model)
-    text, tokens = prompt_text(tokenizer, problem.prompt), len(prompt_ids(tokenizer, problem.prompt))
-    grader = kind_of(problem.family)
-    shown = view.problem(task, len(problems), number, problem, prompt=text, tokens=tokens, grader=grader, model=model)
+    task = registry.select([name], None, task_path or [], foreign=True)[0]
+    data = ProblemData(data_dir=data_dir)
+    plan = EvalPlan(tasks=[task], data=data, prompting=prompting, task_paths=task_path or [])
+    tokenizer = options.tokenizer_of(model)
+    asked = as_sent(plan, tokenizer)[task.name]
+    if number >= len(asked):
+        raise DataError(f"{name}: has problems 0 to {len(asked) - 1}, no {number}")
+    document, prompt = asked[number]
+    shown = view.problem(
+        task, len(asked), number, name=str(document.get("id", number)), gold=gold_of(document), prompt=prompt,
+        tokens=len(encode(tokenizer, prompt, uses_chat(tokenizer, prompting))), model=model,
+        grader=kind_of(document["family"]) if has_grader(document) else "the task says",
+    )  # fmt: skip
     options.show(shown, as_json=as_json)
 
 

@@ -15,6 +15,7 @@ from harness.cli.options import Json, complain, show
 from harness.cli.specs import Options
 from harness.files import read_record
 from harness.models.loading import context_length, resolve
+from harness.models.places import trainable
 from harness.processes import follow_launcher
 from harness.spec import Spec, knob
 from harness.training.data import TrainingRows, read_rows
@@ -103,7 +104,7 @@ def _read(
 ) -> tuple[str, TrainingRows]:
     """The model's path and the rows; what was left out is reported on stderr."""
     os.environ.setdefault(*_PASSIVE)
-    path = resolve(model)
+    path = trainable(resolve(model))
     rows = read_rows(data, kind, options.tokenizer_of(path), max_tokens or context_length(path), too_long)
     if _FIRST:
         for text, number in (rows.left_out + rows.notes).items():

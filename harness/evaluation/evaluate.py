@@ -1,32 +1,25 @@
-"""One run: a model on tasks with one decoding configuration, through lm-eval, to graded samples on disk."""
+"""One run: a model on tasks with one decoding configuration, to graded samples on disk."""
 
 from __future__ import annotations
 
-import logging
 import time
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable
 from concurrent.futures import Future
-from contextlib import ExitStack, contextmanager
 from dataclasses import dataclass
+from functools import partial
 from pathlib import Path
 from typing import Any
 
-from lm_eval import evaluator
-from lm_eval.api import task as lm_eval_task
-from lm_eval.tasks import TaskManager
-
-from harness.errors import DataError
-from harness.evaluation.bridge import HarnessLM
+from harness.errors import DataError, Incomplete
+from harness.evaluation.asking import chosen
+from harness.evaluation.bridge import Bridge
 from harness.evaluation.measuring import Generated, Measurer
-from harness.evaluation.plan import Document, EvalPlan, Progress
-from harness.evaluation.spec import Selection
+from harness.evaluation.plan import Documents, EvalPlan, Progress, has_grader
 from harness.grading.families import FAMILIES
 from harness.journal import write_rows
 from harness.models.base import Completer, Place
-from harness.problems.file import check_documents
-from harness.problems.load import is_ours, process_results
-from harness.problems.registry import include_paths
-from harness.records import Grade, Sample
+from harness.problems.load import load
+from harness.records import Sample
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -48,17 +41,23 @@ def evaluate(
     GraderBroken when grading is impossible.
     """
     started = time.monotonic()
-    tasks = load_tasks(plan)
+    documents, bridge_of = _read(plan)
     names = {task.lm_eval_name: task.name for task in plan.tasks}
-    lm = HarnessLM(
-        completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl", progress=progress,
-        visible={name for name, task in tasks.items() if not all(map(has_grader, task.eval_docs))},
+    bridge = bridge_of(
+        completer=completer, tokenizer=tokenizer, plan=plan, journal=folder / "generated.jsonl",
+        progress=_live(completer, progress),
+        visible={name for name, rows in documents.items() if not all(map(has_grader, rows))},
     )  # fmt: skip
-    with Measurer(tokenizer, lm.tags, plan.data.nltk_data) as measurer:
-        samples, scores = _run(lm, tasks, plan, measurer)
+    with Measurer(tokenizer, bridge.tags, plan.data.nltk_data) as measurer:
+        samples, scores = _run(bridge, documents, plan, measurer)
+    if samples and all(sample.finish == "context" and not sample.text for sample in samples):
+        raise Incomplete(
+            f"none of {len(samples)} prompts fits the model's context of {completer.context} tokens: nothing was "
+            "answered; serve the model with a longer context, or choose tasks with shorter prompts"
+        )
     samples = [sample.model_copy(update={"task": names[sample.task]}) for sample in samples]
     # Every problem with its gold answer, so that a stored run can be graded again without its data set.
-    asked = {(place.task, place.document): lm.generated[place].document for place in sorted(lm.generated)}
+    asked = {(place.task, place.document): bridge.generated[place].document for place in sorted(bridge.generated)}
     fields = ("id", "family", "prompt", "gold")
     problems = (
         {"task": names[task], **{key: document[key] for key in fields}}
@@ -71,10 +70,49 @@ def evaluate(
     return Evaluated(samples=samples, lm_eval=lm_eval, seconds=round(time.monotonic() - started, 2))
 
 
+def _live(completer: Completer, progress: Progress) -> Progress:
+    """Progress that also counts the tokens of a batch while it runs, where the completer says that it does."""
+    last = (0, 0, 0, completer.generated_tokens)
+
+    def finished(done: int, total: int, tokens: int) -> None:
+        nonlocal last
+        last = (done, total, tokens, completer.generated_tokens)
+        progress(done, total, tokens)
+
+    def running() -> None:
+        done, total, tokens, before = last
+        progress(done, total, tokens + completer.generated_tokens - before)
+
+    if hasattr(completer, "on_step"):
+        completer.on_step = running
+    return finished
+
+
+def _read(plan: EvalPlan) -> tuple[Documents, Callable[..., Bridge]]:
+    """The documents of all tasks, and what asks them: lm-eval (its import takes a second) where a task needs it.
+
+    Raises DataError.
+    """
+    if plan.prompting.few_shot or any(task.max_tokens is None for task in plan.tasks):
+        from harness.evaluation.tasks import load_tasks
+        from harness.evaluation.through_lm_eval import HarnessLM
+
+        tasks = load_tasks(plan)
+        return {name: list(task.eval_docs) for name, task in tasks.items()}, partial(HarnessLM, tasks)
+    documents = {}
+    for task in plan.tasks:
+        try:
+            problems = load(task.name, **plan.data.given())
+        except ValueError as error:  # more problems than there are
+            raise DataError(f"{task.name}: cannot be loaded ({error})") from None
+        documents[task.lm_eval_name] = [problem.document() for problem in problems]
+    return documents, Bridge
+
+
 def _run(
-    lm: HarnessLM, tasks: dict[str, Any], plan: EvalPlan, measurer: Measurer
+    bridge: Bridge, documents: Documents, plan: EvalPlan, measurer: Measurer
 ) -> tuple[list[Sample], dict[str, float | None]]:
-    """Everything that lm-eval does: prompts, our generation, and its scoring; samples are graded as they come."""
+    """Samples in the order of tasks and documents, graded as they come, and the score of each task."""
     work: dict[Place, Future[Sample]] = {}
     correct: dict[tuple[str, str], bool] = {}  # by problem and text
 
@@ -82,114 +120,18 @@ def _run(
         if has_grader(generated.document):
             work[generated.place] = measurer.submit(generated)
 
-    def scored(document: Document, results: list[str]) -> dict[str, float]:
-        """lm-eval's scoring hook: the verdict on this text (its own hook would grade it again)."""
+    def is_correct(problem: str, text: str) -> bool:
         for sample in map(measurer.sample, [] if correct else work.values()):
             correct[sample.problem_id, sample.text] = sample.grade.correct
-        return {"acc": float(correct[document["id"], results[0]])}
+        return correct[problem, text]
 
-    lm.each = submit
-    families = {doc["family"] for task in tasks.values() for doc in task.eval_docs if has_grader(doc)}
+    bridge.each = submit
+    families = {row["family"] for rows in documents.values() for row in rows if has_grader(row)}
     measurer.load(sorted(families & set(FAMILIES)))
-    for name, task in tasks.items():
-        if name not in lm.visible:
-            task.set_config("process_results", scored)
-    with quiet_lm_eval():
-        results = evaluator.evaluate(
-            lm, {"tasks": tasks, "groups": {}}, bootstrap_iters=0, log_samples=True,
-            samples=chosen(tasks, plan.selection), apply_chat_template=lm.chat,
-            system_instruction=plan.prompting.system,
-        )  # fmt: skip
-    assert results is not None
-    logged = {(name, entry["doc_id"]): entry for name, entries in results["samples"].items() for entry in entries}
-    order = [*results["samples"]]
-    places = sorted(lm.generated, key=lambda place: (order.index(place.task), place))
+    scores, verdicts = bridge.ask(documents, chosen(documents, plan.selection), is_correct)
+    order = [*documents]
+    places = sorted(bridge.generated, key=lambda place: (order.index(place.task), place))
     for place in places:
         if place not in work:
-            work[place] = measurer.submit(lm.generated[place], _verdict(logged[place.task, place.document]))
-    scores = {
-        name: next((v for k, v in values.items() if k.split(",")[0] in ("acc", "exact_match")), None)
-        for name, values in results["results"].items()
-    }
+            work[place] = measurer.submit(bridge.generated[place], verdicts[place])
     return [measurer.sample(work[place]) for place in places], scores
-
-
-def _verdict(entry: Mapping[str, Any]) -> Grade:
-    """lm-eval's first number for an item of its own task, as a verdict."""
-    names = [name for name in entry.get("metrics", []) if isinstance(entry.get(name), int | float)]
-    if not names:
-        return Grade(verdict="infra_error", reason="lm-eval gave no number for this item")
-    value = float(entry[names[0]])
-    return Grade(verdict="correct" if value >= 1.0 else "wrong", reason=f"lm-eval's {names[0]} is {value:g}")
-
-
-@contextmanager
-def quiet_lm_eval() -> Iterator[None]:
-    """lm-eval without its own log, progress bars and question to git, which complains outside a repository."""
-    with ExitStack() as undo:
-        undo.callback(setattr, evaluator, "get_git_commit_hash", evaluator.get_git_commit_hash)
-        undo.callback(setattr, lm_eval_task, "tqdm", lm_eval_task.tqdm)
-        evaluator.get_git_commit_hash, lm_eval_task.tqdm = lambda: None, lambda items, **_: items
-        for logger in map(logging.getLogger, ("lm_eval", "lm-eval")):
-            undo.callback(logger.setLevel, logger.level)
-            logger.setLevel(logging.ERROR)
-        yield
-
-
-def load_tasks(plan: EvalPlan) -> dict[str, Any]:
-    """lm-eval's task objects by their lm-eval names, set to this run's number of samples. Raises DataError."""
-    with quiet_lm_eval():
-        manager = TaskManager(
-            include_path=[str(path) for path in include_paths(plan.task_paths)],
-            include_defaults=any(task.file is None for task in plan.tasks), metadata=plan.data.given(),
-        )  # fmt: skip
-        try:
-            tasks = dict(manager.load([task.lm_eval_name for task in plan.tasks])["tasks"])
-            documents = {name: list(task.eval_docs) for name, task in tasks.items()}
-        except DataError:
-            raise
-        except Exception as error:  # lm-eval and datasets fail in many ways at broken task files and data
-            cause = " ".join(str(error.__cause__ or error).split())[:200]
-            why = cause or f"{type(error).__name__}; is its file empty?"
-            raise DataError(f"{', '.join(task.name for task in plan.tasks)}: cannot be loaded ({why})") from error
-        for name, task in tasks.items():
-            graded_here = task.config.process_results is process_results or any(map(has_grader, documents[name]))
-            if graded_here and not is_ours(name.removeprefix("harness_")):
-                check_documents(name, documents[name])
-            if (kind := task.OUTPUT_TYPE) != "generate_until":
-                raise DataError(f"{name}: scores log-likelihoods ({kind}); harness evaluates generated text")
-            task.set_config("repeats", plan.decoding.samples)
-    return tasks
-
-
-def has_grader(document: Document) -> bool:
-    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
-    return "family" in document and "gold" in document
-
-
-def chosen(tasks: Mapping[str, Any], selection: Selection) -> dict[str, list[int]] | None:
-    """Numbers of the documents that a run asks about, by lm-eval's task name; None: all. Raises DataError."""
-    if not selection.names:
-        limited = {name: [*range(len(task.eval_docs))[: selection.limit]] for name, task in tasks.items()}
-        return limited if selection.limit else None
-    picked, unknown = {}, set(selection.names)
-    for name, task in tasks.items():
-        rows = list(task.eval_docs)
-        ids = [{str(row.get("id", "")), str(row.get("native_id", ""))} for row in rows]
-        if not (numbers := selection.numbers(ids)):
-            first = rows[0].get("id", 0) if rows else "none"
-            raise DataError(f"{name}: no problem has an id of {', '.join(selection.names)}; first id: {first}")
-        unknown -= set(map(str, range(len(rows)))).union(*ids)
-        picked[name] = _with_earlier_turns(rows, numbers)
-    if unknown:
-        raise DataError(f"no problem has an id of {', '.join(sorted(unknown))}")
-    return picked
-
-
-def _with_earlier_turns(documents: Sequence[Document], picked: list[int]) -> list[int]:
-    """The picked documents and, of conversations, the turns before them, whose answers a later turn is given."""
-    last: dict[str, int] = {}
-    for document in (documents[i] for i in picked if "conversation" in documents[i]):
-        last[document["conversation"]] = max(last.get(document["conversation"], 0), int(document["turn"]))
-    earlier = {i for i, doc in enumerate(documents) if last and int(doc["turn"]) < last.get(doc["conversation"], 0)}
-    return sorted(earlier.union(picked))

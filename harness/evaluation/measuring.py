@@ -21,6 +21,7 @@ from harness.evaluation.response_metrics import judged, of_response
 from harness.grading.grade import Grader
 from harness.grading.thinking import Parts, split
 from harness.models.base import Completion, Place
+from harness.models.prompts import ends
 from harness.processes import follow_parent, interrupts_end_twice
 from harness.records import Finish, Grade, Problem, Sample
 from harness.thoughts import Tags
@@ -52,7 +53,7 @@ class Measurer(AbstractContextManager["Measurer"]):
         context = multiprocessing.get_context("spawn")
         backend = getattr(tokenizer, "backend_tokenizer", None)  # it knows offsets
         text = None if backend is None else backend.to_str()
-        self._reading = {"tags": tags, "end": tokenizer.eos_token_id}
+        self._reading = {"tags": tags, "ends": ends(tokenizer)}
         # The process ends when this end of the pipe is closed: by us, or because we are gone.
         read_end, self._lifeline = context.Pipe(duplex=False)
         self._pool = ProcessPoolExecutor(
@@ -121,10 +122,10 @@ def _load(families: list[str]) -> None:
     _grader.load(families)
 
 
-def _measure(generated: Generated, foreign: Grade | None, *, tags: Tags, end: int | None) -> Sample:
-    """The sample with verdict and metrics. ``end``: the token that ends a turn."""
+def _measure(generated: Generated, foreign: Grade | None, *, tags: Tags, ends: frozenset[int]) -> Sample:
+    """The sample with verdict and metrics. ``ends``: the tokens that end a turn."""
     completion, place, prefilled = generated.completion, generated.place, generated.prefilled
-    text, finish, sampled = completion.text, completion.finish, [i for i in completion.token_ids if i != end]
+    text, finish, sampled = completion.text, completion.finish, [i for i in completion.token_ids if i not in ends]
     if foreign is not None:
         parts, name = split(text, tags, prefilled), f"{place.task}-{place.document}"
         grade = _foreign(foreign, finish, parts)
@@ -140,7 +141,8 @@ def _measure(generated: Generated, foreign: Grade | None, *, tags: Tags, end: in
         prompt_ids_hash=generated.prompt_hash, text=text, token_ids=list(completion.token_ids),
         finish=finish, thinking_tokens=measured.thinking_tokens, answer_tokens=measured.answer_tokens,
         # Without its seconds: the samples of equal runs are equal files.
-        grade=grade.model_copy(update={"seconds": 0.0}), prefilled=prefilled, metrics=measured.metrics,
+        grade=grade.model_copy(update={"seconds": 0.0}), prefilled=prefilled, forced=completion.forced,
+        metrics=measured.metrics,
     )  # fmt: skip
 
 

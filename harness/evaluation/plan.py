@@ -22,6 +22,7 @@ from harness.records import Sample
 
 # A row of a task's data set, as lm-eval hands it over.
 Document = dict[str, Any]
+Documents = dict[str, list[Document]]  # of each task by its lm-eval name, in the order in which the tasks were named
 # (samples done, samples in all, tokens so far)
 Progress = Callable[[int, int, int], None]
 
@@ -35,6 +36,11 @@ class EvalPlan:
     data: ProblemData = field(default_factory=ProblemData)
     task_paths: Sequence[Path] = ()
     sampler: Sampler = field(default_factory=Plain)
+
+
+def has_grader(document: Document) -> bool:
+    """Whether a document is one of ours, with a gold answer for a grader of ours; lm-eval scores the others."""
+    return "family" in document and "gold" in document
 
 
 def load_samples(folder: Path) -> list[Sample]:

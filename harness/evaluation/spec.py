@@ -6,7 +6,7 @@ from collections.abc import Sequence
 from pathlib import Path
 from typing import Any, Self
 
-from pydantic import model_validator
+from pydantic import field_validator, model_validator
 
 from harness.records import Split
 from harness.spec import Spec, knob
@@ -20,8 +20,22 @@ class Decoding(Spec):
     )
     temperature: float = knob(0.6, "0: greedy.", ge=0)
     top_p: float = knob(1.0, "Nucleus of the distribution.", gt=0, le=1)
+    top_k: int = knob(0, "Only the K likeliest tokens; 0: all.", ge=0)
+    min_p: float = knob(0.0, "Only tokens with at least this share of the likeliest one's probability.", ge=0, le=1)
+    repetition_penalty: float = knob(1.0, "Above 1: less of the tokens that prompt or answer hold already.", gt=0)
+    stop: list[str] = knob(
+        [], "Ends the answer (not a thought), as do the task's own stop strings; \\n: a line's end.", repeated=True
+    )
+    thinking_budget: int | None = knob(None, "Tokens after which an open thought is closed.", ge=1, option="-")
     seed: int = knob(0, "Each sample's seed derives from it.", ge=0)
     samples: int = knob(1, "Samples per problem.", ge=1)
+
+    @field_validator("stop")
+    @classmethod
+    def _lines(cls, stops: list[str]) -> list[str]:
+        if not all(stops):
+            raise ValueError("an empty text would end every answer before it begins")
+        return [stop.replace("\\n", "\n") for stop in stops]
 
 
 class Selection(Spec):

@@ -4,7 +4,7 @@ from __future__ import annotations
 
 import json
 from collections.abc import Mapping
-from dataclasses import asdict, dataclass
+from dataclasses import dataclass
 from typing import TYPE_CHECKING, Any, NamedTuple
 
 if TYPE_CHECKING:  # pydantic is slow to import, and workers need none of it
@@ -45,7 +45,7 @@ class Question:
     statements: bool = False
 
     def line(self) -> bytes:
-        return json.dumps(asdict(self), sort_keys=True).encode() + b"\n"
+        return json.dumps(vars(self), sort_keys=True).encode() + b"\n"
 
 
 class Reply(NamedTuple):

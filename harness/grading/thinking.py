@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from collections.abc import Sequence
 from typing import NamedTuple
 
 from harness.records import ThinkState
@@ -35,6 +36,13 @@ def split(text: str, tags: Tags = THINK_TAGS, prefilled: bool = False) -> Parts:
     state: ThinkState = "closed" if prefilled or 0 <= first < end else "orphan_close"
     after = end + len(closing)
     return Parts(state, inside, text[after:], after)
+
+
+def stopped(text: str, stops: Sequence[str], tags: Tags = THINK_TAGS, prefilled: bool = False) -> str:
+    """The response up to the first stop string in its answer; a stop string in a thought ends nothing."""
+    start = split(text, tags, prefilled).answer_start
+    ends = [at for stop in stops if (at := text.find(stop, start)) >= 0]
+    return text[: min(ends, default=len(text))]
 
 
 def _places(text: str, tag: str) -> list[int]:

@@ -5,8 +5,8 @@ from __future__ import annotations
 import asyncio
 import hashlib
 import json
-from collections.abc import Awaitable, Callable, Sequence
-from dataclasses import asdict, dataclass
+from collections.abc import Awaitable, Callable, Mapping, Sequence
+from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, NamedTuple, Protocol, runtime_checkable
 
@@ -15,11 +15,23 @@ from harness.records import Finish
 from harness.thoughts import Tags
 
 
+class Conversation(NamedTuple):
+    """The messages that a prompt was rendered from, for servers that render prompts themselves.
+
+    ``template``: options of the chat template.
+    """
+
+    messages: Sequence[Mapping[str, str]]
+    template: Mapping[str, bool] = {}
+
+
 @dataclass(frozen=True)
 class Request:
     """A prompt and how to continue it. ``stop`` strings end the completion and are not part of its text.
 
-    ``max_tokens`` are generated at most, and never more than the model's context leaves after the prompt.
+    ``max_tokens`` are generated at most, and never more than the model's context leaves after the prompt. ``top_k`` 0,
+    ``min_p`` 0 and ``repetition_penalty`` 1 change nothing. ``conversation`` gives the messages behind the prompt,
+    which are no part of what identifies it; it is called only where a server needs them.
     """
 
     prompt_ids: tuple[int, ...]
@@ -28,6 +40,10 @@ class Request:
     top_p: float = 1.0
     seed: int = 0
     stop: tuple[str, ...] = ()
+    top_k: int = 0
+    min_p: float = 0.0
+    repetition_penalty: float = 1.0
+    conversation: Callable[[], Conversation] | None = field(default=None, compare=False)
 
     def room(self, context: int) -> int:
         """Tokens that may be generated in a context of so many (0: unknown); none or less: the prompt fills it."""
@@ -39,8 +55,21 @@ class Request:
 
     def key(self, model_digest: str, index: int = 0) -> str:
         """Identity of the sample this request yields: prompt, model, sampling settings, seed, sample index."""
-        payload = json.dumps([model_digest, index, asdict(self)], sort_keys=True)
+        settings = {
+            name: getattr(self, name) for name, default in _SETTINGS.items()
+            if default is _ALWAYS or getattr(self, name) != default
+        }  # fmt: skip
+        payload = json.dumps([model_digest, index, settings], sort_keys=True)
         return hashlib.sha256(payload.encode()).hexdigest()[:24]
+
+
+_ALWAYS = object()
+# What identifies a request. Settings that came later count only where they are used, so that older samples keep their
+# keys.
+_SETTINGS: dict[str, object] = {
+    "prompt_ids": _ALWAYS, "max_tokens": _ALWAYS, "temperature": _ALWAYS, "top_p": _ALWAYS, "seed": _ALWAYS,
+    "stop": _ALWAYS, "top_k": 0, "min_p": 0.0, "repetition_penalty": 1.0,
+}  # fmt: skip
 
 
 @dataclass(frozen=True)
@@ -48,6 +77,8 @@ class Completion:
     """Text and ids as sampled; the ids include a stop token when one was sampled, the text never does.
 
     ``ended``: the model ended its turn, by any of its end tokens, and met neither a stop string nor a limit.
+    ``thought``: reasoning that a server split off the text, without tags; the ids cover both. ``forced``: the thought
+    was closed from outside.
     """
 
     text: str
@@ -55,6 +86,8 @@ class Completion:
     finish: Finish
     prompt_tokens: int = 0
     ended: bool = False
+    thought: str = ""
+    forced: bool = False
 
 
 @runtime_checkable
@@ -68,9 +101,13 @@ class Completer(Protocol):
 
     digest: str
     lockstep: bool
-    context: int
     batch_size: int
-    generated_tokens: int
+
+    @property
+    def context(self) -> int: ...
+
+    @property
+    def generated_tokens(self) -> int: ...
 
     async def complete(self, request: Request) -> Completion: ...
 

@@ -85,7 +85,7 @@ class _Planner:
         spec = self.profile.model(name)
         if spec is None:
             raise RecipeError(f"{self.recipe.name}: profile {at} leaves out the model {name!r}")
-        return spec.model_copy(update={"model": resolve(spec.model)})
+        return spec.model_copy(update={"model": resolve(spec.located), "revision": ""})
 
     def trained(self, name: str, seed: int) -> tuple[dict[str, str], dict[str, ModelSpec]]:
         if name in self.recipe.stages:

@@ -7,6 +7,7 @@ import re
 from collections.abc import Sequence
 from dataclasses import dataclass
 from pathlib import Path
+from typing import Any
 
 from harness.errors import Usage, nearest
 from harness.files import read_text, shipped
@@ -19,11 +20,21 @@ SUITES: dict[str, tuple[str, ...]] = {
 
 # Our tasks carry this prefix for lm-eval, whose own tasks have the plain names; users leave it out.
 PREFIX = "harness_"
+# What every task file of ours says.
+_OURS = {
+    "test_split": "test", "output_type": "generate_until", "doc_to_text": "prompt", "doc_to_target": "gold",
+    "process_results": "functions.process_results",
+    "metric_list": [{"metric": "acc", "aggregation": "mean", "higher_is_better": True}],
+}  # fmt: skip
 
 
 @dataclass(frozen=True, kw_only=True)
 class Task:
-    """``name`` is what users type, ``lm_eval_name`` what the task file says; lm-eval's own tasks have no ``file``."""
+    """``name`` is what users type, ``lm_eval_name`` what the task file says; lm-eval's own tasks have no ``file``.
+
+    ``max_tokens``: to generate for each problem, of a shipped task whose file holds nothing but that and names; None:
+    lm-eval has to read the file.
+    """
 
     name: str
     lm_eval_name: str
@@ -32,6 +43,7 @@ class Task:
     source: str = "lm-eval"
     items: str = ""
     file: Path | None = None
+    max_tokens: int | None = None
 
 
 def include_paths(extra: Sequence[Path] = ()) -> list[Path]:
@@ -69,7 +81,18 @@ def _task(file: Path) -> Task | None:
         raise Usage(f"{file}: 'task' must be a name, 'metadata' and its 'harness' keys with values")
     texts = {key: str(about.get(key, "")) for key in ("title", "source", "items")}
     name = entry["task"].removeprefix(PREFIX)
-    return Task(name=name, lm_eval_name=entry["task"], group=file.parent.name, file=file, **texts)
+    return Task(
+        name=name, lm_eval_name=entry["task"], group=file.parent.name, file=file, **texts,
+        max_tokens=_max_tokens(name, entry) if file.is_relative_to(shipped("tasks")) else None,
+    )  # fmt: skip
+
+
+def _max_tokens(name: str, entry: dict[str, Any]) -> int | None:
+    """Tokens to generate, if all else in the file of a task is as in every file of ours."""
+    settings, about = entry.get("generation_kwargs") or {}, entry.get("metadata") or {}
+    rest = {key: value for key, value in entry.items() if key not in ("generation_kwargs", "metadata")}
+    usual = rest == {**_OURS, "task": PREFIX + name, "custom_dataset": f"functions.{name}"}
+    return settings.get("max_gen_toks") if usual and about.keys() <= {"version", "harness"} else None
 
 
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:

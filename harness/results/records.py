@@ -75,6 +75,8 @@ class Summary(Record):
     instruction_strict: float | None = _absent()
     prompt_loose: float | None = _absent()
     instruction_loose: float | None = _absent()
+    forced: float = Field(0.0, description="share of samples whose thought was closed at the thinking budget")
+    relocated: float | None = _absent("median tokens that answers after such a thought are longer than the others")
     seeds: int | None = _absent("on a leaderboard: trainings behind these figures")
     answers: int | None = _absent("on a leaderboard: answers an item, where there are several")
     solved: float | None = _absent("on a leaderboard: share of items right in any of them")
@@ -129,6 +131,8 @@ class Manifest(Kept):
     packages: dict[str, str] | None = None
     python: str = ""
     machine: str | None = None
+    computed: dict[str, str] = Field(default={}, description="dtype and device of a model in this process")
+    server: Data = Field(default={}, description="what the server said of itself, and the usage that it reported")
     date: str = ""
 
 

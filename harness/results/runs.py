@@ -24,7 +24,7 @@ from harness.grading import grader_version
 from harness.grading.grade import Grader
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.backends import opened
-from harness.models.prompts import think_tags
+from harness.models.prompts import ends, think_tags
 from harness.models.spec import ModelSpec
 from harness.processes import in_threads
 from harness.records import Sample
@@ -101,6 +101,7 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
             **named,
             run=run_id(named),
             model_digest=completer.digest,
+            computed=getattr(completer, "computed", {}),
             think_tags=think_tags(tokenizer, plan.prompting),
             prompt_ids_hash=hashlib.sha256(prompts.encode()).hexdigest()[:16],
             grader=grader_version(),
@@ -109,8 +110,21 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
             machine=platform.machine(),
             date=time.strftime("%Y-%m-%dT%H:%M:%SZ", time.gmtime(started)),
         )
+    if (server := folder / "server.json").exists():  # written by the backend when it ends
+        manifest = manifest.model_copy(update={"server": read_json(server)})
     keep_manifest(folder, manifest)
     return rows
+
+
+def left_to_server(folder: Path, decoding: Decoding) -> list[str]:
+    """Sampling settings that a run's server does not take, so that its own defaults act on the answers."""
+    file = folder / "server.json"
+    refused = set(read_json(file).get("fields_refused") or ()) if file.exists() else set()
+    if "repeat_penalty" not in refused:  # another server's word for the same
+        refused.discard("repetition_penalty")
+    sampled = decoding.temperature > 0 or "temperature" in refused
+    names = ("temperature", "top_p", "top_k", "min_p") if sampled else ()
+    return [name for name in (*names, "repetition_penalty") if name in refused]
 
 
 def keep_manifest(folder: Path, manifest: Manifest) -> None:
@@ -144,7 +158,7 @@ def load(store: Store, name: str) -> Run:
 
 def fresh(folder: Path) -> None:
     """Forget what a run's folder holds, so that everything is generated again. Other files there are left alone."""
-    for name in ("generated.jsonl", "samples.jsonl", "problems.jsonl", "metrics.json", "manifest.json"):
+    for name in ("generated.jsonl", "samples.jsonl", "problems.jsonl", "metrics.json", "manifest.json", "server.json"):
         (folder / name).unlink(missing_ok=True)
     for of in (folder / "trees", *folder.glob("plain"), *folder.glob("plain-[0-9]*")):  # of a search at test time
         if of.is_dir() and any((of / name).exists() for name in ("search.json", "generated.jsonl", "manifest.json")):
@@ -161,7 +175,7 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> list[Sample]:
     if not problems:
         raise NoRuns(f"{run.folder}: has no problems.jsonl, so it cannot be graded again; run its evaluation again")
     tags = run.manifest.think_tags or THINK_TAGS
-    backend, end = (getattr(tokenizer, name, None) for name in ("backend_tokenizer", "eos_token_id"))
+    backend, end = getattr(tokenizer, "backend_tokenizer", None), ends(tokenizer) if tokenizer else frozenset()
 
     def again(sample: Sample) -> Sample:
         problem = problems.get((sample.task, sample.problem_id))
@@ -169,7 +183,7 @@ def rescore(run: Run, grader: Grader, tokenizer: Any = None) -> list[Sample]:
             return sample
         grade, measured = judged(
             grader, problem, sample.text, sample.finish, tags=tags, prefilled=sample.prefilled, backend=backend,
-            sampled=[i for i in sample.token_ids if i != end],
+            sampled=[i for i in sample.token_ids if i not in end],
         )  # fmt: skip
         metrics = sample.metrics.model_copy(update={"error_type": measured.metrics.error_type})
         changes: dict[str, Any] = {"grade": grade.model_copy(update={"seconds": 0.0}), "metrics": metrics}

@@ -69,8 +69,19 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         error_types={t: sum(s.metrics.error_type == t for s in samples) / n for t in ERROR_TYPES},
         auc=budget.auc(samples, cap) if cap else None,
         test_at=test_at_n(list(scores.values())) if len(sizes) == 1 and sizes != {1} else None,
+        forced=sum(s.forced for s in samples) / n,
+        relocated=_relocated(samples),
         **_measured(samples),
     )
+
+
+def _relocated(samples: Sequence[Sample]) -> float | None:
+    """How many tokens longer answers are after thoughts that were closed from outside, by the medians.
+
+    Thinking that goes on behind the closing tag shows here. None: not of both kinds.
+    """
+    forced, free = ([s.answer_tokens for s in samples if s.forced == kind] for kind in (True, False))
+    return statistics.median(forced) - statistics.median(free) if forced and free else None
 
 
 def _measured(samples: Sequence[Sample]) -> Data:

@@ -17,12 +17,12 @@ from itertools import islice
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Incomplete, ModelError, SearchMismatch
+from harness.errors import Incomplete, ModelError, SearchMismatch, Usage
 from harness.grading.grade import Grader
 from harness.models.backends import opened
 from harness.models.spec import ModelSpec
 from harness.records import Problem
-from harness.search.grammar import load
+from harness.search.grammar import Grammar, children, load
 from harness.search.run.flow import Flow
 from harness.search.run.roles import Role
 from harness.search.run.rounds import enter, search_in_rounds
@@ -44,6 +44,21 @@ class Plan:
     nltk_data: Path | None = None  # for two kinds of instruction
 
 
+def admitted(plan: Plan) -> Grammar:
+    """The grammar of a plan whose budgets have room for its thoughts. Raises RecipeError, BadFile, Usage."""
+    grammar, name = load(plan.search.grammar), plan.search.grammar
+    sizes = [tree.kinds[k].max_tokens for tree in grammar.resolved.values() for k in children(tree.start)]
+    budgets = (("a problem (--tokens)", plan.goals.tokens, max(sizes)),  # a tree that draws the longest must begin, too
+               ("this run (--all-tokens)", plan.limits.tokens, min(sizes)))  # fmt: skip
+    for what, budget, need in budgets:
+        if 0 < budget < need:
+            raise Usage(
+                f"{budget} tokens for {what} have no room for the first thoughts of grammar {name}, of up to {need}; "
+                f"give at least {need}, or lower max_tokens in a copy ('harness search cp' makes one)"
+            )
+    return grammar
+
+
 def execute(
     plan: Plan, problems: Iterable[Problem], folder: Path, *, logs: Path | None = None, grader: Grader | None = None,
     progress: Callable[[int, int], None] = lambda finished, tokens: None,
@@ -54,14 +69,15 @@ def execute(
     ``logs``: where servers that are started write (default: the folder). ``grader``: one that is shared (default: one
     is started). ``progress`` receives (problems finished, tokens generated), ``notice`` what was repaired. ``budget``:
     that of several shards of one run. Raises what models, store and search raise: ModelError, SearchMismatch,
-    JournalBroken, NotWritten, GraderBroken, SearchIncomplete.
+    JournalBroken, NotWritten, GraderBroken, SearchIncomplete; and, before a model is loaded, what admitted raises.
     """
+    grammar = admitted(plan)
     spec, models = plan.search, {"critic": plan.models["generator"]} | dict(plan.models)
     with ExitStack() as stack:
         roles = {role: _role(specs, (logs or folder) / role, stack) for role, specs in plan.models.items()}
         roles = {"critic": roles["generator"]} | roles
         settings = Settings(
-            grammar=load(spec.grammar), goals=plan.goals, policy=spec.policy, seed=spec.seed, in_flight=spec.in_flight,
+            grammar=grammar, goals=plan.goals, policy=spec.policy, seed=spec.seed, in_flight=spec.in_flight,
             models={role: roles[role].name for role in ("generator", "critic")},
             names={role: models[role][0].model for role in ("generator", "critic")},
         )  # fmt: skip

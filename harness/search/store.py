@@ -22,6 +22,7 @@ from pydantic import ValidationError
 
 from harness.errors import BadFile, JournalBroken, SearchMismatch
 from harness.files import about, read_record, reason_of
+from harness.grading.families import FAMILIES
 from harness.journal import Journal, read, rows_of, write_rows, write_whole
 from harness.models.base import seed_of
 from harness.records import Problem
@@ -101,19 +102,22 @@ class Settings(Spec):
     models: dict[str, str] = knob({}, "What identifies each role's model: a digest of its weights.")
     names: dict[str, str] = knob({}, "What each role's model was called on the command line.", how=True)
 
-    def tree(self, problem: str, prompt_tokens: int = 0) -> Tree:
+    def tree(self, problem: Problem, prompt_tokens: int = 0) -> Tree:
         """The tree of a problem, with nothing written yet."""
-        seed = seed_of(self.seed, problem)
+        seed = seed_of(self.seed, problem.id)
         if self.policy == "original":
-            return OriginalTree(self.grammar, self.goals, seed=seed, prompt_tokens=prompt_tokens)
-        return Tree(
-            self.grammar, self.goals, seed=seed, policy=POLICIES[self.policy], prompt_tokens=prompt_tokens,
-            reward=self.reward, whole=self.policy == "chain_first",
-        )  # fmt: skip
+            tree: Tree = OriginalTree(self.grammar, self.goals, seed=seed, prompt_tokens=prompt_tokens)
+        else:
+            tree = Tree(
+                self.grammar, self.goals, seed=seed, policy=POLICIES[self.policy], prompt_tokens=prompt_tokens,
+                reward=self.reward, whole=self.policy == "chain_first",
+            )  # fmt: skip
+        tree.quotes = FAMILIES.get(problem.family) not in ("plan", "instructions")
+        return tree
 
     def fold(self, stored: Stored) -> Tree:
         """The tree that the rows of a problem make."""
-        tree = self.tree(stored.problem.id, stored.prompt_tokens)
+        tree = self.tree(stored.problem, stored.prompt_tokens)
         if self.policy == "original":
             known = {row["node"]: row for row in stored.rows}
             while (asked := tree.ask()) is not None and asked.node in known:

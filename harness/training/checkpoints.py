@@ -20,6 +20,7 @@ from harness.errors import TrainingError, first_line
 from harness.files import about
 from harness.journal import write_whole
 from harness.models.loading import load_model
+from harness.models.prompts import ends
 from harness.training.spec import TrainingFigures, TrainingJob
 
 RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
@@ -208,6 +209,7 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
                 base = load_model(job.model, dtype=torch.float32)
                 PeftModel.from_pretrained(base, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
             trainer.processing_class.save_pretrained(aside)
+            _end_turns(aside, trainer.processing_class)
             record = Record(identity=identity, figures=figures)
             for name, text in {
                 "training.jsonl": "".join(json.dumps(row) + "\n" for row in trainer.state.log_history),
@@ -222,6 +224,19 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
         os.replace(aside, out)
         shutil.rmtree(work, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+
+
+def _end_turns(folder: Path, tokenizer: Any) -> None:
+    """Name every end of turn in the model's own settings, so that it stops wherever it is served."""
+    from transformers import GenerationConfig
+
+    file = folder / "generation_config.json"
+    generation = GenerationConfig.from_pretrained(folder) if file.exists() else GenerationConfig()
+    known = generation.eos_token_id
+    known = [] if known is None else known if isinstance(known, list) else [known]
+    if missing := ends(tokenizer) - {*known}:
+        generation.eos_token_id = [*sorted(missing), *known]
+        generation.save_pretrained(folder)
 
 
 def _card(job: TrainingJob, figures: TrainingFigures) -> str:

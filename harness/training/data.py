@@ -16,7 +16,7 @@ from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import DataError, ModelError
-from harness.models.prompts import encode, render, uses_chat
+from harness.models.prompts import encode, first_token, render, uses_chat
 from harness.models.spec import Prompting
 from harness.problems.file import read_rows as rows_of
 
@@ -149,6 +149,5 @@ def _turn(tokenizer: Any, before: str, whole: str, written: str) -> tuple[str, b
     if not whole.startswith(before) or at < 0:
         return written, False
     end = at + len(written.strip())
-    ends = [(text.find(token, end), token) for token in tokenizer.get_added_vocab()]
-    first = min(((at, token) for at, token in ends if at >= 0), default=None)
-    return (text[: first[0] + len(first[1])], True) if first else (text.rstrip(), False)
+    first = first_token(tokenizer, text[end:])
+    return (text[: end + first[0] + len(first[1])], True) if first else (text.rstrip(), False)

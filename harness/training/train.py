@@ -20,6 +20,7 @@ from harness.errors import TrainingError, Usage
 from harness.files import read_json
 from harness.journal import read
 from harness.models.loading import context_length, model_digest
+from harness.models.places import trainable
 from harness.spec import digest
 from harness.training.batches import Row, groups_of
 from harness.training.checkpoints import claimed, write_model
@@ -49,7 +50,7 @@ def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda ste
         raise TrainingError(f"no rows to train {job.model} on: the stage before it found none")
     if not all(len(side) for row in rows for side in row):
         raise TrainingError(f"a row to train {job.model} on has an empty prompt or completion")
-    limit = context_length(job.model)
+    limit = context_length(trainable(job.model))
     longest = max(len(row[0]) + len(side) for row in rows for side in row[1:])
     if limit and longest > limit:
         reason = f"exceeds the {limit} positions of {job.model}; drop the long rows"

@@ -7,10 +7,11 @@ from collections import Counter
 from collections.abc import Mapping, Sequence
 from itertools import groupby
 from pathlib import Path
+from typing import Any
 
 from harness.evaluation.preflight import Preview
 from harness.problems.registry import Task
-from harness.records import Problem, Sample
+from harness.records import Sample
 from harness.results.compare import AtBudget
 from harness.results.records import Gap, Summary
 from harness.view.page import Block, Page, Table, Text, texts
@@ -30,23 +31,43 @@ _AT_K = (
 _2 = "{:.2f}"  # the form of a figure with two digits
 
 
-def page(model: str, folder: Path, rows: Mapping[str, Summary]) -> Page:
-    """The rows of one evaluation."""
-    shown = []
-    for task, f in rows.items():
+def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_to_server: Sequence[str] = ()) -> Page:
+    """The rows of one evaluation, or of several that differ in their thinking budget ("TASK @N").
+
+    ``left_to_server``: sampling settings that the server does not take.
+    """
+    shown: dict[str, list[list[str]]] = {}
+    for name, f in rows.items():
+        task, _, budget = name.partition(" ")
         shares = [percent(share, 0) for share in (f.wrong, f.no_answer, f.unfinished, f.empty)]
-        shown.append([
-            task, str(f.n), f"{percent(f.accuracy)} {interval(f.low, f.high)}",
+        shown.setdefault(task if budget else "", []).append([
+            budget or task, str(f.n), f"{percent(f.accuracy)} {interval(f.low, f.high)}",
             percent(f.accuracy_answered), *shares, f"{f.median_thinking_tokens:.0f}", percent(f.loops, 0),
             f"{f.reflection_per_1000:.1f}",
         ])  # fmt: skip
-    records = [{"task": task, **f.model_dump()} for task, f in rows.items()]
-    blocks: list[Block] = [Table(columns=_NAMES, wrap=[0], rows=shown, notes=_LEGEND, records=records)]
+    records = [{"task": name, **f.model_dump()} for name, f in rows.items()]
+    blocks: list[Block] = []
+    for task, lines in shown.items():
+        names = (task, *_NAMES[1:]) if task else _NAMES
+        notes = _LEGEND if task == list(shown)[-1] else ()
+        blocks.append(Table(columns=names, wrap=[0], rows=lines, notes=notes, records=[] if blocks else records))
     for what, field in (("cut by --max-tokens", "cut"), ("grader or model call failed", "failed")):
         named = ", ".join(f"{row['task']} {percent(row[field])} %" for row in records if row[field] > 0)
         blocks += texts(f"{what}: {named}") if named else []
-    blocks += texts(f"{model}: samples and manifest in {folder}", wrap=False)
-    return Page(title=f"evaluation of {model}", blocks=blocks, data={"run": folder.name, "rows": records})
+    closed = [f"{name} {percent(f.forced, 0)} %{_longer(f.relocated)}" for name, f in rows.items() if f.forced]
+    blocks += texts(f"thoughts closed at the thinking budget: {', '.join(closed)}") if closed else []
+    if left_to_server:
+        blocks += texts(f"the server takes no {', '.join(left_to_server)}: its own defaults apply")
+    where = folders[0] if len(folders) == 1 else f"{folders[0].parent}/{{{','.join(each.name for each in folders)}}}"
+    blocks += texts(f"{model}: samples and manifest in {where}", wrap=False)
+    data = {"run": folders[0].name, "runs": [folder.name for folder in folders], "rows": records,
+            "left_to_server": list(left_to_server)}  # fmt: skip
+    return Page(title=f"evaluation of {model}", blocks=blocks, data=data)
+
+
+def _longer(tokens: float | None) -> str:
+    """How much longer the answers after closed thoughts are: thinking that moved behind the tag."""
+    return "" if tokens is None else f" (answers {tokens:+.0f} tokens)"
 
 
 def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, missing: int, metrics: bool) -> Page:
@@ -81,7 +102,7 @@ def preview(seen: Preview) -> Page:
     lines = []
     for row in seen.rows:
         size = "{problems} problems, {samples} samples, {prompt_tokens:,} prompt tokens"
-        lines.append(f"{row['task']}: {size.format(**row) if row['problems'] else 'size known once lm-eval loads it'}")
+        lines.append(f"{row['task']}: {size.format(**row)}")
     blocks: list[Block] = [
         *texts(*lines),
         *texts(f"folder {seen.folder}; {seen.journalled} samples are there already", wrap=False),
@@ -134,13 +155,13 @@ def listing(known: Mapping[str, Task], suites: Mapping[str, Sequence[str]]) -> P
 
 
 def problem(
-    task: Task, count: int, number: int, one: Problem, *, prompt: str, tokens: int, grader: str, model: str
+    task: Task, count: int, number: int, *, name: str, gold: Any, prompt: str, tokens: int, grader: str, model: str
 ) -> Page:
     """Problem ``number`` of ``count``, its prompt as rendered for ``model``."""
     head = f"{task.name}: {task.title}; {count} problems; graded as {grader}"
-    about = f"problem {number}, {one.id}: {tokens} tokens with the template of {model}"
-    gold = f"gold: {json.dumps(one.gold, ensure_ascii=False)[:600]}"
+    about = f"problem {number}, {name}: {tokens} tokens with the template of {model}"
+    answer = f"gold: {json.dumps(gold, ensure_ascii=False, default=str)[:600]}"
     asked = Text(text=prompt, verbatim=True)
-    blocks = [*texts(head, about, "", wrap=False), asked, *texts("", gold, wrap=False)]
-    data = {"task": task.name, "id": one.id, "prompt": prompt, "tokens": tokens, "gold": one.gold, "grader": grader}
+    blocks = [*texts(head, about, "", wrap=False), asked, *texts("", answer, wrap=False)]
+    data = {"task": task.name, "id": name, "prompt": prompt, "tokens": tokens, "gold": gold, "grader": grader}
     return Page(title=task.name, blocks=blocks, data=data)

@@ -7,6 +7,7 @@ from pathlib import Path
 from typing import Any
 
 from harness.search.grammar import Following, Grammar, Weighted, children
+from harness.search.stats import faults
 from harness.search.store import Settings, Stored
 from harness.search.tree.core import Tree
 from harness.search.tree.nodes import Node
@@ -50,7 +51,9 @@ def summary(f: Figures, folder: Path) -> Page:
         *texts(
             f"tokens per correct chain {number(f['tokens_per_correct_chain'])}; {pairs}",
             f"reflections {f['reflections']:,}, followed {f['reflections_followed']:,}{followed}",
-            f"nodes never visited {percent(f['never_visited'])} %; discarded: {_counts(f['discarded'])}",
+            f"thoughts that close their tag {number(f['closed'], '{:.1%}')} of {f['thoughts']:,}; "
+            f"nodes cut by the limit {f['cut']:,}; never visited {percent(f['never_visited'])} %",
+            f"spoilt or not correct: {faults(f) or 'none'}",
             roles or "nothing generated",
             f"problems ended by: {_counts(f['endings'])}",
         ),

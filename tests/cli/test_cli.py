@@ -39,6 +39,28 @@ def test_light_commands_import_nothing_heavy(args):
     assert out.strip().endswith("HEAVY []")
 
 
+@pytest.mark.parametrize("backend", ["mock", "openai"])
+def test_an_evaluation_asks_first_and_imports_what_is_heavy_later(tmp_path, backend):
+    """It took five seconds of a processor to the first request: torch, lm-eval, datasets, scipy."""
+    code = (
+        "import os, sys; sys.argv = ['harness', *sys.argv[1:]]\n"
+        "from harness.cli import main\n"
+        "from harness.models.server.client import Client\n"
+        "def ask(*_, **__):\n"
+        f"    print('HEAVY', sorted(set({HEAVY!r}) & set(sys.modules) - {{'transformers', 'aiohttp'}}), flush=True)\n"
+        "    os._exit(0)\n"
+        "Client.ask = ask\n"
+        "if __name__ == '__main__': main()"
+    )
+    (tmp_path / "first.py").write_text(code)
+    out = subprocess.run(
+        [sys.executable, tmp_path / "first.py", "eval", "--backend", backend, "--model", "shipped:student",
+         "--suite", "embedded", "--limit", "2", "--out", tmp_path / "run"],
+        capture_output=True, text=True, check=True,
+    ).stdout  # fmt: skip
+    assert out.strip() == "HEAVY []"
+
+
 def test_tasks_as_json():
     data = json.loads(here("tasks", "--json").stdout)
     assert "gsm8k" in [row["task"] for row in data["tasks"]]

@@ -90,6 +90,41 @@ def test_export_and_its_errors(searched, problems):
         ([*RUN, "--out", "x", "--tasks", "mini_math", "--policy", "mctss"], "did you mean 'mcts'"),
         ([*RUN, "--out", "x", "--tasks", "mini_math", "--grammar", "nope"], "shipped: embedded"),
         ([*RUN, "--out", "x", "--tasks", "mini_mat"], "mini_math"),
+        (
+            [
+                "search",
+                "run",
+                "--model",
+                "/nowhere",
+                "--out",
+                "x",
+                "--tasks",
+                "mini_math",
+                "--tokens",
+                "600",
+                "--grammar",
+                "math",
+            ],
+            "600 tokens for a problem (--tokens) have no room",
+        ),
+        (
+            [
+                "search",
+                "run",
+                "--model",
+                "/nowhere",
+                "--out",
+                "x",
+                "--tasks",
+                "mini_math",
+                "--all-tokens",
+                "9",
+                "--grammar",
+                "math",
+            ],
+            "9 tokens for this run (--all-tokens) have no room",
+        ),
+        (["search", "cp", "maths"], "did you mean 'math'"),
         ([*RUN, "--out", "x", "--tasks", "mini_math", "--shards", "2", "--shard", "2"], "at most 1"),
         ([*RUN, "--out", "x", "--problems", "nowhere.jsonl"], "harness: nowhere.jsonl: No such file or directory"),
     ],
@@ -119,6 +154,32 @@ def test_bad_problems_are_named_by_line(tmp_path, line, message):
     assert message in done.stderr
     assert "Traceback" not in done.stderr
     assert not (tmp_path / "x").exists()  # said before anything is opened
+
+
+def test_a_search_without_a_chain_says_why_and_ends_with_3(tmp_path):
+    (tmp_path / "p.jsonl").write_text('{"prompt": "How many?", "gold": 987654321}\n')
+    command = [*RUN, "--problems", "p.jsonl", "--family", "number", "--out", "x"]
+    done = harness(*command, "--json", cwd=tmp_path, code=3)
+    assert json.loads(done.stdout)["faults"][0]["nodes"] > 0
+    assert done.stderr.count("\n") == 1
+    assert "x: no correct chain in 1 problems: " in done.stderr
+    assert "'harness search cp'" in done.stderr
+    assert "thoughts that close their tag" in harness("search", "stats", "x", cwd=tmp_path).stdout
+    harness(*command, "--correct", "0", "--out", "y", cwd=tmp_path)  # none was wanted
+
+
+def test_cp_copies_a_grammar_that_can_be_changed(tmp_path):
+    assert harness("search", "cp", "math", cwd=tmp_path).stdout == "math.yaml\n"
+    harness("search", "cp", "planning", "mine.yaml", cwd=tmp_path)
+    assert "simulates it" in (tmp_path / "mine.yaml").read_text()
+    assert "Planning" in harness("search", "validate", "mine.yaml", cwd=tmp_path).stdout
+    assert "is there already" in harness("search", "cp", "math", cwd=tmp_path, code=2).stderr
+    assert "end the name of the copy in .yaml" in harness("search", "cp", "math", "m.txt", cwd=tmp_path, code=2).stderr
+    file = tmp_path / "mine.yaml"
+    file.write_text(file.read_text().replace("max_depth", "max_dept"))
+    line = file.read_text().splitlines().index("max_dept: 14") + 1
+    told = harness("search", "validate", "mine.yaml", cwd=tmp_path, code=2).stderr
+    assert f"mine.yaml:{line}: max_dept: unknown key (did you mean 'max_depth'?)" in told
 
 
 def test_problems_come_from_a_pipe_too(problems, searched, tmp_path):

@@ -3,15 +3,20 @@
 from __future__ import annotations
 
 import json
+import shutil
+from dataclasses import replace
 
 import pytest
 
 from harness.errors import Usage
-from harness.evaluation.evaluate import evaluate, load_tasks
+from harness.evaluation.evaluate import evaluate
 from harness.evaluation.plan import EvalPlan, load_samples
-from harness.evaluation.spec import Decoding, ProblemData
+from harness.evaluation.spec import Decoding, ProblemData, Selection
+from harness.evaluation.tasks import load_tasks
+from harness.files import shipped
 from harness.models.backends.hf import HFCompleter
 from harness.models.prompts import prompt_ids
+from harness.models.spec import Prompting
 from harness.problems.embedded import problems
 from harness.problems.registry import select, tasks
 from harness.results.runs import evaluate_and_summarise
@@ -90,6 +95,38 @@ def test_prompts_through_lm_eval_are_the_chat_template_with_one_bos(completer, t
     }
     got = {s.problem_id: s.prompt_ids_hash for s in load_samples(tmp_path / "r")}
     assert got == expected
+
+
+@pytest.mark.parametrize(
+    ("names", "prompting"),
+    [
+        (["mini_rules", "letter_count", "mini_math"], Prompting()),
+        (["letter_count"], Prompting(system="Be brief.")),
+        (["mini_math", "letter_count"], Prompting(system="Be brief.", chat=False)),
+    ],
+)
+def test_our_tasks_give_the_same_files_without_lm_eval(tokenizer, tmp_path, names, prompting):
+    """lm-eval is left out where it adds nothing, as its import takes a second; the results are those with it."""
+    plan = EvalPlan(
+        tasks=select(names, None), decoding=Decoding(samples=2), prompting=prompting,
+        selection=Selection(limit=7), data=ProblemData(split="dev", count=12),
+    )  # fmt: skip
+    through = replace(plan, tasks=[replace(task, max_tokens=None) for task in plan.tasks])
+    completer = MockCompleter(tokenizer, lambda prompt: f"<think>x</think>{len(prompt) % 30}")
+    files = []
+    for name, each in (("without", plan), ("through", through)):
+        evaluate_and_summarise(completer, tokenizer, each, tmp_path / name)
+        texts = [(tmp_path / name / file).read_text() for file in ("samples.jsonl", "problems.jsonl")]
+        metrics = json.loads((tmp_path / name / "metrics.json").read_text())
+        assert set(metrics["lm_eval"]) == set(names)
+        files.append((*texts, metrics | {"seconds": 0}))
+    assert files[0] == files[1]
+
+
+def test_task_files_that_say_more_than_ours_are_left_to_lm_eval(tmp_path):
+    assert all(task.max_tokens for task in tasks().values())
+    shutil.copytree(shipped("tasks"), tmp_path / "tasks")
+    assert not any(task.max_tokens for task in tasks([tmp_path / "tasks"]).values())
 
 
 def test_registry():

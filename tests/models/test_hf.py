@@ -258,3 +258,25 @@ def test_shipped_models_fit_the_budget():
     sizes = {name: (folder() / name / "model.safetensors").stat().st_size for name in names()}
     assert set(sizes) == {"generator-llama", "generator-qwen2", "student"}
     assert sum(sizes.values()) < 20_000_000
+
+
+def test_tokens_are_told_while_a_batch_runs(student, tmp_path, monkeypatch):
+    from harness.evaluation.evaluate import evaluate
+    from harness.evaluation.plan import EvalPlan
+    from harness.evaluation.spec import Decoding, Selection
+    from harness.problems.registry import select
+
+    clock = iter(range(1_000_000))
+    monkeypatch.setattr("harness.models.backends.hf.time", type("Clock", (), {"monotonic": lambda: next(clock)}))
+    model = HFCompleter(student, threads=1)
+    seen: list[tuple[int, int, int]] = []
+    plan = EvalPlan(
+        tasks=select(["mini_math"], None, []), decoding=Decoding(max_tokens=20), selection=Selection(limit=8)
+    )
+    evaluate(model, model.tokenizer, plan, tmp_path, lambda *told: seen.append(told))
+    during = [tokens for done, total, tokens in seen if total == 8 and done == 0]
+    assert during == sorted(during)
+    assert len(set(during)) > 10
+    done, total, tokens = seen[-1]
+    assert (done, total) == (8, 8)
+    assert tokens == model.generated_tokens >= during[-1]

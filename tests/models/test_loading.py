@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import os
 import pickle
 import shutil
 from pathlib import Path
@@ -10,7 +11,7 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ModelError
-from harness.models.loading import context_length, load_model
+from harness.models.loading import context_length, load_model, load_tokenizer, names, resolve
 from tests.commands import here
 
 
@@ -103,3 +104,38 @@ def test_the_context_is_that_of_the_configuration(copy):
     assert context_length(str(copy)) == 77
     with pytest.raises(ModelError, match="no configuration"):
         context_length(str(copy.parent))
+
+
+CLASSES = ("PreTrainedTokenizerFast", "TokenizersBackend", "Qwen2TokenizerFast", "GPT2Tokenizer")
+REAL = [path for path in (os.environ.get("HARNESS_TEST_MODEL"),) if path]
+
+
+@pytest.mark.parametrize("model_type", ["llama", "qwen2", "qwen3", "phi3"])
+@pytest.mark.parametrize(
+    "named", ["PreTrainedTokenizerFast", "TokenizersBackend", "Qwen2TokenizerFast", "GPT2Tokenizer"]
+)
+def test_a_tokenizer_is_what_transformers_would_choose(copy, model_type, named):
+    (copy / "config.json").write_text(json.dumps({"model_type": model_type}))
+    file = copy / "tokenizer_config.json"
+    file.write_text(json.dumps(json.loads(file.read_text()) | {"tokenizer_class": named}))
+    same_tokenizer(str(copy))
+
+
+@pytest.mark.parametrize("path", [*(f"shipped:{name}" for name in names()), *REAL])
+def test_tokenizers_of_models_are_what_transformers_would_choose(path):
+    same_tokenizer(resolve(path))
+
+
+def same_tokenizer(path: str) -> None:
+    from transformers import AutoTokenizer
+
+    ours, theirs = load_tokenizer(path), AutoTokenizer.from_pretrained(path)
+    assert type(ours) is type(theirs)
+    for of in (
+        lambda t: t.backend_tokenizer.to_str(),
+        lambda t: t.init_kwargs,
+        lambda t: t.special_tokens_map,
+        lambda t: t.chat_template,
+        lambda t: t.get_added_vocab(),
+    ):
+        assert of(ours) == of(theirs)

@@ -88,18 +88,24 @@ def test_a_busy_server_says_when_to_come_back_and_no_two_calls_come_back_togethe
     slept = []
     server.script = [(429, "busy", ("Retry-After", "7")), (503, "busy", ("Retry-After", "soon")), choice("ok")]
     assert complete(server, tokenizer, monkeypatch, slept).text == "ok"
-    asked, first, second = slept
-    assert asked == 7
-    assert 0.5 <= first < 1 <= second < 2
-    again = []
-    server.script = [(503, "busy"), (503, "busy"), choice("ok")]
-    complete(server, tokenizer, monkeypatch, again)
-    assert again != [first, second]
+    asked, other = slept
+    assert 7 <= asked <= 7.7
+    assert 0 < other < 30
+    server.script = [(503, "busy"), choice("ok")]
+    complete(server, tokenizer, monkeypatch, again := [])
+    assert again != [other]
 
 
 def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer, monkeypatch):
-    server.script = [(400, "This model's maximum context length is 8 tokens")]
+    server.script = [(400, "This model's maximum context length is 3 tokens")]
     assert complete(server, tokenizer, monkeypatch).finish == "context"
+    assert len(server.seen) == 1
+
+
+def test_what_fits_beside_the_prompt_is_asked_for(server, tokenizer, monkeypatch):
+    server.script = [(400, "This model's maximum context length is 8 tokens"), choice("a", "length")]
+    assert complete(server, tokenizer, monkeypatch).finish == "context"
+    assert [body["max_tokens"] for body in server.seen] == [9, 5]
 
 
 @pytest.mark.parametrize(
@@ -121,6 +127,15 @@ def test_a_prompt_beyond_the_context_is_a_finish_not_a_failure(server, tokenizer
 def test_what_is_no_completions_server_is_named(server, tokenizer, monkeypatch, reply, message):
     server.script = [reply] * 3
     with pytest.raises(ModelError, match=message):
+        complete(server, tokenizer, monkeypatch)
+
+
+@pytest.mark.parametrize(
+    "reply", [choice("a b " * 5000), choice("a", token_ids=[10**6]), choice("a", token_ids=[5] * 500)]
+)
+def test_far_more_than_was_asked_for_is_refused(server, tokenizer, monkeypatch, reply):
+    server.script = [reply]
+    with pytest.raises(ModelError, match=r"tokens of 9 asked for, or ids past the vocabulary"):
         complete(server, tokenizer, monkeypatch)
 
 

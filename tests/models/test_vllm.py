@@ -13,7 +13,8 @@ from pathlib import Path
 import pytest
 
 from harness.errors import ModelError
-from harness.models.backends.vllm import serve
+from harness.models.backends.vllm import serve, served
+from harness.models.spec import ModelSpec
 
 SERVER = """
     import os, subprocess, sys
@@ -32,6 +33,9 @@ SERVER = """
 """
 
 
+ARGUMENTS = SERVER.replace("worker = ", "print(*sys.argv[1:], flush=True)\n    worker = ")
+
+
 def program(folder: Path, text: str = SERVER) -> str:
     file = folder / "server.py"
     file.write_text(textwrap.dedent(text))
@@ -41,6 +45,36 @@ def program(folder: Path, text: str = SERVER) -> str:
 def alive(pid: int) -> bool:
     stat = Path(f"/proc/{pid}/stat")
     return stat.exists() and stat.read_text().rpartition(")")[2].split()[0] != "Z"
+
+
+@pytest.mark.parametrize("name", ["http_proxy", "HTTP_PROXY", "all_proxy"])
+def test_a_proxy_is_not_asked_for_this_machines_server(tmp_path, monkeypatch, name) -> None:
+    monkeypatch.setenv(name, "http://127.0.0.1:9")  # nobody answers there
+    monkeypatch.delenv("no_proxy", raising=False)
+    monkeypatch.delenv("NO_PROXY", raising=False)
+    with serve("model", tmp_path / "log", program(tmp_path), patience=20.0):
+        pass
+
+
+@pytest.mark.parametrize(
+    ("given", "sent"),
+    [
+        ({}, "--dtype bfloat16 --generation-config vllm"),
+        ({"dtype": "float16"}, "--dtype float16 --generation-config vllm"),
+        ({"revision": "v1"}, "--revision v1 --dtype bfloat16 --generation-config vllm"),
+        ({"data_parallel_size": 2}, "--dtype bfloat16 --generation-config vllm --data-parallel-size 2"),
+        (
+            {"vllm_arguments": ["--dtype", "auto"]},
+            "--dtype bfloat16 --generation-config vllm --dtype auto",  # the last one counts
+        ),
+    ],
+)
+def test_a_model_is_served_in_the_same_numbers_and_without_its_own_sampling(tmp_path, given, sent) -> None:
+    spec = ModelSpec(model="maker/model", backend="vllm", vllm=program(tmp_path, ARGUMENTS), **given)
+    with served(spec, spec.located, tmp_path / "log"):
+        words = (tmp_path / "log").read_text().splitlines()[0]
+    assert words.startswith("--model maker/model --host")
+    assert words.endswith(f"--served-model-name {spec.located} {sent}")
 
 
 @pytest.mark.skipif(not Path("/proc/self/stat").exists(), reason="processes are looked up in /proc")

@@ -5,8 +5,12 @@ from __future__ import annotations
 import pytest
 import yaml
 
-from harness.errors import DataError
-from harness.search.grammar import load, shipped
+from harness.errors import DataError, RecipeError
+from harness.records import Problem
+from harness.search.grammar import Grammar, load, shipped
+from harness.search.spec import Goals
+from harness.search.store import Settings
+from harness.search.tree.nodes import Result
 
 GOOD = {
     "name": "g",
@@ -106,7 +110,8 @@ def test_all_defects_are_named_at_once(tmp_path):
 
     with pytest.raises(DataError) as error:
         load(write(tmp_path, change))
-    assert str(error.value).count(";") == 2
+    lines = [line.removeprefix(str(tmp_path)) for line in str(error.value).splitlines()]
+    assert [line.split(" ", 1)[0] for line in lines] == ["/g.yaml:12:", "/g.yaml:13:", "/g.yaml:4:"]
 
 
 def test_a_cap_on_one_kind_of_a_loop_is_enough(tmp_path):
@@ -133,3 +138,55 @@ def test_a_changed_copy_derives_everything_anew():
     assert changed.draw(3).temperature == 0.1
     assert grammar.resolved["c"].steps["double-check"] == 1
     assert "double-check" not in grammar.resolved["a"].steps
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("kinds: {thinking: {max_token: 9}}", "kinds.thinking.max_token: unknown key (did you mean 'max_tokens'?)"),
+        ("start: {width: 2, weight: {thinking: 1}}", "start.weight: unknown key (did you mean 'weights'?)"),
+        ("start: {thinking: many}", "start.thinking: Input should be a valid integer"),
+        ("kind: {}", "kind: unknown key (did you mean 'kinds'?)"),
+        ("start: {thinking: 1}\nstart: {answer: 1}", "start stands here a second time"),
+        ("start: {thinkin: 1}", "start leads to 'thinkin', which is not defined (did you mean 'thinking'?)"),
+    ],
+)
+def test_mistakes_have_file_line_key_and_the_nearest_name(tmp_path, text, message):
+    path = tmp_path / "g.yaml"
+    base = {key: value for key, value in GOOD.items() if f"{key}:" not in text}
+    path.write_text(f"# a comment\n{text}\n{yaml.safe_dump(base)}")
+    line = 2 + text.count("\n")
+    with pytest.raises(RecipeError) as error:
+        load(str(path))
+    assert f"{path}:{line}: {message}" in str(error.value)
+
+
+def test_shipped_grammars_tell_real_models_the_tags():
+    """Rules, an example whose parts all end in their tags, and a beginning for each thought."""
+    for name in ("math", "planning", "instructions", "paper"):
+        grammar = load(name)
+        example = grammar.prompt.partition("Example.")[2]
+        for kind in ("sub-task", "thinking", "double-check"):
+            assert example.count(grammar.opening(kind)) == example.count(grammar.closing(kind)) == 1
+        assert example.count("</think>") == 1
+        assert all(kind.prefills for kind in grammar.kinds.values())  # without one small models leave answers empty
+
+
+@pytest.mark.parametrize(
+    ("family", "quoted"), [("number", True), ("gsm8k", True), ("math500", True), ("plan", False), ("ifeval", False)]
+)
+def test_reflections_quote_numbers_and_formulas_alone(family, quoted):
+    """Of a plan or a letter the first 200 characters stood in the thought, and became training data."""
+    grammar = Grammar.model_validate(
+        GOOD | {"start": {"thinking": 1}, "backtrack": {"kind": "reflection"}, "kinds": GOOD["kinds"] | {
+            "reflection": REFLECTION | {"prefills": ["Wait, the answer {answer} is wrong."]}}}
+    )  # fmt: skip
+    problem = Problem(id="p", family=family, prompt="?", gold={"answer": 1})
+    tree = Settings(grammar=grammar, goals=Goals()).tree(problem)
+    tree.tell("thinking.0", Result(text="t", token_ids=(1,), finish="stop"))
+    answer = Result(text="a", token_ids=(1,), finish="stop", verdict="wrong", answer="Dear Sir, I am")
+    tree.tell("thinking.0/answer.0", answer)
+    reflection = tree.ask()
+    assert reflection.kind == "reflection"
+    said = "the answer Dear Sir, I am" if quoted else "that answer"
+    assert reflection.prefill == f"Wait, {said} is wrong."

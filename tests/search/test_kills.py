@@ -32,7 +32,8 @@ def server(tokenizer):
             body = json.loads(self.rfile.read(int(self.headers["Content-Length"])))
             self.server.seen[body["seed"]].append(time.monotonic())
             time.sleep(self.server.latency)
-            text = reply(tokenizer.decode(body["prompt"]), body["seed"])
+            prompt = tokenizer.decode(body["prompt"])
+            text = reply(prompt, body["seed"]) if "<" in prompt else "six"  # to the question of who it is
             for stop in body["stop"] or ():
                 text = text.split(stop)[0]
             ids = tokenizer.encode(text, add_special_tokens=False)

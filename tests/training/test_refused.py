@@ -32,6 +32,14 @@ def one_line(done, code):
     return lines[0]
 
 
+@pytest.mark.parametrize("kind", ["sft", "dpo"])
+def test_a_gguf_file_is_not_trained(kind, data, tmp_path):
+    file = tmp_path / "model.gguf"
+    file.write_bytes(b"GGUF")
+    done = harness("train", kind, "--model", file, "--data", data, "--out", tmp_path / "m")
+    assert "a .gguf file cannot be trained; give the folder" in one_line(done, 2)
+
+
 @pytest.mark.parametrize(("kind", "more"), [("sft", ()), ("dpo", ()), ("sft", ("--lora", 2))])
 def test_a_training_of_one_step_trains(kind, more, data, student, tmp_path):
     done = harness("train", kind, "--model", student, "--data", data, "--out", tmp_path / "m", *more, code=0)

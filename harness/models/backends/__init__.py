@@ -32,4 +32,4 @@ def opened(spec: ModelSpec, folder: Path) -> Iterator[tuple[Completer, Any]]:
 
 def tokenizer_path(spec: ModelSpec) -> str:
     """Where the tokenizer of a model is. Raises ModelError for a folder that is not there."""
-    return resolve(spec.tokenizer or ("shipped:student" if spec.backend == "mock" else spec.model))
+    return resolve(spec.tokenizer or ("shipped:student" if spec.backend == "mock" else spec.located))

@@ -8,38 +8,59 @@ from __future__ import annotations
 
 import asyncio
 import random
-from collections.abc import Iterator, Sequence
+import time
+from collections.abc import Callable, Iterator, Sequence
 from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
+from harness.errors import Usage, first_line
 from harness.models.base import Completion, Request
 from harness.models.loading import context_of, load_model, load_tokenizer, model_digest, resolve
+from harness.models.prompts import ends
 from harness.models.spec import ModelSpec
 from harness.records import Finish
 
 
 class HFCompleter:
-    """A model loaded in this process. ``batch_size`` rows at most share a forward pass."""
+    """A model loaded in this process. ``batch_size`` rows at most share a forward pass.
+
+    ``device`` and ``dtype`` "auto": CUDA where there is any, in bfloat16, else the CPU, in float32. Raises ModelError,
+    and Usage for a device that is not here.
+    """
 
     lockstep = True  # which rows share a batch changes rounding, and so what is sampled
 
-    def __init__(self, path: str, batch_size: int = 64, threads: int | None = None) -> None:
+    def __init__(
+        self, path: str, batch_size: int = 64, threads: int | None = None, dtype: str = "auto", device: str = "auto"
+    ) -> None:
         import torch
 
         if threads:
             torch.set_num_threads(threads)
-        self.device = "cuda" if torch.cuda.is_available() else "cpu"
-        dtype = torch.float32 if self.device == "cpu" else torch.bfloat16
-        self.model = load_model(path, dtype=dtype).to(self.device).eval()
+        self.device = ("cuda" if torch.cuda.is_available() else "cpu") if device == "auto" else device
+        try:
+            torch.empty(1, device=self.device, dtype=torch.float64)  # tokens are drawn in float64
+        except (RuntimeError, AssertionError, TypeError) as error:  # torch without CUDA asserts
+            raise Usage(f"--device {device}: torch cannot use it here ({first_line(error)})") from None
+        if dtype == "auto":
+            dtype = "bfloat16" if self.device.startswith("cuda") else "float32"
+        usual = "bfloat16" if torch.cuda.is_available() else "float32"
+        self.computed = {"dtype": dtype, "device": self.device}
+        self.model = load_model(path, dtype=getattr(torch, dtype)).to(self.device).eval()
         self.tokenizer = load_tokenizer(path)
-        self.digest = model_digest(path)
+        self.digest = model_digest(path) + (f"+{dtype}" if dtype != usual else "")
         self.batch_size = batch_size
         self.context = context_of(self.model.config)
         self.generated_tokens = 0
+        self.on_step: Callable[[], None] = lambda: None  # called while a batch runs, about twice a second
+        self._told = time.monotonic()
         self._loop: asyncio.AbstractEventLoop | None = None
-        eos = self.model.generation_config.eos_token_id or self.tokenizer.eos_token_id
-        self._eos = set(eos if isinstance(eos, list) else [eos])
+        named = self.model.generation_config.eos_token_id
+        own = {named} if isinstance(named, int) else {*(named or ())}
+        self._eos = own | ends(self.tokenizer)
+        if more := self._eos - (own or {self.tokenizer.eos_token_id}):  # samples drawn without these ends are others
+            self.digest += f"+ends-{'-'.join(map(str, sorted(more)))}"
 
     async def complete(self, request: Request) -> Completion:
         loop = asyncio.get_running_loop()
@@ -79,7 +100,6 @@ class HFCompleter:
         if live := [row for row in rows if row.room > 0]:
             with torch.inference_mode():
                 self._decode(live)
-        self.generated_tokens += sum(len(row.ids) for row in rows)
         return [self._completion(row) for row in rows]
 
     def _decode(self, live: list[_Row]) -> None:
@@ -102,9 +122,13 @@ class HFCompleter:
                 input_ids=ids, attention_mask=mask, position_ids=positions, past_key_values=cache,
                 use_cache=True, logits_to_keep=1,
             ).logits[:, -1, :]  # fmt: skip
-            tokens = _sample(logits, [row.request for row in live], [row.random for row in live])
+            tokens = _sample(logits, live)
             for row, token in zip(live, tokens, strict=True):
                 row.take(token, self._eos, self.tokenizer)
+            self.generated_tokens += len(live)
+            if (now := time.monotonic()) - self._told >= 0.5:
+                self._told = now
+                self.on_step()
             keep = [i for i, row in enumerate(live) if row.finish is None]
             if len(keep) < len(live):
                 if not keep:
@@ -161,16 +185,28 @@ class _Row:
         return any(stop in text for stop in self.request.stop)
 
 
-def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.Random]) -> list[int]:
-    """One token per row: argmax at temperature 0, else the inverse of the (top-p) distribution function."""
+def _sample(logits: Any, rows: Sequence[_Row]) -> list[int]:
+    """One token per row: argmax at temperature 0, else the inverse of the distribution function.
+
+    The repetition penalty comes first, then temperature, top-k, top-p and min-p, in the order of vLLM.
+    """
     import torch
 
+    requests, streams = [row.request for row in rows], [row.random for row in rows]
+    if any(request.repetition_penalty != 1 for request in requests):
+        logits = _penalised(logits, rows)
     greedy: list[int] = logits.argmax(-1).tolist()
     hot = [i for i, request in enumerate(requests) if request.temperature > 0]
     if not hot:
         return greedy
     heat = torch.tensor([requests[i].temperature for i in hot], dtype=torch.float64, device=logits.device)
     probabilities = torch.softmax(logits[hot].double() / heat[:, None], dim=-1)
+    if any(requests[i].top_k for i in hot):
+        for row, i in enumerate(hot):
+            if 0 < requests[i].top_k < logits.shape[-1]:
+                least = probabilities[row].topk(requests[i].top_k).values[-1]
+                probabilities[row].masked_fill_(probabilities[row] < least, 0.0)
+        probabilities /= probabilities.sum(-1, keepdim=True)
     if any(requests[i].top_p < 1 for i in hot):
         ordered, order = probabilities.sort(dim=-1, descending=True, stable=True)
         before = ordered.cumsum(-1) - ordered
@@ -179,6 +215,9 @@ def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.R
         beyond[:, 0] = False  # the likeliest token always stays
         ordered = ordered.masked_fill(beyond, 0.0)
         probabilities = torch.zeros_like(probabilities).scatter_(-1, order, ordered)
+    if any(requests[i].min_p for i in hot):
+        least = torch.tensor([requests[i].min_p for i in hot], dtype=torch.float64, device=logits.device)
+        probabilities = probabilities.masked_fill(probabilities < least[:, None] * probabilities.amax(-1, True), 0.0)
     total = probabilities.cumsum(-1)
     draws = torch.tensor([streams[i].random() for i in hot], dtype=torch.float64, device=logits.device)
     chosen = torch.searchsorted(total, (draws * total[:, -1])[:, None], right=True).clamp(max=logits.shape[-1] - 1)
@@ -187,8 +226,21 @@ def _sample(logits: Any, requests: Sequence[Request], streams: Sequence[random.R
     return greedy
 
 
+def _penalised(logits: Any, rows: Sequence[_Row]) -> Any:
+    """Logits where a token that a row's prompt or answer holds is less likely, as transformers and vLLM have it."""
+    import torch
+
+    logits = logits.clone()
+    for number, row in enumerate(rows):
+        if (penalty := row.request.repetition_penalty) != 1:
+            seen = torch.tensor(sorted({*row.request.prompt_ids, *row.ids}), device=logits.device)
+            values = logits[number, seen]
+            logits[number, seen] = torch.where(values < 0, values * penalty, values / penalty)
+    return logits
+
+
 @contextmanager
 def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[HFCompleter, Any]]:
     """The model in this process."""
-    model = HFCompleter(resolve(spec.model), batch_size=spec.concurrency)
+    model = HFCompleter(resolve(spec.located), spec.concurrency, dtype=spec.dtype, device=spec.device)
     yield model, model.tokenizer

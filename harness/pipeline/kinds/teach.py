@@ -2,6 +2,7 @@
 
 from collections import Counter
 from collections.abc import Mapping
+from functools import partial
 from itertools import islice
 from pathlib import Path
 
@@ -9,8 +10,8 @@ from harness.chains.distilled import Output, Taught, filtered, read_outputs
 from harness.grading.grade import Grader
 from harness.journal import Journal, read, write_rows
 from harness.models.backends import opened
-from harness.models.base import Asked, Completion, Plain, Request, seed_of
-from harness.models.prompts import is_prefilled, prompt_ids, think_tags
+from harness.models.base import Asked, Completion, Conversation, Plain, Request, seed_of
+from harness.models.prompts import is_prefilled, prompt_ids, think_tags, whole_text
 from harness.pipeline.kind import Job, Kind, Params, Report
 from harness.pipeline.sources import problem_count, problems_of
 
@@ -67,18 +68,20 @@ def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]
             Request(
                 tuple(prompt_ids(tokenizer, problem.prompt)), params["max_tokens"], params["temperature"],
                 seed=seed_of("teach", params["sampling_seed"], problem.id, i % params["samples"]),
+                conversation=partial(Conversation, [{"role": "user", "content": problem.prompt}]),
             )
             for i, problem in enumerate(problems)
         ]  # fmt: skip
-        known = {row["index"]: row for row in read(journal.path)}
+        known, tags = {row["index"]: row for row in read(journal.path)}, think_tags(tokenizer)
 
         def done(results: list[tuple[int, Completion]]) -> None:
             for i, c in results:
-                known[i] = {"index": i, "text": c.text, "finish": c.finish, "tokens": len(c.token_ids)}
+                text = whole_text(c, tokenizer.decode(requests[i].prompt_ids), tags)
+                known[i] = {"index": i, "text": text, "finish": c.finish, "tokens": len(c.token_ids)}
             journal.append([known[i] for i, _ in results])
             report(len(known), len(requests), sum(row["tokens"] for row in known.values()))
 
-        tags, missing = think_tags(tokenizer), [i for i in range(len(requests)) if i not in known]
+        missing = [i for i in range(len(requests)) if i not in known]
         Plain()(Asked(
             completer=completer, tokenizer=tokenizer, tags=tags, seed=params["sampling_seed"], folder=folder,
             requests=requests, documents=problems, places=(), missing=missing, done=done,

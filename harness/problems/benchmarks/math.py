@@ -5,6 +5,7 @@ from __future__ import annotations
 import random
 from functools import partial
 
+from harness.grading.boxes import last_box
 from harness.problems.benchmarks.files import Loaders, published
 from harness.records import Problem
 
@@ -27,10 +28,10 @@ def _problem(task: str, ident: str, question: str, answer: str, reference: str, 
     )  # fmt: skip
 
 
-def gsm8k(data_dir: str | None) -> list[Problem]:
-    """1319 test problems. The gold is the number after ``####``."""
+def gsm8k(data_dir: str | None, split: str = "test", count: int = 1319) -> list[Problem]:
+    """1319 test problems, or the 7473 of the split ``train``. The gold is the number after ``####``."""
     problems = []
-    rows = published("gsm8k", 1319, data_dir, "gsm8k/test.jsonl", "openai/gsm8k", "main", "test")
+    rows = published("gsm8k", count, data_dir, f"gsm8k/{split}.jsonl", "openai/gsm8k", "main", split)
     for number, row in enumerate(rows):
         answer = row["answer"].rsplit("####", 1)[1].strip().replace(",", "")
         problems.append(_problem("gsm8k", f"{number:04d}", row["question"], answer, row["answer"]))
@@ -44,6 +45,15 @@ def math500(data_dir: str | None) -> list[Problem]:
         ident = row["unique_id"].removeprefix("test/").removesuffix(".json")
         problems.append(_problem("math500", ident, row["problem"], row["answer"], row["solution"]))
     return problems
+
+
+def math_train(data_dir: str | None) -> list[Problem]:
+    """The 7500 training problems of MATH, with their solutions."""
+    rows = published("math", 7500, data_dir, "math/train.jsonl", "DigitalLearningGmbH/MATH-lighteval", None, "train")
+    return [
+        _problem("math500", f"train/{number}", row["problem"], last_box(row["solution"]) or "", row["solution"])
+        for number, row in enumerate(rows)
+    ]
 
 
 def aime(years: tuple[int, ...], data_dir: str | None) -> list[Problem]:
@@ -86,3 +96,5 @@ LOADERS: Loaders = {
     "aime_2024": partial(aime, (2024,)),
     "aime_2025": partial(aime, (2025,)),
 }
+# Problems to show as examples before those of a task.
+EXAMPLES: Loaders = {"gsm8k": partial(gsm8k, split="train", count=7473), "math500": math_train}

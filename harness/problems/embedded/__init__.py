@@ -3,7 +3,8 @@
 A family is a module: ``draw(rng, level)`` gives (content, prompt, gold) of a random problem, ``content(gold)`` what a
 problem is beside its wording, ``plan(gold)`` and ``attempt(gold, rng, fault, detour)`` the parts of a worked chain: the
 attempt, perhaps with an error or (by the chance ``detour``) a needless step, is (its text, the answer that it leads to,
-what an honest check of it says, whether it is right).
+what an honest check of it says, whether it is right). ``finish(gold, level)``, where a family has it, is the slow part
+of drawing, done for problems of the right split alone: the whole gold answer, or None for a problem of another level.
 
 The split of a problem is a function of its content (``split_of``), so no problem of ``eval`` can appear in
 ``pretrain``, ``search`` or ``dev`` whatever the seeds, levels or counts.
@@ -33,9 +34,10 @@ def split_of(family: str, content: str) -> Split:
 
 def draw(family: str, rng: random.Random, level: int, split: Split) -> Problem:
     """One random problem of this level and split; contents of other splits are passed over."""
+    finish = getattr(FAMILIES[family], "finish", lambda gold, level: gold)
     while True:
         content, prompt, gold = FAMILIES[family].draw(rng, level)
-        if split_of(family, content) == split:
+        if split_of(family, content) == split and (gold := finish(gold, level)) is not None:
             digest = hashlib.sha256(f"{content}\n{prompt}".encode()).hexdigest()[:12]
             return Problem(id=f"{family}-{digest}", family=family, prompt=prompt, gold=gold, level=level, split=split)
 

@@ -120,18 +120,22 @@ def content(gold: Gold) -> str:
 
 
 def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
-    counts, fewest, most = _SIZES[level]
     while True:
-        blocks = rng.sample(COLORS, rng.choice(counts))
+        blocks = rng.sample(COLORS, rng.choice(_SIZES[level][0]))
         state, target = _stacks(rng, blocks), _stacks(rng, blocks)
         facts = [[block, under] for block, under in positions(target).items() if under != "table"]
         if not facts:
             continue
         goal = sorted(rng.sample(facts, rng.randint(1, len(facts))), key=lambda fact: COLORS.index(fact[0]))
-        optimal = len(shortest(state, goal))
-        if fewest <= optimal <= most:
-            gold = {"init": [list(stack) for stack in state], "goal": goal, "optimal": 2 * optimal}
-            return content(gold), _prompt(state, goal), gold
+        gold = {"init": [list(stack) for stack in state], "goal": goal}
+        return content(gold), _prompt(state, goal), gold
+
+
+def finish(gold: Gold, level: int) -> Gold | None:
+    """With the number of actions of a shortest plan, if that is of this level."""
+    _, fewest, most = _SIZES[level]
+    optimal = len(shortest(tuple(map(tuple, gold["init"])), gold["goal"]))
+    return gold | {"optimal": 2 * optimal} if fewest <= optimal <= most else None
 
 
 def _stacks(rng: random.Random, blocks: list[str]) -> State:

@@ -1,7 +1,7 @@
 """Thought grammars: node kinds and what may follow what, as data (YAML), shipped or of the user's.
 
 A grammar may hold several transition patterns over the same kinds (arXiv 2503.01461, Figure 2); every tree draws one by
-weight. ``defects`` names everything that makes a grammar unsearchable; ``load`` raises it.
+weight. ``defects`` names everything that makes a grammar unsearchable; ``load`` raises it, with file and line.
 """
 
 from __future__ import annotations
@@ -12,16 +12,18 @@ import re
 from graphlib import CycleError, TopologicalSorter
 from importlib import resources
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Any, Literal
 
-from pydantic import Field, ValidationError
+from pydantic import Discriminator, Field, Tag
 
-from harness.errors import DataError, nearest
+from harness.errors import RecipeError, nearest
 from harness.files import read_text
 from harness.models.base import seed_of
 from harness.records import Record
 from harness.thoughts import KINDS, THINK_CLOSE, THINK_OPEN
+from harness.yaml_files import Key, mapping, validated
 
+Findings = list[tuple[Key, str]]  # each with the key that it is about
 _SHIPPED = resources.files("harness.search.grammar") / "shipped"
 
 
@@ -32,8 +34,15 @@ class Weighted(Record):
     weights: dict[str, float]
 
 
+def _form(following: Any) -> str:
+    drawn = isinstance(following, Weighted) or (isinstance(following, dict) and following.keys() & {"width", "weights"})
+    return "Weighted" if drawn else "numbers"
+
+
 # What may follow a node: how many children of each kind, or a number of children drawn by weight.
-Following = dict[str, int] | Weighted
+Following = Annotated[
+    Annotated[dict[str, int], Tag("numbers")] | Annotated[Weighted, Tag("Weighted")], Discriminator(_form)
+]
 
 
 class Kind(Record):
@@ -165,137 +174,143 @@ def shipped() -> list[str]:
 
 
 def source(name: str) -> str:
-    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises DataError and BadFile."""
+    """The YAML text of a shipped grammar by name, or of one of the user's by path. Raises RecipeError and BadFile."""
     path = Path(name)
     if path.suffix in (".yaml", ".yml"):
         if not path.is_file():
-            raise DataError(f"{name}: no such file")
+            raise RecipeError(f"{name}: no such file")
         return read_text(path)
     if name not in shipped():
-        raise DataError(f"no grammar {name!r}; shipped: {', '.join(shipped())}; or give a path ending in .yaml")
+        known = ", ".join(shipped())
+        raise RecipeError(
+            f"no grammar {name!r}{nearest(name, shipped())}; shipped: {known}; or give a path ending in .yaml"
+        )
     return (_SHIPPED / f"{name}.yaml").read_text()
 
 
-def parse(name: str) -> Grammar:
-    """A grammar as it is written, without a look at whether it can be searched. Raises DataError and BadFile."""
-    import yaml
-
-    try:
-        return Grammar.model_validate(yaml.safe_load(source(name)))
-    except ValidationError as error:
-        lines = [f"{'.'.join(map(str, e['loc']))}: {e['msg']}" for e in error.errors()]
-        raise DataError(f"{name}: " + "; ".join(lines)) from None
-    except (yaml.YAMLError, ValueError, RecursionError) as error:
-        raise DataError(f"{name}: not YAML: {' '.join(str(error).split())[:200]}") from None
-
-
 def load(name: str) -> Grammar:
-    """A shipped grammar by name, or one of the user's by path. Raises DataError naming every defect."""
-    grammar = parse(name)
-    if problems := defects(grammar):
-        raise DataError(f"{name}: " + "; ".join(problems))
+    """A shipped grammar by name, or one of the user's by path. Raises RecipeError (a line a defect) and BadFile."""
+    read = mapping(source(name), name, "grammar")
+    grammar = validated(Grammar, read)
+    if found := defects(grammar):
+        raise RecipeError("\n".join(f"{read.place(*key)}: {text}" for key, text in found))
     return grammar
 
 
-def defects(grammar: Grammar) -> list[str]:
-    """Every defect of the grammar and of each of its patterns; an empty list if it can be searched."""
+def defects(grammar: Grammar) -> Findings:
+    """Every defect of the grammar and of each of its patterns, with its key; an empty list if it can be searched."""
     out = _kinds(grammar)
     if grammar.patterns and (grammar.start or grammar.backtrack or any(k.next for k in grammar.kinds.values())):
-        out.append("start, next and backtrack belong into the patterns where there are patterns")
+        out.append((("patterns",), "start, next and backtrack belong into the patterns where there are patterns"))
     for name, pattern in grammar.patterns.items():
+        key = ("patterns", name)
         if not 0 < pattern.weight < math.inf:
-            out.append(f"pattern {name} has the weight {pattern.weight:g}; it must be a number above 0")
-        unknown = [kind for kind in pattern.next if kind not in grammar.kinds]
-        out += [f"pattern {name} says what follows {kind!r}, {_undefined(kind, grammar)}" for kind in unknown]
+            out.append((key, f"pattern {name} has the weight {pattern.weight:g}; it must be a number above 0"))
+        out += [
+            ((*key, "next", kind), f"pattern {name} says what follows {kind!r}, {_undefined(kind, grammar)}")
+            for kind in pattern.next
+            if kind not in grammar.kinds
+        ]
     if out:
         return out
     used: set[str] = set()
     for name, resolved in grammar.resolved.items():
-        where = f"pattern {name}: " if grammar.patterns else ""
-        out += [where + text for text in _transitions(resolved) or _paths(resolved)]
+        under, where = (("patterns", name), f"pattern {name}: ") if grammar.patterns else ((), "")
+        out += [((*under, *key), where + text) for key, text in _transitions(resolved, bool(under)) or _paths(resolved)]
         used |= _reachable(resolved)
-    return out or [f"{name} can never be reached" for name in grammar.kinds if name not in used]
+    return out or [(("kinds", name), f"{name} can never be reached") for name in grammar.kinds if name not in used]
 
 
 def _undefined(kind: str, grammar: Grammar) -> str:
     return f"which is not defined{nearest(kind, grammar.kinds)}"
 
 
-def _kinds(grammar: Grammar) -> list[str]:
+def _kinds(grammar: Grammar) -> Findings:
     """Defects of single kinds."""
-    out, tags = list[str](), dict[str, str]()
+    out: Findings = []
+    tags: dict[str, str] = {}
     rules = [grammar.backtrack, *(pattern.backtrack for pattern in grammar.patterns.values())]
     backs = {rule.kind for rule in rules if rule}
     for name, kind in grammar.kinds.items():
+        texts: list[str] = []
         if name not in KINDS:
-            out.append(f"kind {name!r} is not a thought kind{nearest(name, KINDS)} ({', '.join(KINDS)})")
+            texts.append(f"kind {name!r} is not a thought kind{nearest(name, KINDS)} ({', '.join(KINDS)})")
         tag, closing = grammar.tag(name), grammar.closing(name)
         if not re.fullmatch(r"[A-Za-z][\w-]*", tag):
-            out.append(f"the tag of {name} is {tag!r}; a tag is letters, digits, - and _")
+            texts.append(f"the tag of {name} is {tag!r}; a tag is letters, digits, - and _")
         if tag in tags:
-            out.append(f"{tags[tag]} and {name} have the same tag {tag!r}")
+            texts.append(f"{tags[tag]} and {name} have the same tag {tag!r}")
         tags[tag] = name
         for prefill in kind.prefills:
             if closing and closing in prefill:
-                out.append(f"the prefill of {name} closes its own tag")
+                texts.append(f"the prefill of {name} closes its own tag")
             elif any(text in prefill for text in (*grammar.tags, THINK_OPEN, THINK_CLOSE)):
-                out.append(f"the prefill of {name} holds a tag")
+                texts.append(f"the prefill of {name} holds a tag")
             if "{answer}" in prefill and name not in backs:
-                out.append(f"the prefill of {name} names {{answer}}, but no wrong answer leads to {name}")
+                texts.append(f"the prefill of {name} names {{answer}}, but no wrong answer leads to {name}")
         if grammar.max_context and kind.max_tokens >= grammar.max_context:
-            out.append(f"{name} may take {kind.max_tokens} tokens, but max_context is {grammar.max_context}")
+            texts.append(f"{name} may take {kind.max_tokens} tokens, but max_context is {grammar.max_context}")
+        out += [(("kinds", name), text) for text in texts]
     if "answer" not in grammar.kinds:
-        out.append("there is no answer kind, so no chain can end")
+        out.append((("kinds",), "there is no answer kind, so no chain can end"))
     if "{problem}" not in grammar.prompt:
-        out.append("the prompt does not hold {problem}")
+        out.append((("prompt",), "the prompt does not hold {problem}"))
     return out
 
 
-def _transitions(grammar: Grammar) -> list[str]:
+def _transitions(grammar: Grammar, in_pattern: bool = False) -> Findings:
     """Defects of single entries of the transition table."""
-    out = []
+    out: Findings = []
     for where, following in {"start": grammar.start, **{n: k.next for n, k in grammar.kinds.items()}}.items():
+        at: Key = ("start",) if where == "start" else ("next", where) if in_pattern else ("kinds", where, "next")
         weighted = isinstance(following, Weighted)
         for child, number in children(following).items():
+            key = (*at, "weights", child) if weighted else (*at, child)
             if child not in grammar.kinds:
-                out.append(f"{where} leads to {child!r}, {_undefined(child, grammar)}")
+                out.append((key, f"{where} leads to {child!r}, {_undefined(child, grammar)}"))
             if weighted and not 0 < number < math.inf:
-                out.append(f"{where} gives {child!r} the weight {number:g}; it must be above 0")
+                out.append((key, f"{where} gives {child!r} the weight {number:g}; it must be above 0"))
             elif number < 1 and not weighted:
-                out.append(f"{where} asks for {number:g} children of kind {child!r}")
+                out.append((key, f"{where} asks for {number:g} children of kind {child!r}"))
         if isinstance(following, Weighted) and (following.width < 1 or not following.weights):
-            out.append(f"{where} draws {following.width} children from {len(following.weights)} kinds")
+            out.append((at, f"{where} draws {following.width} children from {len(following.weights)} kinds"))
     if not children(grammar.start):
-        out.append("start leads nowhere")
+        out.append((("start",), "start leads nowhere"))
     if children(grammar.kinds["answer"].next):
-        out.append("answer is terminal and may not lead anywhere")
+        out.append((("kinds", "answer", "next"), "answer is terminal and may not lead anywhere"))
     if back := grammar.backtrack:
         if back.kind not in grammar.kinds:
-            out.append(f"backtracking writes {back.kind!r}, {_undefined(back.kind, grammar)}")
+            out.append((("backtrack", "kind"), f"backtracking writes {back.kind!r}, {_undefined(back.kind, grammar)}"))
         if back.kind == "answer":
-            out.append("backtracking writes an answer; it must write a thought")
+            out.append((("backtrack", "kind"), "backtracking writes an answer; it must write a thought"))
         if back.to and back.to not in grammar.kinds:
-            out.append(f"backtracking goes to {back.to!r}, {_undefined(back.to, grammar)}")
+            out.append((("backtrack", "to"), f"backtracking goes to {back.to!r}, {_undefined(back.to, grammar)}"))
     return out
 
 
-def _paths(grammar: Grammar) -> list[str]:
+def _paths(grammar: Grammar) -> Findings:
     """Defects of the table as a whole."""
     reached, steps, back = _reachable(grammar), grammar.steps, grammar.backtrack
-    out = [f"{name} has no path to an answer" for name in grammar.kinds if name in reached and name not in steps]
+    out: Findings = [
+        (("kinds", name), f"{name} has no path to an answer")
+        for name in grammar.kinds
+        if name in reached and name not in steps
+    ]
     if back and back.to and back.to not in reached:
-        out.append(f"backtracking goes to {back.to}, which can never be reached")
+        out.append((("backtrack", "to"), f"backtracking goes to {back.to}, which can never be reached"))
     if out:
         return out
     shortest = 1 + min(steps[kind] for kind in children(grammar.start))
     if shortest > grammar.depth:
-        out.append(f"the shortest chain has {shortest} thoughts, but max_depth is {grammar.depth}")
+        text = f"the shortest chain has {shortest} thoughts, but max_depth is {grammar.depth}"
+        out.append((("max_depth",), text))
     try:
         TopologicalSorter({n: children(kind.next) for n, kind in grammar.kinds.items() if not kind.per_chain}).prepare()
     except CycleError as error:
         if grammar.max_depth is None:
             loop = " -> ".join(reversed(error.args[1]))
-            out.append(f"{loop} is a loop without a cap: give max_depth, or per_chain to one of its kinds")
+            text = f"{loop} is a loop without a cap: give max_depth, or per_chain to one of its kinds"
+            out.append((("kinds", error.args[1][0]), text))
     return out
 
 

@@ -112,7 +112,7 @@ class Search:
         prompts = {role: ids(problem, role) for role in self.roles}
         tokens = max(map(len, prompts.values()))
         store.begin(problem, tokens)
-        return InFlight(problem=problem, tree=self.settings.tree(problem.id, tokens), prompts=prompts)
+        return InFlight(problem=problem, tree=self.settings.tree(problem, tokens), prompts=prompts)
 
     async def grade(self, state: InFlight, expansion: Expansion, row: NodeRow) -> str:
         """Write the verdict on the answer that ``row`` ends in into it, and return it; empty without an answer."""

@@ -11,6 +11,7 @@ from __future__ import annotations
 
 import hashlib
 import random
+import re
 from collections.abc import Callable
 from typing import Literal
 
@@ -29,7 +30,10 @@ class Tree:
     """One problem's tree. ``grammar`` has one pattern; ``prompt_tokens`` count towards its context cap.
 
     ``reward`` "votes": an answer is worth its share among the tree's answers, and no verdict is looked at.
+    ``quotes``: whether prefills may quote a wrong answer; plans and letters are too long for it.
     """
+
+    quotes = True
 
     def __init__(
         self, grammar: Grammar, goals: Goals, *, seed: int, policy: Policy, prompt_tokens: int = 0,
@@ -115,6 +119,8 @@ class Tree:
             return ""
         text = random.Random(seed_of(self.seed, "prefill", name)).choice(prefills)
         leaf = self.nodes[on].result if on else None
+        if leaf and not self.quotes:
+            return re.sub(r"(the answer )?\{answer\}", "that answer", text)
         return text.replace("{answer}", self._quotable(leaf.answer)) if leaf else text
 
     def _quotable(self, answer: str) -> str:
