@@ -10,6 +10,7 @@ class MockCompleter:
 
     lockstep = False
     batch_size = 64
+    batch_tokens = 0
     digest = "mock"
 
     def __init__(self, tokenizer, reply, context=0):

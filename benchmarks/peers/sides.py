@@ -40,15 +40,14 @@ def first(backend: str, model: str) -> None:
         main()
 
 
-def _plan(count: int, tokens: int, chunk: int = 64) -> Any:
+def _plan(count: int, tokens: int) -> Any:
     from harness.evaluation.plan import EvalPlan
     from harness.evaluation.spec import Decoding, ProblemData
-    from harness.models.base import Plain
     from harness.problems.registry import select
 
     return EvalPlan(
         tasks=select([TASK], None), decoding=Decoding(max_tokens=tokens, temperature=0.0),
-        data=ProblemData(count=count), sampler=Plain(chunk=chunk),
+        data=ProblemData(count=count),
     )  # fmt: skip
 
 
@@ -131,11 +130,11 @@ def in_process(model: str, count: int, tokens: int, batch: int, batches: list[in
     requests = _requests(completer.tokenizer, count, tokens)
 
     def alone(count: int) -> None:
-        asyncio.run(complete_in_chunks(completer, requests[:count], lambda i: False, lambda results: None, size=batch))
+        asyncio.run(complete_in_chunks(completer, requests[:count], lambda i: False, lambda results: None))
 
     def ours(count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
-            evaluate(completer, completer.tokenizer, _plan(count, tokens, batch), Path(folder))
+            evaluate(completer, completer.tokenizer, _plan(count, tokens), Path(folder))
 
     def theirs(size: int) -> Callable[[int], None]:
         lm = HFLM(pretrained=completer.model, tokenizer=completer.tokenizer, batch_size=size)

@@ -96,12 +96,14 @@ class Completer(Protocol):
 
     ``digest`` identifies its weights and tokenizer. ``lockstep``: results depend on what shares a batch, so callers
     must send fixed chunks. ``context``: tokens of prompt and completion together, 0 where that is not known.
-    ``batch_size``: calls that it works on at once. ``generated_tokens``: by all calls so far.
+    ``batch_size``: calls that it works on at once; ``batch_tokens``: of their prompts and answers, 0 for no limit.
+    ``generated_tokens``: by all calls so far.
     """
 
     digest: str
     lockstep: bool
     batch_size: int
+    batch_tokens: int
 
     @property
     def context(self) -> int: ...
@@ -122,12 +124,24 @@ def seed_of(*parts: object) -> int:
     return int.from_bytes(hashlib.sha256(text.encode()).digest()[:6], "big")
 
 
+def sharing(requests: Sequence[Request], rows: int, tokens: int) -> int:
+    """How many of the first requests, at least one, fit ``rows`` and, padded to the longest, ``tokens`` (0: any)."""
+    prompt = answer = 0
+    for number, request in enumerate(requests[:rows]):
+        prompt, answer = max(prompt, len(request.prompt_ids)), max(answer, request.max_tokens)
+        if number and tokens and (number + 1) * (prompt + answer) > tokens:
+            return number
+    return min(rows, len(requests))
+
+
 async def complete_in_chunks(
     completer: Completer, requests: Sequence[Request], known: Callable[[int], bool],
-    done: Callable[[list[tuple[int, Completion]]], Awaitable[None] | None], size: int = 64,
+    done: Callable[[list[tuple[int, Completion]]], Awaitable[None] | None],
     admit: Callable[[Sequence[Request]], None] = lambda requests: None,
 ) -> None:  # fmt: skip
     """Complete ``requests`` in fixed chunks; ``done`` gets each finished chunk's completions that were not known.
+
+    A chunk is a batch of the completer: its rows, and no more tokens than its memory holds.
 
     ``done`` may be a coroutine function; it ends before the next chunk begins. ``admit`` receives the requests of a
     chunk before they are sent, and may raise to stop there.
@@ -136,8 +150,11 @@ async def complete_in_chunks(
     every sampled token is the same. A chunk of which a part is known is completed whole, the known part thrown away.
     """
     order = sorted(range(len(requests)), key=lambda i: (len(requests[i].prompt_ids), i))
-    for start in range(0, len(order), size):
-        chunk = order[start : start + size]
+    start = 0
+    while start < len(order):
+        ahead = [requests[i] for i in order[start : start + completer.batch_size]]
+        chunk = order[start : start + sharing(ahead, completer.batch_size, completer.batch_tokens)]
+        start += len(chunk)
         wanted = {i for i in chunk if not known(i)}
         if not wanted:
             continue
@@ -212,16 +229,15 @@ class Sampler(Protocol):
 
 @dataclass(frozen=True, kw_only=True)
 class Plain:
-    """Independent samples: in chunks of ``chunk`` requests where a model's results depend on the batch, else freely."""
+    """Independent samples: in the model's batches where its results depend on them, else freely."""
 
-    chunk: int = 64
     identity: str = ""
 
     def __call__(self, asked: Asked) -> None:
         model, missing = asked.completer, asked.missing
         if model.lockstep:  # a chunk with a missing sample is drawn whole, so that its batch is that of every run
             left = set(missing)
-            asyncio.run(complete_in_chunks(model, asked.requests, lambda i: i not in left, asked.done, self.chunk))
+            asyncio.run(complete_in_chunks(model, asked.requests, lambda i: i not in left, asked.done))
         elif failed := asyncio.run(complete_all(model, asked.requests, missing, asked.done)):
             raise Incomplete(
                 f"{len(failed)} of {len(missing)} model calls failed for good, first: {failed[0]}; all other samples "

@@ -137,6 +137,14 @@ def context_of(config: Any) -> int:
     return int(getattr(config, "max_position_embeddings", 0) or 0)
 
 
+def cache_bytes(config: Any, number: int) -> int:
+    """Bytes of keys and values that a token takes in all layers, of numbers of so many bytes."""
+    config = config.get_text_config()
+    heads = getattr(config, "num_key_value_heads", None) or config.num_attention_heads
+    width = getattr(config, "head_dim", None) or config.hidden_size // config.num_attention_heads
+    return int(2 * config.num_hidden_layers * heads * width * number)
+
+
 def context_length(path: str) -> int:
     """The same of the model at a local path or hub name. Raises ModelError when it has no configuration."""
     if base := adapted(path):

@@ -22,8 +22,9 @@ class Serving(Spec):
     """What loads or serves a model."""
 
     backend: Backend = knob("hf", "What runs the model: in this process, vLLM, a server, or scripted replies.")
-    concurrency: int = knob(
-        64, "Rows of a batch (hf), calls in flight at each server.", how=True, ge=1,
+    concurrency: int | None = knob(
+        None, "Calls in flight at each server, rows of a batch (hf); default: 64, hf on a GPU: what its memory holds.",
+        how=True, ge=1,
         option="--concurrency,--batch-size,--batch_size",
     )  # fmt: skip
     dtype: Literal["auto", "float32", "bfloat16", "float16"] = knob(
@@ -53,6 +54,11 @@ class ModelSpec(Serving):
         "", "OpenAI-compatible servers, ending in /v1, separated by commas; vllm starts its own without.", how=True
     )
     tokenizer: str | None = knob(None, "Of a served model that --model does not locate.")
+
+    @property
+    def in_flight(self) -> int:
+        """Calls in flight at a server."""
+        return self.concurrency or 64
 
     @property
     def located(self) -> str:

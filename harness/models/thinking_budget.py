@@ -20,7 +20,7 @@ class Budgeted:
         self._model, self._tokenizer, self._tags, self._budget = model, tokenizer, tags, budget
         self._closing = tuple(tokenizer.encode(tags[1], add_special_tokens=False))
         self.digest, self.lockstep = f"{model.digest}+thinking-budget-{budget}", model.lockstep
-        self.batch_size = model.batch_size
+        self.batch_size, self.batch_tokens = model.batch_size, model.batch_tokens
 
     @property
     def context(self) -> int:

@@ -71,8 +71,7 @@ class Trees:
             wanted = [(index, places[index][2]) for index in groups[problem.id] if index in left]
             asked.done([(index, answers[number] if number < len(answers) else empty) for index, number in wanted])
 
-        # Batches of a model in this process have always the same size; a server takes what it takes at once.
-        slots = 64 if asked.completer.lockstep else asked.completer.batch_size
+        slots = asked.completer.batch_size
         roles = dict.fromkeys(("generator", "critic"), Role([asked.completer], asked.tokenizer, slots=slots))
         change = {"temperature": requests[0].temperature, "top_p": requests[0].top_p, "same": 1.0}
         most, n = 10**6, self.budget

@@ -119,7 +119,7 @@ def _role(specs: Sequence[ModelSpec], logs: Path, stack: ExitStack) -> Role:
         stack.enter_context(opened(spec, logs.with_name(f"{logs.name}-{number}") if len(specs) > 1 else logs))
         for number, spec in enumerate(specs)
     ]
-    return Role([completer for completer, _ in replicas], replicas[0][1], slots=specs[0].concurrency)
+    return Role([completer for completer, _ in replicas], replicas[0][1], slots=replicas[0][0].batch_size)
 
 
 def shard(problems: Iterable[Problem], number: int, shards: int) -> Iterator[Problem]:

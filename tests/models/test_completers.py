@@ -80,7 +80,7 @@ def test_it_serves_one_event_loop_after_another(completer):
     asked = [Request((1, 2, 3 + i), 3) for i in range(3)]
     first, second = {}, {}
     assert asyncio.run(complete_all(completer, asked, range(3), lambda found: first.update(found))) == []
-    asyncio.run(complete_in_chunks(completer, asked, lambda i: False, lambda found: second.update(found), size=3))
+    asyncio.run(complete_in_chunks(completer, asked, lambda i: False, lambda found: second.update(found)))
     assert first == second
     assert sorted(first) == [0, 1, 2]
 

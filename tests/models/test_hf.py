@@ -5,10 +5,13 @@ from __future__ import annotations
 import asyncio
 
 import pytest
+import torch
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.errors import ModelError
 from harness.models.backends.hf import HFCompleter
-from harness.models.base import Completer, Completion, Request, complete_in_chunks
+from harness.models.base import Completer, Completion, Request, complete_in_chunks, sharing
 from harness.models.loading import load_tokenizer, model_digest, names, resolve
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import FAMILIES, problems
@@ -32,8 +35,6 @@ def test_is_a_completer(completer):
 
 @pytest.mark.parametrize("name", ["generator-qwen2", "generator-llama", "student"])
 def test_greedy_equals_transformers_generate(name):
-    import torch
-
     own = HFCompleter(resolve(f"shipped:{name}"), threads=1)
     asked = requests(own.tokenizer)
     ours = own.generate(asked)
@@ -46,8 +47,6 @@ def test_greedy_equals_transformers_generate(name):
 
 def test_sampling_follows_the_models_distribution(completer):
     """Draws of one token against its probability, five standard errors."""
-    import torch
-
     request = requests(completer.tokenizer, 1, max_tokens=1, temperature=1.3)[0]
     with torch.inference_mode():
         logits = completer.model(torch.tensor([request.prompt_ids])).logits[0, -1].double()
@@ -90,8 +89,6 @@ def test_finish_reasons(completer):
 @pytest.fixture
 def speaking(student):
     """A completer whose model says what it is told to: ``say(text)``."""
-    import torch
-
     speaker = HFCompleter(student, threads=1)
     script: list[int] = []
 
@@ -158,6 +155,7 @@ def test_a_resumed_chunk_is_completed_whole():
     class Spy:
         digest = "spy"
         lockstep = True
+        batch_size, batch_tokens = 4, 0
 
         def __init__(self):
             self.waiting = []
@@ -176,7 +174,7 @@ def test_a_resumed_chunk_is_completed_whole():
         seen = []
         got: list[int] = []
         asyncio.run(
-            complete_in_chunks(Spy(), asked, known.__contains__, lambda r, got=got: got.extend(i for i, _ in r), 4)
+            complete_in_chunks(Spy(), asked, known.__contains__, lambda r, got=got: got.extend(i for i, _ in r))
         )
         assert sorted(got) == sorted(set(range(10)) - known)
         runs.append([sorted(batch) for batch in seen])
@@ -280,3 +278,37 @@ def test_tokens_are_told_while_a_batch_runs(student, tmp_path, monkeypatch):
     done, total, tokens = seen[-1]
     assert (done, total) == (8, 8)
     assert tokens == model.generated_tokens >= during[-1]
+
+
+@given(st.lists(st.tuples(st.integers(1, 50), st.integers(1, 50)), min_size=1), st.integers(1, 9), st.integers(0, 300))
+def test_a_batch_holds_no_more_rows_and_tokens_than_it_may(shapes, rows, tokens):
+    asked = [Request((1,) * prompt, answer) for prompt, answer in shapes]
+    size = sharing(asked, rows, tokens)
+    assert 1 <= size <= min(rows, len(asked))
+
+    def padded(size: int) -> int:
+        return size * (max(prompt for prompt, _ in shapes[:size]) + max(answer for _, answer in shapes[:size]))
+
+    fits = size == 1 or not tokens or padded(size) <= tokens
+    full = size == min(rows, len(asked)) or padded(size + 1) > tokens > 0
+    assert fits
+    assert full
+
+
+def test_a_batch_for_which_memory_is_short_is_halved_and_one_prompt_too_long_is_refused(student, monkeypatch):
+    completer = HFCompleter(student)
+    asked = requests(completer.tokenizer, 3, max_tokens=8)[:7]
+    halves = [completer.generate(part) for part in (asked[:1], asked[1:3], asked[3:5], asked[5:])]
+    decode = HFCompleter._decode
+
+    def short(self, live):
+        if len(live) > most:
+            raise torch.OutOfMemoryError("CUDA out of memory")
+        decode(self, live)
+
+    monkeypatch.setattr(HFCompleter, "_decode", short)
+    most = 2
+    assert completer.generate(asked) == [completion for part in halves for completion in part]
+    most = 0
+    with pytest.raises(ModelError, match=r"memory of cpu is too small for one prompt of \d+ tokens .*--max-tokens"):
+        completer.generate(asked)

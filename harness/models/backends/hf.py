@@ -14,16 +14,22 @@ from contextlib import contextmanager
 from pathlib import Path
 from typing import Any
 
-from harness.errors import Usage, first_line
-from harness.models.base import Completion, Request
-from harness.models.loading import context_of, load_model, load_tokenizer, model_digest, resolve
+from harness.errors import ModelError, Usage, first_line
+from harness.models.base import Completion, Request, sharing
+from harness.models.loading import cache_bytes, context_of, load_model, load_tokenizer, model_digest, resolve
 from harness.models.prompts import ends
 from harness.models.spec import ModelSpec
 from harness.records import Finish
 
+_ROWS_ON_GPU = 512  # more gain little, and each row's distribution over 150,000 tokens takes megabytes
+_CACHE_SHARE = 0.4  # of a GPU's memory for keys and values; they double while a step appends to them
+
 
 class HFCompleter:
     """A model loaded in this process. ``batch_size`` rows at most share a forward pass.
+
+    By default 64 on a CPU; on a GPU as many as its memory holds: ``batch_tokens`` of prompts and answers. A batch for
+    which memory is short after all is halved.
 
     ``device`` and ``dtype`` "auto": CUDA where there is any, in bfloat16, else the CPU, in float32. Raises ModelError,
     and Usage for a device that is not here.
@@ -32,7 +38,12 @@ class HFCompleter:
     lockstep = True  # which rows share a batch changes rounding, and so what is sampled
 
     def __init__(
-        self, path: str, batch_size: int = 64, threads: int | None = None, dtype: str = "auto", device: str = "auto"
+        self,
+        path: str,
+        batch_size: int | None = None,
+        threads: int | None = None,
+        dtype: str = "auto",
+        device: str = "auto",
     ) -> None:
         import torch
 
@@ -50,7 +61,11 @@ class HFCompleter:
         self.model = load_model(path, dtype=getattr(torch, dtype)).to(self.device).eval()
         self.tokenizer = load_tokenizer(path)
         self.digest = model_digest(path) + (f"+{dtype}" if dtype != usual else "")
-        self.batch_size = batch_size
+        self.batch_size, self.batch_tokens = batch_size or 64, 0
+        if self.device.startswith("cuda"):
+            memory = torch.cuda.get_device_properties(self.device).total_memory  # what is free would vary by run
+            self.batch_tokens = int(_CACHE_SHARE * memory) // cache_bytes(self.model.config, self.model.dtype.itemsize)
+            self.batch_size = batch_size or _ROWS_ON_GPU
         self.context = context_of(self.model.config)
         self.generated_tokens = 0
         self.on_step: Callable[[], None] = lambda: None  # called while a batch runs, about twice a second
@@ -77,7 +92,10 @@ class HFCompleter:
     async def _drain(self) -> None:
         try:
             while self._waiting:
-                batch, self._waiting = self._waiting[: self.batch_size], self._waiting[self.batch_size :]
+                size = sharing(
+                    [each for each, _ in self._waiting[: self.batch_size]], self.batch_size, self.batch_tokens
+                )
+                batch, self._waiting = self._waiting[:size], self._waiting[size:]
                 try:
                     results = self.generate([request for request, _ in batch])
                 except Exception as error:
@@ -93,13 +111,25 @@ class HFCompleter:
             self._busy = False
 
     def generate(self, requests: Sequence[Request]) -> list[Completion]:
-        """Complete a batch; the result is a function of the batch alone."""
+        """Complete a batch; the result is a function of the batch alone. Raises ModelError where memory is short."""
         import torch
 
         rows = [_Row(request, self.context) for request in requests]
         if live := [row for row in rows if row.room > 0]:
-            with torch.inference_mode():
-                self._decode(live)
+            try:
+                with torch.inference_mode():
+                    self._decode(live)
+            except torch.OutOfMemoryError:
+                if len(requests) == 1:
+                    raise ModelError(
+                        f"memory of {self.device} is too small for one prompt of {len(requests[0].prompt_ids)} tokens "
+                        f"and an answer of {requests[0].max_tokens}; lower --max-tokens"
+                    ) from None
+                rows = []  # the halves begin anew, after what this batch held is free
+        if not rows:
+            torch.cuda.empty_cache()
+            half = len(requests) // 2
+            return self.generate(requests[:half]) + self.generate(requests[half:])
         return [self._completion(row) for row in rows]
 
     def _decode(self, live: list[_Row]) -> None:

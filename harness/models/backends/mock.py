@@ -91,4 +91,4 @@ def scripted_server(
 def running(spec: ModelSpec, folder: Path) -> Iterator[tuple[OpenAICompleter, Any]]:
     """A scripted server, with the faults and the latency of the spec."""
     tokenizer = load_tokenizer(tokenizer_path(spec))
-    yield scripted_server(tokenizer, spec.concurrency, spec.mock_faults, spec.mock_latency), tokenizer
+    yield scripted_server(tokenizer, spec.in_flight, spec.mock_faults, spec.mock_latency), tokenizer

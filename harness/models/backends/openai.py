@@ -55,6 +55,7 @@ class OpenAICompleter:
     """
 
     lockstep = False
+    batch_tokens = 0
 
     def __init__(
         self, *, base_url: str, model: str, tokenizer: Any, digest: str = "", concurrency: int = 64,
@@ -276,7 +277,7 @@ def client(
     with about(folder):
         folder.mkdir(parents=True, exist_ok=True)
     completer = OpenAICompleter(
-        base_url=url, model=name, tokenizer=tokenizer, concurrency=spec.concurrency, timeout=spec.timeout,
+        base_url=url, model=name, tokenizer=tokenizer, concurrency=spec.in_flight, timeout=spec.timeout,
         digest=f"{spec.backend}:{digest}", context=context_length(path) if is_local else 0, asking=asking,
         memory=folder / "server.json", retries=retries,
     )  # fmt: skip
