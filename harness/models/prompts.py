@@ -135,6 +135,18 @@ def prompt_ids(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> 
     return encode(tokenizer, prompt_text(tokenizer, message, prompting), uses_chat(tokenizer, prompting))
 
 
+def conversation_ids(tokenizer: Any, messages: list[dict[str, str]]) -> tuple[int, ...]:
+    """Token ids that a model continues after a conversation.
+
+    Where there is no chat template, or it drops what the assistant said (some drop thoughts), it is one message.
+    """
+    if len(messages) > 1 and uses_chat(tokenizer, DEFAULT):
+        text = render(tokenizer, messages, DEFAULT)
+        if all(each["content"] in text for each in messages if each["role"] == "assistant"):
+            return encode(tokenizer, text, chat=True)
+    return prompt_ids(tokenizer, "\n\n".join(message["content"] for message in messages))
+
+
 def prompt_text(tokenizer: Any, message: str, prompting: Prompting = DEFAULT) -> str:
     """What a model is shown for a user's message: rendered by the chat template, if one is used."""
     if not uses_chat(tokenizer, prompting):

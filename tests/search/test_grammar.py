@@ -2,6 +2,8 @@
 
 from __future__ import annotations
 
+import re
+
 import pytest
 import yaml
 
@@ -165,11 +167,34 @@ def test_shipped_grammars_tell_real_models_the_tags():
     """Rules, an example whose parts all end in their tags, and a beginning for each thought."""
     for name in ("math", "planning", "instructions", "paper"):
         grammar = load(name)
-        example = grammar.prompt.partition("Example.")[2]
+        assert all(grammar.opening(kind) in grammar.rules for kind in grammar.kinds if kind != "answer")
         for kind in ("sub-task", "thinking", "double-check"):
-            assert example.count(grammar.opening(kind)) == example.count(grammar.closing(kind)) == 1
-        assert example.count("</think>") == 1
+            assert grammar.closing(kind) in grammar.examples[0].response
         assert all(kind.prefills for kind in grammar.kinds.values())  # without one small models leave answers empty
+
+
+@pytest.mark.parametrize(
+    ("response", "fault"),
+    [
+        ("The answer is 3.", "is not <think>thoughts</think> and an answer"),
+        ("<think><thinking>a</thinking>", "is not <think>thoughts</think> and an answer"),
+        ("<think><thinking>a</thinking></think> ", "is not <think>thoughts</think> and an answer"),
+        ("<think><thinking>a</think>3", "has no whole thought of the grammar at '<thinking>a'"),
+        ("<think><idea>a</idea></think>3", "has no whole thought of the grammar at '<idea>a</idea>'"),
+        ("<think>So <thinking>a</thinking></think>3", "has no whole thought of the grammar at 'So <thinking>a"),
+        ("<think><thinking>a<thinking>b</thinking></thinking></think>3", "has a tag inside <thinking>"),
+    ],
+)
+def test_an_example_that_would_teach_wrong_tags_is_refused_with_its_line(tmp_path, response, fault):
+    path = tmp_path / "g.yaml"
+    examples = [{"problem": "1 + 2?", "response": "<think><thinking>a</thinking></think>3"}]
+    path.write_text(yaml.safe_dump(GOOD | {"examples": [*examples, {"problem": "?", "response": response}]}))
+    with pytest.raises(RecipeError) as error:
+        load(str(path))
+    assert f"the response of example 2 {fault}" in str(error.value)
+    assert re.match(rf"{re.escape(str(path))}:\d+: ", str(error.value))
+    path.write_text(yaml.safe_dump(GOOD | {"examples": examples}))
+    load(str(path))
 
 
 @pytest.mark.parametrize(

@@ -11,6 +11,7 @@ import random
 import re
 from graphlib import CycleError, TopologicalSorter
 from importlib import resources
+from itertools import zip_longest
 from pathlib import Path
 from typing import Annotated, Any, Literal
 
@@ -81,9 +82,18 @@ class Pattern(Record):
     backtrack: Backtrack | None = None
 
 
-class Grammar(Record):
-    """``prompt``: the user's message around ``{problem}``, for models that do not know the tags by themselves.
+class Example(Record):
+    """A problem and a whole response in the grammar's tags, which models see before each problem."""
 
+    problem: str
+    response: str
+
+
+class Grammar(Record):
+    """How models are asked, which thoughts there are, and what may follow what.
+
+    ``prompt``: the user's message around ``{problem}``. For models that do not know the tags by themselves, ``rules``
+    stand before the first message, and ``examples`` are earlier turns: models keep to what they seem to have written.
     ``max_depth`` counts thoughts with the answer, ``max_context`` tokens of prompt and chain (0: no cap). Siblings
     whose edit ratio reaches ``same`` and whose numbers are equal count as duplicates (1: only equal texts do).
     ``exploration``: the constant of UCT, for rewards of 0 and 1.
@@ -91,6 +101,8 @@ class Grammar(Record):
 
     name: str
     about: str = ""
+    rules: str = ""
+    examples: tuple[Example, ...] = ()
     prompt: str = "{problem}"
     start: Following = {}
     kinds: dict[str, Kind]
@@ -102,6 +114,15 @@ class Grammar(Record):
     top_p: float = Field(default=1.0, gt=0, le=1)
     exploration: float = Field(default=0.25, ge=0)
     same: float = Field(default=0.95, gt=0, le=1)
+
+    def messages(self, problem: str) -> list[dict[str, str]]:
+        """The conversation that asks for a chain: rules, examples, and the problem last."""
+        asked = [self.prompt.replace("{problem}", text) for text in (*(e.problem for e in self.examples), problem)]
+        if self.rules:
+            asked[0] = f"{self.rules.rstrip()}\n\n{asked[0]}"
+        turns = [{"role": "user", "content": text} for text in asked]
+        replies = [{"role": "assistant", "content": example.response.rstrip()} for example in self.examples]
+        return [turn for pair in zip_longest(turns, replies) for turn in pair if turn]
 
     @property
     def resolved(self) -> dict[str, Grammar]:
@@ -255,7 +276,25 @@ def _kinds(grammar: Grammar) -> Findings:
         out.append((("kinds",), "there is no answer kind, so no chain can end"))
     if "{problem}" not in grammar.prompt:
         out.append((("prompt",), "the prompt does not hold {problem}"))
+    for number, example in enumerate(grammar.examples):
+        if fault := _strays(grammar, example.response):
+            out.append((("examples", number), f"the response of example {number + 1} {fault}"))
     return out
+
+
+def _strays(grammar: Grammar, response: str) -> str:
+    """Where a response is no chain of the grammar's tags: what a model would learn from it to do wrong."""
+    thought, closed, answer = response.strip().removeprefix(THINK_OPEN).partition(THINK_CLOSE)
+    if not response.strip().startswith(THINK_OPEN) or not closed or not answer.strip():
+        return f"is not {THINK_OPEN}thoughts{THINK_CLOSE} and an answer"
+    while thought := thought.strip():
+        kind = next((kind for kind in grammar.kinds if thought.startswith(grammar.opening(kind))), "")
+        if not kind or not thought.count(closing := grammar.closing(kind)):
+            return f"has no whole thought of the grammar at {thought[:40]!r}"
+        inside, _, thought = thought.removeprefix(grammar.opening(kind)).partition(closing)
+        if any(tag in inside for tag in grammar.tags):
+            return f"has a tag inside {grammar.opening(kind)}"
+    return ""
 
 
 def _transitions(grammar: Grammar, in_pattern: bool = False) -> Findings:

@@ -18,7 +18,7 @@ from typing import Any
 
 from harness.errors import ModelError
 from harness.models.base import Completer, Completion, Request, seed_of
-from harness.models.prompts import is_prefilled, prompt_ids
+from harness.models.prompts import conversation_ids, is_prefilled
 from harness.records import Problem
 from harness.search.grammar import Grammar
 from harness.search.store import NodeRow
@@ -107,9 +107,9 @@ class Writer:
         self._ids = lru_cache(4096)(self._plain)  # of tags and prefills, which recur
 
     def prompt(self, grammar: Grammar, problem: Problem, role: str) -> list[int]:
-        """The user's message and the opening of the thinking (once, also where the template opens it itself)."""
+        """The conversation and the opening of the thinking (once, also where the template opens it itself)."""
         tokenizer = self.roles[role].tokenizer
-        ids = list(prompt_ids(tokenizer, grammar.prompt.replace("{problem}", problem.prompt)))
+        ids = list(conversation_ids(tokenizer, grammar.messages(problem.prompt)))
         return ids if is_prefilled(tokenizer.decode(ids[-8:]), THINK_TAGS) else ids + self._ids(role, THINK_OPEN)
 
     def request(self, tree: Tree, expansion: Expansion, prompt: Sequence[int]) -> Request:
