@@ -37,6 +37,11 @@ SERVERS = {
         0.01,
     ),
 }  # fmt: skip
+FORM = {
+    "HARNESS_TEST_LLAMA": "text",
+    "HARNESS_TEST_VLLM_PYTHON": "token ids",
+    "HARNESS_TEST_TRANSFORMERS": "text",
+}
 LIMIT, TOKENS = 20, 48
 
 
@@ -121,6 +126,9 @@ def gap(model, problem: str, ids: list[int], other: list[int]) -> float:
 @pytest.mark.parametrize("variable", SERVERS)
 def test_it_answers_as_the_model_in_process(variable, in_process, model, tmp_path):
     with served(variable, tmp_path / "server.log") as url:
+        where = ["check", "--base-url", url, "--model", needed("HARNESS_TEST_MODEL"), "--tasks", "mini_math"]
+        check = subprocess.run([sys.executable, "-m", "harness", *where], check=True, capture_output=True, text=True)
+        assert f"completions; prompts as {FORM[variable]}" in " ".join(check.stdout.split()), check.stdout
         for api in ("auto", "chat"):
             folder = tmp_path / api
             subprocess.run(
