@@ -18,11 +18,22 @@ from harness.thoughts import Tags
 class Conversation(NamedTuple):
     """The messages that a prompt was rendered from, for servers that render prompts themselves.
 
-    ``template``: options of the chat template.
+    A last message of the assistant's is the beginning of its turn, which the model continues. ``template``: options of
+    the chat template.
     """
 
     messages: Sequence[Mapping[str, str]]
     template: Mapping[str, bool] = {}
+
+    @property
+    def begun(self) -> str:
+        """What the assistant's turn begins with."""
+        return self.messages[-1]["content"] if self.messages[-1]["role"] == "assistant" else ""
+
+    def continued(self, text: str) -> Conversation:
+        """The same with more of the assistant's turn."""
+        messages = self.messages[:-1] if self.begun else self.messages
+        return self._replace(messages=[*messages, {"role": "assistant", "content": self.begun + text}])
 
 
 @dataclass(frozen=True)

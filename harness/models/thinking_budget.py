@@ -13,7 +13,7 @@ class Budgeted:
     """A Completer around another one: it thinks for ``budget`` tokens at most, then gets its closing tag and answers.
 
     A thought that ends by itself within the budget is left as it is. The tag's tokens count as generated. Needs a
-    model whose turn can be continued: token ids or text, not chat messages.
+    model whose turn can be continued.
     """
 
     def __init__(self, model: Completer, tokenizer: Any, tags: Tags, budget: int) -> None:
@@ -31,7 +31,7 @@ class Budgeted:
         return self._model.generated_tokens
 
     async def complete(self, request: Request) -> Completion:
-        """Raises ServerError for a server that speaks chat alone."""
+        """Raises ServerError for a server that speaks chat alone and continues no turn."""
         first = await self._model.complete(replace(request, max_tokens=min(self._budget, request.max_tokens)))
         if first.finish != "length" or request.max_tokens <= self._budget:
             return first
@@ -47,7 +47,7 @@ class Budgeted:
         rest = await self._model.complete(
             replace(
                 request, prompt_ids=request.prompt_ids + ids, max_tokens=left, seed=seed_of(request.seed, "answer"),
-                conversation=None,
+                conversation=(talk := request.conversation) and (lambda: talk().continued(text)),
             )
         )  # fmt: skip
         return replace(

@@ -25,7 +25,7 @@ from harness.models.loading import context_length, load_tokenizer, model_digest,
 from harness.models.prompts import ends
 from harness.models.server.client import Client
 from harness.models.server.dialect import Api, Choice, Dialect, choice_of, ended_turn
-from harness.models.server.greeting import Server, greet, listed
+from harness.models.server.greeting import Server, continue_turns, greet, listed
 from harness.models.server.refusals import Overflow, overflow, refused_fields
 from harness.models.server.slots import Slots
 from harness.models.server.transport import Reply, Send, connections, headers_of
@@ -87,6 +87,7 @@ class OpenAICompleter:
                 patience=max(60.0, self._timeout), secrets=tuple(self._asking.headers.values()),
             )  # fmt: skip
             self._greeting = asyncio.ensure_future(self._greeted())
+            self._continuing: asyncio.Future[None] | None = None
         # One greeting for all calls, and one failure of it.
         return self._client, await asyncio.shield(self._greeting)
 
@@ -120,6 +121,12 @@ class OpenAICompleter:
         client, server = await self._here()
         nothing = Completion("", (), "context", len(request.prompt_ids))
         room = request.room(self.context)
+        begun = request.conversation().begun if server.dialect.api == "chat" and request.conversation else ""
+        if begun:
+            self._continuing = self._continuing or asyncio.ensure_future(
+                continue_turns(client, self._url, server.dialect, self.model, self.tokenizer)
+            )
+            await asyncio.shield(self._continuing)
         async with client.slots.one():
             while room > 0:
                 url = f"{self._url}{server.dialect.path}"
@@ -133,8 +140,20 @@ class OpenAICompleter:
                     elif not self._without(request, server.dialect, refused):
                         raise client.refusal(refused, url, self.model) from None
                     continue
-                return self._completion(request, room, server, choice)
+                return self._completion(request, room, server, self._whole(request, begun, choice) if begun else choice)
         return nothing
+
+    def _whole(self, request: Request, begun: str, choice: Choice) -> Choice:
+        """More of a turn that was begun, without a split into thought and answer. Raises ServerError."""
+        here, there = len(request.prompt_ids), choice.prompt_tokens
+        # A text may be encoded otherwise than its pieces, by a few tokens.
+        of_text = len(self.tokenizer.encode(begun, add_special_tokens=False))
+        if there is not None and abs(there - here) > 4 + of_text // 8:
+            raise ServerError(
+                f"{self._url}: counts {there} tokens in a conversation of {here}: its chat template changes what the "
+                "assistant has said (some drop thoughts), so the turn cannot be continued; use a completions server"
+            )
+        return choice._replace(text=choice.thought + choice.text, thought="")
 
     def _fitting(self, request: Request, room: int, over: Overflow) -> int:
         """How much of ``room`` the context leaves after the prompt; none or less: the prompt fills it."""

@@ -22,12 +22,14 @@ Api = Literal["completions", "chat"]
 class Dialect:
     """``prompts``: how a completions server takes them. ``adds_bos``: it puts the BOS token before a text itself.
 
+    ``continues``: how a chat server is asked to continue a turn: by vLLM's flags, or a prefix (DeepSeek, Mistral).
     ``dropped``: fields that the server refuses, which are sent no more. ``extra``: the user's own fields, sent always.
     """
 
     api: Api = "completions"
     prompts: Literal["ids", "text"] = "ids"
     adds_bos: bool = False
+    continues: Literal["flags", "prefix"] = "flags"
     dropped: set[str] = field(default_factory=set)
     extra: dict[str, Any] = field(default_factory=dict)
 
@@ -40,15 +42,15 @@ class Dialect:
         body: dict[str, Any] = {"model": model}
         if self.api == "chat":
             if request.conversation is None:
-                raise ServerError(
-                    "the server speaks chat alone, where a model's turn cannot be continued; use completions"
-                )
+                raise ServerError("the server speaks chat alone, and this prompt is no conversation; use completions")
             talk = request.conversation()
             body["messages"] = list(talk.messages)
             if talk.template:
                 body["chat_template_kwargs"] = talk.template
-            if body["messages"][-1]["role"] == "assistant":  # to be continued
+            if talk.begun and self.continues == "flags":
                 body |= {"add_generation_prompt": False, "continue_final_message": True}
+            elif talk.begun:
+                body["messages"][-1] = body["messages"][-1] | {"prefix": True}
         else:
             body["prompt"] = list(request.prompt_ids) if self.prompts == "ids" else self._text(request, tokenizer)
         body |= {

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from contextlib import suppress
 from dataclasses import dataclass, field
 from typing import Any, Literal
 
@@ -15,6 +16,7 @@ from harness.models.server.refusals import overflow, refused_fields
 
 _SMALL = 1 << 20  # bytes of a reply here
 _ASKED = "One, two, three, four, five,"
+_BEGUN = "One, two, three, four, five, six, seven, eight,"
 _ANSWER = 8  # tokens
 _Entry = dict[str, Any]  # of a server's list of models
 _CONTEXTS = ("max_model_len", "context_length", "context_window", "max_context_length", "n_ctx")
@@ -61,10 +63,33 @@ async def greet(
     raise client.refusal(last, f"{url}{path}", model)
 
 
-async def _probe(client: Client, url: str, dialect: Dialect, model: str, tokenizer: Any) -> Choice:
+async def continue_turns(client: Client, url: str, dialect: Dialect, model: str, tokenizer: Any) -> None:
+    """Find how a chat server continues an assistant's turn. Raises ServerError where it does not.
+
+    The prompt's tokens show it: a turn that is continued adds its own, one that is closed its end and a new turn too.
+    """
+    talk = Conversation([{"role": "user", "content": _ASKED}])
+    begun = len(tokenizer.encode(_BEGUN, add_special_tokens=False))
+    with suppress(Refused):
+        before = (await _probe(client, url, dialect, model, tokenizer, talk)).prompt_tokens
+        for way in ("flags", "prefix"):
+            dialect.continues = way  # type: ignore[assignment]
+            with suppress(Refused):
+                after = (await _probe(client, url, dialect, model, tokenizer, talk.continued(_BEGUN))).prompt_tokens
+                if before is not None and after is not None and abs(after - before - begun) <= 1:
+                    return
+    raise ServerError(
+        f"{url}: speaks chat alone and does not continue a turn that was begun (by continue_final_message or prefix, "
+        "seen in its count of the prompt's tokens); search and thinking budgets need that, or a completions server"
+    )
+
+
+async def _probe(
+    client: Client, url: str, dialect: Dialect, model: str, tokenizer: Any, talk: Conversation | None = None
+) -> Choice:
     """A short greedy answer; fields that the server refuses are dropped. Raises Refused for the rest."""
     ids = tuple(tokenizer.encode(_ASKED, add_special_tokens=False))
-    talk = Conversation([{"role": "user", "content": _ASKED}])
+    talk = talk or Conversation([{"role": "user", "content": _ASKED}])
     request = Request(ids, _ANSWER, conversation=lambda: talk)
     while True:
         body = dialect.body(model, request, _ANSWER, tokenizer)

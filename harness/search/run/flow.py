@@ -122,7 +122,7 @@ class Flow:
         if known is not None:
             return known
         search, role, generated = self.search, expansion.role, 0
-        request = search.writer.request(state.tree, expansion, state.prompts[role])
+        request = search.writer.request(state.tree, expansion, state.prompts[role], state.messages)
         try:
             completion = await search.roles[role].complete(request, state.problem.id, len(expansion.ancestors))
             generated = len(completion.token_ids)

@@ -17,7 +17,7 @@ from functools import lru_cache
 from typing import Any
 
 from harness.errors import ModelError
-from harness.models.base import Completer, Completion, Request, seed_of
+from harness.models.base import Completer, Completion, Conversation, Request, seed_of
 from harness.models.prompts import conversation_ids, is_prefilled
 from harness.records import Problem
 from harness.search.grammar import Grammar
@@ -112,8 +112,10 @@ class Writer:
         ids = list(conversation_ids(tokenizer, grammar.messages(problem.prompt)))
         return ids if is_prefilled(tokenizer.decode(ids[-8:]), THINK_TAGS) else ids + self._ids(role, THINK_OPEN)
 
-    def request(self, tree: Tree, expansion: Expansion, prompt: Sequence[int]) -> Request:
-        """The request for the model of the expansion's role; ``prompt`` in its vocabulary."""
+    def request(
+        self, tree: Tree, expansion: Expansion, prompt: Sequence[int], messages: Sequence[dict[str, str]] = ()
+    ) -> Request:
+        """The request for the model of the expansion's role; ``prompt`` in its vocabulary, ``messages`` behind it."""
         role, grammar = expansion.role, tree.grammar
         ids = list(prompt)
         for ancestor in expansion.ancestors:
@@ -122,7 +124,12 @@ class Writer:
         closing = grammar.closing(expansion.kind)
         # The tree counts the tokens of tags and of quoted answers roughly; the context's cap holds in any case.
         room = max(1, grammar.max_context - len(ids)) if grammar.max_context else expansion.budget
+
+        def conversation() -> Conversation:
+            return Conversation(messages).continued(THINK_OPEN + self.roles[role].tokenizer.decode(ids[len(prompt) :]))
+
         return Request(
+            conversation=conversation if messages else None,
             prompt_ids=tuple(ids), max_tokens=min(expansion.budget, room), temperature=grammar.temperature,
             top_p=grammar.top_p, seed=expansion.seed, stop=() if expansion.whole or not closing else (closing,),
         )  # fmt: skip

@@ -129,7 +129,7 @@ async def search_in_rounds(search: Search, problems: Iterable[Problem], store: S
             for _ in range(search.settings.in_flight - flying.setdefault(name, 0)):
                 if (expansion := state.tree.ask()) is None:
                     break
-                request = search.writer.request(state.tree, expansion, state.prompts[expansion.role])
+                request = search.writer.request(state.tree, expansion, state.prompts[expansion.role], state.messages)
                 waiting[expansion.role].append((state, expansion, request))
                 flying[name] += 1
             if not flying[name]:

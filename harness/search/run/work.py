@@ -112,7 +112,8 @@ class Search:
         prompts = {role: ids(problem, role) for role in self.roles}
         tokens = max(map(len, prompts.values()))
         store.begin(problem, tokens)
-        return InFlight(problem=problem, tree=self.settings.tree(problem, tokens), prompts=prompts)
+        messages = [] if self.prompt else self.settings.grammar.messages(problem.prompt)
+        return InFlight(problem, self.settings.tree(problem, tokens), prompts, messages)
 
     async def grade(self, state: InFlight, expansion: Expansion, row: NodeRow) -> str:
         """Write the verdict on the answer that ``row`` ends in into it, and return it; empty without an answer."""
@@ -133,11 +134,12 @@ class Search:
 
 
 class InFlight(NamedTuple):
-    """A problem at work: its tree, and its prompt's token ids for each role."""
+    """A problem at work: its tree, its prompt's token ids for each role, and the messages behind them, if any."""
 
     problem: Problem
     tree: Tree
     prompts: dict[str, list[int]]
+    messages: list[dict[str, str]]
 
 
 def ending(tree: Tree) -> str:

@@ -13,7 +13,11 @@ from typing import Any
 
 @dataclass(kw_only=True)
 class Service:
-    """``busy_every``: which calls meet 429. ``refuses``: fields of a body that are unknown to it."""
+    """``busy_every``: which calls meet 429. ``refuses``: fields of a body that are unknown to it.
+
+    ``continues``: how it is asked to continue the assistant's turn; otherwise it closes it and begins another.
+    ``drops_thoughts``: its template leaves them out of what the assistant has said.
+    """
 
     tokenizer: Any
     key: str = ""
@@ -27,6 +31,8 @@ class Service:
     thought: str = "2 + 2 = 4."
     finish: str = "stop"
     redirect: str = ""
+    continues: str = ""
+    drops_thoughts: bool = False
     endless: bool = False
     bodies: list[dict[str, Any]] = field(default_factory=list)
     calls: int = 0
@@ -48,7 +54,11 @@ class Service:
         if self.busy_every and self.calls % self.busy_every == 0:
             return 429, {"error": "slow down"}, {"Retry-After": self.retry_after}
         self.bodies.append(body)
-        rendered = self.tokenizer.apply_chat_template(body["messages"], add_generation_prompt=True, tokenize=False)
+        rendered, content = self.rendered(body), self.content
+        if rendered.endswith("{"):  # an answer that was begun
+            content = "4}."
+        elif body["stop"]:
+            content = " it is 2 + 2 = 4."
         prompt = len(self.tokenizer.encode(rendered, add_special_tokens=False))
         if prompt + body["max_tokens"] > self.context:
             asked = body["max_tokens"]
@@ -57,10 +67,21 @@ class Service:
                 f"{prompt + asked} tokens ({prompt} in the messages, {asked} in the completion)."
             )
             return 400, {"error": {"message": page}}, {}
-        message = {"content": self.content, "reasoning_content": self.thought or None}
+        message = {"content": content, "reasoning_content": self.thought or None}
         usage = {"prompt_tokens": prompt, "completion_tokens": 20}
         choice = {"message": message, "finish_reason": self.finish}
         return 200, {"model": self.model, "choices": [choice], "usage": usage}, {}
+
+    def rendered(self, body: dict[str, Any]) -> str:
+        messages = [dict(message) for message in body["messages"]]
+        *_, last = messages
+        flagged = {"flags": body.get("continue_final_message"), "prefix": last.pop("prefix", False)}
+        if self.drops_thoughts and last["role"] == "assistant":
+            last["content"] = last["content"].partition("<think>")[0] or "So"
+        how: dict[str, bool] = {"add_generation_prompt": True}
+        if last["role"] == "assistant" and flagged.get(self.continues):
+            how = {"continue_final_message": True}
+        return str(self.tokenizer.apply_chat_template(messages, tokenize=False, **how))
 
 
 @contextmanager

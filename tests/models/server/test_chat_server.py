@@ -4,6 +4,9 @@ from __future__ import annotations
 
 import asyncio
 import json
+import re
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -154,7 +157,45 @@ def test_a_thought_that_the_limit_cut_has_no_answer(service, tmp_path, student):
     assert (got.thought, got.text, got.finish) == ("2 + 2 = 4.", "", "length")
 
 
-def test_a_turn_cannot_be_continued_over_chat(service, tmp_path, student):
+def searched(service, folder, student):
+    problems = folder / "problems.jsonl"
+    problems.write_text(json.dumps({"id": "p", "family": "number", "prompt": "2 + 2?", "gold": {"answer": 4}}) + "\n")
+    command = [
+        "search", "run", "--model", "some", "--tokenizer", student, "--backend", "openai", "--base-url", service.url,
+        "--problems", str(problems), "--grammar", "math", "--out", str(folder / "trees"), "--requests", "16",
+    ]  # fmt: skip
+    return subprocess.run([sys.executable, "-m", "harness", *command], capture_output=True, text=True, check=False)
+
+
+@pytest.mark.parametrize("way", ["flags", "prefix"])
+def test_a_search_continues_turns_over_chat(service, tmp_path, student, way):
+    service.continues, service.context, service.thought = way, 4096, ""
+    if way == "prefix":
+        service.refuses = ("continue_final_message",)
+    done = searched(service, tmp_path, student)
+    assert done.returncode == 0, done.stderr
+    begun = [body["messages"][-1]["content"] for body in service.bodies if body["messages"][-1]["role"] == "assistant"]
+    assert any(re.match("<think><(sub-task|hypothesis|thinking)>", text) for text in begun)
+    assert any(text.endswith("\\boxed{") for text in begun)
+    assert "a correct chain" in done.stdout
+
+
+def test_a_server_that_begins_another_turn_instead_is_refused_in_one_line(service, tmp_path, student):
+    service.context = 4096
+    done = searched(service, tmp_path, student)
+    assert done.returncode == 3
+    assert "speaks chat alone and does not continue a turn" in done.stderr
+    assert "Traceback" not in done.stderr
+
+
+def test_a_template_that_drops_thoughts_is_refused_in_one_line(service, tmp_path, student):
+    service.context, service.continues, service.drops_thoughts = 4096, "flags", True
+    done = searched(service, tmp_path, student)
+    assert done.returncode == 3
+    assert "its chat template changes what the assistant has said" in " ".join(done.stderr.split())
+
+
+def test_a_prompt_that_is_no_conversation_is_refused_over_chat(service, tmp_path, student):
     spec = ModelSpec(model="some", tokenizer=student, backend="openai", base_url=service.url)
     with opened(spec, tmp_path) as (model, _), pytest.raises(ServerError, match="speaks chat alone"):
         asyncio.run(model.complete(Request((5,), 8)))
