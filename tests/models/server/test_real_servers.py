@@ -20,6 +20,8 @@ from urllib.request import urlopen
 
 import pytest
 
+from harness.search.store import folded
+
 pytestmark = pytest.mark.slow
 
 # Command line after the Python, and the gap between two tokens' logits that the server's arithmetic explains: float32
@@ -158,3 +160,20 @@ def test_a_killed_run_goes_on(variable, tmp_path):
         subprocess.run(command(tmp_path / "run", *where), check=True, capture_output=True)
         assert journal.read_text().splitlines()[: len(before) - 1] == before[:-1]
         assert len(samples(tmp_path / "run")) == LIMIT
+
+
+def test_a_search_over_chat_continues_the_turns_that_completions_continue(tmp_path):
+    """The same seeds draw thoughts that begin alike: the prompts are the same, and rounding parts the texts later."""
+    found = {}
+    with served("HARNESS_TEST_VLLM_PYTHON", tmp_path / "server.log") as url:
+        for api in ("chat", "completions"):
+            run = [
+                "search", "run", "--model", needed("HARNESS_TEST_MODEL"), "--backend", "openai", "--base-url", url,
+                "--api", api, "--tasks", "mini_math", "--limit", "4", "--grammar", "math", "--requests", "2",
+                "--in-flight", "1", "--window", "1", "--out", str(tmp_path / api),
+            ]  # fmt: skip
+            done = subprocess.run([sys.executable, "-m", "harness", *run], capture_output=True, text=True, check=False)
+            assert done.returncode == 0 or "no correct chain" in done.stderr, done.stderr
+            rows = [stored.rows for stored, _, _ in folded(tmp_path / api)]
+            found[api] = [each["text"][:40] for row in rows for each in row]
+    assert len(set(found["chat"]) & set(found["completions"])) >= len(found["chat"]) // 2
