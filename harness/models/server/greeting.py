@@ -73,7 +73,7 @@ async def continue_turns(client: Client, url: str, dialect: Dialect, model: str,
     with suppress(Refused):
         before = (await _probe(client, url, dialect, model, tokenizer, talk)).prompt_tokens
         for way in ("flags", "prefix"):
-            dialect.continues = way  # type: ignore[assignment]
+            dialect.continues = way
             with suppress(Refused):
                 after = (await _probe(client, url, dialect, model, tokenizer, talk.continued(_BEGUN))).prompt_tokens
                 if before is not None and after is not None and abs(after - before - begun) <= 1:
