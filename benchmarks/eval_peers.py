@@ -8,7 +8,7 @@ first request to the last. `vs_lm_eval` (seconds in process) and `vs_inspect` (p
 how many times what harness takes. inspect_ai needs a Python of its own (--inspect); it is left out without, and in
 process, where that would need torch.
 
-    python benchmarks/eval_peers.py [--model FOLDER] [--inspect PYTHON] [--quick] [--json]
+    python benchmarks/eval_peers.py [--model FOLDER [--samples N]] [--inspect PYTHON] [--quick] [--json]
 """
 
 from __future__ import annotations
@@ -94,10 +94,12 @@ def main() -> None:
     parser.add_argument("--model", default="shipped:student", help="folder of the model in process")
     parser.add_argument("--inspect", default="", help="Python of an environment with inspect_ai")
     parser.add_argument("--in-flight", type=int, default=512)
+    parser.add_argument("--samples", type=int, default=0, help="samples in process, for larger models")
     parser.add_argument("--quick", action="store_true", help="fewer samples and rounds")
     parser.add_argument("--json", action="store_true")
     told = parser.parse_args()
     rounds, count, samples, times = (3, 2048, 512, 1) if told.quick else (5, 8192, 1024, 3)
+    samples = told.samples or samples
 
     first = {
         backend: statistics.median(

@@ -127,10 +127,11 @@ def in_process(model: str, count: int, tokens: int, batch: int, batches: list[in
     logging.disable(logging.WARNING)
     completer = HFCompleter(resolve(model), batch_size=batch, threads=1)
     completer._eos = set()  # every answer has all its tokens
-    requests = _requests(completer.tokenizer, count, tokens)
 
     def alone(count: int) -> None:
-        asyncio.run(complete_in_chunks(completer, requests[:count], lambda i: False, lambda results: None))
+        """The same problems and prompts, completions thrown away: what a plain loop over the backend does."""
+        requests = _requests(completer.tokenizer, count, tokens)
+        asyncio.run(complete_in_chunks(completer, requests, lambda i: False, lambda results: None))
 
     def ours(count: int) -> None:
         with tempfile.TemporaryDirectory() as folder:
