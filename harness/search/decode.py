@@ -77,7 +77,7 @@ class Trees:
         most, n = 10**6, self.budget
         settings = Settings(
             goals=Goals(correct=most, wrong=most, rollouts=3 * n, reflections=0, requests=0, answers=n),
-            grammar=load(self.grammar).model_copy(update=change), policy="decoding", reward="votes", seed=asked.seed,
+            grammar=load(self.grammar).changed(**change), policy="decoding", reward="votes", seed=asked.seed,
             in_flight=self.in_flight, models={name: role.name for name, role in roles.items()},
             names=dict.fromkeys(roles, ""),
         )  # fmt: skip

@@ -104,12 +104,12 @@ class Settings(Spec):
 
     def tree(self, problem: Problem, prompt_tokens: int = 0) -> Tree:
         """The tree of a problem, with nothing written yet."""
-        seed = seed_of(self.seed, problem.id)
+        seed, grammar = seed_of(self.seed, problem.id), self.grammar.of(problem.family)
         if self.policy == "original":
-            tree: Tree = OriginalTree(self.grammar, self.goals, seed=seed, prompt_tokens=prompt_tokens)
+            tree: Tree = OriginalTree(grammar, self.goals, seed=seed, prompt_tokens=prompt_tokens)
         else:
             tree = Tree(
-                self.grammar, self.goals, seed=seed, policy=POLICIES[self.policy], prompt_tokens=prompt_tokens,
+                grammar, self.goals, seed=seed, policy=POLICIES[self.policy], prompt_tokens=prompt_tokens,
                 reward=self.reward, whole=self.policy == "chain_first",
             )  # fmt: skip
         tree.quotes = FAMILIES.get(problem.family) not in ("plan", "instructions")

@@ -135,7 +135,8 @@ def grammar(shown: Grammar) -> Page:
     """The transition graph from the start, once for each pattern. A kind drawn above is not drawn again below."""
     blocks: list[Block] = [Text(text=f"{shown.name}  {shown.about}", style="strong")]
     for name, resolved in shown.resolved.items():
-        title = f"pattern {name}, weight {shown.patterns[name].weight:g}" if shown.patterns else "start"
+        weight = f", weight {shown.patterns[name].weight:g}" if name in shown.patterns else ""
+        title = f"pattern {name}{weight}" if shown.patterns else f"start of {name}" if shown.sources else "start"
         drawn: set[str] = set()
         top = Branch(spans=[(title, "strong")], children=_followers(resolved.start, resolved, drawn))
         if (back := resolved.backtrack) is not None:

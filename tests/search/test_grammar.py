@@ -197,6 +197,35 @@ def test_an_example_that_would_teach_wrong_tags_is_refused_with_its_line(tmp_pat
     load(str(path))
 
 
+def test_each_source_of_problems_has_its_grammar():
+    settings = Settings(grammar=load("tasks"), goals=Goals())
+    families = {"gsm8k": "math", "math500": "math", "mini_blocks": "planning", "ifeval": "instructions"}
+    for family, name in families.items():
+        assert settings.tree(Problem(id="p", family=family, prompt="?", gold={})).grammar.name == name
+    changed = settings.grammar.changed(temperature=0.1)
+    assert {each.temperature for each in changed.resolved.values()} == {0.1}
+    assert Settings.model_validate_json(settings.model_dump_json()) == settings
+
+
+@pytest.mark.parametrize(
+    ("text", "message"),
+    [
+        ("name: s\nsources: {plans: planning}", "2: 'plans' is no grader of answers (did you mean 'plan'?)"),
+        ("name: s\nsources: {plan: plannin}", "no grammar 'plannin' (did you mean 'planning'?)"),
+        ("name: s\nsources: {plan: tasks}", "2: tasks names sources itself"),
+        ("name: s\nsources: {}", "2: sources"),
+        ("name: s\nstart: {thinking: 1}\nsources: {plan: planning}", "start"),
+    ],
+)
+def test_mistakes_in_sources_are_one_line(tmp_path, text, message):
+    path = tmp_path / "g.yaml"
+    path.write_text(text)
+    with pytest.raises(RecipeError) as error:
+        load(str(path))
+    assert message in str(error.value)
+    assert "\n" not in str(error.value)
+
+
 @pytest.mark.parametrize(
     ("family", "quoted"), [("number", True), ("gsm8k", True), ("math500", True), ("plan", False), ("ifeval", False)]
 )

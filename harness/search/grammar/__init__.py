@@ -19,10 +19,12 @@ from pydantic import Discriminator, Field, Tag
 
 from harness.errors import RecipeError, nearest
 from harness.files import read_text
+from harness.grading.families import FAMILIES
+from harness.grading.families import KINDS as KINDS_OF_GRADER
 from harness.models.base import seed_of
 from harness.records import Record
 from harness.thoughts import KINDS, THINK_CLOSE, THINK_OPEN
-from harness.yaml_files import Key, mapping, validated
+from harness.yaml_files import Key, Source, mapping, validated
 
 Findings = list[tuple[Key, str]]  # each with the key that it is about
 _SHIPPED = resources.files("harness.search.grammar") / "shipped"
@@ -96,7 +98,8 @@ class Grammar(Record):
     stand before the first message, and ``examples`` are earlier turns: models keep to what they seem to have written.
     ``max_depth`` counts thoughts with the answer, ``max_context`` tokens of prompt and chain (0: no cap). Siblings
     whose edit ratio reaches ``same`` and whose numbers are equal count as duplicates (1: only equal texts do).
-    ``exploration``: the constant of UCT, for rewards of 0 and 1.
+    ``exploration``: the constant of UCT, for rewards of 0 and 1. ``sources``: grammars for sources of problems, by the
+    grader of their answers; this one serves the others.
     """
 
     name: str
@@ -114,6 +117,16 @@ class Grammar(Record):
     top_p: float = Field(default=1.0, gt=0, le=1)
     exploration: float = Field(default=0.25, ge=0)
     same: float = Field(default=0.95, gt=0, le=1)
+    sources: dict[str, Grammar] = {}
+
+    def of(self, family: str) -> Grammar:
+        """The grammar for problems of a family (see ``grading.families``)."""
+        return self.sources.get(FAMILIES.get(family, ""), self)
+
+    def changed(self, **settings: Any) -> Grammar:
+        """With other settings, for every source."""
+        sources = {source: grammar.changed(**settings) for source, grammar in self.sources.items()}
+        return self.model_copy(update=settings | {"sources": sources})
 
     def messages(self, problem: str) -> list[dict[str, str]]:
         """The conversation that asks for a chain: rules, examples, and the problem last."""
@@ -126,7 +139,9 @@ class Grammar(Record):
 
     @property
     def resolved(self) -> dict[str, Grammar]:
-        """The grammar of each pattern, itself without patterns, by name (its own name where it has one table)."""
+        """The grammar of each pattern and source by name; itself where it has one table."""
+        if self.sources:
+            return {name: each for other in self.sources.values() for name, each in other.resolved.items()}
         return {name: self._under(name) for name in self.patterns} or {self.name: self}
 
     def _under(self, name: str) -> Grammar:
@@ -212,10 +227,34 @@ def source(name: str) -> str:
 def load(name: str) -> Grammar:
     """A shipped grammar by name, or one of the user's by path. Raises RecipeError (a line a defect) and BadFile."""
     read = mapping(source(name), name, "grammar")
+    if "sources" in read.data:
+        return _of_sources(read)
     grammar = validated(Grammar, read)
     if found := defects(grammar):
         raise RecipeError("\n".join(f"{read.place(*key)}: {text}" for key, text in found))
     return grammar
+
+
+class _Sources(Record):
+    """A file that names a grammar for each source of problems. The first serves problems of other sources, too."""
+
+    name: str
+    about: str = ""
+    sources: dict[str, str] = Field(min_length=1)
+
+
+def _of_sources(read: Source) -> Grammar:
+    named = validated(_Sources, read)
+    for kind, name in named.sources.items():
+        if kind not in KINDS_OF_GRADER:
+            known = ", ".join(KINDS_OF_GRADER)
+            hint = nearest(kind, KINDS_OF_GRADER)
+            raise RecipeError(f"{read.place('sources', kind)}: {kind!r} is no grader of answers{hint}; known: {known}")
+        if "sources" in mapping(source(name), name, "grammar").data:
+            raise RecipeError(f"{read.place('sources', kind)}: {name} names sources itself; name its grammars here")
+    grammars = {kind: load(name) for kind, name in named.sources.items()}
+    first = next(iter(grammars.values()))
+    return first.model_copy(update={"name": named.name, "about": named.about, "sources": grammars})
 
 
 def defects(grammar: Grammar) -> Findings:

@@ -27,7 +27,11 @@ class Flow:
         self.search, self.store, self.budget = search, store, budget
         grammar, whole = search.settings.grammar, search.settings.policy == "chain_first"
         # Tokens that a call of these trees may take.
-        self.most = max(kind.max_tokens for kind in grammar.kinds.values()) * (grammar.depth if whole else 1)
+        self.most = max(
+            kind.max_tokens * (each.depth if whole else 1)
+            for each in grammar.resolved.values()
+            for kind in each.kinds.values()
+        )
         self.failed: dict[str, str] = {}
         self.unfinished = self.in_a_row = 0
         self.stopping = False

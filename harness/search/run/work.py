@@ -108,11 +108,12 @@ class Search:
 
     def begin(self, problem: Problem, store: Store) -> InFlight:
         """A problem's tree at its start, written down if it is new."""
-        ids = self.prompt or (lambda problem, role: self.writer.prompt(self.settings.grammar, problem, role))
+        grammar = self.settings.grammar.of(problem.family)
+        ids = self.prompt or (lambda problem, role: self.writer.prompt(grammar, problem, role))
         prompts = {role: ids(problem, role) for role in self.roles}
         tokens = max(map(len, prompts.values()))
         store.begin(problem, tokens)
-        messages = [] if self.prompt else self.settings.grammar.messages(problem.prompt)
+        messages = [] if self.prompt else grammar.messages(problem.prompt)
         return InFlight(problem, self.settings.tree(problem, tokens), prompts, messages)
 
     async def grade(self, state: InFlight, expansion: Expansion, row: NodeRow) -> str:
