@@ -112,10 +112,31 @@ def load_pddl() -> None:
     simulate_pddl({"domain": domain, "problem": problem}, [("a",)])
 
 
-def pddl_names(gold: Gold) -> tuple[Collection[str], Collection[str]]:
-    """The names of the domain's actions and of its facts."""
+def pddl_parts(gold: Gold) -> tuple[dict[str, list[str]], list[str], list[str], list[str]]:
+    """The domain's actions with their parameters, and the names of its facts, types and the problem's objects."""
     problem = _problem(gold["domain"], gold["problem"])
-    return {action.name for action in problem.actions}, {fluent.name for fluent in problem.fluents}
+    actions = {action.name: [parameter.name for parameter in action.parameters] for action in problem.actions}
+    facts, types = ([each.name for each in named] for named in (problem.fluents, problem.user_types))
+    return actions, facts, types, [each.name for each in problem.all_objects]
+
+
+def pddl_fits(gold: Gold, action: Action) -> bool:
+    """Whether the objects have the types that the action asks for, and the facts that no action ever changes."""
+    problem, (name, *arguments) = _problem(gold["domain"], gold["problem"]), action
+    if len(arguments) != len(problem.action(name).parameters) or not all(map(problem.has_object, arguments)):
+        return False
+    objects, chosen = [problem.object(each) for each in arguments], problem.action(name)
+    parameters = dict(zip((each.name for each in chosen.parameters), objects, strict=True))
+    if not all(each.type.is_compatible(parameters[each.name].type) for each in chosen.parameters):
+        return False
+    changing = {effect.fluent.fluent().name for each in problem.actions for effect in each.effects}
+    conditions = [part for each in chosen.preconditions for part in (each.args if each.is_and() else [each])]
+    for fact in conditions:
+        if fact.is_fluent_exp() and fact.fluent().name not in changing and all(a.is_parameter_exp() for a in fact.args):
+            given = fact.fluent()(*(parameters[each.parameter().name] for each in fact.args))
+            if not problem.initial_value(given).is_true():
+                return False
+    return True
 
 
 def simulate_pddl(gold: Gold, plan: Sequence[Action]) -> Outcome:

@@ -1,0 +1,185 @@
+"""What one line of a response is to its plan: steps, something that looks like a step and cannot be read, or a remark."""
+
+from __future__ import annotations
+
+import re
+from enum import Enum, auto
+from typing import NamedTuple
+
+from harness.grading.simulators import Action
+from harness.grading.wording import Found, Wording
+
+class Kind(Enum):
+    """``HEADING`` of a plan, ``PART`` of one, ``ASIDE`` of explanations or a check; else ``STEPS``, ``REMARK``."""
+
+    BLANK = auto()
+    STEPS = auto()
+    HEADING = auto()
+    PART = auto()
+    ASIDE = auto()
+    REMARK = auto()
+
+
+class Unread(NamedTuple):
+    """What looks like a step and cannot be read."""
+
+    text: str
+
+
+Step = Action | Unread
+
+
+class Line(NamedTuple):
+    """``number``: what it is numbered with. ``sure``: it is a step wherever it stands; else only among steps."""
+
+    kind: Kind
+    number: int | None = None
+    steps: tuple[Step, ...] = ()
+    sure: bool = True
+
+
+_MARKUP = re.compile(
+    r"[*`]+|\\[()]|\\item\b|(?<![a-z0-9])_+|_+(?![a-z0-9])"  # of Markdown and LaTeX
+    r"|(?<![a-z0-9])[\"'‘’“”«»]+|[\"'‘’“”«»]+(?![a-z0-9])"
+)
+_ORDER = (
+    "and|also|so|now|first|firstly|second|secondly|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|lastly|next|"
+    "then|finally|afterwards?|after (?:that|this)|followed by|to (?:start|begin)|step|action|move|item"
+)
+_NUMBER = r"\d{1,3}(?![a-z0-9])"
+_LEAD = re.compile(rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER})(?![a-z0-9'-]))*")
+_JOINT = re.compile(
+    rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER}|i|we|you|would|will|should|must|shall|need to|have to|i'll|we'll)"
+    r"(?![a-z0-9'-]))*"
+)
+_LABEL = re.compile(r"[^a-z]*\d{1,3}[^a-z:]*[a-z][^:]{0,80}: *")  # of a numbered line, before its action
+_SENTENCE = re.compile(r"[.;!|](?= |$)|->|=>|→|—")
+_BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
+# A mention, not a step, is what follows these in a sentence.
+_MENTION = re.compile(
+    r"\b(?:so|which|that|to|because|since|as|if|when|once|while|where|until|allow\w*|need\w*|requir\w*|lets?|can(?:not)?"
+    r"|could|is|are|was|has|have|had|for|already|not|don't|clear\w*|mak\w+|enabl\w+|free\w*|leav\w+)\b|:"
+)
+_MOTION = re.compile(
+    "(?:move|place|set|lift|grab|take|remove|transfer|lower|return|lay|drop|hold|release|slide|push|pull|swap|carry|"
+    "bring|put|get|load|unload|drive|fly|pick|stack|unstack|deliver|ship|transport|throw|shift|relocate|rearrange)"
+    "(?![a-z0-9])"
+)
+# A first word that is no order to do something; neither is one that ends in -s, -ing or -ed.
+_NO_ORDER = frozenset(
+    "the this that these those it its a an all both each since because with after before when once if while at in on "
+    "verify check confirm ensure make note observe see goal result results state done repeat continue leave keep stop "
+    "we you i he she they there here is are no not given initial final current finally therefore thus hence also only "
+    "clear holding hand block object however but or for by as from to of only still yes ok table".split()
+)
+_PART = re.compile(r"^[^a-z0-9]*(?:phase|stage|part|step|action)s? *\d")
+_PLAN = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer|solution)\b")
+_AGAIN = re.compile(r"\b(?:redo|retry|try again|start over|correct\w*|revis\w+|instead)\b")
+_FINAL_PLAN = re.compile(
+    r"\b(?:final|corrected|correct|revised|updated|new|actual|complete|full|optimal|shortest|valid|verified|working)\b"
+    r"[^.:]{0,30}\b(?:plan|sequence|solution|answer|steps|actions)\b[^.:]{0,30}:?\W*$"
+)
+_CHECK = re.compile(r"\b(?:verify|check|double-?check|confirm|validate|simulate|trace|explain|justify)\b")
+_ASIDE = re.compile(
+    r"\b(?:explanations?|explained|key steps|reasons?|reasoning|notes?|justifications?|why|verif\w+|valid(?:ity|ation|ating)"
+    r"|(?:double-?)?check\w*|confirm\w*|trace|tracing|simulat\w+|walk-?(?: ?)?through|preconditions?|effects?|states?"
+    r"|proof|tests?|testing|execution|executing|how it works|what happens)\b"
+)
+_INLINE = re.compile(r"([^:]{0,60}\b(?:plan|answer|solution|sequence|actions|steps)\b[^:.]{0,30}:) *(?=[a-z0-9(\[\"'])")
+
+
+def clean(line: str) -> str:
+    """The line in lower case, without markup, with single blanks."""
+    return " ".join(_MARKUP.sub("", line.lower().replace("’", "'")).split())
+
+
+def split_heading(line: str) -> list[str]:
+    """A heading and what follows it on its line as two lines; others as they are. ``line`` is a clean one."""
+    match = _INLINE.match(line)
+    if match is None or _LEAD.fullmatch(match[1]):
+        return [line]
+    return [match[1], line[match.end() :]]
+
+
+def read_line(line: str, words: Wording, before: Action | None = None) -> Line:
+    """What a clean line is; ``before``: the action before it."""
+    if not line:
+        return Line(Kind.BLANK)
+    found = words.find(line, before)
+    lead = _LEAD.match(line)
+    number = _number(line[: lead.end()]) if lead else None
+    if found:
+        prefix = _BRACKETS.sub(" ", line[: found[0].start])
+        label = _LABEL.fullmatch(prefix)
+        if _LEAD.fullmatch(prefix) or (label and not _ASIDE.search(prefix) and not _MENTION.search(prefix[:-2])):
+            return Line(Kind.STEPS, _number(prefix), _steps(line, found, words))
+    rest = line[lead.end() :] if lead else line
+    if invented := words.invented(line[max(line.rfind("(", 0, len(line) - len(rest)), 0) :]):
+        return Line(Kind.STEPS, number, (invented,), sure=False)
+    if not words.find(rest) and (sure := _looks_like_step(rest, words)) is not None:
+        return Line(Kind.STEPS, number, (Unread(line),), sure)
+    return Line(_kind(line))
+
+
+def _kind(line: str) -> Kind:
+    """Of a line that is no step."""
+    if _PART.search(line):
+        return Kind.PART
+    heading = len(line) < 100 and (line[-1] in ":-—" or line[0] == "#" or not re.search("[.!?,;:]", line))
+    if _FINAL_PLAN.search(line) and not _CHECK.search(line):
+        return Kind.HEADING
+    if heading and _ASIDE.search(line):
+        return Kind.ASIDE
+    again = _PLAN.search(line) or (heading and _AGAIN.search(line))
+    return Kind.HEADING if again and line[0] != "(" else Kind.REMARK
+
+
+def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
+    """The steps of a line that begins with one: what is joined to it by commas, numbers or words of order."""
+    steps: list[Step] = []
+    end, mention = found[0].start, False
+    for each in found:
+        gap = _BRACKETS.sub(" ", line[end : each.start])
+        sentences = _SENTENCE.split(gap)
+        if steps and each.action == steps[-1] and not re.search("[a-z0-9]", gap):
+            end = each.end
+            continue  # the same once more, in another form
+        joined = _JOINT.fullmatch(sentences[-1]) is not None and (len(sentences) > 1 or not mention)
+        if not joined and not mention and len(sentences) == 1 and not _MENTION.search(gap):
+            steps.append(Unread(line))
+        steps += _unread(sentences if not joined else sentences[:-1], words, line)
+        mention = not joined
+        if joined:
+            steps.append(each.action or Unread(line))
+        end = each.end
+    steps += _unread(_SENTENCE.split(_BRACKETS.sub(" ", line[end:])), words, line) if not mention else []
+    return tuple(steps)
+
+
+def _unread(sentences: list[str], words: Wording, line: str) -> list[Step]:
+    for sentence in sentences:
+        for clause in re.split(r",| and | then ", sentence):
+            joint = _JOINT.match(clause)
+            if _looks_like_step(clause[joint.end() :] if joint else clause, words):
+                return [Unread(line)]
+    return []
+
+
+def _looks_like_step(text: str, words: Wording) -> bool | None:
+    """Whether words that are no action look like one: True anywhere, False among steps alone, None not at all."""
+    first = re.match(r"[a-z]+(?:-[a-z]+)*", text)
+    sentence = _SENTENCE.split(text, maxsplit=1)[0]
+    if first is None or not words.mentions(sentence[first.end() :]):
+        return None
+    if words.verbs.match(text):
+        return True if not re.match(r"[a-z-]+(?: up| down)? (?:a|an|any|another|one|each|every) [a-z]", text) else None
+    if _MOTION.match(text):
+        return False
+    order = first[0] not in _NO_ORDER and not re.search("(?:[^s]s|ing|ed|ly)$", first[0])
+    near = " ".join(sentence.split()[1:5])
+    return False if order and not words.mentions(first[0]) and words.mentions(near) and ":" not in first[0] else None
+
+
+def _number(lead: str) -> int | None:
+    match = re.search(r"\d{1,3}", lead)
+    return int(match[0]) if match else None

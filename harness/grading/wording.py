@@ -1,0 +1,208 @@
+"""How the actions of a planning domain are written: as PDDL, as calls, and by patterns of English, in one line of text.
+
+A pattern is ``unstack {block} from {below}``: words, parameters in braces (``{}``: the next one), ``[a part that may be
+left out]``, and ``it`` for the first object of the action before. Usual variants of a word count as that word (_SAME).
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from functools import cache
+from typing import NamedTuple
+
+from harness.grading.simulators import Action
+
+Patterns = Mapping[str, Sequence[str]]  # of each action
+Parameters = Mapping[str, Sequence[str]]  # of each action, in order
+
+_SAME = {
+    "from": "(?:from|off)(?: (?:of|off|on|atop|top|the top|its (?:position|place|spot))){0,5}",
+    "on": "(?:on|onto|upon|atop)(?: (?:to|of|top|the top)){0,4}", "into": "(?:into|in|onto|on|inside|aboard)",
+    "at": "(?:at|in)", "in": "(?:in|within|inside)", "that": "(?:that|which)", "is": "is(?: currently)?",
+}  # fmt: skip
+# Words that begin no name. An article before a common noun ("pick up a clear block") speaks of no object either.
+_NO_NAME = "it its them they that this these which top of on onto upon atop off from to into at in up down and then or"
+_TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"
+_CALL = re.compile(
+    rf"\( ?([a-z][a-z0-9_-]*)((?:(?: ?, ?| ){_TOKEN})*) ?\)|(?<![a-z0-9_-])([a-z][a-z0-9_-]*)\(([a-z0-9_, -]*)\)"
+)
+_PIECES = re.compile(r"\{[^{}]*\}|[\[\]]|[^\s{}\[\]]+")
+
+
+class Found(NamedTuple):
+    """An action in a line; ``call``: written as PDDL or as a call. ``action`` is None where ``it`` stands for nothing."""
+
+    start: int
+    end: int
+    action: Action | None
+    call: bool = False
+
+
+class Form(NamedTuple):
+    """A pattern as a regular expression; ``groups``: for each parameter its group, 0 where ``it`` stands for it."""
+
+    name: str
+    regex: re.Pattern[str]
+    groups: tuple[int, ...]
+
+
+class BadPattern(ValueError):
+    """A pattern that does not fit its action; the message says why."""
+
+
+class Wording:
+    """The words of one problem: its actions, patterns and objects.
+
+    ``names``: objects, and other words for them. ``nouns`` may stand beside a name ("the blue block", "truck 1").
+    ``facts``: names that are no actions. ``fits``: whether an action can be meant, of several that are worded alike.
+    """
+
+    def __init__(
+        self, parameters: Parameters, patterns: Patterns, names: Iterable[str], nouns: Collection[str] = (),
+        facts: Collection[str] = (), fits: Callable[[Action], bool] = lambda action: True,
+    ) -> None:  # fmt: skip
+        self._arity = {name: len(own) for name, own in parameters.items()}
+        self._actions = {_squeezed(name): name for name in parameters} | {name: name for name in parameters}
+        self._nouns, self._facts, self._fits = frozenset(nouns), facts, fits
+        self._names = {_normal(name): name for name in reversed([*names])}
+        own = tuple((name, tuple(parameters[name]), tuple(patterns.get(name, ()))) for name in parameters)
+        self._forms, self.verbs = compiled(own, tuple(sorted(nouns)))
+
+    def find(self, line: str, before: Action | None = None) -> list[Found]:
+        """The actions in a line of lower case and single blanks, in order; ``before``: the action before them."""
+        found = [*self._calls(line), *self._bare(line)]
+        for form in self._forms:
+            for match in form.regex.finditer(line):
+                words = [self._name(match[group]) if group else "it" for group in form.groups]
+                found.append(Found(match.start(), match.end(), (form.name, *words)))
+        found.sort(key=lambda each: (each.start, -each.end, each.action is None or not self._fits(each.action)))
+        out: list[Found] = []
+        for each in found:
+            if out and each.start < out[-1].end:
+                continue
+            action = each.action
+            if action and "it" in action:
+                action = (action[0], *(before[1] if w == "it" else w for w in action[1:])) if before else None
+            out.append(each._replace(action=action))
+            before = action
+        return out
+
+    def invented(self, line: str) -> Action | None:
+        """A line that is one PDDL call and nothing else, of no action and no fact of the domain."""
+        match = _CALL.fullmatch(line.rstrip(" ;,."))
+        if match is None or not match[1] or not match[2] or match[1] in self._facts:
+            return None
+        return None if self._action(match[1]) else (match[1], *re.findall(_TOKEN, match[2]))
+
+    def mentions(self, text: str) -> bool:
+        """Whether a text names an object, or speaks of "it"."""
+        words = [word for word in re.findall(_TOKEN, text) if word != "a"]
+        return "it" in words or any(self._name(word) in self._names.values() for word in words)
+
+    def _calls(self, line: str) -> list[Found]:
+        out = []
+        for match in _CALL.finditer(line):
+            if name := self._action(match[1] or match[3]):
+                words = re.findall(_TOKEN, match[2] or match[4] or "")
+                if match[3]:  # perhaps with English between its brackets: unstack(blue from orange)
+                    words = [word for word in words if word not in {*self._nouns, "the", "from", "on", "top", "of"}]
+                out.append(Found(match.start(), match.end(), (name, *map(self._name, words)), call=True))
+        return out
+
+    def _bare(self, line: str) -> list[Found]:
+        """PDDL without brackets: of known objects, or a clause of its own."""
+        out = []
+        for name, arity in self._arity.items():
+            for match in bare(name, arity).finditer(line) if arity else ():
+                words = [self._name(word) for word in re.findall(_TOKEN, match[1])]
+                known = all(word in self._names.values() for word in words)
+                if known or not re.match(r" ?[a-z0-9(]", line[match.end() :]):
+                    out.append(Found(match.start(), match.end(), (name, *words), call=True))
+        return out
+
+    def _action(self, name: str) -> str:
+        """The action that a name means, as it stands or with other hyphens; empty if there is none."""
+        return self._actions.get(name) or self._actions.get(_squeezed(name), "")
+
+    def _name(self, word: str) -> str:
+        """The known name that a word means, with or without a noun beside it; an unknown one as it stands."""
+        normal = _normal(word)
+        if normal in self._names:
+            return self._names[normal]
+        parts = normal.split("_")
+        for rest in (parts[1:] if parts[0] in self._nouns else [], parts[:-1] if parts[-1] in self._nouns else []):
+            if "_".join(rest) in self._names:
+                return self._names["_".join(rest)]
+        return word
+
+
+@cache
+def compiled(
+    actions: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...], nouns: tuple[str, ...]
+) -> tuple[tuple[Form, ...], re.Pattern[str]]:
+    """(patterns of actions as regular expressions, one that matches the verb of any action). Raises BadPattern."""
+    forms = [_form(name, own, each, nouns) for name, own, patterns in actions for each in patterns]
+    verbs = {_literal(re.split("[-_]", name)) for name, _, _ in actions}
+    verbs |= {_literal(re.split(r"[{\[]", each)[0].split()) for _, _, patterns in actions for each in patterns}
+    verb = "|".join(sorted(filter(None, verbs), key=len, reverse=True))
+    return tuple(forms), re.compile(rf"(?:{verb})(?![a-z0-9])" if verb else "(?!)")
+
+
+def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[str]) -> Form:
+    where = f"the wording {pattern!r} of {name}"
+    noun = "|".join(map(re.escape, nouns)) or "(?!)"
+    article = rf"(?:a|an|any|another|one|each|every) (?!from\b|on\b|onto\b)(?:[a-z]+ )?(?:{noun})s?\b"
+    text, last, groups = "", "", dict[str, int]()
+    rest = iter(parameters)
+    for piece in _PIECES.findall(pattern.lower()):
+        if piece in "[]":
+            text += "(?:" if piece == "[" else ")?"
+            continue
+        gap = "" if not text or last == "the" else "[ _-]?" if last == "word" and piece[0] != "{" else " "
+        text = f"{text}{gap}" if not text.endswith("(?:") else f"{text} "
+        last = "word"
+        if piece == "the":
+            text, last = f"{text}(?:the )?", "the"
+        elif piece[0] != "{":
+            text += _SAME.get(piece, re.escape(piece))
+            last = "" if piece in _SAME else "word"
+        else:
+            last = ""
+            key = piece[1:-1].strip() or next((each for each in rest if each not in groups), "")
+            if key not in parameters:
+                raise BadPattern(f"{where} names {piece}; its parameters are {', '.join(parameters) or 'none'}")
+            again = key in groups
+            number = groups.setdefault(key, len(groups) + 1)
+            token = rf"\{number}" if again else rf"((?:(?:{noun})[ _-])?(?!(?:{_NO_NAME.replace(' ', '|')})\b){_TOKEN})"
+            text += rf"(?:the )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?"
+    left_out = [each for each in parameters if each not in groups]
+    it = "it" in pattern.lower().split()
+    if left_out and not (it and left_out == [parameters[0]]):
+        raise BadPattern(f"{where} lacks {{{left_out[0]}}}")
+    try:
+        regex = re.compile(rf"(?<![a-z0-9_-]){text}(?![a-z0-9_-])")
+    except re.error as error:
+        raise BadPattern(f"{where} cannot be read: {error}; its brackets may not match") from None
+    return Form(name, regex, tuple(groups.get(each, 0) for each in parameters))
+
+
+@cache
+def bare(name: str, arity: int) -> re.Pattern[str]:
+    """An action and its objects without brackets."""
+    token = rf"(?!(?:{_NO_NAME.replace(' ', '|')})\b){_TOKEN}"
+    verb = _literal(re.split("[-_]", name))
+    return re.compile(rf"(?<![a-z0-9_-]){verb} ({token}(?:(?:, ?| ){token}){{{arity - 1}}})(?![a-z0-9_-])")
+
+
+def _literal(words: Sequence[str]) -> str:
+    return "[ _-]?".join(map(re.escape, words))
+
+
+def _squeezed(name: str) -> str:
+    return re.sub("[-_ ]", "", name.lower())
+
+
+def _normal(word: str) -> str:
+    """A name with one mark between its letters and numbers: truck_1 for truck1, Truck-1 and truck 1."""
+    return "_".join(re.findall(r"[a-z]+|\d+", word.lower()))
