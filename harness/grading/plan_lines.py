@@ -69,7 +69,7 @@ _MOTION = re.compile(
 _NO_ORDER = frozenset(
     "the this that these those it its a an all both each since because with after before when once if while at in on "
     "verify check confirm ensure make note observe see goal result results state done repeat continue leave keep stop "
-    "we you i he she they there here is are no not given initial final current finally therefore thus hence also only "
+    "let we you i he she they there here is are no not given initial final current finally therefore thus hence also only "
     "clear holding hand block object however but or for by as from to of only still yes ok table".split()
 )
 _PART = re.compile(r"^[^a-z0-9]*(?:phase|stage|part|step|action)s? *\d")
@@ -138,14 +138,18 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
     """The steps of a line that begins with one: what is joined to it by commas, numbers or words of order."""
     steps: list[Step] = []
     end, mention = found[0].start, False
+    colon = line.find(":", found[0].end)  # what follows one explains the step
+    line = line[:colon] if colon >= 0 else line
+    found = [each for each in found if each.end <= len(line)]
     for each in found:
         gap = _BRACKETS.sub(" ", line[end : each.start])
+        remark = re.search(r"\([^()]*[a-z][^()]*$", gap) is not None  # a bracket begins before the action, not with it
         sentences = _SENTENCE.split(gap)
         if steps and each.action == steps[-1] and not re.search("[a-z0-9]", gap):
             end = each.end
             continue  # the same once more, in another form
         joined = _JOINT.fullmatch(sentences[-1]) is not None and (len(sentences) > 1 or not mention)
-        if not joined and not mention and len(sentences) == 1 and not _MENTION.search(gap):
+        if not joined and not mention and not remark and len(sentences) == 1 and not _MENTION.search(gap):
             steps.append(Unread(line))
         steps += _unread(sentences if not joined else sentences[:-1], words, line)
         mention = not joined
@@ -168,7 +172,7 @@ def _unread(sentences: list[str], words: Wording, line: str) -> list[Step]:
 def _looks_like_step(text: str, words: Wording) -> bool | None:
     """Whether words that are no action look like one: True anywhere, False among steps alone, None not at all."""
     first = re.match(r"[a-z]+(?:-[a-z]+)*", text)
-    sentence = _SENTENCE.split(text, maxsplit=1)[0]
+    sentence = re.split(rf"{_SENTENCE.pattern}|:", text, maxsplit=1)[0]
     if first is None or not words.mentions(sentence[first.end() :]):
         return None
     if words.verbs.match(text):
@@ -176,8 +180,7 @@ def _looks_like_step(text: str, words: Wording) -> bool | None:
     if _MOTION.match(text):
         return False
     order = first[0] not in _NO_ORDER and not re.search("(?:[^s]s|ing|ed|ly)$", first[0])
-    near = " ".join(sentence.split()[1:5])
-    return False if order and not words.mentions(first[0]) and words.mentions(near) and ":" not in first[0] else None
+    return False if order and not words.known(first[0]) and words.orders(sentence) else None
 
 
 def _number(lead: str) -> int | None:

@@ -100,11 +100,18 @@ class PlanReader:
             again = number is None or last is None or number <= last
         if self.plan and again and self.state is not State.PART:
             self.plan, self._last = [], None
-        elif number is None and last is not None and list(line.steps) == self.plan[-len(line.steps) :]:
-            return  # "Action: ..." beneath a numbered line that says the same
+        elif number is None and last is not None and self._said(line.steps):
+            return
         self.plan += line.steps
         self._last = number if number is not None else self._last
         self.state = State.STEPS
+
+    def _said(self, steps: tuple[Step, ...]) -> bool:
+        """Whether unnumbered lines beneath a numbered one explain it: the same in other words, or nothing to be read."""
+        if isinstance(steps[0], Unread) or isinstance(self.plan[-1], Unread):
+            return isinstance(steps[0], Unread)
+        step, last = self.words.of(steps[0]), self.words.of(self.plan[-1])
+        return len(steps) == 1 and step[0] == last[0] and (step == last or not all(map(self.words.known, step[1:])))
 
     def _pass(self, kind: Kind) -> None:
         if kind is Kind.HEADING and self.plan:
@@ -150,13 +157,13 @@ def _words(gold: Gold) -> Wording:
         def fits(action: Action) -> bool:
             return simulators.pddl_fits(gold, (action[0], *(aliases.get(name, name) for name in action[1:])))
 
-        return Wording(parameters, gold.get("wording", {}), [*objects, *aliases], nouns, facts, fits)
+        return Wording(parameters, gold.get("wording", {}), {name: name for name in objects} | aliases, nouns, facts, fits)
     vocabulary = str(gold.get("vocabulary", "blocksworld"))
     parameters = {
         VOCABULARIES[vocabulary][name]: ("0", "1")[: 1 + ("1" in facts[0])] for name, facts in simulators.ACTIONS.items()
     }
     objects = gold.get("objects") or [block for stack in gold.get("init", ()) for block in stack]
-    return Wording(parameters, _WORDING[vocabulary], [*objects, *aliases], ("block", "object"), _FACTS)
+    return Wording(parameters, _WORDING[vocabulary], {name: name for name in objects} | aliases, ("block", "object"), _FACTS)
 
 
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:

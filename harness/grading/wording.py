@@ -7,7 +7,7 @@ left out]``, and ``it`` for the first object of the action before. Usual variant
 from __future__ import annotations
 
 import re
-from collections.abc import Callable, Collection, Iterable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
 from typing import NamedTuple
 
@@ -22,7 +22,8 @@ _SAME = {
     "at": "(?:at|in)", "in": "(?:in|within|inside)", "that": "(?:that|which)", "is": "is(?: currently)?",
 }  # fmt: skip
 # Words that begin no name. An article before a common noun ("pick up a clear block") speaks of no object either.
-_NO_NAME = "it its them they that this these which top of on onto upon atop off from to into at in up down and then or"
+_NO_NAME = "it its them they that this these which top of on onto upon atop off from to into at in up down and then or clear"
+_VERBS = {"is", "are", "was", "has", "now", "the", "and"}  # a remark in brackets has them, an action has not
 _TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"
 _CALL = re.compile(
     rf"\( ?([a-z][a-z0-9_-]*)((?:(?: ?, ?| ){_TOKEN})*) ?\)|(?<![a-z0-9_-])([a-z][a-z0-9_-]*)\(([a-z0-9_, -]*)\)"
@@ -54,18 +55,18 @@ class BadPattern(ValueError):
 class Wording:
     """The words of one problem: its actions, patterns and objects.
 
-    ``names``: objects, and other words for them. ``nouns`` may stand beside a name ("the blue block", "truck 1").
+    ``objects``: the object of each word that names one. ``nouns`` may stand beside a name ("the blue block", "truck 1").
     ``facts``: names that are no actions. ``fits``: whether an action can be meant, of several that are worded alike.
     """
 
     def __init__(
-        self, parameters: Parameters, patterns: Patterns, names: Iterable[str], nouns: Collection[str] = (),
+        self, parameters: Parameters, patterns: Patterns, objects: Mapping[str, str], nouns: Collection[str] = (),
         facts: Collection[str] = (), fits: Callable[[Action], bool] = lambda action: True,
     ) -> None:  # fmt: skip
         self._arity = {name: len(own) for name, own in parameters.items()}
         self._actions = {_squeezed(name): name for name in parameters} | {name: name for name in parameters}
         self._nouns, self._facts, self._fits = frozenset(nouns), facts, fits
-        self._names = {_normal(name): name for name in reversed([*names])}
+        self._objects, self._names = objects, {_normal(name): name for name in objects}
         own = tuple((name, tuple(parameters[name]), tuple(patterns.get(name, ()))) for name in parameters)
         self._forms, self.verbs = compiled(own, tuple(sorted(nouns)))
 
@@ -88,17 +89,33 @@ class Wording:
             before = action
         return out
 
+    def of(self, action: Action) -> Action:
+        """The action with the domain's names of its objects."""
+        return (action[0], *(self._objects.get(word, word) for word in action[1:]))
+
     def invented(self, line: str) -> Action | None:
         """A line that is one PDDL call and nothing else, of no action and no fact of the domain."""
         match = _CALL.fullmatch(line.rstrip(" ;,."))
-        if match is None or not match[1] or not match[2] or match[1] in self._facts:
+        if match is None or not match[1] or not match[2] or "," in match[2] or match[1] in self._facts:
             return None
-        return None if self._action(match[1]) else (match[1], *re.findall(_TOKEN, match[2]))
+        words = match[2].split()
+        sentence = self.known(match[1]) or _VERBS.intersection(words)
+        return None if self._action(match[1]) or sentence else (match[1], *words)
 
     def mentions(self, text: str) -> bool:
         """Whether a text names an object, or speaks of "it"."""
-        words = [word for word in re.findall(_TOKEN, text) if word != "a"]
-        return "it" in words or any(self._name(word) in self._names.values() for word in words)
+        words = [word for word in re.findall(rf"(?<![a-z0-9'_-]){_TOKEN}(?![a-z0-9'_-])", text) if word != "a"]
+        return "it" in words or any(map(self.known, words))
+
+    def known(self, word: str) -> bool:
+        """Whether a word names an object."""
+        return self._name(word) in self._names.values()
+
+    def orders(self, text: str) -> bool:
+        """Whether a text is a word and an object, perhaps with a particle between them: "move the red block"."""
+        words = text.split(" ", 9)[1:]
+        between = {"the", "up", "down", "out", "off", "away", "over", "clear", *self._nouns}
+        return next((self.known(word.strip(".,;:!")) for word in words if word not in between), False)
 
     def _calls(self, line: str) -> list[Found]:
         out = []
@@ -116,7 +133,9 @@ class Wording:
         for name, arity in self._arity.items():
             for match in bare(name, arity).finditer(line) if arity else ():
                 words = [self._name(word) for word in re.findall(_TOKEN, match[1])]
-                known = all(word in self._names.values() for word in words)
+                if self._nouns.intersection(words):
+                    continue
+                known = all(map(self.known, words))
                 if known or not re.match(r" ?[a-z0-9(]", line[match.end() :]):
                     out.append(Found(match.start(), match.end(), (name, *words), call=True))
         return out
@@ -175,7 +194,9 @@ def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[st
             again = key in groups
             number = groups.setdefault(key, len(groups) + 1)
             token = rf"\{number}" if again else rf"((?:(?:{noun})[ _-])?(?!(?:{_NO_NAME.replace(' ', '|')})\b){_TOKEN})"
-            text += rf"(?:the )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?"
+            text += rf"(?:the )?(?:clear )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?"
+    if pattern.startswith("["):
+        raise BadPattern(f"{where} begins with a part that may be left out")
     left_out = [each for each in parameters if each not in groups]
     it = "it" in pattern.lower().split()
     if left_out and not (it and left_out == [parameters[0]]):
@@ -192,7 +213,7 @@ def bare(name: str, arity: int) -> re.Pattern[str]:
     """An action and its objects without brackets."""
     token = rf"(?!(?:{_NO_NAME.replace(' ', '|')})\b){_TOKEN}"
     verb = _literal(re.split("[-_]", name))
-    return re.compile(rf"(?<![a-z0-9_-]){verb} ({token}(?:(?:, ?| ){token}){{{arity - 1}}})(?![a-z0-9_-])")
+    return re.compile(rf"(?<![a-z0-9_-]){verb}(?: | ?\( ?)({token}(?:(?: ?, ?| ){token}){{{arity - 1}}})(?![a-z0-9_-])")
 
 
 def _literal(words: Sequence[str]) -> str:
