@@ -1,4 +1,4 @@
-"""What one line of a response is to its plan: steps, something that looks like a step and cannot be read, or a remark."""
+"""What one line of a response is to its plan: steps, what looks like a step and cannot be read, or a remark."""
 
 from __future__ import annotations
 
@@ -8,6 +8,7 @@ from typing import NamedTuple
 
 from harness.grading.simulators import Action
 from harness.grading.wording import Found, Wording
+
 
 class Kind(Enum):
     """``HEADING`` of a plan, ``PART`` of one, ``ASIDE`` of explanations or a check; else ``STEPS``, ``REMARK``."""
@@ -66,12 +67,13 @@ _MOTION = re.compile(
     "(?![a-z0-9])"
 )
 # A first word that is no order to do something; neither is one that ends in -s, -ing or -ed.
-_NO_ORDER = frozenset(
+_STATING = (
     "the this that these those it its a an all both each since because with after before when once if while at in on "
     "verify check confirm ensure make note observe see goal result results state done repeat continue leave keep stop "
-    "let we you i he she they there here is are no not given initial final current finally therefore thus hence also only "
-    "clear holding hand block object however but or for by as from to of only still yes ok table".split()
+    "let we you i he she they there here is are no not given initial final current finally therefore thus hence also "
+    "clear holding hand block object however but or for by as from to of only still yes ok table"
 )
+_NO_ORDER = frozenset(_STATING.split())
 _PART = re.compile(r"^[^a-z0-9]*(?:phase|stage|part|step|action)s? *\d")
 _PLAN = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer|solution)\b")
 _AGAIN = re.compile(r"\b(?:redo|retry|try again|start over|correct\w*|revis\w+|instead)\b")
@@ -81,9 +83,9 @@ _FINAL_PLAN = re.compile(
 )
 _CHECK = re.compile(r"\b(?:verify|check|double-?check|confirm|validate|simulate|trace|explain|justify)\b")
 _ASIDE = re.compile(
-    r"\b(?:explanations?|explained|key steps|reasons?|reasoning|notes?|justifications?|why|verif\w+|valid(?:ity|ation|ating)"
-    r"|(?:double-?)?check\w*|confirm\w*|trace|tracing|simulat\w+|walk-?(?: ?)?through|preconditions?|effects?|states?"
-    r"|proof|tests?|testing|execution|executing|how it works|what happens)\b"
+    r"\b(?:explanations?|explained|key steps|reasons?|reasoning|notes?|justifications?|why|verif\w+"
+    r"|valid(?:ity|ation|ating)|(?:double-?)?check\w*|confirm\w*|trace|tracing|simulat\w+|walk[ -]?through"
+    r"|preconditions?|effects?|states?|proof|tests?|testing|execution|executing|how it works|what happens)\b"
 )
 _INLINE = re.compile(r"([^:]{0,60}\b(?:plan|answer|solution|sequence|actions|steps)\b[^:.]{0,30}:) *(?=[a-z0-9(\[\"'])")
 

@@ -107,7 +107,7 @@ class PlanReader:
         self.state = State.STEPS
 
     def _said(self, steps: tuple[Step, ...]) -> bool:
-        """Whether unnumbered lines beneath a numbered one explain it: the same in other words, or nothing to be read."""
+        """Whether steps beneath a numbered line explain it: the same in other words, or nothing to be read."""
         if isinstance(steps[0], Unread) or isinstance(self.plan[-1], Unread):
             return isinstance(steps[0], Unread)
         step, last = self.words.of(steps[0]), self.words.of(self.plan[-1])
@@ -131,9 +131,12 @@ def read_plan(text: str, gold: Gold | None = None) -> list[Step]:
     ``[STATEMENT]``. Lines that begin with an action (after a number, a bullet, "Action:") are the plan; other mentions
     count only in a text without such lines.
     """
+    return _read(text, _words(gold or {}))
+
+
+def _read(text: str, words: Wording) -> list[Step]:
     if len(text) > LONGEST:
         return [Unread(f"more than {LONGEST:,} characters")]
-    words = _words(gold or {})
     before = text.lower().split("[statement]")[0]
     parts = [_END.split(part)[0] for part in before.split("[plan]")]
     # The last marked part that is more than a remark about the plan.
@@ -157,13 +160,14 @@ def _words(gold: Gold) -> Wording:
         def fits(action: Action) -> bool:
             return simulators.pddl_fits(gold, (action[0], *(aliases.get(name, name) for name in action[1:])))
 
-        return Wording(parameters, gold.get("wording", {}), {name: name for name in objects} | aliases, nouns, facts, fits)
+        names = aliases | {name: name for name in objects}
+        return Wording(parameters, gold.get("wording", {}), names, nouns, facts, fits)
     vocabulary = str(gold.get("vocabulary", "blocksworld"))
-    parameters = {
-        VOCABULARIES[vocabulary][name]: ("0", "1")[: 1 + ("1" in facts[0])] for name, facts in simulators.ACTIONS.items()
-    }
-    objects = gold.get("objects") or [block for stack in gold.get("init", ()) for block in stack]
-    return Wording(parameters, _WORDING[vocabulary], {name: name for name in objects} | aliases, ("block", "object"), _FACTS)
+    own = VOCABULARIES[vocabulary]
+    parameters = {own[name]: ("0", "1")[: 1 + ("1" in needs)] for name, (needs, *_) in simulators.ACTIONS.items()}
+    blocks = gold.get("objects") or [block for stack in gold.get("init", ()) for block in stack]
+    names = aliases | {name: name for name in blocks}
+    return Wording(parameters, _WORDING[vocabulary], names, ("block", "object"), _FACTS)
 
 
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
@@ -174,17 +178,16 @@ def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     or ``domain`` and ``problem`` as PDDL text. ``details``: valid, failing_step (from 1; 0 if all were legal), steps,
     plan; with ``optimal`` in the gold also optimal and length_ratio.
     """
-    judgement = _judgement(gold, read_plan(answer, gold))
+    words = _words(gold)
+    judgement = _judgement(gold, words, _read(answer, words))
     if cut and judgement.verdict == "wrong" and not _END.search(answer.lower()):
         return judgement._replace(verdict="no_answer", reason=f"the plan was cut off ({judgement.reason})")
     return judgement
 
 
 def _simulate(gold: Gold, plan: list[Action]) -> Outcome:
-    aliases = gold.get("aliases", {})
     if "domain" in gold:
-        named = [(name, *(aliases.get(each, each) for each in args)) for name, *args in plan]
-        return simulators.simulate_pddl(gold, named)
+        return simulators.simulate_pddl(gold, plan)
     goals: list[Atom]
     if "facts" in gold:
         objects = list(gold["objects"])
@@ -194,14 +197,11 @@ def _simulate(gold: Gold, plan: list[Action]) -> Outcome:
         goals = [("ontable", a) if b == "table" else ("on", a, b) for a, b in gold["goal"]]
     plain = {word: name for name, word in VOCABULARIES[gold.get("vocabulary", "blocksworld")].items()}
     # Upper case names no action: in another vocabulary an invented step may be called like a plain one.
-    steps = [
-        (plain.get(name, name.upper()), *(b if b in objects else aliases.get(b, b) for b in args))
-        for name, *args in plan
-    ]
+    steps = [(plain.get(name, name.upper()), *blocks) for name, *blocks in plan]
     return simulators.simulate_blocks(objects, facts, goals, steps)
 
 
-def _judgement(gold: Gold, read: list[Step]) -> Judgement:
+def _judgement(gold: Gold, words: Wording, read: list[Step]) -> Judgement:
     if unread := next((step for step in read if isinstance(step, Unread)), None):
         return Judgement("no_answer", f"unreadable step: {unread.text[:120]!r}", "", {"unread": unread.text[:400]})
     plan = [step for step in read if not isinstance(step, Unread)]
@@ -210,7 +210,7 @@ def _judgement(gold: Gold, read: list[Step]) -> Judgement:
     details: dict[str, Any] = {"valid": False, "failing_step": 0, "steps": len(plan), "plan": [list(a) for a in plan]}
     if not plan:
         return Judgement("no_answer", "no action was found", "", details)
-    failing, reason, missed = _simulate(gold, plan)
+    failing, reason, missed = _simulate(gold, [words.of(action) for action in plan])
     optimal = gold.get("optimal")
     details |= {"failing_step": failing} | ({"optimal": optimal} if optimal else {})
     if failing:

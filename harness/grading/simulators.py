@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -141,6 +141,8 @@ def pddl_fits(gold: Gold, action: Action) -> bool:
 
 def simulate_pddl(gold: Gold, plan: Sequence[Action]) -> Outcome:
     """Run a plan; unknown actions and objects and wrong arities are failing steps, not errors."""
+    from unified_planning.exceptions import UPInvalidActionError
+
     problem, simulator = (load(gold["domain"], gold["problem"]) for load in (_problem, _simulator))
     state = simulator.get_initial_state()
     for step, (name, *arguments) in enumerate(plan, 1):
@@ -155,7 +157,10 @@ def simulate_pddl(gold: Gold, plan: Sequence[Action]) -> Outcome:
         for given, wanted in zip(objects, action.parameters, strict=True):
             if not wanted.type.is_compatible(given.type):
                 return Outcome(step, f"{given.name} is no {wanted.type}")
-        reached = simulator.apply(state, action, objects)
+        try:
+            reached = simulator.apply(state, action, objects)
+        except UPInvalidActionError:  # a fact that no action changes does not hold
+            return Outcome(step, "these objects can never be used so")
         if reached is None:
             missing, _ = simulator.get_unsatisfied_conditions(state, action, objects, early_termination=True)
             return Outcome(step, f"{missing} does not hold" if missing else "the action does not apply")

@@ -22,9 +22,11 @@ _SAME = {
     "at": "(?:at|in)", "in": "(?:in|within|inside)", "that": "(?:that|which)", "is": "is(?: currently)?",
 }  # fmt: skip
 # Words that begin no name. An article before a common noun ("pick up a clear block") speaks of no object either.
-_NO_NAME = "it its them they that this these which top of on onto upon atop off from to into at in up down and then or clear"
+_NO_NAME = (
+    "it|its|them|they|that|this|these|which|top|of|on|onto|upon|atop|off|from|to|into|at|in|up|down|and|then|or|clear"
+)
 _VERBS = {"is", "are", "was", "has", "now", "the", "and"}  # a remark in brackets has them, an action has not
-_TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"
+_TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"  # noqa: S105 - a word
 _CALL = re.compile(
     rf"\( ?([a-z][a-z0-9_-]*)((?:(?: ?, ?| ){_TOKEN})*) ?\)|(?<![a-z0-9_-])([a-z][a-z0-9_-]*)\(([a-z0-9_, -]*)\)"
 )
@@ -32,12 +34,11 @@ _PIECES = re.compile(r"\{[^{}]*\}|[\[\]]|[^\s{}\[\]]+")
 
 
 class Found(NamedTuple):
-    """An action in a line; ``call``: written as PDDL or as a call. ``action`` is None where ``it`` stands for nothing."""
+    """An action in a line; None: ``it`` stands for nothing in it."""
 
     start: int
     end: int
     action: Action | None
-    call: bool = False
 
 
 class Form(NamedTuple):
@@ -55,7 +56,7 @@ class BadPattern(ValueError):
 class Wording:
     """The words of one problem: its actions, patterns and objects.
 
-    ``objects``: the object of each word that names one. ``nouns`` may stand beside a name ("the blue block", "truck 1").
+    ``objects``: the object of each word that names one. ``nouns`` may stand beside it ("the blue block", "truck 1").
     ``facts``: names that are no actions. ``fits``: whether an action can be meant, of several that are worded alike.
     """
 
@@ -124,7 +125,7 @@ class Wording:
                 words = re.findall(_TOKEN, match[2] or match[4] or "")
                 if match[3]:  # perhaps with English between its brackets: unstack(blue from orange)
                     words = [word for word in words if word not in {*self._nouns, "the", "from", "on", "top", "of"}]
-                out.append(Found(match.start(), match.end(), (name, *map(self._name, words)), call=True))
+                out.append(Found(match.start(), match.end(), (name, *map(self._name, words))))
         return out
 
     def _bare(self, line: str) -> list[Found]:
@@ -137,7 +138,7 @@ class Wording:
                     continue
                 known = all(map(self.known, words))
                 if known or not re.match(r" ?[a-z0-9(]", line[match.end() :]):
-                    out.append(Found(match.start(), match.end(), (name, *words), call=True))
+                    out.append(Found(match.start(), match.end(), (name, *words)))
         return out
 
     def _action(self, name: str) -> str:
@@ -193,7 +194,7 @@ def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[st
                 raise BadPattern(f"{where} names {piece}; its parameters are {', '.join(parameters) or 'none'}")
             again = key in groups
             number = groups.setdefault(key, len(groups) + 1)
-            token = rf"\{number}" if again else rf"((?:(?:{noun})[ _-])?(?!(?:{_NO_NAME.replace(' ', '|')})\b){_TOKEN})"
+            token = rf"\{number}" if again else rf"((?:(?:{noun})[ _-])?(?!(?:{_NO_NAME})\b){_TOKEN})"
             text += rf"(?:the )?(?:clear )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?"
     if pattern.startswith("["):
         raise BadPattern(f"{where} begins with a part that may be left out")
@@ -211,7 +212,7 @@ def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[st
 @cache
 def bare(name: str, arity: int) -> re.Pattern[str]:
     """An action and its objects without brackets."""
-    token = rf"(?!(?:{_NO_NAME.replace(' ', '|')})\b){_TOKEN}"
+    token = rf"(?!(?:{_NO_NAME})\b){_TOKEN}"
     verb = _literal(re.split("[-_]", name))
     return re.compile(rf"(?<![a-z0-9_-]){verb}(?: | ?\( ?)({token}(?:(?: ?, ?| ){token}){{{arity - 1}}})(?![a-z0-9_-])")
 

@@ -121,5 +121,8 @@ def test_published_reference_plans_are_valid_and_broken_ones_are_not(shared_data
 
 
 def test_hostile_text_is_read_in_bounded_time():
-    assert read_plan("unstack " * 200_000) == []
-    assert len(read_plan("(pick-up a)\n" * 100_000)) <= 600
+    for text in ("unstack " * 200_000, "(pick-up a)\n" * 100_000, "pick up a, " * 10_000):
+        verdict, reason, *_ = check(GOLD, text)
+        assert verdict == "no_answer"
+        assert "more than" in reason
+    assert check(GOLD, "unstack " * 20_000)[0] == "no_answer"
