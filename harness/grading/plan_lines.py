@@ -45,7 +45,7 @@ _MARKUP = re.compile(
 )
 _ORDER = (
     "and|also|so|now|first|firstly|second|secondly|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|lastly|next|"
-    "then|finally|afterwards?|after (?:that|this)|followed by|to (?:start|begin)|step|action|move|item"
+    r"then|finally|afterwards?|after (?:that|this)|followed by|to (?:start|begin)|(?:step|action|move|item)(?= ?[#\d:])"
 )
 _NUMBER = r"\d{1,3}(?![a-z0-9])"
 _LEAD = re.compile(rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER})(?![a-z0-9'-]))*")
@@ -54,6 +54,9 @@ _JOINT = re.compile(
     r"(?![a-z0-9'-]))*"
 )
 _LABEL = re.compile(r"[^a-z]*\d{1,3}[^a-z:]*[a-z][^:]{0,80}: *")  # of a numbered line, before its action
+_NO_LABEL = re.compile(
+    r"\b(?:not|don't|cannot|if|would|could|because|since|before|after|instead)\b|^[^a-z]*(?:the |my )?(?:goal|initial)"
+)
 _SENTENCE = re.compile(r"[.;!|](?= |$)|->|=>|→|—")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 # A mention, not a step, is what follows these in a sentence.
@@ -61,6 +64,8 @@ _MENTION = re.compile(
     r"\b(?:so|which|that|to|because|since|as|if|when|once|while|where|until|allow\w*|need\w*|requir\w*|lets?|can(?:not)?"
     r"|could|is|are|was|has|have|had|for|already|not|don't|clear\w*|mak\w+|enabl\w+|free\w*|leav\w+)\b|:"
 )
+_NEGATED = re.compile(r"\b(?:not|never|cannot|can't|don't|mustn't|impossible|avoid|without|instead of|rather than)\b")
+_DISORDER = re.compile(r"\b(?:before|after(?! (?:that|this|which)\b)|unless|until|or|either)\b")
 _MOTION = re.compile(
     "(?:move|place|set|lift|grab|take|remove|transfer|lower|return|lay|drop|hold|release|slide|push|pull|swap|carry|"
     "bring|put|get|load|unload|drive|fly|pick|stack|unstack|deliver|ship|transport|throw|shift|relocate|rearrange)"
@@ -113,7 +118,7 @@ def read_line(line: str, words: Wording, before: Action | None = None) -> Line:
     if found:
         prefix = _BRACKETS.sub(" ", line[: found[0].start])
         label = _LABEL.fullmatch(prefix)
-        if _LEAD.fullmatch(prefix) or (label and not _ASIDE.search(prefix) and not _MENTION.search(prefix[:-2])):
+        if _LEAD.fullmatch(prefix) or (label and not _ASIDE.search(prefix) and not _NO_LABEL.search(prefix)):
             return Line(Kind.STEPS, _number(prefix), _steps(line, found, words))
     rest = line[lead.end() :] if lead else line
     if invented := words.invented(line[max(line.rfind("(", 0, len(line) - len(rest)), 0) :]):
@@ -121,6 +126,20 @@ def read_line(line: str, words: Wording, before: Action | None = None) -> Line:
     if not words.find(rest) and (sure := _looks_like_step(rest, words)) is not None:
         return Line(Kind.STEPS, number, (Unread(line),), sure)
     return Line(_kind(line))
+
+
+def mentioned(line: str, words: Wording) -> list[Step]:
+    """The actions of a clean line wherever they stand in it, for texts without lines of steps."""
+    out: list[Step] = []
+    for sentence in _SENTENCE.split(line):
+        end = 0
+        for each in words.find(sentence):
+            gap, first, end = sentence[end : each.start], end == 0, each.end
+            if _NEGATED.search(gap):
+                break
+            unclear = _DISORDER.search(gap) and not first
+            out.append(Unread(sentence.strip()) if unclear or not each.action else each.action)
+    return out
 
 
 def _kind(line: str) -> Kind:
@@ -139,7 +158,7 @@ def _kind(line: str) -> Kind:
 def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
     """The steps of a line that begins with one: what is joined to it by commas, numbers or words of order."""
     steps: list[Step] = []
-    end, mention = found[0].start, False
+    end, mention, call = found[0].start, False, found[0].call
     colon = line.find(":", found[0].end)  # what follows one explains the step
     line = line[:colon] if colon >= 0 else line
     found = [each for each in found if each.end <= len(line)]
@@ -147,9 +166,11 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
         gap = _BRACKETS.sub(" ", line[end : each.start])
         remark = re.search(r"\([^()]*[a-z][^()]*$", gap) is not None  # a bracket begins before the action, not with it
         sentences = _SENTENCE.split(gap)
-        if steps and each.action == steps[-1] and not re.search("[a-z0-9]", gap):
+        other = each.call != call or gap.rfind("(") > gap.rfind(")")  # in another form, or in brackets
+        if steps and each.action == steps[-1] and other and not re.search("[a-z0-9]", gap):
             end = each.end
-            continue  # the same once more, in another form
+            continue  # the same once more
+        call = each.call
         joined = _JOINT.fullmatch(sentences[-1]) is not None and (len(sentences) > 1 or not mention)
         if not joined and not mention and not remark and len(sentences) == 1 and not _MENTION.search(gap):
             steps.append(Unread(line))

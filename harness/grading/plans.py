@@ -8,15 +8,15 @@ from typing import Any
 
 from harness.grading import simulators
 from harness.grading.messages import Gold, Judgement, Statement
-from harness.grading.plan_lines import Kind, Line, Step, Unread, clean, read_line, split_heading
+from harness.grading.plan_lines import Kind, Line, Step, Unread, clean, mentioned, read_line, split_heading
 from harness.grading.simulators import VOCABULARIES, Action, Atom, Outcome
-from harness.grading.wording import Wording
+from harness.grading.wording import Patterns, Wording
 
 MOST_ACTIONS = 500
 LONGEST = 200_000
 
 # Other wordings of Blocksworld than PlanBench's whose meaning is the same. {0} and {1}: first and second block.
-_WORDING = {
+_WORDING: dict[str, Patterns] = {
     "blocksworld": {
         "unstack": (
             "unstack {0} from {1}", "unstack {0} that is [stacked] on {1} [from {1}]",
@@ -147,8 +147,7 @@ def _read(text: str, words: Wording) -> list[Step]:
         reader.feed(line)
         if len(reader.plan) > MOST_ACTIONS:
             return [Unread(f"more than {MOST_ACTIONS} steps")]
-    mentioned = () if reader.plan else (each.action for line in lines for each in words.find(line))
-    return reader.plan or [action for action in mentioned if action][:MOST_ACTIONS]
+    return reader.plan or [step for line in lines for step in mentioned(line, words)][:MOST_ACTIONS]
 
 
 def _words(gold: Gold) -> Wording:
@@ -164,7 +163,7 @@ def _words(gold: Gold) -> Wording:
         return Wording(parameters, gold.get("wording", {}), names, nouns, facts, fits)
     vocabulary = str(gold.get("vocabulary", "blocksworld"))
     own = VOCABULARIES[vocabulary]
-    parameters = {own[name]: ("0", "1")[: 1 + ("1" in needs)] for name, (needs, *_) in simulators.ACTIONS.items()}
+    parameters = {own[name]: ["0", "1"][: 1 + ("1" in needs)] for name, (needs, *_) in simulators.ACTIONS.items()}
     blocks = gold.get("objects") or [block for stack in gold.get("init", ()) for block in stack]
     names = aliases | {name: name for name in blocks}
     return Wording(parameters, _WORDING[vocabulary], names, ("block", "object"), _FACTS)

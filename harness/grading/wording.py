@@ -1,7 +1,8 @@
 """How the actions of a planning domain are written: as PDDL, as calls, and by patterns of English, in one line of text.
 
 A pattern is ``unstack {block} from {below}``: words, parameters in braces (``{}``: the next one), ``[a part that may be
-left out]``, and ``it`` for the first object of the action before. Usual variants of a word count as that word (_SAME).
+left out]``, and ``it`` for the first object of the action before. One parameter may be missing where the facts that
+never change leave one object for it. Usual variants of a word count as that word (_SAME).
 """
 
 from __future__ import annotations
@@ -9,6 +10,7 @@ from __future__ import annotations
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
 from functools import cache
+from itertools import groupby
 from typing import NamedTuple
 
 from harness.grading.simulators import Action
@@ -34,19 +36,20 @@ _PIECES = re.compile(r"\{[^{}]*\}|[\[\]]|[^\s{}\[\]]+")
 
 
 class Found(NamedTuple):
-    """An action in a line; None: ``it`` stands for nothing in it."""
+    """An action in a line; None: what it leaves out is not clear. ``call``: written as PDDL or as a call."""
 
     start: int
     end: int
     action: Action | None
+    call: bool = False
 
 
 class Form(NamedTuple):
-    """A pattern as a regular expression; ``groups``: for each parameter its group, 0 where ``it`` stands for it."""
+    """A pattern as a regular expression; ``groups``: for each parameter its group, or ``it``, or ``?``: missing."""
 
     name: str
     regex: re.Pattern[str]
-    groups: tuple[int, ...]
+    groups: tuple[int | str, ...]
 
 
 class BadPattern(ValueError):
@@ -76,19 +79,30 @@ class Wording:
         found = [*self._calls(line), *self._bare(line)]
         for form in self._forms:
             for match in form.regex.finditer(line):
-                words = [self._name(match[group]) if group else "it" for group in form.groups]
+                words = [self._name(match[each] or "?") if isinstance(each, int) else each for each in form.groups]
                 found.append(Found(match.start(), match.end(), (form.name, *words)))
-        found.sort(key=lambda each: (each.start, -each.end, each.action is None or not self._fits(each.action)))
+        found.sort(key=lambda each: (each.start, -each.end))
         out: list[Found] = []
-        for each in found:
-            if out and each.start < out[-1].end:
+        for _, alike in groupby(found, key=lambda each: (each.start, each.end)):
+            same = list(alike)
+            if out and same[0].start < out[-1].end:
                 continue
-            action = each.action
-            if action and "it" in action:
-                action = (action[0], *(before[1] if w == "it" else w for w in action[1:])) if before else None
-            out.append(each._replace(action=action))
-            before = action
+            filled = [each._replace(action=self._completed(each.action, before)) for each in same]
+            fitting = [each for each in filled if each.action and self._fits(each.action)] if len(same) > 1 else filled
+            out.append((fitting or filled)[0])
+            before = out[-1].action
         return out
+
+    def _completed(self, action: Action | None, before: Action | None) -> Action | None:
+        """The action with what it leaves out; None where that is not clear."""
+        if action and "it" in action:
+            action = tuple(before[1] if word == "it" else word for word in action) if before and before[1:] else None
+        if action and "?" in action:
+            every = dict.fromkeys(self._objects.values())
+            found = [tuple(name if word == "?" else word for word in action) for name in every]
+            fitting = [each for each in found if self._fits(each)]
+            return fitting[0] if len(fitting) == 1 else None
+        return action
 
     def of(self, action: Action) -> Action:
         """The action with the domain's names of its objects."""
@@ -125,7 +139,7 @@ class Wording:
                 words = re.findall(_TOKEN, match[2] or match[4] or "")
                 if match[3]:  # perhaps with English between its brackets: unstack(blue from orange)
                     words = [word for word in words if word not in {*self._nouns, "the", "from", "on", "top", "of"}]
-                out.append(Found(match.start(), match.end(), (name, *map(self._name, words))))
+                out.append(Found(match.start(), match.end(), (name, *map(self._name, words)), call=True))
         return out
 
     def _bare(self, line: str) -> list[Found]:
@@ -138,7 +152,7 @@ class Wording:
                     continue
                 known = all(map(self.known, words))
                 if known or not re.match(r" ?[a-z0-9(]", line[match.end() :]):
-                    out.append(Found(match.start(), match.end(), (name, *words)))
+                    out.append(Found(match.start(), match.end(), (name, *words), call=True))
         return out
 
     def _action(self, name: str) -> str:
@@ -198,15 +212,17 @@ def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[st
             text += rf"(?:the )?(?:clear )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?"
     if pattern.startswith("["):
         raise BadPattern(f"{where} begins with a part that may be left out")
-    left_out = [each for each in parameters if each not in groups]
-    it = "it" in pattern.lower().split()
-    if left_out and not (it and left_out == [parameters[0]]):
-        raise BadPattern(f"{where} lacks {{{left_out[0]}}}")
+    it = parameters[:1] if "it" in pattern.lower().split() else []
+    left_out = [each for each in parameters if each not in (*groups, *it)]
+    if len(left_out) > 1:
+        raise BadPattern(
+            f"{where} lacks {' and '.join(f'{{{each}}}' for each in left_out)}; one may be left out at most"
+        )
     try:
         regex = re.compile(rf"(?<![a-z0-9_-]){text}(?![a-z0-9_-])")
     except re.error as error:
         raise BadPattern(f"{where} cannot be read: {error}; its brackets may not match") from None
-    return Form(name, regex, tuple(groups.get(each, 0) for each in parameters))
+    return Form(name, regex, tuple(groups.get(each, "it" if each in it else "?") for each in parameters))
 
 
 @cache

@@ -228,7 +228,7 @@ JSON = st.recursive(
 )
 KEYS = st.sampled_from(
     ("custom_id", "response", "error", "body", "choices", "output", "outputs", "message", "content", "index",
-     "messages", "model_output", "sample_score", "raw_input", "completion", "prompt", "example_id", "text", "type", "reasoning")
+     "messages", "model_output", "sample_score", "raw_input", "completion", "prompt", "example_id", "text", "type")
 )  # fmt: skip
 SHAPED = st.recursive(JSON, lambda inner: st.dictionaries(KEYS, inner, max_size=5) | st.lists(inner, max_size=2))
 

@@ -3,16 +3,50 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from harness.files import shipped
 from harness.grading.plans import check, read_plan
+from harness.problems.planning import of_task
 
 GOLD = {"init": [["orange", "blue"], ["red"]], "goal": [["orange", "red"]]}
 PLAN = """unstack the blue block from on top of the orange block
 put down the blue block
 pick up the orange block
 stack the orange block on top of the red block"""
+
+
+# Two cities, one package, one airplane.
+LOGISTICS = """(define (problem two) (:domain logistics-strips)
+ (:objects p0 t0 t1 a0 l0-0 l0-1 l1-0 c0 c1)
+ (:init (obj p0) (truck t0) (truck t1) (airplane a0) (location l0-0) (location l0-1) (location l1-0) (airport l0-0)
+  (airport l1-0) (city c0) (city c1) (in-city l0-0 c0) (in-city l0-1 c0) (in-city l1-0 c1)
+  (at p0 l0-1) (at t0 l0-1) (at t1 l1-0) (at a0 l0-0))
+ (:goal (and (at p0 l1-0))))"""
+CASES = [json.loads(line) for line in (Path(__file__).parent / "plan-cases.jsonl").read_text().splitlines()]
+
+
+@pytest.mark.parametrize("case", CASES, ids=lambda case: f"{case['id']} {case['area']}")
+def test_our_own_cases_are_read_as_a_careful_marker_would(case):
+    """Right plans in many forms; and wrong ones that look right, of which none may pass."""
+    gold = case["gold"]
+    if gold == "logistics":
+        file = shipped("tasks") / "planning" / "logistics.yaml"
+        gold = of_task(file).gold(file.parent, {"problem": LOGISTICS})
+    verdict, reason, *_ = check(gold, case["response"])
+    assert verdict == case["expected"], reason
+
+
+@pytest.mark.parametrize(
+    "line",
+    ["move the blue block to the table", "unstack the blue block", "put the blue block somewhere", "stack it"],
+)
+def test_what_looks_like_a_step_and_cannot_be_read_is_quoted(line):
+    verdict, reason, answer, details = check(GOLD, "\n".join([*PLAN.splitlines(), line]))
+    assert (verdict, answer, details["unread"]) == ("no_answer", "", line)
+    assert line in reason
 
 
 def test_a_valid_plan_in_words_numbered_upper_case_and_pddl():
