@@ -13,7 +13,6 @@ from harness.grading.wording import Found, Wording
 class Kind(Enum):
     """``HEADING`` of a plan, ``PART`` of one, ``ASIDE`` of explanations or a check; else ``STEPS``, ``REMARK``."""
 
-    BLANK = auto()
     STEPS = auto()
     HEADING = auto()
     PART = auto()
@@ -53,7 +52,8 @@ _JOINT = re.compile(
     rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER}|i|we|you|would|will|should|must|shall|need to|have to|i'll|we'll)"
     r"(?![a-z0-9'-]))*"
 )
-_LABEL = re.compile(r"[^a-z]*\d{1,3}[^a-z:]*[a-z][^:]{0,80}: *")  # of a numbered line, before its action
+_LABEL = re.compile(r"[^a-z0-9]*\d{1,3}(?!\d)[^a-z0-9:]*[a-z][^:]*: *")  # of a numbered line, before its action
+LONGEST_LABEL = 100
 _NO_LABEL = re.compile(
     r"\b(?:not|don't|cannot|if|would|could|because|since|before|after|instead)\b|^[^a-z]*(?:the |my )?(?:goal|initial)"
 )
@@ -109,21 +109,19 @@ def split_heading(line: str) -> list[str]:
 
 
 def read_line(line: str, words: Wording, before: Action | None = None) -> Line:
-    """What a clean line is; ``before``: the action before it."""
-    if not line:
-        return Line(Kind.BLANK)
+    """What a clean line is, which has some text; ``before``: the action before it."""
     found = words.find(line, before)
     lead = _LEAD.match(line)
     number = _number(line[: lead.end()]) if lead else None
     if found:
         prefix = _BRACKETS.sub(" ", line[: found[0].start])
-        label = _LABEL.fullmatch(prefix)
+        label = len(prefix) <= LONGEST_LABEL and _LABEL.fullmatch(prefix)
         if _LEAD.fullmatch(prefix) or (label and not _ASIDE.search(prefix) and not _NO_LABEL.search(prefix)):
             return Line(Kind.STEPS, _number(prefix), _steps(line, found, words))
     rest = line[lead.end() :] if lead else line
     if invented := words.invented(line[max(line.rfind("(", 0, len(line) - len(rest)), 0) :]):
         return Line(Kind.STEPS, number, (invented,), sure=False)
-    if not words.find(rest) and (sure := _looks_like_step(rest, words)) is not None:
+    if (sure := _looks_like_step(rest, words)) is not None:
         return Line(Kind.STEPS, number, (Unread(line),), sure)
     return Line(_kind(line))
 
@@ -164,9 +162,10 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
     found = [each for each in found if each.end <= len(line)]
     for each in found:
         gap = _BRACKETS.sub(" ", line[end : each.start])
-        remark = re.search(r"\([^()]*[a-z][^()]*$", gap) is not None  # a bracket begins before the action, not with it
+        opened = gap.rfind("(") if gap.rfind("(") > gap.rfind(")") else len(gap)
+        remark = re.search("[a-z]", gap[opened:]) is not None  # a bracket begins before the action, not with it
         sentences = _SENTENCE.split(gap)
-        other = each.call != call or gap.rfind("(") > gap.rfind(")")  # in another form, or in brackets
+        other = each.call != call or opened < len(gap)  # in another form, or in brackets
         if steps and each.action == steps[-1] and other and not re.search("[a-z0-9]", gap):
             end = each.end
             continue  # the same once more

@@ -74,7 +74,7 @@ class PlanReader:
         line = read_line(text, self.words, self._before)
         if line.kind is Kind.STEPS and (line.sure or self._among(line)):
             self._step(line)
-        elif line.kind is not Kind.BLANK:
+        else:
             self._pass(line.kind)
 
     @property
@@ -141,7 +141,7 @@ def _read(text: str, words: Wording) -> list[Step]:
     parts = [_END.split(part)[0] for part in before.split("[plan]")]
     # The last marked part that is more than a remark about the plan.
     part = next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
-    lines = [each for line in part.splitlines() for each in split_heading(clean(line))]
+    lines = [each for line in map(clean, part.splitlines()) if line for each in split_heading(line)]
     reader = PlanReader(words)
     for line in lines:
         reader.feed(line)

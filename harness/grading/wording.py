@@ -27,6 +27,7 @@ _SAME = {
 _NO_NAME = (
     "it|its|them|they|that|this|these|which|top|of|on|onto|upon|atop|off|from|to|into|at|in|up|down|and|then|or|clear"
 )
+MOST_FOUND = 1_000  # actions of one line
 _VERBS = {"is", "are", "was", "has", "now", "the", "and"}  # a remark in brackets has them, an action has not
 _TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"  # noqa: S105 - a word
 _CALL = re.compile(
@@ -89,6 +90,8 @@ class Wording:
                 continue
             filled = [each._replace(action=self._completed(each.action, before)) for each in same]
             fitting = [each for each in filled if each.action and self._fits(each.action)] if len(same) > 1 else filled
+            if len(out) == MOST_FOUND:  # too many to be a plan; what follows is not looked at
+                return [*out, same[0]._replace(end=len(line), action=None)]
             out.append((fitting or filled)[0])
             before = out[-1].action
         return out

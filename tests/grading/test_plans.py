@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import time
 from pathlib import Path
 
 import pytest
@@ -160,3 +161,49 @@ def test_hostile_text_is_read_in_bounded_time():
         assert verdict == "no_answer"
         assert "more than" in reason
     assert check(GOLD, "unstack " * 20_000)[0] == "no_answer"
+
+
+N = 190_000  # characters, just within the limit
+HOSTILE = {
+    "one long line of actions": "pick up the red block, " * (N // 23),
+    "verbs alone": "unstack " * (N // 8),
+    "verbs and prepositions": "unstack red from off of the top of " * (N // 35),
+    "names alone": "red " * (N // 4),
+    "an endless name": "pick up " + "red_" * (N // 4),
+    "an endless number": "1" * N + ". pick up the red block",
+    "leads alone": "1. then and next finally " * (N // 25),
+    "brackets that never close": "(unstack " * (N // 9),
+    "brackets that close": "pick up red " + "()" * (N // 2),
+    "nested brackets": "(" * (N // 2) + ")" * (N // 2),
+    "headings": "Final plan:\n" * (N // 12),
+    "headings in one line": "Final plan: " * (N // 12),
+    "asides and steps": "Check:\n1. pick up the red block\n" * (N // 34),
+    "marks of plans": "[PLAN]\n[PLAN END]\n" * (N // 19),
+    "colons": "pick up red:" * (N // 12),
+    "sentences": "pick up red. " * (N // 13),
+    "mentions": "pick up red which is clear so " * (N // 30),
+    "markup": "**_`" * (N // 4),
+    "quotation marks": "\"'" * (N // 2),
+    "blanks": "pick up" + " " * N + "red",
+    "blanks of all kinds": "unstack\u00a0\u2003\t" * (N // 10),
+    "line ends": "\r\u2028\x0b\x0c" * (N // 4),
+    "controls and halves": "pick up \x00 \x1b[31m red \ufeff" * (N // 26),
+    "other letters": "ＰＩＣＫ　ＵＰ　ｒｅｄ İ ẞ " * (N // 18),
+    "calls": "stack(" + "red," * (N // 4) + ")",
+    "arrows": "->" * (N // 2),
+}
+
+
+@pytest.mark.parametrize("text", HOSTILE.values(), ids=HOSTILE.keys())
+@pytest.mark.parametrize("domain", ["blocksworld", "logistics"])
+def test_hostile_texts_take_their_time_and_no_more(text, domain):
+    gold = GOLD
+    if domain == "logistics":
+        file = shipped("tasks") / "planning" / "logistics.yaml"
+        gold = of_task(file).gold(file.parent, {"problem": LOGISTICS})
+        text = text.replace("pick up red", "load p0 into t0 at l0-1").replace("unstack", "drive truck_0 from l0-1 to")
+        text = text[:N]
+        check(gold, "x")  # the problem is parsed once
+    started = time.process_time()
+    assert check(gold, text).verdict in ("wrong", "no_answer")
+    assert time.process_time() - started < 1.0
