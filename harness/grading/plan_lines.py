@@ -79,6 +79,8 @@ _STATING = (
     "clear holding hand block object however but or for by as from to of only still yes ok table"
 )
 _NO_ORDER = frozenset(_STATING.split())
+_GENERAL = re.compile(r"[a-z-]+(?: up| down)? (?:a|an|any|another|one|each|every) [a-z]")  # "pick up a block"
+SHORT = 6  # words of a line that looks like a step although it names no object
 _PART = re.compile(r"^[^a-z0-9]*(?:phase|stage|part|step|action)s? *\d")
 _PLAN = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer|solution)\b")
 _AGAIN = re.compile(r"\b(?:redo|retry|try again|start over|correct\w*|revis\w+|instead)\b")
@@ -195,10 +197,13 @@ def _looks_like_step(text: str, words: Wording) -> bool | None:
     """Whether words that are no action look like one: True anywhere, False among steps alone, None not at all."""
     first = re.match(r"[a-z]+(?:-[a-z]+)*", text)
     sentence = re.split(rf"{_SENTENCE.pattern}|:", text, maxsplit=1)[0]
-    if first is None or not words.mentions(sentence[first.end() :]):
+    if first is None or _GENERAL.match(text):
         return None
-    if words.verbs.match(text):
-        return True if not re.match(r"[a-z-]+(?: up| down)? (?:a|an|any|another|one|each|every) [a-z]", text) else None
+    verb, mentions = words.verbs.match(text), words.mentions(sentence[first.end() :])
+    if verb and not mentions and len(sentence.split()) <= SHORT:
+        return False
+    if verb or not mentions:
+        return True if mentions else None
     if _MOTION.match(text):
         return False
     order = first[0] not in _NO_ORDER and not re.search("(?:[^s]s|ing|ed|ly)$", first[0])

@@ -27,6 +27,7 @@ _SAME = {
 _NO_NAME = (
     "it|its|them|they|that|this|these|which|top|of|on|onto|upon|atop|off|from|to|into|at|in|up|down|and|then|or|clear"
 )
+_BETWEEN = {"the", "up", "down", "out", "off", "away", "over", "clear", "from", "to", "into", "onto", "on", "at", "in"}
 MOST_FOUND = 1_000  # actions of one line
 _VERBS = {"is", "are", "was", "has", "now", "the", "and"}  # a remark in brackets has them, an action has not
 _TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"  # noqa: S105 - a word
@@ -130,10 +131,10 @@ class Wording:
         return self._name(word) in self._names.values()
 
     def orders(self, text: str) -> bool:
-        """Whether a text is a word and an object, perhaps with a particle between them: "move the red block"."""
+        """Whether a text is a word and an object, perhaps with a particle between them: "run from the hall"."""
         words = text.split(" ", 9)[1:]
-        between = {"the", "up", "down", "out", "off", "away", "over", "clear", *self._nouns}
-        return next((self.known(word.strip(".,;:!")) for word in words if word not in between), False)
+        named = (word for word in words if word not in _BETWEEN and word not in self._nouns)
+        return next((self.known(word.strip(".,;:!")) for word in named), False)
 
     def _calls(self, line: str) -> list[Found]:
         out = []
