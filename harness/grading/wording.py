@@ -34,6 +34,7 @@ _TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"  # noqa: S105 - a word
 _CALL = re.compile(
     rf"\( ?([a-z][a-z0-9_-]*)((?:(?: ?, ?| ){_TOKEN})*) ?\)|(?<![a-z0-9_-])([a-z][a-z0-9_-]*)\(([a-z0-9_, -]*)\)"
 )
+_REMARK = r"(?: \([^()]{1,40}\))?"  # "the yellow block (Y)"
 _PIECES = re.compile(r"\{[^{}]*\}|[\[\]]|[^\s{}\[\]]+")
 
 
@@ -213,7 +214,7 @@ def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[st
             again = key in groups
             number = groups.setdefault(key, len(groups) + 1)
             token = rf"\{number}" if again else rf"((?:(?:{noun})[ _-])?(?!(?:{_NO_NAME})\b){_TOKEN})"
-            text += rf"(?:the )?(?:clear )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?"
+            text += rf"(?:the )?(?:clear )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?{_REMARK}"
     if pattern.startswith("["):
         raise BadPattern(f"{where} begins with a part that may be left out")
     it = parameters[:1] if "it" in pattern.lower().split() else []

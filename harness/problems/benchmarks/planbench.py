@@ -35,15 +35,18 @@ def _facts(text: str, vocabulary: str) -> list[list[str]]:
 
 
 def _published(task: str, row: Row, vocabulary: str, reference: list[str]) -> Problem:
-    """The problem of a published prompt: its last statement in plain names and block letters."""
-    before, goal = _statement(row["query"])
-    facts, goals = _facts(before, vocabulary), _facts(goal, vocabulary)
-    gold = {
-        "vocabulary": vocabulary, "objects": sorted({name for _, *names in facts for name in names}), "facts": facts,
-        "goals": goals, "aliases": _ALIASES if vocabulary == "blocksworld" else {}, "reference": reference,
-        "optimal": len(reference) or None,
-    }  # fmt: skip
+    gold = blocks_gold(row["query"], vocabulary) | {"reference": reference, "optimal": len(reference) or None}
     return _problem(task, int(row["instance_id"]), row["query"], gold)
+
+
+def blocks_gold(prompt: str, vocabulary: str) -> Gold:
+    """What a Blocksworld prompt's last statement says, in plain names and block letters. Raises DataError."""
+    before, goal = _statement(prompt)
+    facts, goals = _facts(before, vocabulary), _facts(goal, vocabulary)
+    return {
+        "vocabulary": vocabulary, "objects": sorted({name for _, *names in facts for name in names}), "facts": facts,
+        "goals": goals, "aliases": _ALIASES if vocabulary == "blocksworld" else {},
+    }  # fmt: skip
 
 
 def _statement(prompt: str) -> tuple[str, str]:
@@ -61,13 +64,18 @@ def _problem(task: str, number: int, prompt: str, gold: Gold, family: str = "") 
 
 def logistics(data_dir: str | None) -> list[Problem]:
     """The published one-shot prompts of Logistics: 285 problems."""
-    file = shipped("tasks") / "planning" / "logistics.yaml"
-    words, problems = of_task(file), []
+    problems = []
     for row in published("logistics", 285, data_dir, "planbench/prompts_oneshot/logistics.json"):
-        given = {"problem": _pddl(row["query"]), "reference": row["ground_truth_plan"].strip().splitlines()}
-        gold = words.gold(file.parent, given)
+        gold = logistics_gold(row["query"]) | {"reference": row["ground_truth_plan"].strip().splitlines()}
         problems.append(_problem("logistics", int(row["instance_id"]), row["query"], gold, "logistics"))
     return problems
+
+
+def logistics_gold(problem: str) -> Gold:
+    """A problem of Logistics in PDDL, or the prompt that states it, with domain and words. Raises DataError."""
+    file = shipped("tasks") / "planning" / "logistics.yaml"
+    pddl = problem if problem.lstrip().startswith("(") else _pddl(problem)
+    return of_task(file).gold(file.parent, {"problem": pddl})
 
 
 _LOGISTICS = re.compile(
