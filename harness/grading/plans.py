@@ -202,7 +202,8 @@ def _simulate(gold: Gold, plan: list[Action]) -> Outcome:
 
 def _judgement(gold: Gold, words: Wording, read: list[Step]) -> Judgement:
     if unread := next((step for step in read if isinstance(step, Unread)), None):
-        return Judgement("no_answer", f"unreadable step: {unread.text[:120]!r}", "", {"unread": unread.text[:400]})
+        details = {"valid": False, "failing_step": 0, "steps": len(read), "unread": unread.text[:400]}
+        return Judgement("no_answer", f"unreadable step: {unread.text[:120]!r}", "", details)
     plan = [step for step in read if not isinstance(step, Unread)]
     steps = [" ".join(action) for action in plan]
     text = "; ".join(steps)[:500]
