@@ -45,6 +45,7 @@ _MARKUP = re.compile(
 _ORDER = (
     "and|also|so|now|first|firstly|second|secondly|third|fourth|fifth|sixth|seventh|eighth|ninth|tenth|last|lastly|next|"
     r"then|finally|afterwards?|after (?:that|this)|followed by|to (?:start|begin)|(?:step|action|move|item)(?= ?[#\d:])"
+    r"|(?:perform|execute|do|apply)(?: the)?(?: action)?|[a-z]{3,12}ly"
 )
 _NUMBER = r"\d{1,3}(?![a-z0-9])"
 _LEAD = re.compile(rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER})(?![a-z0-9'-]))*")
@@ -67,7 +68,7 @@ _MENTION = re.compile(
 _NEGATED = re.compile(r"\b(?:not|never|cannot|can't|don't|mustn't|impossible|avoid|without|instead of|rather than)\b")
 _DISORDER = re.compile(r"\b(?:before|after(?! (?:that|this|which)\b)|unless|until|or|either)\b")
 _MOTION = re.compile(
-    "(?:move|place|set|lift|grab|take|remove|transfer|lower|return|lay|drop|hold|release|slide|push|pull|swap|carry|"
+    "(?:move|place|set|lift|grab|take|remove|transfer|lower|return|lay|drop|release|slide|push|pull|swap|carry|"
     "bring|put|get|load|unload|drive|fly|pick|stack|unstack|deliver|ship|transport|throw|shift|relocate|rearrange)"
     "(?![a-z0-9])"
 )
@@ -75,11 +76,12 @@ _MOTION = re.compile(
 _STATING = (
     "the this that these those it its a an all both each since because with after before when once if while at in on "
     "verify check confirm ensure make note observe see goal result results state done repeat continue leave keep stop "
-    "let we you i he she they there here is are no not given initial final current finally therefore thus hence also "
-    "clear holding hand block object however but or for by as from to of only still yes ok table"
+    "hold let we you i he she they there here is are no not given initial final current finally therefore thus hence "
+    "also clear holding hand block object however but or for by as from to of only still yes ok table"
 )
 _NO_ORDER = frozenset(_STATING.split())
 _GENERAL = re.compile(r"[a-z-]+(?: up| down)? (?:a|an|any|another|one|each|every) [a-z]")  # "pick up a block"
+_OF_ACTIONS = re.compile(r"[a-z-]+(?: up| down)? (?:action|step|move)s?\b")  # "the stack action"
 SHORT = 6  # words of a line that looks like a step although it names no object
 _PART = re.compile(r"^[^a-z0-9]*(?:phase|stage|part|step|action)s? *\d")
 _PLAN = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer|solution)\b")
@@ -99,6 +101,8 @@ _INLINE = re.compile(r"([^:]{0,60}\b(?:plan|answer|solution|sequence|actions|ste
 
 def clean(line: str) -> str:
     """The line in lower case, without markup, with single blanks."""
+    if not line.strip():
+        return ""
     return " ".join(_MARKUP.sub("", line.lower().replace("’", "'")).split())
 
 
@@ -115,30 +119,47 @@ def read_line(line: str, words: Wording, before: Action | None = None) -> Line:
     found = words.find(line, before)
     lead = _LEAD.match(line)
     number = _number(line[: lead.end()]) if lead else None
-    if found:
-        prefix = _BRACKETS.sub(" ", line[: found[0].start])
-        label = len(prefix) <= LONGEST_LABEL and _LABEL.fullmatch(prefix)
-        if _LEAD.fullmatch(prefix) or (label and not _ASIDE.search(prefix) and not _NO_LABEL.search(prefix)):
-            return Line(Kind.STEPS, _number(prefix), _steps(line, found, words))
+    if found and _begins(prefix := _BRACKETS.sub(" ", line[: found[0].start])):
+        return Line(Kind.STEPS, _number(prefix), _steps(line, found, words))
     rest = line[lead.end() :] if lead else line
     if invented := words.invented(line[max(line.rfind("(", 0, len(line) - len(rest)), 0) :]):
         return Line(Kind.STEPS, number, (invented,), sure=False)
-    if (sure := _looks_like_step(rest, words)) is not None:
-        return Line(Kind.STEPS, number, (Unread(line),), sure)
+    sure = _looks_like_step(rest, words)
+    if sure is not None or (found and not _remark(line[: found[0].start])):
+        return Line(Kind.STEPS, number, (Unread(line),), bool(sure))
     return Line(_kind(line))
+
+
+def _begins(prefix: str) -> bool:
+    """Whether what stands before its first action makes a line one of steps: order, or a number and a label."""
+    if _LEAD.fullmatch(prefix) or (_number(prefix) is not None and _JOINT.fullmatch(prefix)):
+        return True
+    label = _LABEL.match(prefix) if len(prefix) <= LONGEST_LABEL else None
+    about = _ASIDE.search(prefix) or _NO_LABEL.search(prefix)
+    return label is not None and about is None and _LEAD.fullmatch(prefix, label.end()) is not None
+
+
+def _remark(prefix: str) -> bool:
+    """Whether these words before an action make its line a remark, rather than a step in words that are not known."""
+    words = re.findall("[a-z']+", prefix)
+    about = _MENTION.search(prefix) or _NO_LABEL.search(prefix) or _ASIDE.search(prefix) or _NEGATED.search(prefix)
+    return len(words) > 3 or bool(about) or not words or words[0] in _NO_ORDER
 
 
 def mentioned(line: str, words: Wording) -> list[Step]:
     """The actions of a clean line wherever they stand in it, for texts without lines of steps."""
     out: list[Step] = []
     for sentence in _SENTENCE.split(line):
-        end = 0
+        end, steps = 0, list[Step]()
         for each in words.find(sentence):
-            gap, first, end = sentence[end : each.start], end == 0, each.end
+            gap = sentence[end : each.start]
             if _NEGATED.search(gap):
                 break
-            unclear = _DISORDER.search(gap) and not first
-            out.append(Unread(sentence.strip()) if unclear or not each.action else each.action)
+            steps += _unread([gap], words, sentence)
+            unclear = each.action is None or (end and _DISORDER.search(gap))
+            steps.append(Unread(sentence.strip()) if unclear or not each.action else each.action)
+            end = each.end
+        out += steps or _unread([sentence], words, sentence)
     return out
 
 
@@ -185,11 +206,14 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
 
 
 def _unread(sentences: list[str], words: Wording, line: str) -> list[Step]:
+    """The line, if one of these parts of it looks like a step that cannot be read."""
     for sentence in sentences:
-        for clause in re.split(r",| and | then ", sentence):
-            joint = _JOINT.match(clause)
-            if _looks_like_step(clause[joint.end() :] if joint else clause, words):
+        mention = False
+        for clause in re.split(r",| and |(?= then )", sentence):
+            joint, mention = _JOINT.match(clause), mention and not clause.startswith(" then ")
+            if not mention and _looks_like_step(clause[joint.end() :] if joint else clause, words) is not None:
                 return [Unread(line)]
+            mention = mention or _MENTION.search(clause) is not None
     return []
 
 
@@ -200,13 +224,15 @@ def _looks_like_step(text: str, words: Wording) -> bool | None:
     if first is None or _GENERAL.match(text):
         return None
     verb, mentions = words.verbs.match(text), words.mentions(sentence[first.end() :])
-    if verb and not mentions and len(sentence.split()) <= SHORT:
+    if verb and ((not mentions and len(sentence.split()) <= SHORT) or _OF_ACTIONS.match(text)):
         return False
     if verb or not mentions:
         return True if mentions else None
     if _MOTION.match(text):
         return False
-    order = first[0] not in _NO_ORDER and not re.search("(?:[^s]s|ing|ed|ly)$", first[0])
+    order = (
+        first[0] not in _NO_ORDER and first[0] not in words.facts and not re.search("(?:[^s]s|ing|ed|ly)$", first[0])
+    )
     return False if order and not words.known(first[0]) and words.orders(sentence) else None
 
 

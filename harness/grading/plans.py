@@ -68,13 +68,21 @@ class PlanReader:
         self.words, self.state = words, State.BEFORE
         self.plan: list[Step] = []
         self._last: int | None = None  # number of the plan's last numbered line
+        self._unclear: Line | None = None  # the line before, if it may be a step
 
     def feed(self, text: str) -> None:
-        """Take the next line, a clean one."""
+        """Take the next line, a clean one; an empty one parts what may be a step from the steps behind it."""
+        unclear, self._unclear = self._unclear, None
+        if not text:
+            self._unclear = unclear if unclear and unclear.number is not None else None
+            return
         line = read_line(text, self.words, self._before)
         if line.kind is Kind.STEPS and (line.sure or self._among(line)):
-            self._step(line)
+            joined = unclear and (None if line.number is None else line.number - 1) == unclear.number
+            begun = line._replace(steps=unclear.steps + line.steps) if joined and unclear else line
+            self._step(begun, unclear.number if joined and unclear else line.number)
         else:
+            self._unclear = line if line.kind is Kind.STEPS else None
             self._pass(line.kind)
 
     @property
@@ -90,20 +98,31 @@ class PlanReader:
         beneath = self._last is not None and isinstance(line.steps[0], Unread)  # a detail of a numbered step
         return self.state is State.STEPS and not beneath
 
-    def _step(self, line: Line) -> None:
-        number, last = line.number, self._last
+    def _step(self, line: Line, number: int | None) -> None:
+        """Take a line of steps, of which the first has this number."""
+        last = self._last
         on = number is not None and last is not None and number == last + 1
         if self.state is State.ASIDE and self.plan and not on:
             return
         again = (number is not None and number <= last) if last is not None else number == 1
         if self.state is State.RESTATING:
             again = number is None or last is None or number <= last
-        if self.plan and again and self.state is not State.PART:
+        in_part = self.state is State.PART
+        if (
+            number is not None
+            and number > 1
+            and again
+            and not in_part
+            and all(step in self.plan for step in line.steps)
+        ):
+            self.state = State.ASIDE  # "Step 5: ..." speaks of a step, no list starts with it
+            return
+        if self.plan and again and not in_part:
             self.plan, self._last = [], None
         elif number is None and last is not None and self._said(line.steps):
             return
         self.plan += line.steps
-        self._last = number if number is not None else self._last
+        self._last = line.number if number is not None else self._last
         self.state = State.STEPS
 
     def _said(self, steps: tuple[Step, ...]) -> bool:
@@ -141,13 +160,13 @@ def _read(text: str, words: Wording) -> list[Step]:
     parts = [_END.split(part)[0] for part in before.split("[plan]")]
     # The last marked part that is more than a remark about the plan.
     part = next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
-    lines = [each for line in map(clean, part.splitlines()) if line for each in split_heading(line)]
+    lines = [each for line in map(clean, part.splitlines()) for each in (split_heading(line) if line else [line])]
     reader = PlanReader(words)
     for line in lines:
         reader.feed(line)
         if len(reader.plan) > MOST_ACTIONS:
             return [Unread(f"more than {MOST_ACTIONS} steps")]
-    return reader.plan or [step for line in lines for step in mentioned(line, words)][:MOST_ACTIONS]
+    return reader.plan or [step for line in filter(None, lines) for step in mentioned(line, words)][:MOST_ACTIONS]
 
 
 def _words(gold: Gold) -> Wording:
@@ -202,8 +221,8 @@ def _simulate(gold: Gold, plan: list[Action]) -> Outcome:
 
 def _judgement(gold: Gold, words: Wording, read: list[Step]) -> Judgement:
     if unread := next((step for step in read if isinstance(step, Unread)), None):
-        details = {"valid": False, "failing_step": 0, "steps": len(read), "unread": unread.text[:400]}
-        return Judgement("no_answer", f"unreadable step: {unread.text[:120]!r}", "", details)
+        about = {"valid": False, "failing_step": 0, "steps": len(read), "unread": unread.text[:400]}
+        return Judgement("no_answer", f"unreadable step: {unread.text[:120]!r}", "", about)
     plan = [step for step in read if not isinstance(step, Unread)]
     steps = [" ".join(action) for action in plan]
     text = "; ".join(steps)[:500]

@@ -25,7 +25,8 @@ _SAME = {
 }  # fmt: skip
 # Words that begin no name. An article before a common noun ("pick up a clear block") speaks of no object either.
 _NO_NAME = (
-    "it|its|them|they|that|this|these|which|top|of|on|onto|upon|atop|off|from|to|into|at|in|up|down|and|then|or|clear"
+    "it|its|them|they|that|this|these|which|top|of|on|onto|upon|atop|off|from|to|into|at|in|up|down|and|then|or|clear|"
+    "actions?|steps?"
 )
 _BETWEEN = {"the", "up", "down", "out", "off", "away", "over", "clear", "from", "to", "into", "onto", "on", "at", "in"}
 MOST_FOUND = 1_000  # actions of one line
@@ -72,7 +73,7 @@ class Wording:
     ) -> None:  # fmt: skip
         self._arity = {name: len(own) for name, own in parameters.items()}
         self._actions = {_squeezed(name): name for name in parameters} | {name: name for name in parameters}
-        self._nouns, self._facts, self._fits = frozenset(nouns), facts, fits
+        self._nouns, self.facts, self._fits = frozenset(nouns), frozenset(facts), fits
         self._objects, self._names = objects, {_normal(name): name for name in objects}
         own = tuple((name, tuple(parameters[name]), tuple(patterns.get(name, ()))) for name in parameters)
         self._forms, self.verbs = compiled(own, tuple(sorted(nouns)))
@@ -116,7 +117,7 @@ class Wording:
     def invented(self, line: str) -> Action | None:
         """A line that is one PDDL call and nothing else, of no action and no fact of the domain."""
         match = _CALL.fullmatch(line.rstrip(" ;,."))
-        if match is None or not match[1] or not match[2] or "," in match[2] or match[1] in self._facts:
+        if match is None or not match[1] or not match[2] or "," in match[2] or match[1] in self.facts:
             return None
         words = match[2].split()
         sentence = self.known(match[1]) or _VERBS.intersection(words)

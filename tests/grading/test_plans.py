@@ -7,6 +7,8 @@ import time
 from pathlib import Path
 
 import pytest
+from hypothesis import given
+from hypothesis import strategies as st
 
 from harness.files import shipped
 from harness.grading.plans import check, read_plan
@@ -161,6 +163,44 @@ def test_hostile_text_is_read_in_bounded_time():
         assert verdict == "no_answer"
         assert "more than" in reason
     assert check(GOLD, "unstack " * 20_000)[0] == "no_answer"
+
+
+BLOCKS = st.sampled_from(["orange", "blue", "red"])
+ACTIONS = st.one_of(
+    st.tuples(st.sampled_from(["pick-up", "put-down"]), BLOCKS),
+    st.tuples(st.sampled_from(["stack", "unstack"]), BLOCKS, BLOCKS),
+)
+WORDS = {
+    "pick-up": ["pick up the {} block", "(pick-up {})", "pick-up {}", "pickup({})"],
+    "put-down": ["put down the {} block", "(put-down {})", "put-down {}", "putdown({})"],
+    "stack": ["stack the {} block on top of the {} block", "(stack {} {})", "stack {} {}", "stack({}, {})"],
+    "unstack": [
+        "unstack the {} block from the top of the {} block",
+        "(unstack {} {})",
+        "unstack {} {}",
+        "unstack({}, {})",
+    ],
+}
+LISTS = ["{text}\n", "{n}. {text}.\n", "{n}) {text}\n", "Step {n}: {text}\n", "- {text}\n", "**{n}.** `{text}`\n", "{text}; ",
+         "{n}. {text} ", "| {n} | {text} | |\n", "{text}, then ", "{text} -> ", "Next, {text}.\n", '"{text}", ']  # fmt: skip
+
+
+@given(st.lists(ACTIONS, min_size=1, max_size=9), st.integers(0, 3), st.sampled_from(LISTS))
+def test_every_list_of_actions_is_read_whole_and_in_order(plan, form, item):
+    text = "".join(item.format(n=n, text=WORDS[name][form].format(*of)) for n, (name, *of) in enumerate(plan, 1))
+    assert read_plan(f"The plan:\n\n{text}", GOLD) == plan
+
+
+@given(st.integers(0, 4), st.sampled_from(LISTS), st.sampled_from([
+    "move the blue block to the table", "drop the blue block", "unstack the blue block", "swap the orange block and the red block",
+    "stack the orange block under the red block", "paint the red block", "rotate the orange block",
+]))  # fmt: skip
+def test_no_plan_becomes_right_by_what_cannot_be_read(place, item, line):
+    steps = PLAN.splitlines()
+    steps.insert(place, line)
+    text = "".join(item.format(n=n, text=step) for n, step in enumerate(steps, 1))
+    verdict, reason, *_ = check(GOLD, text)
+    assert verdict == "no_answer", (text, reason)
 
 
 N = 190_000  # characters, just within the limit
