@@ -58,6 +58,7 @@ LONGEST_LABEL = 100
 _NO_LABEL = re.compile(
     r"\b(?:not|don't|cannot|if|would|could|because|since|before|after|instead)\b|^[^a-z]*(?:the |my )?(?:goal|initial)"
 )
+_COLON = re.compile(" *:")
 _SENTENCE = re.compile(r"[.;!|](?= |$)|->|=>|→|—")
 _BRACKETS = re.compile(r"\([^()]*\)|\[[^\[\]]*\]")
 # A mention, not a step, is what follows these in a sentence.
@@ -180,9 +181,7 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
     """The steps of a line that begins with one: what is joined to it by commas, numbers or words of order."""
     steps: list[Step] = []
     end, mention, call = found[0].start, False, found[0].call
-    colon = line.find(":", found[0].end)  # what follows one explains the step
-    line = line[:colon] if colon >= 0 else line
-    found = [each for each in found if each.end <= len(line)]
+    explained = False  # after a colon behind an action, until the next number
     for each in found:
         gap = _BRACKETS.sub(" ", line[end : each.start])
         opened = gap.rfind("(") if gap.rfind("(") > gap.rfind(")") else len(gap)
@@ -192,16 +191,22 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
         if steps and each.action == steps[-1] and other and not re.search("[a-z0-9]", gap):
             end = each.end
             continue  # the same once more
-        call = each.call
+        call, explained = each.call, explained or _COLON.match(gap) is not None
         joined = _JOINT.fullmatch(sentences[-1]) is not None and (len(sentences) > 1 or not mention)
+        if explained:
+            joined = joined and _number(sentences[-1]) is not None
+        explained, mention = explained and not joined, mention or explained
         if not joined and not mention and not remark and len(sentences) == 1 and not _MENTION.search(gap):
             steps.append(Unread(line))
-        steps += _unread(sentences if not joined else sentences[:-1], words, line)
+        if not mention:
+            steps += _unread(sentences if not joined else sentences[:-1], words, line)
         mention = not joined
         if joined:
             steps.append(each.action or Unread(line))
         end = each.end
-    steps += _unread(_SENTENCE.split(_BRACKETS.sub(" ", line[end:])), words, line) if not mention else []
+    rest = _BRACKETS.sub(" ", line[end:])
+    if not mention and not _COLON.match(rest):
+        steps += _unread(_SENTENCE.split(rest), words, line)
     return tuple(steps)
 
 

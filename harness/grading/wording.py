@@ -9,7 +9,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Callable, Collection, Mapping, Sequence
-from functools import cache
+from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
@@ -29,6 +29,7 @@ _NO_NAME = (
     "actions?|steps?"
 )
 _BETWEEN = {"the", "up", "down", "out", "off", "away", "over", "clear", "from", "to", "into", "onto", "on", "at", "in"}
+LONGEST_PATTERN = 200
 MOST_FOUND = 1_000  # actions of one line
 _VERBS = {"is", "are", "was", "has", "now", "the", "and"}  # a remark in brackets has them, an action has not
 _TOKEN = "[a-z0-9]+(?:[_-][a-z0-9]+)*"  # noqa: S105 - a word
@@ -177,7 +178,7 @@ class Wording:
         return word
 
 
-@cache
+@lru_cache(256)
 def compiled(
     actions: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...], nouns: tuple[str, ...]
 ) -> tuple[tuple[Form, ...], re.Pattern[str]]:
@@ -190,7 +191,9 @@ def compiled(
 
 
 def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[str]) -> Form:
-    where = f"the wording {pattern!r} of {name}"
+    where = f"the wording {pattern[:60]!r} of {name}"
+    if len(pattern) > LONGEST_PATTERN:
+        raise BadPattern(f"{where} is longer than {LONGEST_PATTERN} characters")
     noun = "|".join(map(re.escape, nouns)) or "(?!)"
     article = rf"(?:a|an|any|another|one|each|every) (?!from\b|on\b|onto\b)(?:[a-z]+ )?(?:{noun})s?\b"
     text, last, groups = "", "", dict[str, int]()
@@ -231,7 +234,7 @@ def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[st
     return Form(name, regex, tuple(groups.get(each, "it" if each in it else "?") for each in parameters))
 
 
-@cache
+@lru_cache(1_000)
 def bare(name: str, arity: int) -> re.Pattern[str]:
     """An action and its objects without brackets."""
     token = rf"(?!(?:{_NO_NAME})\b){_TOKEN}"

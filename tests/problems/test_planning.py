@@ -70,6 +70,9 @@ def test_a_domain_of_ones_own(tmp_path, plan, verdict):
         ({"wording": {"light": ["light everything"]}}, "lacks {lamp} and {room}"),
         ({"wording": {"light": ["light {lamp} [in {room}"]}}, "brackets may not match"),
         ({"wording": {"light": ["[please] light {lamp}"]}}, "begins with a part that may be left out"),
+        ({"wording": {"light": ["light " + "[" * 9_000]}}, "longer than 200 characters"),
+        ({"wording": {"light": ["light " + "[(?:a+)+ " * 20]}}, "lacks {lamp} and {room}"),
+        ({"wording": {"light": ["light {lamp} {room} {room} {}"]}}, "names {}; its parameters are"),
     ],
 )
 def test_what_is_wrong_in_a_task_file_is_one_line(tmp_path, change, message):
