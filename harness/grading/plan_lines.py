@@ -50,7 +50,7 @@ _ORDER = (
 _NUMBER = r"\d{1,3}(?![a-z0-9])"
 _LEAD = re.compile(rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER})(?![a-z0-9'-]))*")
 _JOINT = re.compile(
-    rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER}|i|we|you|would|will|should|must|shall|need to|have to|i'll|we'll)"
+    rf"(?:[^a-z0-9]|{_NUMBER}|(?:{_ORDER}|i|we|you|would|will|should|must|shall|need to|have to|i'll|we'll|i'd|we'd)"
     r"(?![a-z0-9'-]))*"
 )
 _LABEL = re.compile(r"[^a-z0-9]*\d{1,3}(?!\d)[^a-z0-9:]*[a-z][^:]*: *")  # of a numbered line, before its action
@@ -194,9 +194,10 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
         call, explained = each.call, explained or _COLON.match(gap) is not None
         joined = _JOINT.fullmatch(sentences[-1]) is not None and (len(sentences) > 1 or not mention)
         if explained:
-            joined = joined and _number(sentences[-1]) is not None
+            joined = joined and any(_JOINT.fullmatch(each) and _number(each) is not None for each in sentences[1:])
         explained, mention = explained and not joined, mention or explained
-        if not joined and not mention and not remark and len(sentences) == 1 and not _MENTION.search(gap):
+        clear = joined or remark or each.action in steps or _MENTION.search(sentences[-1])
+        if not clear and not (mention and len(sentences) == 1):
             steps.append(Unread(line))
         if not mention:
             steps += _unread(sentences if not joined else sentences[:-1], words, line)
