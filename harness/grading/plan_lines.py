@@ -150,7 +150,7 @@ def _remark(prefix: str) -> bool:
 def mentioned(line: str, words: Wording) -> list[Step]:
     """The actions of a clean line wherever they stand in it, for texts without lines of steps."""
     out: list[Step] = []
-    for sentence in _SENTENCE.split(line):
+    for sentence in filter(str.strip, _SENTENCE.split(line)):
         end, steps = 0, list[Step]()
         for each in words.find(sentence):
             gap = sentence[end : each.start]
@@ -213,7 +213,7 @@ def _steps(line: str, found: list[Found], words: Wording) -> tuple[Step, ...]:
 
 def _unread(sentences: list[str], words: Wording, line: str) -> list[Step]:
     """The line, if one of these parts of it looks like a step that cannot be read."""
-    for sentence in sentences:
+    for sentence in filter(str.strip, sentences):
         mention = False
         for clause in re.split(r",| and |(?= then )", sentence):
             joint, mention = _JOINT.match(clause), mention and not clause.startswith(" then ")

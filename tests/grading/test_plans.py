@@ -246,4 +246,4 @@ def test_hostile_texts_take_their_time_and_no_more(text, domain):
         check(gold, "x")  # the problem is parsed once
     started = time.process_time()
     assert check(gold, text).verdict in ("wrong", "no_answer")
-    assert time.process_time() - started < 1.0
+    assert time.process_time() - started < 2.0  # seconds; half of it on a machine that does nothing else
