@@ -13,6 +13,7 @@ from harness.cli import options
 from harness.cli.options import DataDir, Json, complain
 from harness.errors import DataError, Usage, nearest
 from harness.evaluation import responses as scoring
+from harness.evaluation.response_files import FORMATS, read_responses
 from harness.evaluation.spec import ProblemData
 from harness.grading.families import KINDS
 from harness.grading.grade import Grader
@@ -27,12 +28,12 @@ from harness.view import evaluation as view
 
 
 def score(
-    responses: Annotated[Path, Option(help="JSONL with 'id' (or 'key', or 'prompt') and 'response'.")],
+    responses: Annotated[Path, Option(help="JSONL with 'id' (or 'key', 'prompt') and 'response'; see --from.")],
     task: Annotated[str | None, Option(help="The task whose problems were answered.")] = None,
     grader: Annotated[str | None, Option(help="For rows with 'gold': number, math, plan or instructions.")] = None,
     out: Annotated[Path | None, Option(help="Write one verdict row per input row here.")] = None,
     metrics: Annotated[bool, Option("--metrics", help="Over-thinking metrics in every row, too.")] = False,
-    form: Annotated[str, Option("--from", help="Whose file it is: jsonl, lm-eval or inspect.")] = "jsonl",
+    form: Annotated[str, Option("--from", help=f"Whose file it is: {', '.join(FORMATS)}.")] = "jsonl",
     think_tags: Annotated[str, Option(help="OPEN,CLOSE.")] = ",".join(THINK_TAGS),
     prefilled: Annotated[bool, Option("--prefilled", help="Responses start inside the think block.")] = False,
     tokenizer: Annotated[str | None, Option(help="Count in this tokenizer's tokens; default: words and marks.")] = None,
@@ -44,10 +45,10 @@ def score(
 
     Exit 3 when no response at all could be graded.
     """
-    options.one_of("--from", form, scoring.FORMATS)
+    options.one_of("--from", form, FORMATS)
     if (task is None) == (grader is None):
         raise Usage("score needs either --task NAME or --grader KIND")
-    rows = scoring.read_responses(responses, form)
+    rows = read_responses(responses, form)
     if not rows:
         raise DataError(f"{responses}: holds no rows")
     data = ProblemData(data_dir=data_dir)

@@ -127,12 +127,15 @@ def of_response(
 
 def judged(
     grader: Grader, problem: Problem, text: str, finish: Finish, *, tags: Tags, prefilled: bool, find: bool = True,
-    backend: Any = None, sampled: Sequence[int] | None = None,
+    backend: Any = None, sampled: Sequence[int] | None = None, thought: str = "",
 ) -> tuple[Grade, Measured]:  # fmt: skip
-    """Verdict and metrics of a response to ``problem``; ``find``: look for statements, too."""
-    grade = grader.grade(problem.family, problem.gold, text, finish, prefilled, tags)
+    """Verdict and metrics of a response to ``problem``; ``find``: look for statements, too.
+
+    ``thought``: what came apart from ``text``.
+    """
+    grade = grader.grade(problem.family, problem.gold, text, finish, prefilled, tags, thought)
     statements = partial(grader.statements, problem.family, problem.gold) if find else None
-    parts = split(text, tags, prefilled)
+    parts = split(text, tags, prefilled, thought)
     return grade, of_response(parts, grade.verdict, finish, backend=backend, sampled=sampled, statements=statements)
 
 

@@ -1,22 +1,18 @@
-"""Responses generated elsewhere, in our JSONL, lm-eval's sample log or Inspect's log: all of it is input from outside.
-
-Rows of a file, which problem each of them answers, verdicts and metrics.
-"""
+"""Responses generated elsewhere: which problem each row of a file answers, verdicts and metrics."""
 
 from __future__ import annotations
 
 import json
-import zipfile
 from collections import Counter
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Sequence
 from contextlib import suppress
 from dataclasses import dataclass
 from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
+from harness.evaluation.response_files import THOUGHTS, Row
 from harness.evaluation.response_metrics import judged, of_response
-from harness.files import about
 from harness.grading.families import gold_defect
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
@@ -24,11 +20,8 @@ from harness.processes import in_threads
 from harness.records import Finish, Grade, Problem, Sample
 from harness.thoughts import THINK_TAGS, Tags
 
-# A row as it is in a file, with whatever fields its writer gave it.
-Row = Mapping[str, Any]
-FORMATS = ("jsonl", "lm-eval", "inspect")
-# A sample of an Inspect log may unpack to this many bytes, and all of a log's samples together to MOST_BYTES.
-SAMPLE_BYTES, MOST_BYTES = 64 << 20, 4 << 30
+# Characters of a question that is looked for within longer prompts.
+SHORTEST_QUESTION = 20
 
 _NAMES = ("id", "key", "instance_id", "unique_id", "native_id")
 _TEXTS = ("prompt", "question", "problem", "query", "source")
@@ -36,107 +29,29 @@ _TEXTS = ("prompt", "question", "problem", "query", "source")
 
 @dataclass(frozen=True, kw_only=True)
 class Response:
-    """One response: its row from 1, the id that names it, and the problem it answers; None: no problem fits."""
+    """One response: its row from 1, the id that names it, and the problem it answers; None: no problem fits.
+
+    ``thought``: what stood in a field of its own, apart from ``text``.
+    """
 
     number: int
     ident: Any
     text: str | None
     finish: Finish
     problem: Problem | None
-
-
-def read_responses(path: Path, form: str = "jsonl") -> list[Row]:
-    """Rows of a file of responses in one of FORMATS; Inspect's log as .eval (a zip) or .json.
-
-    Raises DataError with the line of the first row that cannot be read, and BadFile.
-    """
-    if not path.exists():
-        raise DataError(f"{path}: no such file")
-    with about(path):
-        if form == "inspect":
-            return _inspect(path)
-        rows = list(_json_lines(path))
-    return [row for _, row in rows] if form == "jsonl" else _lm_eval(path, rows)
-
-
-def _json_lines(path: Path) -> Iterator[tuple[int, Row]]:
-    with path.open(encoding="utf-8-sig", errors="replace") as file:
-        for number, line in enumerate(file, 1):
-            if not line.strip():
-                continue
-            try:
-                row = json.loads(line)
-            except (ValueError, RecursionError) as error:
-                raise DataError(f"{path}:{number}: not JSON ({str(error)[:80]})") from None
-            if not isinstance(row, dict):
-                raise DataError(f"{path}:{number}: a row is an object with 'id' (or 'prompt') and 'response'")
-            if "\\ud" in line.lower():  # half of a surrogate pair is no text and could not be written again
-                row = json.loads(json.dumps(row, ensure_ascii=False).encode("utf-8", "replace"))
-            yield number, row
-
-
-def _lm_eval(path: Path, rows: list[tuple[int, Row]]) -> list[Row]:
-    """One row for each response; with several filters lm-eval logs every sample once for each."""
-    seen: set[Any] = set()
-    out: list[Row] = []
-    for number, row in rows:
-        try:
-            if (document := row["doc_id"]) in seen:
-                continue
-            seen.add(document)
-            texts = row["resps"][0]
-            if not texts or not all(isinstance(text, str) for text in texts):
-                raise TypeError
-            out += [{"number": document, "doc": row["doc"], "response": text} for text in texts]
-        except (KeyError, IndexError, TypeError):
-            why = "not a row of lm-eval's sample log (no doc, doc_id or resps)"
-            raise DataError(f"{path}:{number}: {why}") from None
-    return out
-
-
-def _inspect(path: Path) -> list[Row]:
-    try:
-        if not zipfile.is_zipfile(path):
-            return [_of_inspect(sample) for sample in json.loads(path.read_bytes())["samples"]]
-        with zipfile.ZipFile(path) as archive:
-            members = [m for m in archive.infolist() if m.filename.startswith("samples/")]
-            members = sorted((m for m in members if m.filename.endswith(".json")), key=lambda m: m.filename)
-            largest = max(members, key=lambda m: m.file_size, default=None)
-            if largest and (largest.file_size > SAMPLE_BYTES or sum(m.file_size for m in members) > MOST_BYTES):
-                raise DataError(
-                    f"{path}: unpacks to too much ({largest.filename}: {largest.file_size:,} bytes; at most "
-                    f"{SAMPLE_BYTES:,} a sample, {MOST_BYTES:,} in all)"
-                )
-            return [_of_inspect(json.loads(archive.read(member))) for member in members]
-    except (KeyError, ValueError, TypeError, AttributeError, IndexError, RecursionError, RuntimeError,
-            zipfile.BadZipFile) as error:  # fmt: skip
-        raise DataError(f"{path}: not an Inspect log with samples ({type(error).__name__})") from None
-
-
-def _of_inspect(sample: Row) -> Row:
-    choices = (sample.get("output") or {}).get("choices") or [{}]
-    content = (choices[0].get("message") or {}).get("content", "")
-    if isinstance(content, list):  # reasoning and text in parts of their own
-        thoughts = "".join(str(part.get("reasoning", "")) for part in content if part.get("type") == "reasoning")
-        text = "".join(str(part.get("text", "")) for part in content if part.get("type") == "text")
-        content = f"<think>{thoughts}</think>{text}" if thoughts else text
-    question = sample.get("input", "")
-    if isinstance(question, list):
-        question = next((str(m.get("content", "")) for m in reversed(question) if m.get("role") == "user"), "")
-    return {
-        "id": str(sample.get("id", "")), "prompt": question, "response": content, "gold": sample.get("target"),
-        "finish": choices[0].get("stop_reason"),
-    }  # fmt: skip
+    thought: str = ""
 
 
 def match(rows: Sequence[Row], problems: Sequence[Problem], path: Path) -> list[Response]:
-    """Each row with its problem: by the exact prompt or question where it has one, else by id, else by number from 0.
+    """Each row with its problem: by the exact prompt or question where it has one, else by id, else by the question
+    that its prompt holds beside examples and instructions, else by number from 0.
 
     Raises DataError for a row without a response.
     """
     by_id = {_short(p.native_id): p for p in problems if p.native_id} | {p.id: p for p in problems}
     by_text = {_spaceless(p.source or p.prompt): p for p in problems} | {_spaceless(p.prompt): p for p in problems}
     by_number = {str(i): p for i, p in enumerate(problems)}
+    sources = [(text, p) for p in problems if len(text := _spaceless(p.source or p.prompt)) >= SHORTEST_QUESTION]
     fields = [{**row, **row["doc"]} if isinstance(row.get("doc"), dict) else dict(row) for row in rows]
     ids = [[str(one[n]) for n in _NAMES if one.get(n) not in (None, "")] for one in fields]
 
@@ -151,11 +66,21 @@ def match(rows: Sequence[Row], problems: Sequence[Problem], path: Path) -> list[
         asked = next((by_text[t] for t in (_spaceless(one.get(n)) for n in _TEXTS) if t and t in by_text), None)
         # Where several problems have one prompt (a turn that conversations share) the id decides.
         same = asked is not None and by_name is not None and _spaceless(by_name.prompt) == _spaceless(asked.prompt)
+        if asked is None and by_name is None:
+            asked = _within(_spaceless(one.get("prompt")), by_number.get(str(row.get("number"))), sources)
         problem = by_name if asked is None or (same and all_named) else asked
         if problem is None:
             problem = next((by_number[n] for n in [*names, str(row.get("number"))] if n in by_number), None)
         out.append(_response(row, path, number, problem, _ident(one, number, problem)))
     return out
+
+
+def _within(prompt: str, first: Problem | None, sources: Sequence[tuple[str, Problem]]) -> Problem | None:
+    """The problem whose question stands last in a prompt; ``first`` is looked for before all others."""
+    found = [(prompt.rfind(text) + len(text), p) for text, p in sources if (p is first or not first) and text in prompt]
+    if not found and first:
+        return _within(prompt, None, sources)
+    return max(found, key=lambda each: each[0])[1] if found else None
 
 
 def with_gold(rows: Sequence[Row], grader: str, path: Path) -> list[Response]:
@@ -205,6 +130,7 @@ _FINISHES: dict[str, Finish] = {
     **dict.fromkeys(("length", "max_tokens", "max_output_tokens", "max_length"), "length"),
     **dict.fromkeys(("context", "model_length"), "context"),
     **dict.fromkeys(("", "stop", "eos", "eos_token", "end_turn", "stop_sequence", "stop_token", "unknown"), "stop"),
+    **dict.fromkeys(("tool_calls", "function_call"), "stop"),
     **dict.fromkeys(("error", "content_filter", "safety", "abort"), "error"),
 }
 
@@ -221,7 +147,11 @@ def _response(row: Row, path: Path, number: int, problem: Problem | None, ident:
     finish = _FINISHES.get(str(given).lower())
     if finish is None:
         raise DataError(f"{path}:{number}: finish reason {str(given)[:40]!r} is not known; write stop, length or error")
-    return Response(number=number, ident=ident, text=text, finish=finish, problem=problem)
+    thoughts = [row[name] for name in THOUGHTS if row.get(name) and row[name] is not True]  # a switch is no thought
+    if not all(isinstance(thought, str) for thought in thoughts):
+        raise DataError(f"{path}:{number}: {', '.join(THOUGHTS)} hold a thought as text")
+    thought = thoughts[0] if thoughts else ""
+    return Response(number=number, ident=ident, text=text, finish=finish, problem=problem, thought=thought)
 
 
 def score(
@@ -237,12 +167,20 @@ def score(
     def one(response: Response) -> Sample:
         text, finish, problem = response.text or "", response.finish, response.problem
         if problem is None:
-            parts, why = split(text, tags, prefilled), "no problem of the task has this id or prompt"
+            parts, why = split(text, tags, prefilled, response.thought), "no problem of the task has this id or prompt"
             grade = Grade(verdict="infra_error", reason=why, think_state=parts.state)
             measured = of_response(parts, grade.verdict, finish, backend=backend)
         else:
             grade, measured = judged(
-                grader, problem, text, finish, tags=tags, prefilled=prefilled, find=metrics, backend=backend
+                grader,
+                problem,
+                text,
+                finish,
+                tags=tags,
+                prefilled=prefilled,
+                find=metrics,
+                backend=backend,
+                thought=response.thought,
             )
             if response.text is None and grade.verdict == "no_answer":
                 grade = grade.model_copy(update={"reason": "the response is null"})

@@ -7,14 +7,16 @@ from typing import Any
 
 from harness.errors import NoGrader, nearest
 from harness.grading.numbers import value
+from harness.grading.pddl import BadPddl, actions
 from harness.grading.simulators import VOCABULARIES
+from harness.grading.wording import BadPattern, compiled
 from harness.records import Gold
 
 KINDS = ("number", "math", "plan", "instructions")
 FAMILIES = {
     "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "gsm8k": "number", "aime": "number",
     "letter_count": "number", "math500": "math", "blocksworld": "plan", "mystery_blocksworld": "plan",
-    "ifeval": "instructions", "multi_if": "instructions", **{kind: kind for kind in KINDS},
+    "logistics": "plan", "ifeval": "instructions", "multi_if": "instructions", **{kind: kind for kind in KINDS},
 }  # fmt: skip
 
 # IFEval's kinds of instruction, as lm-eval's checkers have them (a test compares), and those of mini_rules.
@@ -74,7 +76,7 @@ def _plan(gold: Gold) -> str:
     if not any(gold.keys() >= set(form) for form in forms):
         return "the gold answer needs " + ", or ".join(" and ".join(form) for form in forms)
     if "domain" in gold:
-        return _pddl(gold.get("domain"), "domain") or _pddl(gold.get("problem"), "problem")
+        return _pddl(gold.get("domain"), "domain") or _pddl(gold.get("problem"), "problem") or _wording(gold)
     if gold.get("vocabulary", "blocksworld") not in VOCABULARIES:
         return f"the gold answer's vocabulary is one of {', '.join(VOCABULARIES)}"
     optimal = gold.get("optimal")
@@ -90,6 +92,26 @@ def _plan(gold: Gold) -> str:
             return f"the gold answer's {name} are lists such as ['on', 'a', 'b'] or ['handempty']"
     names = _rows([gold["objects"]]) and isinstance(gold.get("aliases", {}), dict)
     return "" if names else "the gold answer's objects are a list of names, its aliases an object"
+
+
+def _wording(gold: Gold) -> str:
+    """What is wrong with the words of a domain's actions and objects."""
+    words, aliases, nouns = gold.get("wording", {}), gold.get("aliases", {}), gold.get("nouns", [])
+    if not isinstance(words, dict) or not all(map(_rows, [[each] for each in [*words.values(), nouns]])):
+        return "the gold answer's wording is an object with a list of patterns for each action, its nouns a list"
+    if not isinstance(aliases, dict) or not all(isinstance(name, str) for name in aliases.values()):
+        return "the gold answer's aliases are an object: word, and the object it means"
+    try:
+        known = actions(gold["domain"])
+        if odd := [name for name in words if name not in known]:
+            return f"the wording is of {odd[0]!r}, no action of the domain{nearest(odd[0], known)}"
+        forms = ((name, tuple(own), tuple(words.get(name, ()))) for name, own in known.items())
+        compiled(tuple(forms), tuple(sorted(nouns)))
+    except BadPddl as error:
+        return f"the gold answer's domain is no PDDL: {error}"
+    except BadPattern as error:
+        return str(error)
+    return ""
 
 
 def _rows(value: Any) -> bool:

@@ -26,18 +26,19 @@ class Grader(Pool):
 
     def grade(
         self, family: str, gold: Gold, response: str, finish: Finish = "stop", prefilled: bool = False,
-        tags: Tags = THINK_TAGS,
+        tags: Tags = THINK_TAGS, thought: str = "",
     ) -> Grade:  # fmt: skip
         """The verdict on ``response``.
 
-        ``prefilled``: the prompt already opened the think block, so the response starts inside it. Raises NoGrader for
+        ``prefilled``: the prompt already opened the think block, so the response starts inside it. ``thought``: what
+        came in a field of its own, apart from the response; it is never graded. Raises NoGrader for
         an unknown family and GraderBroken when workers cannot be started, die again and again, or are being closed.
         """
         kind = kind_of(family, gold)
         if finish == "error":
             return Grade(verdict="infra_error", reason="the model call failed")
         cut = finish in ("length", "context")
-        state, _, text, _ = split(response, tags, prefilled)
+        state, _, text, _ = split(response, tags, prefilled, thought)
         if state == "unclosed":
             why = "cut by the limit inside the thought" if cut else "the thought was never closed"
             reply = Reply(Judgement("unfinished", why))

@@ -3,157 +3,189 @@
 from __future__ import annotations
 
 import re
-from collections.abc import Collection
+from enum import Enum, auto
 from typing import Any
 
 from harness.grading import simulators
 from harness.grading.messages import Gold, Judgement, Statement
+from harness.grading.plan_lines import Kind, Line, Step, Unread, clean, mentioned, read_line, split_heading
 from harness.grading.simulators import VOCABULARIES, Action, Atom, Outcome
+from harness.grading.wording import Patterns, Wording
 
 MOST_ACTIONS = 500
 LONGEST = 200_000
-LONGEST_LINE = 400
 
-# An article before a common noun ("pick up a clear block") starts no object's name.
-_ARTICLE = r"(?:a|an|any|another|one|each|every)\s+(?!from\b|on\b|onto\b)(?:[a-z]+\s+)?(?:block|object)s?\b"
-_NAME = rf"(?:the\s+)?(?:block\s+|object\s+)?(?!{_ARTICLE}|it\b|them\b)([a-z0-9][a-z0-9_-]*)(?:\s+block)?"
-_WORDING = {
-    "blocksworld": (
-        ("unstack", re.compile(rf"\bunstack\s+{_NAME}\s+from\s+(?:on\s+)?(?:top\s+of\s+)?{_NAME}")),
-        ("stack", re.compile(rf"(?<![a-z])stack\s+{_NAME}\s+on(?:to)?\s+(?:top\s+of\s+)?{_NAME}")),
-        ("pick-up", re.compile(rf"\bpick[\s-]*up\s+{_NAME}")),
-        ("put-down", re.compile(rf"\bput[\s-]*down\s+{_NAME}")),
-        ("put-down", re.compile(rf"\bput\s+{_NAME}\s+(?:down|on\s+the\s+table)\b")),
-    ),
-    "mystery_blocksworld": (
-        ("feast", re.compile(rf"\bfeast\s+{_NAME}\s+(?:from\s+)?{_NAME}")),
-        ("overcome", re.compile(rf"\bovercome\s+{_NAME}\s+(?:from\s+)?{_NAME}")),
-        ("attack", re.compile(rf"\battack\s+{_NAME}")),
-        ("succumb", re.compile(rf"\bsuccumb\s+{_NAME}")),
-    ),
-}
-_CALL = re.compile(
-    r"\(\s*([a-z][a-z0-9_-]*)((?:\s+[a-z0-9][a-z0-9_-]*)*)\s*\)|\b([a-z][a-z0-9_-]*)\(([a-z0-9_,\s-]*)\)"
-)
-_LEAD = re.compile(
-    r"[\s>#\-•–]*(?:step\s*)?(\d{1,3})?[\s.):\-]*(?:action\s*:)?\s*(?:(?:first|next|then|second|third|finally|lastly)\b[,:]?\s*)*"
-)
-_HEADING = re.compile(r"\b(?:plan|actions|summary|sequence|steps|answer)\b")
-_PART = re.compile(r"\b(?:phase|stage|part|step|action)\s*\d")  # a heading within one plan
-_ASIDE = re.compile(r"^\W*(?:the\s+)?(?:explanations?|key\s+steps|reasoning|reasons?|notes?|justification|why)\b")
-_EMPHASIS = re.compile(r"[*`]+|\\[()]|(?<![a-z0-9])_+|_+(?![a-z0-9])")  # of Markdown, and LaTeX's inline marks
-_FILLER = {"block", "object", "the", "from", "on", "onto", "top", "of"}
-_BETWEEN = re.compile(r"[\s,;.]*(?:and|then|[-=]>|→)?[\s,;.]*(?:then)?\s*")
+# Other wordings of Blocksworld than PlanBench's whose meaning is the same. {0} and {1}: first and second block.
+_WORDING: dict[str, Patterns] = {
+    "blocksworld": {
+        "unstack": (
+            "unstack {0} from {1}", "unstack {0} that is [stacked] on {1} [from {1}]",
+            "remove {0} from {1}", "take {0} from {1}",
+        ),
+        "stack": (
+            "stack {0} on {1}", "stack it on {1}", "put {0} on {1}", "place {0} on {1}", "put it on {1}",
+            "place it on {1}",
+        ),
+        "pick-up": ("pick up {0} [from the table]", "pick {0} up [from the table]", "take {0} from the table"),
+        "put-down": (
+            "put down {0} [on the table]", "put {0} down [on the table]", "put {0} on the table", "put it on the table",
+            "put it down [on the table]", "place {0} [down] on the table", "place it [down] on the table",
+            "set {0} down [on the table]", "set it down [on the table]",
+        ),
+    },
+    "mystery_blocksworld": {
+        "feast": ("feast {0} from {1}",), "overcome": ("overcome {0} from {1}",), "attack": ("attack {0}",),
+        "succumb": ("succumb {0}",),
+    },
+}  # fmt: skip
 _FACTS = {
     "on", "ontable", "on-table", "clear", "holding", "handempty", "hand-empty", "armempty", "arm-empty", "table",
     "harmony", "planet", "province", "pain", "craves",
 }  # fmt: skip
+_END = re.compile(r"\[(?:plan[ _]end|end[ _](?:of[ _])?plan|/plan)\]")
 
 
-def _language(gold: Gold) -> tuple[Collection[str], str, Collection[str]]:
-    """(actions, whose wording beside PDDL, facts) of the domain of ``gold``."""
-    if "domain" in gold:
-        actions, facts = simulators.pddl_names(gold)
-        return actions, "", facts
-    vocabulary = str(gold.get("vocabulary", "blocksworld"))
-    return [VOCABULARIES[vocabulary][name] for name in simulators.ACTIONS], vocabulary, _FACTS
+class State(Enum):
+    """Where a reader stands in a text.
+
+    BEFORE any step; among STEPS of a plan, with blank lines between them at most; after a REMARK that followed some;
+    in a PART of a plan, whose numbers may start at 1 again; RESTATING it, after a heading; in an ASIDE, whose steps
+    explain or check the plan.
+    """
+
+    BEFORE = auto()
+    STEPS = auto()
+    REMARK = auto()
+    PART = auto()
+    RESTATING = auto()
+    ASIDE = auto()
 
 
-def read_plan(text: str, gold: Gold | None = None) -> list[Action]:
-    """The plan that a text ends up stating, invented actions among its lines included; without ``gold`` of Blocksworld.
+class PlanReader:
+    """Reads the plan that lines of text end up stating: of a plan stated twice the last counts."""
+
+    def __init__(self, words: Wording) -> None:
+        self.words, self.state = words, State.BEFORE
+        self.plan: list[Step] = []
+        self._last: int | None = None  # number of the plan's last numbered line
+        self._unclear: Line | None = None  # the line before, if it may be a step
+
+    def feed(self, text: str) -> None:
+        """Take the next line, a clean one; an empty one parts what may be a step from the steps behind it."""
+        unclear, self._unclear = self._unclear, None
+        if not text:
+            self._unclear = unclear if unclear and unclear.number is not None else None
+            return
+        line = read_line(text, self.words, self._before)
+        if line.kind is Kind.STEPS and (line.sure or self._among(line)):
+            joined = unclear and (None if line.number is None else line.number - 1) == unclear.number
+            begun = line._replace(steps=unclear.steps + line.steps) if joined and unclear else line
+            self._step(begun, unclear.number if joined and unclear else line.number)
+        else:
+            self._unclear = line if line.kind is Kind.STEPS else None
+            self._pass(line.kind)
+
+    @property
+    def _before(self) -> Action | None:
+        """The action before the next line."""
+        step = self.plan[-1] if self.plan else None
+        return None if isinstance(step, Unread) else step
+
+    def _among(self, line: Line) -> bool:
+        """Whether an unclear line stands among steps: it goes on numbering them, or follows one that has no number."""
+        if line.number is not None and self._last is not None:
+            return line.number == self._last + 1 and self.state is not State.ASIDE
+        beneath = self._last is not None and isinstance(line.steps[0], Unread)  # a detail of a numbered step
+        return self.state is State.STEPS and not beneath
+
+    def _step(self, line: Line, number: int | None) -> None:
+        """Take a line of steps, of which the first has this number."""
+        last = self._last
+        on = number is not None and last is not None and number == last + 1
+        if self.state is State.ASIDE and self.plan and not on:
+            return
+        again = (number is not None and number <= last) if last is not None else number == 1
+        if self.state is State.RESTATING:
+            again = number is None or last is None or number <= last
+        in_part = self.state is State.PART
+        if (
+            number is not None
+            and number > 1
+            and again
+            and not in_part
+            and all(step in self.plan for step in line.steps)
+        ):
+            self.state = State.ASIDE  # "Step 5: ..." speaks of a step, no list starts with it
+            return
+        if self.plan and again and not in_part:
+            self.plan, self._last = [], None
+        elif number is None and last is not None and self._said(line.steps):
+            return
+        self.plan += line.steps
+        self._last = line.number if number is not None else self._last
+        self.state = State.STEPS
+
+    def _said(self, steps: tuple[Step, ...]) -> bool:
+        """Whether steps beneath a numbered line explain it: the same in other words, or nothing to be read."""
+        if isinstance(steps[0], Unread) or isinstance(self.plan[-1], Unread):
+            return isinstance(steps[0], Unread)
+        step, last = self.words.of(steps[0]), self.words.of(self.plan[-1])
+        return len(steps) == 1 and step[0] == last[0] and (step == last or not all(map(self.words.known, step[1:])))
+
+    def _pass(self, kind: Kind) -> None:
+        if kind is Kind.HEADING and self.plan:
+            self.state = State.RESTATING
+        elif kind is Kind.ASIDE:
+            self.state = State.ASIDE
+        elif kind is Kind.PART and self.state not in (State.ASIDE, State.RESTATING):
+            self.state = State.PART
+        elif self.state is State.STEPS:
+            self.state = State.REMARK
+
+
+def read_plan(text: str, gold: Gold | None = None) -> list[Step]:
+    """The plan that a text ends up stating, invented actions and what cannot be read included; default: Blocksworld's.
 
     Only what stands between ``[PLAN]`` and ``[PLAN END]`` where the text has them, and nothing past an invented
-    ``[STATEMENT]``. Of a plan stated twice (a list that starts again at 1, a summary under a heading) the last counts.
-    Lines that begin with an action (after a number, a bullet, "Action:") are the plan; other mentions count only in a
-    text without such lines.
+    ``[STATEMENT]``. Lines that begin with an action (after a number, a bullet, "Action:") are the plan; other mentions
+    count only in a text without such lines.
     """
-    known, wording, facts = _language(gold or {})
-    before = text[:LONGEST].lower().split("[statement]")[0]
-    parts = [part.split("[plan end]")[0] for part in before.split("[plan]")]
+    return _read(text, _words(gold or {}))
+
+
+def _read(text: str, words: Wording) -> list[Step]:
+    if len(text) > LONGEST:
+        return [Unread(f"more than {LONGEST:,} characters")]
+    before = text.lower().split("[statement]")[0]
+    parts = [_END.split(part)[0] for part in before.split("[plan]")]
     # The last marked part that is more than a remark about the plan.
     part = next((part for part in reversed(parts[1:]) if part.count("\n") or "(" in part), parts[-1])
-    lines = [_EMPHASIS.sub("", line[:LONGEST_LINE]) for line in part.splitlines()]
-    plan = _last_plan(lines, known, wording, facts)
-    return plan or [action for line in lines for _, _, action in _actions(line, known, wording)][:MOST_ACTIONS]
-
-
-def _last_plan(lines: list[str], known: Collection[str], wording: str, facts: Collection[str]) -> list[Action]:
-    """The last plan that the lines state: one starts anew where its numbers do, or unnumbered after a heading."""
-    plan: list[Action] = []
-    last = 0  # number of the plan's last numbered line
-    after_action = False  # only blank lines since an action line
-    after_heading = False  # a heading since the last action line: another statement of the plan may follow
-    in_part = False  # after the heading of a part of one plan: its numbers may start at 1 again
-    in_aside = False  # after the heading of explanations: their actions are none of the plan's
+    lines = [each for line in map(clean, part.splitlines()) for each in (split_heading(line) if line else [line])]
+    reader = PlanReader(words)
     for line in lines:
-        lead = _LEAD.match(line)
-        number, start = (int(lead[1] or 0), lead.end()) if lead else (0, 0)
-        actions = _leading(line, start, known, wording)
-        if not actions and after_action:
-            actions = _invented(line, start, facts)
-        if not actions and line.strip():  # a heading of the plan, of a part of it or of explanations, or a remark
-            part = bool(_PART.search(line))
-            heading = bool(_HEADING.search(line)) and not part and not line.lstrip().startswith("(")
-            in_part = part or (in_part and not heading)
-            in_aside = bool(_ASIDE.search(line)) or (in_aside and not heading)
-            after_action, after_heading = False, after_heading or heading
-        if not actions:
-            continue
-        after_action = True
-        if in_aside and plan:
-            continue
-        both = number and last
-        if plan and ((number <= last and not in_part) if both else (after_heading and not number)):
-            plan, last = [], 0
-        elif not number and last and actions == plan[-len(actions) :]:
-            continue  # "Action: ..." beneath a numbered line that says the same
-        plan += actions
-        last = number or last
-        after_heading = in_part = False
-        if len(plan) > MOST_ACTIONS:
-            break
-    return plan
+        reader.feed(line)
+        if len(reader.plan) > MOST_ACTIONS:
+            return [Unread(f"more than {MOST_ACTIONS} steps")]
+    return reader.plan or [step for line in filter(None, lines) for step in mentioned(line, words)][:MOST_ACTIONS]
 
 
-def _leading(line: str, start: int, actions: Collection[str], wording: str) -> list[Action]:
-    """Actions that the line begins with, joined by commas or "then"."""
-    leading: list[Action] = []
-    for begin, end, action in _actions(line, actions, wording):
-        if begin != start and not _BETWEEN.fullmatch(line, start, begin):
-            break
-        leading.append(action)
-        start = end
-    return leading
+def _words(gold: Gold) -> Wording:
+    aliases = gold.get("aliases", {})
+    if "domain" in gold:
+        parameters, facts, types, objects = simulators.pddl_parts(gold)
+        nouns = {*gold.get("nouns", ()), *types}
 
+        def fits(action: Action) -> bool:
+            return simulators.pddl_fits(gold, (action[0], *(aliases.get(name, name) for name in action[1:])))
 
-def _actions(line: str, actions: Collection[str], wording: str) -> list[tuple[int, int, Action]]:
-    """(start, end, action) of every action in a line: PDDL or calls if it has any, else PlanBench's wording."""
-    spans = []
-    for match in _CALL.finditer(line):
-        if name := _known(match[1] or match[3], actions):
-            words = re.findall(r"[^\s,]+", match[2] or match[4] or "")
-            action = (name, *(words if match[1] else [word for word in words if word not in _FILLER]))
-            spans.append((match.start(), match.end(), action))
-    if not spans:
-        spans = [
-            (m.start(), m.end(), (name, *m.groups())) for name, p in _WORDING.get(wording, ()) for m in p.finditer(line)
-        ]
-    return sorted(spans)
-
-
-def _known(name: str, actions: Collection[str]) -> str:
-    """The action that a name means, as it stands or with other hyphens; empty if there is none."""
-    hyphens = name.replace("_", "-")
-    spaced = hyphens.replace("pickup", "pick-up").replace("putdown", "put-down")
-    return next((each for each in (name, hyphens, name.replace("-", "_"), spaced) if each in actions), "")
-
-
-def _invented(line: str, start: int, facts: Collection[str]) -> list[Action]:
-    """A line that is one PDDL call and nothing else, of no action and no fact of the domain."""
-    match = _CALL.fullmatch(line.rstrip(" ;,."), start)
-    if match is None or not match[1] or not match[2] or match[1] in facts:
-        return []
-    return [(match[1], *match[2].split())]
+        names = aliases | {name: name for name in objects}
+        return Wording(parameters, gold.get("wording", {}), names, nouns, facts, fits)
+    vocabulary = str(gold.get("vocabulary", "blocksworld"))
+    own = VOCABULARIES[vocabulary]
+    parameters = {own[name]: ["0", "1"][: 1 + ("1" in needs)] for name, (needs, *_) in simulators.ACTIONS.items()}
+    blocks = gold.get("objects") or [block for stack in gold.get("init", ()) for block in stack]
+    names = aliases | {name: name for name in blocks}
+    return Wording(parameters, _WORDING[vocabulary], names, ("block", "object"), _FACTS)
 
 
 def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
@@ -164,8 +196,9 @@ def check(gold: Gold, answer: str, cut: bool = False) -> Judgement:
     or ``domain`` and ``problem`` as PDDL text. ``details``: valid, failing_step (from 1; 0 if all were legal), steps,
     plan; with ``optimal`` in the gold also optimal and length_ratio.
     """
-    judgement = _judgement(gold, read_plan(answer, gold))
-    if cut and judgement.verdict == "wrong" and "[plan end]" not in answer.lower():
+    words = _words(gold)
+    judgement = _judgement(gold, words, _read(answer, words))
+    if cut and judgement.verdict == "wrong" and not _END.search(answer.lower()):
         return judgement._replace(verdict="no_answer", reason=f"the plan was cut off ({judgement.reason})")
     return judgement
 
@@ -180,23 +213,23 @@ def _simulate(gold: Gold, plan: list[Action]) -> Outcome:
     else:
         objects, facts = simulators.from_stacks(gold["init"])
         goals = [("ontable", a) if b == "table" else ("on", a, b) for a, b in gold["goal"]]
-    aliases = gold.get("aliases", {})
     plain = {word: name for name, word in VOCABULARIES[gold.get("vocabulary", "blocksworld")].items()}
     # Upper case names no action: in another vocabulary an invented step may be called like a plain one.
-    steps = [
-        (plain.get(name, name.upper()), *(b if b in objects else aliases.get(b, b) for b in args))
-        for name, *args in plan
-    ]
+    steps = [(plain.get(name, name.upper()), *blocks) for name, *blocks in plan]
     return simulators.simulate_blocks(objects, facts, goals, steps)
 
 
-def _judgement(gold: Gold, plan: list[Action]) -> Judgement:
+def _judgement(gold: Gold, words: Wording, read: list[Step]) -> Judgement:
+    if unread := next((step for step in read if isinstance(step, Unread)), None):
+        about = {"valid": False, "failing_step": 0, "steps": len(read), "unread": unread.text[:400]}
+        return Judgement("no_answer", f"unreadable step: {unread.text[:120]!r}", "", about)
+    plan = [step for step in read if not isinstance(step, Unread)]
     steps = [" ".join(action) for action in plan]
     text = "; ".join(steps)[:500]
     details: dict[str, Any] = {"valid": False, "failing_step": 0, "steps": len(plan), "plan": [list(a) for a in plan]}
     if not plan:
         return Judgement("no_answer", "no action was found", "", details)
-    failing, reason, missed = _simulate(gold, plan)
+    failing, reason, missed = _simulate(gold, [words.of(action) for action in plan])
     optimal = gold.get("optimal")
     details |= {"failing_step": failing} | ({"optimal": optimal} if optimal else {})
     if failing:
@@ -214,12 +247,12 @@ def _judgement(gold: Gold, plan: list[Action]) -> Judgement:
 
 def statements(gold: Gold, text: str) -> list[Statement]:
     """Every unbroken run of action lines is a plan; a correct one may have more steps behind it that still hold."""
-    known, wording, _ = _language(gold)
+    words = _words(gold)
     out: list[Statement] = []
     at = end = 0
     block: list[str] = []
     for line in [*text.splitlines(keepends=True), ""]:
-        if _actions(line[:LONGEST_LINE].lower(), known, wording):
+        if words.find(clean(line)):
             block.append(line)
         elif block and (line.strip() or not line):
             judged = check(gold, "".join(block))

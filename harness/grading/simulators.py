@@ -2,7 +2,7 @@
 
 from __future__ import annotations
 
-from collections.abc import Collection, Iterable, Sequence
+from collections.abc import Iterable, Sequence
 from functools import lru_cache
 from itertools import pairwise
 from typing import Any, NamedTuple
@@ -112,14 +112,37 @@ def load_pddl() -> None:
     simulate_pddl({"domain": domain, "problem": problem}, [("a",)])
 
 
-def pddl_names(gold: Gold) -> tuple[Collection[str], Collection[str]]:
-    """The names of the domain's actions and of its facts."""
+def pddl_parts(gold: Gold) -> tuple[dict[str, list[str]], list[str], list[str], list[str]]:
+    """The domain's actions with their parameters, and the names of its facts, types and the problem's objects."""
     problem = _problem(gold["domain"], gold["problem"])
-    return {action.name for action in problem.actions}, {fluent.name for fluent in problem.fluents}
+    actions = {action.name: [parameter.name for parameter in action.parameters] for action in problem.actions}
+    facts, types = ([each.name for each in named] for named in (problem.fluents, problem.user_types))
+    return actions, facts, types, [each.name for each in problem.all_objects]
+
+
+def pddl_fits(gold: Gold, action: Action) -> bool:
+    """Whether the objects have the types that the action asks for, and the facts that no action ever changes."""
+    problem, (name, *arguments) = _problem(gold["domain"], gold["problem"]), action
+    if len(arguments) != len(problem.action(name).parameters) or not all(map(problem.has_object, arguments)):
+        return False
+    objects, chosen = [problem.object(each) for each in arguments], problem.action(name)
+    parameters = dict(zip((each.name for each in chosen.parameters), objects, strict=True))
+    if not all(each.type.is_compatible(parameters[each.name].type) for each in chosen.parameters):
+        return False
+    changing = {effect.fluent.fluent().name for each in problem.actions for effect in each.effects}
+    conditions = [part for each in chosen.preconditions for part in (each.args if each.is_and() else [each])]
+    for fact in conditions:
+        if fact.is_fluent_exp() and fact.fluent().name not in changing and all(a.is_parameter_exp() for a in fact.args):
+            given = fact.fluent()(*(parameters[each.parameter().name] for each in fact.args))
+            if not problem.initial_value(given).is_true():
+                return False
+    return True
 
 
 def simulate_pddl(gold: Gold, plan: Sequence[Action]) -> Outcome:
     """Run a plan; unknown actions and objects and wrong arities are failing steps, not errors."""
+    from unified_planning.exceptions import UPInvalidActionError
+
     problem, simulator = (load(gold["domain"], gold["problem"]) for load in (_problem, _simulator))
     state = simulator.get_initial_state()
     for step, (name, *arguments) in enumerate(plan, 1):
@@ -134,7 +157,10 @@ def simulate_pddl(gold: Gold, plan: Sequence[Action]) -> Outcome:
         for given, wanted in zip(objects, action.parameters, strict=True):
             if not wanted.type.is_compatible(given.type):
                 return Outcome(step, f"{given.name} is no {wanted.type}")
-        reached = simulator.apply(state, action, objects)
+        try:
+            reached = simulator.apply(state, action, objects)
+        except UPInvalidActionError:  # a fact that no action changes does not hold
+            return Outcome(step, "these objects can never be used so")
         if reached is None:
             missing, _ = simulator.get_unsatisfied_conditions(state, action, objects, early_termination=True)
             return Outcome(step, f"{missing} does not hold" if missing else "the action does not apply")

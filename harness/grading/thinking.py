@@ -18,13 +18,19 @@ class Parts(NamedTuple):
     answer_start: int = 0
 
 
-def split(text: str, tags: Tags = THINK_TAGS, prefilled: bool = False) -> Parts:
+def split(text: str, tags: Tags = THINK_TAGS, prefilled: bool = False, thought: str = "") -> Parts:
     """Split a response. ``prefilled``: the prompt already opened the think block, so the text has no opening tag.
+
+    ``thought``: what came in a field of its own; the text is then the answer, unless it has tags itself.
 
     The last closing tag ends the thinking; an opening tag after it (or one never closed) leaves the thought *unclosed*
     and the answer empty: an unfinished thought is never handed to a grader as the answer. A tag between single
     backticks is talk about tags, not a tag.
     """
+    if thought:
+        parts = split(text, tags)
+        state: ThinkState = "closed" if parts.state == "none" else parts.state
+        return parts._replace(state=state, thinking=thought + parts.thinking)
     opening, closing = tags
     openings, closings = _places(text, opening), _places(text, closing)
     first, start, end = openings[0], openings[-1], closings[-1]
@@ -33,7 +39,7 @@ def split(text: str, tags: Tags = THINK_TAGS, prefilled: bool = False) -> Parts:
     if start > end:
         return Parts("unclosed", text[start + len(opening) :], "", len(text))
     inside = text[first + len(opening) : end] if 0 <= first < end else text[:end]
-    state: ThinkState = "closed" if prefilled or 0 <= first < end else "orphan_close"
+    state = "closed" if prefilled or 0 <= first < end else "orphan_close"
     after = end + len(closing)
     return Parts(state, inside, text[after:], after)
 

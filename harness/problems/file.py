@@ -5,7 +5,7 @@ from __future__ import annotations
 import csv
 import hashlib
 import json
-from collections.abc import Iterator, Mapping, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from contextlib import suppress
 from itertools import islice
 from pathlib import Path
@@ -24,17 +24,20 @@ _PROMPTS = ("prompt", "problem", "question")
 _GOLDS = ("gold", "answer", "solution")
 
 
-def read_problems(path: Path, family: str | None = None, limit: int | None = None) -> Iterator[Problem]:
+def read_problems(
+    path: Path, family: str | None = None, limit: int | None = None, complete: Callable[[Gold], Gold] | None = None
+) -> Iterator[Problem]:
     """The first ``limit`` problems of a file, one at a time.
 
     A row holds ``prompt`` (or ``problem``, or ``question``), ``gold`` (or ``answer``, or ``solution``) and perhaps
     ``id`` and ``family``. Gold is an object (in CSV: as JSON text), or a plain answer, which counts as
     ``{"answer": ...}``; of a solution what stands after ``####`` or in its last box. ``family`` is that of rows without
-    one. Raises DataError naming file and line (Parquet: row), BadFile for a file that cannot be opened.
+    one; ``complete`` adds to a gold answer what its row leaves out. Raises DataError naming file and line (Parquet:
+    row), BadFile for a file that cannot be opened.
     """
     seen: set[str] = set()
     for where, row in islice(read_rows(path), limit):
-        problem = _problem(row, family, where)
+        problem = _problem(row, family, where, complete)
         _check(where, problem.id, seen, problem.family, problem.gold)
         yield problem
 
@@ -99,7 +102,7 @@ def _parquet(path: Path) -> Iterator[tuple[str, Row]]:
         raise DataError(f"{path}: not Parquet ({' '.join(str(error).split())[:100]})") from None
 
 
-def _problem(row: Row, family: str | None, where: str) -> Problem:
+def _problem(row: Row, family: str | None, where: str, complete: Callable[[Gold], Gold] | None) -> Problem:
     prompt, given = _first(row, _PROMPTS), _first(row, _GOLDS)
     if not isinstance(prompt, str) or not prompt.strip():
         raise DataError(f"{where}: has no text under {', '.join(_PROMPTS[:-1])} or {_PROMPTS[-1]}")
@@ -109,8 +112,9 @@ def _problem(row: Row, family: str | None, where: str) -> Problem:
     if of is None:
         raise DataError(f"{where}: has no family, and none is given; known: {', '.join(sorted(FAMILIES))}")
     digest = hashlib.sha256(f"{of}\n{prompt}".encode()).hexdigest()[:12]
+    gold = complete(_gold(given)) if complete else _gold(given)
     name = str(row["id"]) if row.get("id") is not None else f"{of}-{digest}"
-    return Problem(id=name, family=str(of), prompt=prompt, gold=_gold(given), split="search")
+    return Problem(id=name, family=str(of), prompt=prompt, gold=gold, split="search")
 
 
 def _gold(given: Any) -> Gold:

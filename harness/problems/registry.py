@@ -64,8 +64,8 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
     return out
 
 
-def _task(file: Path) -> Task | None:
-    """The task of a file; None for a file that holds none. Raises Usage naming a file that cannot be read."""
+def entry_of(file: Path) -> dict[str, Any]:
+    """What a task file says; empty for a file of something else. Raises Usage naming a file that cannot be read."""
     import yaml
 
     text = re.sub(r"!function\s", " ", read_text(file))  # lm-eval's tag: nothing is imported to list tasks
@@ -73,7 +73,13 @@ def _task(file: Path) -> Task | None:
         entry = yaml.load(text, Loader=getattr(yaml, "CSafeLoader", yaml.SafeLoader))  # noqa: S506 - a SafeLoader
     except yaml.YAMLError as error:
         raise Usage(f"{file}: not YAML: {' '.join(str(error).split())[:200]}") from None
-    if not isinstance(entry, dict) or "task" not in entry:
+    return entry if isinstance(entry, dict) and "task" in entry else {}
+
+
+def _task(file: Path) -> Task | None:
+    """The task of a file; None for a file that holds none. Raises Usage naming a file that cannot be read."""
+    entry = entry_of(file)
+    if not entry:
         return None
     metadata = entry.get("metadata") or {}
     about = (metadata.get("harness") or {}) if isinstance(metadata, dict) else None
@@ -92,7 +98,7 @@ def _max_tokens(name: str, entry: dict[str, Any]) -> int | None:
     settings, about = entry.get("generation_kwargs") or {}, entry.get("metadata") or {}
     rest = {key: value for key, value in entry.items() if key not in ("generation_kwargs", "metadata")}
     usual = rest == {**_OURS, "task": PREFIX + name, "custom_dataset": f"functions.{name}"}
-    return settings.get("max_gen_toks") if usual and about.keys() <= {"version", "harness"} else None
+    return settings.get("max_gen_toks") if usual and about.keys() <= {"version", "harness", "planning"} else None
 
 
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:

@@ -8,5 +8,6 @@ blocksworld = partial(dataset, "blocksworld")
 blocksworld_zero = partial(dataset, "blocksworld_zero")
 mystery_blocksworld = partial(dataset, "mystery_blocksworld")
 blocksworld_hard = partial(dataset, "blocksworld_hard")
+logistics = partial(dataset, "logistics")
 
-__all__ = ["blocksworld", "blocksworld_hard", "blocksworld_zero", "mystery_blocksworld", "process_results"]
+__all__ = ["blocksworld", "blocksworld_hard", "blocksworld_zero", "logistics", "mystery_blocksworld", "process_results"]

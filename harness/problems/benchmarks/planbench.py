@@ -1,4 +1,4 @@
-"""PlanBench Blocksworld (arXiv 2206.10498): prompts as published; the gold is what the prompt's last statement says."""
+"""PlanBench (arXiv 2206.10498): prompts as published; the gold is what the prompt's last statement says."""
 
 from __future__ import annotations
 
@@ -6,9 +6,11 @@ import re
 from functools import partial
 
 from harness.errors import DataError
+from harness.files import shipped
 from harness.problems.benchmarks.files import Loaders, published
 from harness.problems.embedded.mini_blocks import COLORS, FACTS, statement
 from harness.problems.file import Row
+from harness.problems.planning import of_task
 from harness.records import Gold, Problem
 
 # The colour that stands for each letter; the published prompts use the first twelve.
@@ -33,24 +35,77 @@ def _facts(text: str, vocabulary: str) -> list[list[str]]:
 
 
 def _published(task: str, row: Row, vocabulary: str, reference: list[str]) -> Problem:
-    """The problem of a published prompt: its last statement in plain names and block letters."""
-    before, _, after = row["query"].rsplit("[STATEMENT]", 1)[-1].partition("My goal is to have that")
-    goal = after.split("\n")[0]
-    if not before or not goal:
-        raise DataError("a PlanBench prompt without an initial state and a goal")
-    facts, goals = _facts(before, vocabulary), _facts(goal, vocabulary)
-    gold = {
-        "vocabulary": vocabulary, "objects": sorted({name for _, *names in facts for name in names}), "facts": facts,
-        "goals": goals, "aliases": _ALIASES if vocabulary == "blocksworld" else {}, "reference": reference,
-        "optimal": len(reference) or None,
-    }  # fmt: skip
+    gold = blocks_gold(row["query"], vocabulary) | {"reference": reference, "optimal": len(reference) or None}
     return _problem(task, int(row["instance_id"]), row["query"], gold)
 
 
-def _problem(task: str, number: int, prompt: str, gold: Gold) -> Problem:
-    return Problem(
-        id=f"{task}-{number:04d}", family=gold["vocabulary"], prompt=prompt, gold=gold, native_id=str(number)
-    )
+def blocks_gold(prompt: str, vocabulary: str) -> Gold:
+    """What a Blocksworld prompt's last statement says, in plain names and block letters. Raises DataError."""
+    before, goal = _statement(prompt)
+    facts, goals = _facts(before, vocabulary), _facts(goal, vocabulary)
+    return {
+        "vocabulary": vocabulary, "objects": sorted({name for _, *names in facts for name in names}), "facts": facts,
+        "goals": goals, "aliases": _ALIASES if vocabulary == "blocksworld" else {},
+    }  # fmt: skip
+
+
+def _statement(prompt: str) -> tuple[str, str]:
+    """The initial state and the goal of the last problem in a published prompt."""
+    before, _, after = prompt.rsplit("[STATEMENT]", 1)[-1].partition("My goal is to have that")
+    if not before or not (goal := after.split("\n")[0]):
+        raise DataError("a PlanBench prompt without an initial state and a goal")
+    return before, goal
+
+
+def _problem(task: str, number: int, prompt: str, gold: Gold, family: str = "") -> Problem:
+    family = family or gold["vocabulary"]
+    return Problem(id=f"{task}-{number:04d}", family=family, prompt=prompt, gold=gold, native_id=str(number))
+
+
+def logistics(data_dir: str | None) -> list[Problem]:
+    """The published one-shot prompts of Logistics: 285 problems."""
+    problems = []
+    for row in published("logistics", 285, data_dir, "planbench/prompts_oneshot/logistics.json"):
+        gold = logistics_gold(row["query"]) | {"reference": row["ground_truth_plan"].strip().splitlines()}
+        problems.append(_problem("logistics", int(row["instance_id"]), row["query"], gold, "logistics"))
+    return problems
+
+
+def logistics_gold(problem: str) -> Gold:
+    """A problem of Logistics in PDDL, or the prompt that states it, with domain and words. Raises DataError."""
+    file = shipped("tasks") / "planning" / "logistics.yaml"
+    pddl = problem if problem.lstrip().startswith("(") else _pddl(problem)
+    return of_task(file).gold(file.parent, {"problem": pddl})
+
+
+_LOGISTICS = re.compile(
+    r"\b(?P<thing>(?:package|truck|airplane)_\d+) is at (?P<place>location_\d+_\d+)"
+    r"|\b(?P<port>location_\d+_\d+) is an airport|\b(?P<site>location_\d+_\d+) is in the city (?P<city>city_\d+)"
+)
+_KINDS = {"p": "obj", "t": "truck", "a": "airplane", "l": "location", "c": "city"}
+
+
+def _pddl(prompt: str) -> str:
+    """The PDDL problem of a Logistics prompt."""
+    before, goal = _statement(prompt)
+    facts, goals = ([_logistics_fact(match) for match in _LOGISTICS.finditer(part)] for part in (before, goal))
+    names = sorted({name for _, *of in facts for name in of})
+    facts += [(_KINDS[name[0]], name) for name in names]
+    given, wanted = ("".join(f"\n  ({' '.join(fact)})" for fact in each) for each in (facts, goals))
+    head = f"(define (problem logistics)\n (:domain logistics-strips)\n (:objects {' '.join(names)})"
+    return f"{head}\n (:init{given})\n (:goal (and{wanted})))\n"
+
+
+def _logistics_fact(match: re.Match[str]) -> tuple[str, ...]:
+    words = {key: _short(word) for key, word in match.groupdict().items() if word}
+    name = "at" if "thing" in words else "airport" if "port" in words else "in-city"
+    return (name, *words.values())
+
+
+def _short(word: str) -> str:
+    """An object's name in PDDL: l0-1 for location_0_1."""
+    kind, *numbers = word.split("_")
+    return kind[0] + "-".join(numbers)
 
 
 def _rows(task: str, data_dir: str | None, file: str, domain: str, prompt_type: str) -> list[Row]:
@@ -96,4 +151,5 @@ LOADERS: Loaders = {
     "blocksworld_zero": zero_shot,
     "mystery_blocksworld": partial(one_shot, "mystery_blocksworld"),
     "blocksworld_hard": hard,
+    "logistics": logistics,
 }
