@@ -1,0 +1,199 @@
+"""The one reader of final answers, for numbers and formulas alike: which words of a response are its answer.
+
+``WAYS`` are tried in their order; the first that finds anything decides, and the verdict names it. What is found is
+read as it stands: a negation, a bound or two alternatives stay so, and no comparison takes them for a number.
+"""
+
+from __future__ import annotations
+
+import re
+from collections.abc import Callable, Sequence
+from typing import NamedTuple
+
+from harness.grading.boxes import closed_before_cut, last_box
+from harness.grading.markers import marked
+from harness.grading.notation import plain
+from harness.grading.numbers import number
+from harness.grading.quantities import Quantity, quantities
+from harness.grading.sentences import (
+    CONCLUDES,
+    displays_in_line,
+    last_lines,
+    results,
+    sentences,
+    without_checks,
+    without_reason,
+)
+
+LONGEST = 20_000  # characters from the end that are read
+_UNCLOSED = "\\boxed{"  # a box whose last brace is missing ends with its line
+
+
+class Answer(NamedTuple):
+    """``text``: the answer alone; ``how``: the way it was found; ``statement``: the words it stands in."""
+
+    text: str
+    how: str
+    statement: str
+
+
+def read(text: str, cut: bool = False, worded: bool = False) -> Answer | None:
+    """The final answer of a visible answer; None if it has none.
+
+    ``cut``: only what it marked and closed before the limit. ``worded``: the answer looked for is words or a letter,
+    not a quantity.
+    """
+    text = text[-LONGEST:]
+    text = displays_in_line(plain(closed_before_cut(text) if cut else text))
+    for way in (_boxed, _marked) if cut else (_boxed, _marked, _concluding, _last):
+        if (found := way(text, worded)) is not None:
+            return found
+    return None
+
+
+def _boxed(text: str, worded: bool) -> Answer | None:
+    box = last_box(text)
+    if box is None and _UNCLOSED in text:
+        box = text.rpartition(_UNCLOSED)[2].partition("\n")[0].strip(" $.")
+    return None if box is None else Answer(box.strip(), "boxed", box.strip())
+
+
+def _marked(text: str, worded: bool) -> Answer | None:
+    """The last mark with an answer behind it. One without a quantity counts where none follows it: "undefined"."""
+    for mark in marked(text):
+        statement = without_reason(mark.statement)
+        found = "" if worded else _pick(statement, text, stated=True)
+        how = "display under a heading" if mark.display else "marked line"
+        if worded:
+            return Answer(_words(statement), how, statement)
+        if found:
+            return Answer(found, how, statement)
+        if not quantities(text[mark.end :]):
+            return Answer(statement, how, statement)
+    return None
+
+
+def _concluding(text: str, worded: bool) -> Answer | None:
+    return _ending(text, worded, supported=True)
+
+
+def _last(text: str, worded: bool) -> Answer | None:
+    return _ending(text, worded, supported=False)
+
+
+def _ending(text: str, worded: bool, supported: bool) -> Answer | None:
+    """The answer in the last sentence that has one.
+
+    ``supported``: only if it is more than the last number: a conclusion, emphasis, a formula, a result said again.
+    """
+    for line in last_lines(without_checks(text)):
+        for sentence in reversed(sentences(line)):
+            statement = without_reason(sentence)
+            found = quantities(statement)
+            if worded and (spans := [q for q in found if q.form != "run"]):
+                return Answer(spans[-1].text, "concluding sentence", statement)
+            if not found or worded:
+                continue
+            picked = _pick(statement, text, stated=False)
+            sure = CONCLUDES.match(sentence) or any(q.form != "run" for q in found) or _repeated(found, text)
+            if not supported:
+                return Answer(picked or statement, "last number", statement)
+            return Answer(picked or statement, "concluding sentence", statement) if sure else None
+    return None
+
+
+def _words(statement: str) -> str:
+    """The emphasised words of a statement, or all of it."""
+    spans = [q.text for q in quantities(statement) if q.form != "run"]
+    return spans[-1] if spans else statement.strip(" *_`\"'")
+
+
+_NEGATED = re.compile(r"(?:\b(?:not|n't|never|rather than|instead of)|不是|而非)(?: \w+)?[\s*$\\]*$", re.IGNORECASE)
+_DENIED = re.compile(r"[\s*]*(?:is|was|are|would be) (?:not|wrong|incorrect|impossible)\b", re.IGNORECASE)
+_BOUND = re.compile(
+    r"(?:\b(?:(?:less|more|fewer|greater|lower|higher|larger|smaller) than(?: or equal to)?|no (?:more|less|fewer) than|at (?:least|most)|up to"
+    r"|between|almost|nearly|exceeds?|(?:minimum|maximum) of|half of|twice|double)|至少|至多|超过|不到)[\s*$\\]*$",
+    re.IGNORECASE,
+)
+_NEED = re.compile(r"\b(?:needs?|must|requires?|should|have to|has to|ha?d? to|can|could|minimum|least|most|maximum)\b", re.IGNORECASE)
+_DIRECTLY = re.compile(r"[\s*]*(?:over|under|above|below|around half of)[\s*$\\]*$", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"[\s*$%]*(?:[^\W\d]+[\s*]+)?(?:(?:,|;)? ?(?P<join>or|and|to|through|oder|und|ou|et|o|y|或|和|到|至)\b|(?P<mark>[,/–—]|-))[\s*$]*(?:either |maybe |about |perhaps )?", re.IGNORECASE)
+_BEGINS = re.compile(r"\W*(?:(?:about|approximately|exactly|only|just|equal to|therefore|thus|simply|[A-Z]{3}|Rs\.?|[a-z] ?=)\W*)*", re.IGNORECASE)
+_GOES_ON = re.compile(r"\W*(?:\w+ )?(?:at|times|and|plus|each|minus|divided)\b|.{0,60}(?:, so |=|→|->|, (?:giving|for a total))", re.IGNORECASE)
+
+
+def _pick(statement: str, text: str, stated: bool) -> str:
+    """The quantity of a statement that is its answer, with the words that make it none; empty if there is nothing.
+
+    ``stated``: the statement is marked as the answer, so that what it begins with is meant.
+    """
+    found = quantities(statement)
+    kept = [q for q in found if not _NEGATED.search(statement[: q.start]) and not _DENIED.match(statement, q.end)]
+    if not kept:
+        return ""
+    bold = [q for q in kept if q.form == "bold"]
+    if bold and (inside := [q for q in bold if quantities(q.text)]):
+        picked = inside[-1]
+        return _pick(picked.text, text, stated=True) if not _joined(statement, inside) else statement
+    groups = _grouped(statement, [q for q in kept if q.form != "bold"])
+    if not groups:
+        return ""
+    formulas = [group for group in groups if any(q.form == "formula" for q in group)]
+    first, repeated = groups[0], [group for group in groups if _repeated(group, text)]
+    begins = _BEGINS.fullmatch(statement[: first[0].start]) and not _GOES_ON.match(statement, first[-1].end)
+    if stated and begins:
+        group = first
+    elif formulas:
+        group = formulas[-1]
+    else:
+        group = _latest(groups, text) if repeated else groups[-1]
+    before = statement[: group[0].start]
+    if (bound := _BOUND.search(before)) and (stated or not _NEED.search(before)) or (
+        stated and (bound := _DIRECTLY.fullmatch(before))
+    ):
+        return statement[bound.start() : group[-1].end]
+    return _together(statement, group)
+
+
+def _grouped(statement: str, found: Sequence[Quantity]) -> list[list[Quantity]]:
+    """Quantities in groups of those that stand side by side, as "18 or 19" and "2, 3"."""
+    groups: list[list[Quantity]] = []
+    for quantity in found:
+        if groups and _ALTERNATIVE.fullmatch(statement, groups[-1][-1].end, quantity.start):
+            groups[-1].append(quantity)
+        else:
+            groups.append([quantity])
+    return groups
+
+
+def _joined(statement: str, found: Sequence[Quantity]) -> bool:
+    """Whether the last of several emphasised quantities is one of two alternatives."""
+    return len(found) > 1 and _ALTERNATIVE.fullmatch(statement, found[-2].end, found[-1].start) is not None
+
+
+def _together(statement: str, group: Sequence[Quantity]) -> str:
+    """The text of a group: one if all say the same number, else all of them with what joins them."""
+    values = {number(q.text) for q in group}
+    if len(values) == 1 and None not in values:
+        return group[0].text
+    out = group[0].text
+    for last, quantity in zip(group, group[1:], strict=False):
+        match = _ALTERNATIVE.fullmatch(statement, last.end, quantity.start)
+        join = (match and (match["join"] or match["mark"])) or ","
+        out += (", " if join in (",", "and", "und", "et", "y", "和") else f" {join} ") + quantity.text
+    return out
+
+
+def _repeated(found: Sequence[Quantity], text: str) -> bool:
+    computed = results(text)
+    return bool(computed) and any(number(q.text) in computed for q in found)
+
+
+def _latest(groups: Sequence[list[Quantity]], text: str) -> list[Quantity]:
+    """The group that says the result of the last computation that any of them repeats."""
+    values = [{number(q.text) for q in group} for group in groups]
+    for result in reversed(results(text)):
+        for group, known in zip(reversed(groups), reversed(values), strict=True):
+            if result in known:
+                return group
+    return groups[-1]

@@ -1,0 +1,107 @@
+"""The parts of a visible answer that tell its end: displays, lines, sentences, results of computations.
+
+Everything reads ``notation.plain``'s spelling and is linear in the length of the text.
+"""
+
+from __future__ import annotations
+
+import re
+from fractions import Fraction
+
+# Words that begin a sentence which draws a conclusion.
+CONCLUDES = re.compile(
+    r"\W*(?:(?:and|so|then|but|now),? )?(?:so|therefore|thus|hence|consequently|accordingly|finally|in (?:total|all|conclusion|summary"
+    r"|the end|short)|altogether|overall|as a result|this (?:means|gives|makes|leaves)|that (?:means|gives|makes|leaves)|we (?:get|have"
+    r"|find|conclude)|conclusion|total|answer|result|por lo tanto|por tanto|as[ií] que|entonces|donc|ainsi|also|daher|somit|folglich"
+    r"|insgesamt|portanto|logo|quindi|dunque|таким образом|значит|следовательно|итого|dus|daarom|zatem|więc)\b|\W*(?:所以|因此|因而|故|总共|一共"
+    r"|共|综上|よって|したがって|ゆえに|따라서|그러므로)",
+    re.IGNORECASE,
+)
+_ASIDE = re.compile(
+    r"\W*(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|to (?:check|verify|confirm)|proof|explanation"
+    r"|why|sanity|let me know|feel free|i hope|hope|if you|验证|检验|验算|检查|说明|注)\b",
+    re.IGNORECASE,
+)
+_ASIDE_BEGINS = re.compile(rf"\n[ \t]*(?=[#*_ ]*(?:✅ ?)?{_ASIDE.pattern}[^\n]*)", re.IGNORECASE)
+_DISPLAY = re.compile(
+    r"\\\[(?P<bracket>.{1,2000}?)\\\]|\$\$(?P<dollars>[^$]{1,2000})\$\$"
+    r"|\\begin\{(?P<name>align|equation|gather|aligned|split|multline|eqnarray)(?P<star>\*?)\}(?P<rows>.{1,2000}?)\\end\{(?P=name)(?P=star)\}",
+    re.DOTALL,
+)
+_CODE_BLOCK = re.compile(r"```(?:python|py|cpp|c|java|js|javascript|bash|sql|r|rust|go)\b[^`]{0,4000}```", re.IGNORECASE)
+_FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
+_SHORT = "".join(rf"(?<!\b{word})" for word in ("Rs", "rs", "No", "no", "approx", "Approx", "Mr", "Mrs", "Dr", "St", "vs", "e.g", "i.e", "ca"))
+_SENTENCE_END = re.compile(rf"{_SHORT}[.!?](?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！")
+_REASON = re.compile(
+    r",? (?:because|since|as (?:shown|seen|we|it|per|computed|calculated|in|he|she|they|the|\d|\\?\$)|given that|due to|where|assuming|based on"
+    r"|considering|parce que|porque|weil|perché|потому|так как)\b|, (?:which|making|leaving|with|so that|but|while|whereas|although|not)\b"
+    r"| [—–] | -- |, ?(?:因为|由于|比|不是|而|即|其中|所以|也就是|ибо)|;|。",
+    re.IGNORECASE,
+)
+_ASIDE_IN_BRACKETS = re.compile(r"(?<=\S) ?\((?=[^()]{0,200}(?:[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}\)")
+_RESULT = re.compile(
+    r"(?:=|\\approx)\s*(?:\\?\$|[£€¥₹])?\s*\**\s*(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|\s*[-+*/^=(]|\s*\\(?:times|cdot|div|frac)|[a-z]\b)"
+)
+MOST_RESULTS = 60
+MOST_LINES = 15  # that are looked at from the end
+
+
+def displays_in_line(text: str) -> str:
+    """Every display on a line of its own, of an alignment the last row, and no code of programs."""
+    if "```" in text:
+        text = _FENCE.sub("", _CODE_BLOCK.sub("", text))
+    return _DISPLAY.sub(_in_line, text) if "\\[" in text or "$$" in text or "\\begin" in text else text
+
+
+def _in_line(match: re.Match[str]) -> str:
+    content = match["bracket"] or match["dollars"] or ""
+    if rows := match["rows"]:
+        content = rows if "\\begin" in rows else [row for row in re.split(r"\\\\", rows) if row.strip()][-1:]
+        content = "".join(content).replace("&", "")
+    alone = "\n" if match["rows"] or "\n" in content else ""
+    inside = " ".join(content.split())
+    inside = _DISPLAY.sub(_in_line, inside).strip("\n$") if match["rows"] is None and "\\begin{align" in inside else inside
+    return f"{alone}$${inside}$${alone}"
+
+
+def sentences(line: str) -> list[str]:
+    """The sentences of a line, without their full stops."""
+    out, at = [], 0
+    for match in _SENTENCE_END.finditer(line):
+        out.append(line[at : match.start()])
+        at = match.end()
+    return [part.strip() for part in (*out, line[at:]) if part.strip()]
+
+
+def without_reason(statement: str) -> str:
+    """A statement without the clause that explains it, and without what it says in brackets."""
+    shorter = _ASIDE_IN_BRACKETS.sub("", statement)
+    match = next((m for m in _REASON.finditer(shorter) if re.search(r"\w", shorter[: m.start()])), None)
+    return (shorter[: match.start()] if match else shorter).strip()
+
+
+def without_checks(text: str) -> str:
+    """A text up to the check, note or farewell at its end, if something before it draws a conclusion."""
+    for match in _ASIDE_BEGINS.finditer(text):
+        before = text[: match.start()]
+        if re.search(r"\d", before) and any(CONCLUDES.match(line) or "**" in line for line in before.splitlines()[-6:]):
+            return before
+    return text
+
+
+def last_lines(text: str) -> list[str]:
+    """The last lines of a text that may hold its end, the last one first; rows of tables with ";" between their cells."""
+    lines = [line.strip() for line in text.splitlines() if line.strip()][-MOST_LINES:]
+    kept = [line for line in reversed(lines) if not _ASIDE.match(line.lstrip("#*_- "))] or lines[::-1]
+    return [" ; ".join(line.strip("|").split("|")) if line.count("|") > 2 and line[0] == "|" else line for line in kept]
+
+
+def results(text: str) -> list[Fraction]:
+    """What the computations of a text come to ("9 * 2 = 18"), in their order."""
+    found = _RESULT.findall(text)[-MOST_RESULTS:]
+    out = []
+    for written in found:
+        over, _, under = written.replace(",", "").partition("/")
+        if len(written) <= 40 and (not under or int(under)):
+            out.append(Fraction(over) / int(under or 1))
+    return out
