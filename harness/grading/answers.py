@@ -44,14 +44,17 @@ def read(text: str, cut: bool = False, worded: bool = False) -> Answer | None:
     not a quantity.
     """
     text = text[-LONGEST:]
-    text = displays_in_line(plain(closed_before_cut(text) if cut else text))
-    for way in (_boxed, _marked) if cut else (_boxed, _marked, _concluding, _last):
+    text = plain(closed_before_cut(text) if cut else text)
+    if (box := _boxed(text)) is not None:
+        return box
+    text = displays_in_line(text)
+    for way in (_marked,) if cut else (_marked, _concluding, _last):
         if (found := way(text, worded)) is not None:
             return found
     return None
 
 
-def _boxed(text: str, worded: bool) -> Answer | None:
+def _boxed(text: str) -> Answer | None:
     box = last_box(text)
     if box is None and _UNCLOSED in text:
         box = text.rpartition(_UNCLOSED)[2].partition("\n")[0].strip(" $.")
@@ -117,7 +120,7 @@ _BOUND = re.compile(
 )
 _NEED = re.compile(r"\b(?:needs?|must|requires?|should|have to|has to|ha?d? to|can|could|minimum|least|most|maximum)\b", re.IGNORECASE)
 _DIRECTLY = re.compile(r"[\s*]*(?:over|under|above|below|around half of)[\s*$\\]*$", re.IGNORECASE)
-_ALTERNATIVE = re.compile(r"[\s*$%]*(?:[^\W\d]+[\s*]+)?(?:(?:,|;)? ?(?P<join>or|and|to|through|oder|und|ou|et|o|y|或|和|到|至)\b|(?P<mark>[,/–—]|-))[\s*$]*(?:either |maybe |about |perhaps )?", re.IGNORECASE)
+_ALTERNATIVE = re.compile(r"[\s*$%]*(?:[^\W\d]+[\s*]+)?(?:(?:,|;)? ?(?P<join>or|and|to|through|oder|und|ou|et|o|y|或|和|到|至)\b|(?P<mark>[,/–—:]|-|(?<=[\d}]) ))[\s*$]*(?:either |maybe |about |perhaps )?", re.IGNORECASE)
 _BEGINS = re.compile(r"\W*(?:(?:about|approximately|exactly|only|just|equal to|therefore|thus|simply|[A-Z]{3}|Rs\.?|[a-z] ?=)\W*)*", re.IGNORECASE)
 _GOES_ON = re.compile(r"\W*(?:\w+ )?(?:at|times|and|plus|each|minus|divided)\b|.{0,60}(?:, so |=|→|->|, (?:giving|for a total))", re.IGNORECASE)
 

@@ -28,13 +28,13 @@ _OTHERS = (
     r"|(?:答案|最终结果|最后结果|正解)[^。\n:=是为]{0,6}?(?:应该是|应为|是|为|:|=)\s*:?|(?:^|(?<=[\n。#* ]))答\s*:|答え(?:は|:)|정답(?:은|:)|(?:^|(?<=\n))답(?:은|:)"
 )
 _HASHES = r"####(?!#)"
-_MARK = re.compile(rf"(?:{_ENGLISH}|{_OTHERS}|<answer>|{_HASHES}|(?:^|(?<=\n))A:(?= ))[\s*_:\"]*?[*_:\"]*[ \t]*", re.IGNORECASE)
+_MARK = re.compile(rf"(?:{_ENGLISH}|{_OTHERS}|<answer>|{_HASHES}|(?:^|(?<=\n))A:(?= ))[ \t*_:\"]*", re.IGNORECASE)
 _BEHIND = re.compile(
     r" (?:is|are) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right )?answers?\b", re.IGNORECASE
 )
 _HEADING = re.compile(
-    r"(?:^|(?<=\n))[ \t>]*(?:[#*_✅]+[ \t]*)*(?:the )?(?:(?:final|correct|my) )?(?:answer|final result|最终答案|答案|respuesta(?: final)?|réponse(?: finale)?|antwort)"
-    r"[ \t]*[*_:]*[ \t]*(?=\n)",
+    r"(?:^|(?<=\n))[ \t>#*_✅]{0,12}(?:the )?(?:(?:final|correct|my) )?(?:answer|final result|最终答案|答案|respuesta(?: final)?|réponse(?: finale)?|antwort)"
+    r"[ \t*_:]{0,8}(?=\n)",
     re.IGNORECASE,
 )
 _LED = re.compile(r"\b(?:if|suppose|assum\w+|whether|unless|when|until|why)\b[^.\n]{0,40}$", re.IGNORECASE)

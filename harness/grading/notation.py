@@ -56,7 +56,6 @@ _UPRIGHT = re.compile(
 )
 _FONT = re.compile(r"\\(?:mathbf|mathit|mathsf|boldsymbol|bm|underline|textbf)\s*(?=\{)")  # around a formula
 _BEHIND_NUMBER = re.compile(r"[\d}\ue001]\s*(?:/|\\cdot)?\s*$|\d\s*\\[,;: ]?\s*$")
-_ONE_TOKEN = r"(?:\{([^{}]*)\}|\s*(\d|[A-Za-z]|\\pi(?![a-z])))"
 _FRACTION = re.compile(rf"\\frac\s*(?:\{{([^{{}}]*)\}}\s*(\d|[A-Za-z])(?![A-Za-z{{])|(\d)\s*(?:(\d)|\{{([^{{}}]*)\}})|([A-Za-z]) ?([A-Za-z\d]))")
 _ROOT_OF_ONE = re.compile(r"\\sqrt\s*(\[[^\[\]]{1,9}\])?\s*(\d|[A-Za-z]|\\pi)(?![A-Za-z])")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]{1,200})\)")

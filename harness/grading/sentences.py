@@ -10,19 +10,19 @@ from fractions import Fraction
 
 # Words that begin a sentence which draws a conclusion.
 CONCLUDES = re.compile(
-    r"\W*(?:(?:and|so|then|but|now),? )?(?:so|therefore|thus|hence|consequently|accordingly|finally|in (?:total|all|conclusion|summary"
+    r"[^\w\n]{0,12}(?:(?:and|so|then|but|now),? )?(?:so|therefore|thus|hence|consequently|accordingly|finally|in (?:total|all|conclusion|summary"
     r"|the end|short)|altogether|overall|as a result|this (?:means|gives|makes|leaves)|that (?:means|gives|makes|leaves)|we (?:get|have"
     r"|find|conclude)|conclusion|total|answer|result|por lo tanto|por tanto|as[ií] que|entonces|donc|ainsi|also|daher|somit|folglich"
-    r"|insgesamt|portanto|logo|quindi|dunque|таким образом|значит|следовательно|итого|dus|daarom|zatem|więc)\b|\W*(?:所以|因此|因而|故|总共|一共"
+    r"|insgesamt|portanto|logo|quindi|dunque|таким образом|значит|следовательно|итого|dus|daarom|zatem|więc)\b|[^\w\n]{0,12}(?:所以|因此|因而|故|总共|一共"
     r"|共|综上|よって|したがって|ゆえに|따라서|그러므로)",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"\W*(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|to (?:check|verify|confirm)|proof|explanation"
+    r"[^\w\n]{0,8}(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|to (?:check|verify|confirm)|proof|explanation"
     r"|why|sanity|let me know|feel free|i hope|hope|if you|验证|检验|验算|检查|说明|注)\b",
     re.IGNORECASE,
 )
-_ASIDE_BEGINS = re.compile(rf"\n[ \t]*(?=[#*_ ]*(?:✅ ?)?{_ASIDE.pattern}[^\n]*)", re.IGNORECASE)
+_ASIDE_BEGINS = re.compile(rf"\n(?={_ASIDE.pattern})", re.IGNORECASE)
 _DISPLAY = re.compile(
     r"\\\[(?P<bracket>.{1,2000}?)\\\]|\$\$(?P<dollars>[^$]{1,2000})\$\$"
     r"|\\begin\{(?P<name>align|equation|gather|aligned|split|multline|eqnarray)(?P<star>\*?)\}(?P<rows>.{1,2000}?)\\end\{(?P=name)(?P=star)\}",
@@ -44,6 +44,7 @@ _RESULT = re.compile(
 )
 MOST_RESULTS = 60
 MOST_LINES = 15  # that are looked at from the end
+LONGEST_LINE = 1_000
 
 
 def displays_in_line(text: str) -> str:
@@ -56,8 +57,9 @@ def displays_in_line(text: str) -> str:
 def _in_line(match: re.Match[str]) -> str:
     content = match["bracket"] or match["dollars"] or ""
     if rows := match["rows"]:
-        content = rows if "\\begin" in rows else [row for row in re.split(r"\\\\", rows) if row.strip()][-1:]
-        content = "".join(content).replace("&", "")
+        content = re.sub(r"^\s*&|&(?=\s*[=<>])", "", rows)
+        if "\\begin" not in rows:
+            content = "".join([row for row in re.split(r"\\\\", rows) if row.strip()][-1:]).replace("&", "")
     alone = "\n" if match["rows"] or "\n" in content else ""
     inside = " ".join(content.split())
     inside = _DISPLAY.sub(_in_line, inside).strip("\n$") if match["rows"] is None and "\\begin{align" in inside else inside
@@ -91,7 +93,7 @@ def without_checks(text: str) -> str:
 
 def last_lines(text: str) -> list[str]:
     """The last lines of a text that may hold its end, the last one first; rows of tables with ";" between their cells."""
-    lines = [line.strip() for line in text.splitlines() if line.strip()][-MOST_LINES:]
+    lines = [line.strip()[-LONGEST_LINE:] for line in text.splitlines() if line.strip()][-MOST_LINES:]
     kept = [line for line in reversed(lines) if not _ASIDE.match(line.lstrip("#*_- "))] or lines[::-1]
     return [" ; ".join(line.strip("|").split("|")) if line.count("|") > 2 and line[0] == "|" else line for line in kept]
 
