@@ -25,6 +25,8 @@ from harness.grading.sentences import (
     without_reason,
 )
 
+WAYS = ("boxed", "marked line", "display under a heading", "concluding sentence", "last number")
+GUESSED = WAYS[3:]  # nothing marks the answer
 LONGEST = 20_000  # characters from the end that are read
 _UNCLOSED = "\\boxed{"  # a box whose last brace is missing ends with its line
 
@@ -58,7 +60,7 @@ def _boxed(text: str) -> Answer | None:
     box = last_box(text)
     if box is None and _UNCLOSED in text:
         box = text.rpartition(_UNCLOSED)[2].partition("\n")[0].strip(" $.")
-    return None if box is None else Answer(box.strip(), "boxed", box.strip())
+    return None if box is None else Answer(box.strip(), WAYS[0], box.strip())
 
 
 def _marked(text: str, worded: bool) -> Answer | None:
@@ -66,7 +68,7 @@ def _marked(text: str, worded: bool) -> Answer | None:
     for mark in marked(text):
         statement = without_reason(mark.statement)
         found = "" if worded else _pick(statement, text, stated=True)
-        how = "display under a heading" if mark.display else "marked line"
+        how = WAYS[2] if mark.display else WAYS[1]
         if worded:
             return Answer(_words(statement), how, statement)
         if found:
@@ -94,14 +96,14 @@ def _ending(text: str, worded: bool, supported: bool) -> Answer | None:
             statement = without_reason(sentence)
             found = quantities(statement)
             if worded and (spans := [q for q in found if q.form != "run"]):
-                return Answer(spans[-1].text, "concluding sentence", statement)
+                return Answer(spans[-1].text, WAYS[3], statement)
             if not found or worded:
                 continue
             picked = _pick(statement, text, stated=False)
             sure = CONCLUDES.match(sentence) or any(q.form != "run" for q in found) or _repeated(found, text)
             if not supported:
-                return Answer(picked or statement, "last number", statement)
-            return Answer(picked or statement, "concluding sentence", statement) if sure else None
+                return Answer(picked or statement, WAYS[4], statement)
+            return Answer(picked or statement, WAYS[3], statement) if sure else None
     return None
 
 
