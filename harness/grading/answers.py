@@ -13,10 +13,11 @@ from typing import NamedTuple
 from harness.grading.boxes import closed_before_cut, last_box
 from harness.grading.markers import marked
 from harness.grading.notation import plain
-from harness.grading.numbers import number
+from harness.grading.numbers import number, with_point
 from harness.grading.quantities import Quantity, quantities
 from harness.grading.sentences import (
     CONCLUDES,
+    decimal_comma,
     displays_in_line,
     last_lines,
     results,
@@ -47,9 +48,11 @@ def read(text: str, cut: bool = False, worded: bool = False) -> Answer | None:
     """
     text = text[-LONGEST:]
     text = plain(closed_before_cut(text) if cut else text)
-    if (box := _boxed(text)) is not None:
-        return box
-    text = displays_in_line(text)
+    found = _boxed(text) or _unboxed(displays_in_line(text), cut, worded)
+    return found._replace(text=with_point(found.text)) if found and decimal_comma(text) else found
+
+
+def _unboxed(text: str, cut: bool, worded: bool) -> Answer | None:
     for way in (_marked,) if cut else (_marked, _concluding, _last):
         if (found := way(text, worded)) is not None:
             return found
@@ -66,7 +69,7 @@ def _boxed(text: str) -> Answer | None:
 def _marked(text: str, worded: bool) -> Answer | None:
     """The last mark with an answer behind it. One without a quantity counts where none follows it: "undefined"."""
     for mark in marked(text):
-        statement = without_reason(mark.statement)
+        statement = without_reason(_INSTEAD.sub("", mark.statement))
         found = "" if worded else _pick(statement, text, stated=True)
         how = WAYS[2] if mark.display else WAYS[1]
         if worded:
@@ -114,6 +117,10 @@ def _words(statement: str) -> str:
 
 
 _NEGATED = re.compile(r"(?:\b(?:not|n't|never|rather than|instead of)|不是|而非)(?: \w+)?[\s*$\\]*$", re.IGNORECASE)
+_INSTEAD = re.compile(r"^not [^,;]{1,40}[,;]? (?:but|it is|it's|rather|instead)\b:?", re.IGNORECASE)
+_PART_OF = re.compile(r"\b(?:of (?:the|his|her|its|their|all|our|those|these)|out of)(?: \w+)?[\s*$\\]*$", re.IGNORECASE)
+_ADVERBIAL = re.compile(r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for)(?: (?:the|a|just|only|all|\w+))?[\s*$\\]*$", re.IGNORECASE)
+_COPULA = re.compile(r"\b(?:is|are|was|were|equals|totals|makes|costs?|gives)(?: (?:about|exactly|only|just|a total of))?[\s*$\\]*$", re.IGNORECASE)
 _DENIED = re.compile(r"[\s*]*(?:is|was|are|would be) (?:not|wrong|incorrect|impossible)\b", re.IGNORECASE)
 _BOUND = re.compile(
     r"(?:\b(?:(?:less|more|fewer|greater|lower|higher|larger|smaller) than(?: or equal to)?|no (?:more|less|fewer) than|at (?:least|most)|up to"
@@ -151,7 +158,7 @@ def _pick(statement: str, text: str, stated: bool) -> str:
     elif formulas:
         group = formulas[-1]
     else:
-        group = _latest(groups, text) if repeated else groups[-1]
+        group = _latest(groups, text) if repeated else _main(statement, groups)
     before = statement[: group[0].start]
     if (bound := _BOUND.search(before)) and (stated or not _NEED.search(before)) or (
         stated and (bound := _DIRECTLY.fullmatch(before))
@@ -169,6 +176,15 @@ def _grouped(statement: str, found: Sequence[Quantity]) -> list[list[Quantity]]:
         else:
             groups.append([quantity])
     return groups
+
+
+def _main(statement: str, groups: Sequence[list[Quantity]]) -> list[Quantity]:
+    """The last group that is no whole of which the answer is a part, nor when or at what rate it holds."""
+    whole = [group for group in groups if not _PART_OF.search(statement[: group[0].start])] or groups
+    if _ADVERBIAL.search(statement[: whole[-1][0].start]):
+        said = [group for group in whole[:-1] if _COPULA.search(statement[: group[0].start])]
+        return said[0] if said else whole[-1]
+    return whole[-1]
 
 
 def _joined(statement: str, found: Sequence[Quantity]) -> bool:

@@ -84,11 +84,10 @@ def compare(gold: str, stated: str) -> Judgement:
             return Judgement("wrong", f"{given[:40]} is not {wanted[:40]}")
     if limit := beyond(given):
         return Judgement("wrong", f"not compared: {limit}")
-    if shape := _other_shape(wanted, given):
-        return Judgement("wrong", shape)
-    if _equal(wanted, given) or any(_equal(*pair) for pair in _otherwise(wanted, given)):
-        return Judgement("correct", "equivalent to the gold answer (Math-Verify)")
-    return Judgement("wrong", f"not equivalent to {wanted[:60]}")
+    for pair in ((wanted, given), *_otherwise(wanted, given)):
+        if not _other_shape(*pair) and _equal(*pair):
+            return Judgement("correct", "equivalent to the gold answer (Math-Verify)")
+    return Judgement("wrong", _other_shape(wanted, given) or f"not equivalent to {wanted[:60]}")
 
 
 def _terminates(number: Fraction) -> bool:

@@ -54,7 +54,7 @@ _UPRIGHT = re.compile(
     r"(\\(?:text|mathrm|textbf|mathbf|textit|mathit|textrm|texttt|mathtt|textsf|mathsf|textnormal|boldsymbol|bm|mbox"
     r"|operatorname\*?|emph|underline)\s*)\{([^{}]*)\}"
 )
-_FONT = re.compile(r"\\(?:mathbf|mathit|mathsf|boldsymbol|bm|underline|textbf)\s*(?=\{)")  # around a formula
+_FONT = re.compile(r"\\(?:mathbf|mathrm|mathit|mathsf|boldsymbol|bm|underline|text|textbf|mbox)\s*(?=\{)")  # around a formula
 _BEHIND_NUMBER = re.compile(r"[\d}\ue001]\s*(?:/|\\cdot)?\s*$|\d\s*\\[,;: ]?\s*$")
 _FRACTION = re.compile(rf"\\frac\s*(?:\{{([^{{}}]*)\}}\s*(\d|[A-Za-z])(?![A-Za-z{{])|(\d)\s*(?:(\d)|\{{([^{{}}]*)\}})|([A-Za-z]) ?([A-Za-z\d]))")
 _ROOT_OF_ONE = re.compile(r"\\sqrt\s*(\[[^\[\]]{1,9}\])?\s*(\d|[A-Za-z]|\\pi)(?![A-Za-z])")
@@ -137,10 +137,10 @@ def _upright(text: str) -> str:
 def _read(match: re.Match[str]) -> str:
     inside = match[2].replace(_OPEN, "").replace(_CLOSE, "")
     bare = inside.strip()
-    if bare in FUNCTIONS:
+    behind = _BEHIND_NUMBER.search(match.string[max(0, match.start() - 12) : match.start()])
+    if bare in FUNCTIONS and not (behind and bare in ("min", "sec")):
         return f"\\{bare} "
     if len(bare) == 1 and bare.isascii() and bare.isalpha():
-        is_unit = bare in UNIT_LETTERS and _BEHIND_NUMBER.search(match.string[max(0, match.start() - 12) : match.start()])
-        return f"{_OPEN}{bare}{_CLOSE}" if is_unit else f" {bare}" if inside[0] == " " else bare
+        return f"{_OPEN}{bare}{_CLOSE}" if behind and bare in UNIT_LETTERS else f" {bare}" if inside[0] == " " else bare
     worded = re.search(r"[^\W\d_]{2}|[^\W\d_] [^\W\d_]", bare) and not re.search(r"\\[a-z]", bare)
     return f"{_OPEN}{inside}{_CLOSE}" if worded else inside

@@ -40,18 +40,24 @@ _NO_ANSWER = re.compile(
     re.IGNORECASE,
 )
 _FINE = re.compile(r"\b(?:or (?:so|about)|no\.|left ?over|hand ?over)\b|\bmore\b(?! than)", re.IGNORECASE)
+_GROUPED_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{1,2})(?!\d)")  # 1.234,50
+_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+),(\d{1,2}|\d{4,})(?![\d,.]*\d)")
+_POINTS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+(?![\d,.]*\d)")
 _SEVERAL = re.compile(r"[,;]|\b(?:and|or)\b")
 
 
-def value(text: str, comma: bool = False) -> Fraction | None:
-    """Exact value of a number as written, without currency and units; None if it is no single number.
-
-    ``comma``: the text's language writes 3,5 for three and a half, and 1.200 for twelve hundred.
-    """
-    return number(plain(text[: LONGEST + 1]), comma)
+def value(text: str) -> Fraction | None:
+    """Exact value of a number as written, without currency and units; None if it is no single number."""
+    return number(plain(text[: LONGEST + 1]))
 
 
-def number(text: str, comma: bool = False) -> Fraction | None:
+def with_point(text: str) -> str:
+    """Numbers of a language that writes 3,5 for three and a half and 1.200 for twelve hundred, as English has them."""
+    out = _COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", text)
+    return _POINTS.sub(lambda m: m.group().replace(".", ""), out)
+
+
+def number(text: str) -> Fraction | None:
     """``value`` of a text that is in ``notation.plain``'s spelling already."""
     if len(text) > LONGEST:
         return None
@@ -64,13 +70,9 @@ def number(text: str, comma: bool = False) -> Fraction | None:
         return None
     tidy = re.sub(r"^ *(?:\\approx|\\sim) ?", "", tidy).strip().rstrip(" .")
     tidy = re.sub(r"^\{(.*)\}$", r"\1", tidy).strip()
-    tidy = re.sub(r"^([-+]?) ?[(\[] ?([^()\[\],]*?) ?[)\]]$", r"\1\2", _UNIT_POWER.sub("", tidy))
+    tidy = re.sub(r"^([-+]?) ?[(\[] ?([^()\[\],]*?) ?[)\]]$", r"\1\2", re.sub(r"\{([^\W\d_][^{}\d]*)\}", r"\1", _UNIT_POWER.sub("", tidy)))
     tidy = re.sub(r"\b(?:minus|negative) +(?=[\d.(\\])", "-", tidy, flags=re.IGNORECASE)
-    if comma:
-        tidy = re.sub(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+),(\d+)(?![\d,.]\d)", lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)
-        tidy = re.sub(r"(?<![\d.,])\d{1,3}(?:\.\d{3})+(?![\d,.]*\d)", lambda m: m.group().replace(".", ""), tidy)
-    else:
-        tidy = re.sub(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{1,2})(?!\d)", lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)
+    tidy = _GROUPED_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)
     found = [match for match in NUMBER.finditer(tidy)]
     if len(found) != 1:
         return None

@@ -40,6 +40,7 @@ _SCALE = re.compile(
     re.IGNORECASE,
 )
 _VALUE = re.compile(r"\d|\\(?:pi|infty|sqrt|frac|emptyset|e|mathbb|begin|alpha|theta|sin|cos|tan|ln|log)(?![a-z])")
+_MINUS = re.compile(r"(?<![\d)] )\b(?:minus|negative) +(?:\\?\$)?$", re.IGNORECASE)
 _BULLET = re.compile(r"(?:\w|\n|^)- |\w-|- ")  # a hyphen, or the mark of a list
 _ENDS = " \t=+*/^_-<>,.;:"
 MOST = 400  # of one sentence
@@ -82,7 +83,7 @@ def quantities(text: str) -> list[Quantity]:
             at = span.end
         if len(out) > MOST:
             break
-    return [q for q in out if q.form != "run" or _VALUE.search(q.text)]
+    return [q for q in out if (_VALUE.search(q.text) if q.form == "run" else q.text[:1] not in ("^", "_"))]
 
 
 def _runs(text: str, start: int, end: int) -> list[Quantity]:
@@ -148,5 +149,7 @@ def _add(out: list[Quantity], text: str, first: int, last: int) -> None:
         first, run = first + 1, run[1:]
     if behind := _SCALE.match(text, last):
         last = behind.end()
+    if (minus := _MINUS.search(text, max(0, first - 12), first)) and run[:1] != "-":
+        first = minus.start()
     if run := text[first:last].strip():
         out.append(Quantity(first, last, run, "run"))

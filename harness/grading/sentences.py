@@ -23,6 +23,15 @@ _ASIDE = re.compile(
     re.IGNORECASE,
 )
 _ASIDE_BEGINS = re.compile(rf"\n(?={_ASIDE.pattern})", re.IGNORECASE)
+# None of them is an English word, or part of a name that English texts have often.
+_COMMA_WORDS = re.compile(
+    r"\b(?:der|das|und|ist|sie|mit|für|daher|el|una|por|que|del|la|de|donc|les|est|et|une|des|il|gli|della|quindi|não|uma|het|een|dus|och|är"
+    r"|это|и|на|за|значит|jest|się|ve|bir)\b",
+    re.IGNORECASE,
+)
+_COMMA_MARK = re.compile(
+    r"\b(?:respuesta|réponse|antwort|ergebnis|lösung|resposta|risposta|ответ|odpowied[zź]|antwoord|svar|cevap|jawaban)\b", re.IGNORECASE
+)
 _DISPLAY = re.compile(
     r"\\\[(?P<bracket>.{1,2000}?)\\\]|\$\$(?P<dollars>[^$]{1,2000})\$\$"
     r"|\\begin\{(?P<name>align|equation|gather|aligned|split|multline|eqnarray)(?P<star>\*?)\}(?P<rows>.{1,2000}?)\\end\{(?P=name)(?P=star)\}",
@@ -45,6 +54,11 @@ _RESULT = re.compile(
 MOST_RESULTS = 60
 MOST_LINES = 15  # that are looked at from the end
 LONGEST_LINE = 1_000
+
+
+def decimal_comma(text: str) -> bool:
+    """Whether a text is in a language that writes a decimal comma, by its commonest words."""
+    return len({match.lower() for match in _COMMA_WORDS.findall(text[-4000:])}) > 1 or _COMMA_MARK.search(text) is not None
 
 
 def displays_in_line(text: str) -> str:
