@@ -102,11 +102,12 @@ def _ending(text: str, worded: bool, supported: bool) -> Answer | None:
                 return Answer(spans[-1].text, WAYS[3], statement)
             if not found or worded:
                 continue
-            picked = _pick(statement, text, stated=False)
+            if not (picked := _pick(statement, text, stated=False)):
+                continue
             sure = CONCLUDES.match(sentence) or any(q.form != "run" for q in found) or _repeated(found, text)
             if not supported:
-                return Answer(picked or statement, WAYS[4], statement)
-            return Answer(picked or statement, WAYS[3], statement) if sure else None
+                return Answer(picked, WAYS[4], statement)
+            return Answer(picked, WAYS[3], statement) if sure else None
     return None
 
 
@@ -116,7 +117,9 @@ def _words(statement: str) -> str:
     return spans[-1] if spans else statement.strip(" *_`\"'")
 
 
-_NEGATED = re.compile(r"(?:\b(?:not|n't|never|rather than|instead of)|不是|而非)(?: \w+)?[\s*$\\]*$", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"(?:\b(?:not|never|nor|neither|rather than|instead of|nicht|kein\w*|pas|nie|не)|n't|不是|而非)(?: \w+)?[\s*$\\]*$", re.IGNORECASE
+)
 _INSTEAD = re.compile(r"^not [^,;]{1,40}[,;]? (?:but|it is|it's|rather|instead)\b:?", re.IGNORECASE)
 _PART_OF = re.compile(r"\b(?:of (?:the|his|her|its|their|all|our|those|these)|out of)(?: \w+)?[\s*$\\]*$", re.IGNORECASE)
 _ADVERBIAL = re.compile(r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for)(?: (?:the|a|just|only|all|\w+))?[\s*$\\]*$", re.IGNORECASE)
@@ -124,12 +127,18 @@ _COPULA = re.compile(r"\b(?:is|are|was|were|equals|totals|makes|costs?|gives)(?:
 _DENIED = re.compile(r"[\s*]*(?:is|was|are|would be) (?:not|wrong|incorrect|impossible)\b", re.IGNORECASE)
 _BOUND = re.compile(
     r"(?:\b(?:(?:less|more|fewer|greater|lower|higher|larger|smaller) than(?: or equal to)?|no (?:more|less|fewer) than|at (?:least|most)|up to"
-    r"|between|almost|nearly|exceeds?|(?:minimum|maximum) of|half of|twice|double)|至少|至多|超过|不到)[\s*$\\]*$",
+    r"|between|almost|nearly|exceeds?|(?:minimum|maximum) of|half of|twice|double|log|ln|sin|cos|tan|root of|factorial of)|至少|至多|超过|不到)[\s*$\\]*$",
     re.IGNORECASE,
 )
 _NEED = re.compile(r"\b(?:needs?|must|requires?|should|have to|has to|ha?d? to|can|could|minimum|least|most|maximum)\b", re.IGNORECASE)
 _DIRECTLY = re.compile(r"[\s*]*(?:over|under|above|below|around half of)[\s*$\\]*$", re.IGNORECASE)
-_ALTERNATIVE = re.compile(r"[\s*$%]*(?:[^\W\d]+[\s*]+)?(?:(?:,|;)? ?(?P<join>or|and|to|through|oder|und|ou|et|o|y|或|和|到|至)\b|(?P<mark>[,/–—:]|-|(?<=[\d}]) ))[\s*$]*(?:either |maybe |about |perhaps )?", re.IGNORECASE)
+_ALTERNATIVE = re.compile(
+    r"[\s*$%]*(?:(?!(?:or|and|to|through|oder|und|ou|et|o|y)\b|[或和到至])[^\W\d]+[\s*]*)?(?:[,;]? ?(?P<join>(?:or|and|to|through|oder|und|ou|et|o|y)\b|[或和到至])|(?P<mark>[,/–—:]|-))"
+    r"[\s*$]*(?:either |maybe |about |perhaps |[A-Z][a-z]+:? )?"
+    # Side by side, as in "1 8", and "5 feet 6 inches".
+    r"|[\s*$]*(?:feet|foot|ft|yards?|miles?|km|m|meters?|hours?|hrs?|h|min|minutes?|days?|weeks?|months?|years?|dollars?|pounds?|lbs?|kg|gallons?)?[\s*$]*"
+)
+_OPEN_END = re.compile(r"[\s*$]*(?:[^\W\d]+ )?(?:or (?:more|less|fewer|higher|lower|above|below|greater)|and (?:up|above|over|more)|mod(?:ulo)?\b|以上|以下)")
 _BEGINS = re.compile(r"\W*(?:(?:about|approximately|exactly|only|just|equal to|therefore|thus|simply|[A-Z]{3}|Rs\.?|[a-z] ?=)\W*)*", re.IGNORECASE)
 _GOES_ON = re.compile(r"\W*(?:\w+ )?(?:at|times|and|plus|each|minus|divided)\b|.{0,60}(?:, so |=|→|->|, (?:giving|for a total))", re.IGNORECASE)
 
@@ -164,6 +173,8 @@ def _pick(statement: str, text: str, stated: bool) -> str:
         stated and (bound := _DIRECTLY.fullmatch(before))
     ):
         return statement[bound.start() : group[-1].end]
+    if more := _OPEN_END.match(statement, group[-1].end):
+        return statement[group[0].start : more.end()]
     return _together(statement, group)
 
 

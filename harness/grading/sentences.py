@@ -40,7 +40,7 @@ _DISPLAY = re.compile(
 _CODE_BLOCK = re.compile(r"```(?:python|py|cpp|c|java|js|javascript|bash|sql|r|rust|go)\b[^`]{0,4000}```", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 _SHORT = "".join(rf"(?<!\b{word})" for word in ("Rs", "rs", "No", "no", "approx", "Approx", "Mr", "Mrs", "Dr", "St", "vs", "e.g", "i.e", "ca"))
-_SENTENCE_END = re.compile(rf"{_SHORT}[.!?](?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！")
+_SENTENCE_END = re.compile(rf"{_SHORT}(?:(?<!\.\.)\.|[!?])(?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！")
 _REASON = re.compile(
     r",? (?:because|since|as (?:shown|seen|we|it|per|computed|calculated|in|he|she|they|the|\d|\\?\$)|given that|due to|where|assuming|based on"
     r"|considering|parce que|porque|weil|perché|потому|так как)\b|, (?:which|making|leaving|with|so that|but|while|whereas|although|not)\b"
