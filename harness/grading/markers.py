@@ -17,7 +17,7 @@ class Marked(NamedTuple):
 
 
 _ENGLISH = (
-    r"(?<!to )(?<!can )(?<!we )(?<!us )\b(?:answers?|final (?:result|value|solution|total|amount)|(?:correct|right|best) (?:option|choice))\b"
+    r"(?<!to )(?<!can )(?<!we )(?<!us )\b(?:answers?|final (?:result|solution)|(?:correct|right|best) (?:option|choice))\b"
     r"(?:[^.\n:=?]{0,60}?(?:\b(?:is|are|equals|becomes|isn't|(?:can|could|must|should|would|will)(?:not|n't)? be)\b|:)|[^.\n:=?,]{0,12}?(?:=|->))"
 )
 _OTHERS = (
