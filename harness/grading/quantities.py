@@ -59,7 +59,7 @@ _VALUE = re.compile(r"\d|\\(?:pi|infty|sqrt|frac|emptyset|e|mathbb|begin|alpha|t
 _MINUS = re.compile(r"(?<![\d)] )\b(?:minus|negative) +(?:\\?\$)?$", re.IGNORECASE)
 _BULLET = re.compile(r"(?:\w|\n|^)- |\w-|- ")  # a hyphen, or the mark of a list
 _ENDS = " \t=+*/^_-<>,.;:"
-MOST = 400  # of one sentence
+MOST = 50  # the last ones of a statement
 
 
 def formulas(text: str) -> list[tuple[int, int, str]]:
@@ -97,13 +97,13 @@ def quantities(text: str) -> list[Quantity]:
         if span:
             out.append(span)
             at = span.end
-        if len(out) > MOST:
-            break
-    return [
-        q
-        for q in out
-        if (_VALUE.search(q.text) if q.form == "run" else q.text[:1] not in ("^", "_") and re.search(r"\w", q.text))
-    ]
+    return [q for q in out if _counts(q)][-MOST:]
+
+
+def _counts(quantity: Quantity) -> bool:
+    if quantity.form == "run":
+        return _VALUE.search(quantity.text) is not None
+    return quantity.text[:1] not in ("^", "_") and re.search(r"\w", quantity.text) is not None
 
 
 def _runs(text: str, start: int, end: int) -> list[Quantity]:
