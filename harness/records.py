@@ -62,7 +62,10 @@ class Problem(Record):
 
 
 class Grade(Record):
-    """A verdict with its reason. ``details`` holds grader-specific extras (failing step, strict list)."""
+    """A verdict with its reason. ``details`` holds grader-specific extras (failing step, strict list).
+
+    ``how``: the way in which the answer was found, of graders that look for a final one; empty: not known.
+    """
 
     verdict: Verdict
     reason: str
@@ -70,6 +73,7 @@ class Grade(Record):
     think_state: ThinkState = "none"
     seconds: float = 0.0
     details: dict[str, Any] = {}
+    how: str = ""
 
     @property
     def correct(self) -> bool:

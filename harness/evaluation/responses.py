@@ -194,10 +194,11 @@ def score(
 
 
 def output_row(response: Response, sample: Sample, metrics: bool) -> dict[str, Any]:
-    """The output file's row: id, grade, answer, reason, think_state, seconds; strict and loose, or the plan."""
+    """The output file's row: id, grade, answer, how it was found, reason, think_state, seconds; strict and loose, or
+    the plan."""
     grade = sample.grade
     out = {
-        "id": response.ident, "grade": grade.verdict, "answer": grade.answer, "reason": grade.reason,
+        "id": response.ident, "grade": grade.verdict, "answer": grade.answer, "how": grade.how, "reason": grade.reason,
         "think_state": grade.think_state, "seconds": grade.seconds, **grade.details,
     }  # fmt: skip
     if metrics:

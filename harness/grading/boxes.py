@@ -1,4 +1,4 @@
-"""Where a response states its answer: last box, ``####``, a sentence that says so. Linear in the length of the text."""
+"""Boxes, the statements of a trace, and what a limit left of an answer. Linear in the length of the text."""
 
 from __future__ import annotations
 
@@ -10,15 +10,8 @@ MOST = 2_000  # statements of one trace
 
 _BOX = re.compile(r"\\(?:boxed|fbox)\s*")
 _BARE_BOX = re.compile(r"\\boxed\s*([^\s{}\\$.,]{1,40})")
-_SENTENCE = re.compile(r"\banswer\b[^.\n:=]{0,40}?(?:\bis\b|:|=)\s*\**\s*:?\s*", re.IGNORECASE)
-# A line after four marks that is a heading of Markdown rather than an answer.
-_HEADING = re.compile(
-    r"[A-Za-z]{3,}.*:|^(?:step|part|case|solution|answer|check|conclusion|final)\b|(?:[A-Za-z]{3,} +){2}[A-Za-z]{3,}",
-    re.IGNORECASE,
-)
 _ANSWER = re.compile(r"\banswer\b[^.\n:=]{0,40}?(?:\bis\b|:|=)\s*\**\s*\\?\$?([^\n.;$]{1,80})", re.IGNORECASE)
 _HASHES = re.compile(r"####\s*([^\n]{1,80})")
-_MATH = re.compile(r"\$\$(.+?)\$\$|\$([^$\n]+)\$(?!\d)|\\\((.+?)\\\)|\\\[(.+?)\\\]", re.DOTALL)
 
 
 def boxes(text: str) -> list[tuple[int, int]]:
@@ -43,31 +36,6 @@ def last_box(text: str) -> str | None:
     return stated[-1] if stated else None
 
 
-def marked(text: str) -> str | None:
-    """The answer that the text marks as its answer; None when it marks none. Only the last 20,000 characters count."""
-    text = text[-LONGEST:]
-    if (box := last_box(text)) is not None:
-        return box.strip()
-    _, mark, tail = text.rpartition("####")
-    stated, _, after = tail.strip().partition("\n")
-    # Four marks are a heading in Markdown, too: then the answer stands in a sentence, or in the text beneath.
-    if mark and stated and not _HEADING.search(stated) and _sentence(after) is None:
-        return stated.strip()
-    return _sentence(tail)
-
-
-def _sentence(text: str) -> str | None:
-    """What follows the last "the answer is": an expression between dollars, or the rest of the sentence."""
-    for end in reversed([m.end() for m in _SENTENCE.finditer(text)]):
-        rest = text[end : end + 300].split("\n")[0]
-        if math := _MATH.match(rest):
-            return next(group for group in math.groups() if group is not None).strip()
-        stated = re.split(r"\.(?:\s|$)|;|\*\*|, (?:because|since|which)\b", rest)[0].strip(" *`\"'")
-        if stated:
-            return stated
-    return None
-
-
 def candidates(text: str, results: Iterable[tuple[int, str]]) -> list[tuple[int, str, bool]]:
     """(end, statement, whether marked as the answer) in a trace, by end; ``results`` are those on the way."""
     stated = [(end, text[start:end]) for start, end in boxes(text)]
@@ -82,11 +50,3 @@ def closed_before_cut(text: str) -> str:
         text = text[: text.rindex("$")]
     ends = [text.rfind(mark) + len(mark) for mark in ("\n", ". ", "; ", "$") if mark in text]
     return text[: max([*ends, *(end + 1 for _, end in boxes(text))], default=0)]
-
-
-def last_expression(text: str) -> str | None:
-    """The last expression between dollars of the last line that holds one; for answers that mark nothing."""
-    for line in reversed(text[-LONGEST:].strip().splitlines()[-3:]):
-        if groups := _MATH.findall(line):
-            return str(next(group for group in groups[-1] if group)).strip()
-    return None

@@ -1,86 +1,48 @@
-"""LaTeX answers: our extraction and limits, Math-Verify's equivalence (github.com/huggingface/Math-Verify), in workers.
+"""The ``math`` grader: our reader, spelling and limits, Math-Verify's equivalence (github.com/huggingface/Math-Verify).
 
-Nothing here evaluates text as Python: what reaches the parser, an ANTLR grammar, is LaTeX within ``beyond``'s limits.
+In workers alone. Nothing here evaluates text as Python: what reaches the parser, an ANTLR grammar, is LaTeX within
+``limits.beyond``.
 """
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from collections.abc import Iterator
+from fractions import Fraction
 from functools import lru_cache
-from itertools import accumulate
 from typing import Any
 
-from harness.grading import numbers
-from harness.grading.boxes import candidates, closed_before_cut, last_expression, marked
+from harness.grading import numeric, shapes
+from harness.grading.answers import read
+from harness.grading.boxes import candidates
+from harness.grading.limits import LONGEST, beyond, depths
+from harness.grading.magnitudes import near
 from harness.grading.messages import Judgement, Statement
-from harness.grading.numbers import NUMBER, TUPLE, WORDS_IN_EXPRESSION, value
+from harness.grading.notation import plain
+from harness.grading.numbers import MULTIPLE, number, value
 
-LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 characters
-DEEPEST = 24
-MOST_DIGITS = 60
-
-# A tower (a power in an exponent), a large exponent, or an exponential of exponentials.
-_POWER = re.compile(
-    r"\^\s*\{[^{}]*\^|\^\s*\w\s*\^|\*\*\s*\w+\s*\*\*|(?:\^|\*\*)\s*[{(]?\s*\d{4,}|\)\s*(?:\^|\*\*)\s*\{?\s*\d{3,}"
-    r"|exp[^+*-]*exp[^+*-]*exp"
-)
-_HEAVY = re.compile(
-    r"\\(?:int|iint|oint|sum|prod|lim|gcd|lcm|d?t?binom|zeta|Gamma)(?![a-zA-Z])|\d{4,}\s*!|[)!]\s*!|(?:_\s*\{[^{}]*){4}"
-    r"|[A-Za-z]{40,}"
-)
-_FUNCTION = re.compile(r"\\(?:sin|cos|tan|cot|sec|csc|log|ln|exp|arc[a-z]+|sqrt|frac)")
-MOST_FUNCTIONS = 24
 MOST_PARSED = 48  # distinct expressions of one trace
 _MATH = re.compile(r"\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)")
 _MODULUS = re.compile(r"\\pmod(?![a-zA-Z]).*$")
-_SPACES = re.compile(r"(?<!\\)\\[,;:! ]|\\q?quad(?![a-z])|~|\u00a0|\u2009|\u202f")
-_DEGREES = re.compile(rf"{numbers.DEGREE}|\\degree")
-_VARIABLE = re.compile(r"(?<![A-Za-z\\])[A-Za-z](?![A-Za-z])")
+_MARK = re.compile(r"(?<=\d)(?:\{,\}|,|\s)(?=\d{3}(?!\d))")
+_GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\}| )\d{3})+(?!\d|,\d)")
+_TUPLE = re.compile(r"(?:\\?[{(\[]).*,.*(?:\\?[)}\]])")
 
 
 def canon(text: str) -> str:
     """A spelling in which answers that differ only in typesetting are the same string."""
-    out = re.sub(r"\s+", " ", unicodedata.normalize("NFKC", text)).strip().strip("$").replace("−", "-")
-    out = re.sub(r"\s*\\\\\s*", r" \\\\ ", out)  # row breaks of a matrix, however they are spaced
-    out = numbers.UNIT_OF_EXPRESSION.sub("", out)
-    out = out if TUPLE.fullmatch(out) else numbers.MARK_IN_EXPRESSION.sub("", out)
-    out = _SPACES.sub(" ", out)
-    out = re.sub(r"\\(?:left|right|displaystyle|bigl?|bigr|Bigl?|Bigr)(?![a-zA-Z])", "", out)
-    out = re.sub(r"\\[dt]frac(?![a-zA-Z])", r"\\frac", out)
-    out = _DEGREES.sub("", out).replace("\\$", "").replace("\\%", "").replace("%", "")
+    out = re.sub(r"\s+", " ", plain(text)).strip().strip("$").strip()
+    out = out.replace("\\|", "|")
+    out = re.sub(r"\\\$|\^ ?\\circ ?|%", "", out).replace("$", "")
+    out = re.sub(r"^\\(?:approx|sim)\s*|^=\s*", "", out.strip())
+    while re.fullmatch(r"\{.*\}", out) and min(list(depths(out))[:-1], default=1) > 0:
+        out = out[1:-1].strip()
+    out = shapes.without_unit(out.rstrip(". "))
+    out = out if _TUPLE.fullmatch(out) else _GROUPED.sub(lambda m: _MARK.sub("", m.group()), out)
+    out = re.sub(r"(?<![\d.])1(?:\.0*)? ?(?:\\cdot|\*)? ?i(?![a-zA-Z])", "i", out)
+    out = re.sub(r"(?<=\d) ?(?:\*|\\cdot) ?i(?![a-zA-Z])", "i", out)
+    out = re.sub(r"\+ ?- ?", "- ", out).replace("**", "^").replace(";", ",")
     return re.sub(r"\s+", " ", out).strip().rstrip(".").strip()
-
-
-def words(text: str) -> str | None:
-    """The letters of an answer in words (a name, a day, a choice), lower case; None if it is not one."""
-    plain = _plain(text)
-    named = re.fullmatch(r"(?=.*[a-z]{2})[a-z]+(?:[ .,'-]+[a-z]{2,}|[ .,']+[a-z]+)*[.']?", plain) or (
-        "\\text" in text and re.fullmatch(r"[a-z][a-z0-9 .,'-]*", plain)
-    )
-    return plain if named else None
-
-
-def _plain(text: str) -> str:
-    return WORDS_IN_EXPRESSION.sub(r"\1", text).strip().strip("().\"' ").lower()
-
-
-def beyond(text: str) -> str:
-    """Why an answer is not handed to the parser; empty if it is within the limits."""
-    text = text[: LONGEST + 1]
-    heavy, deepest = _HEAVY.search(text), max(_depths(text), default=0)
-    digits = max(map(len, re.findall(r"\d+", text)), default=0)
-    limits = (
-        (len(text) > LONGEST, f"longer than {LONGEST} characters"),
-        (_POWER.search(text), "a power of a power, or a large exponent"),
-        (heavy, f"an unevaluated {heavy and heavy.group()[:20]!r}"),
-        (digits > MOST_DIGITS, f"a number of {digits} digits"),
-        (deepest > DEEPEST, f"nested {deepest} deep"),
-        (len(_FUNCTION.findall(text)) > MOST_FUNCTIONS, f"more than {MOST_FUNCTIONS} functions"),
-        (text.count("&") > 100 or text.count(",") > 100, "more than 100 entries"),
-    )
-    return next((why for passed, why in limits if passed), "")
 
 
 def check(gold: str, answer: str, cut: bool) -> Judgement:
@@ -89,12 +51,15 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
     A cut answer is graded by what it marked and closed before the cut. Raises ValueError for a gold answer that cannot
     be parsed.
     """
-    stated = marked(closed_before_cut(answer) if cut else answer)
-    if stated is None and not cut:
-        stated = last_expression(answer) or next(reversed(NUMBER.findall(answer[-400:])), None)
+    wanted = plain(gold)
+    worded = shapes.choice(wanted) is not None or shapes.words(wanted) is not None
+    stated = read(answer, cut, worded)
     if stated is None:
         return Judgement("no_answer", "no final answer was stated", "")
-    return compare(gold, stated)._replace(answer=stated[:200])
+    judgement = compare(gold, stated.text)
+    if worded and judgement.verdict == "wrong" and stated.statement != stated.text:
+        judgement = compare(gold, stated.statement)
+    return judgement._replace(answer=stated.text[:200], details={"how": stated.how})
 
 
 def compare(gold: str, stated: str) -> Judgement:
@@ -104,55 +69,72 @@ def compare(gold: str, stated: str) -> Judgement:
     wanted, given = canon(gold), canon(stated)
     if given == wanted or given.replace(" ", "") == wanted.replace(" ", ""):
         return Judgement("correct", "written as the gold answer")
-    if words(wanted) is not None:
-        if _plain(wanted) == _plain(given):
+    if letter := shapes.choice(plain(gold)):
+        named = shapes.chosen(plain(stated))
+        if named and (named == letter or (named.upper() == letter and gold.strip() != letter)):
+            return Judgement("correct", "the same choice")
+    if shapes.words(wanted) is not None or (letter and gold.strip() != letter):
+        if shapes.spelled(wanted) == shapes.spelled(given):
             return Judgement("correct", "the same words")
         return Judgement("wrong", "other words than the gold answer")
-    exact = value(given), value(wanted)
-    letters = re.search(r"[A-Za-z]", wanted) or _VARIABLE.search(WORDS_IN_EXPRESSION.sub("", given))
-    if None not in exact and not letters:
+    if (clocks := (shapes.clock(plain(gold)), shapes.clock(plain(stated))))[0] and clocks[1]:
+        same = clocks[0][:2] == clocks[1][:2] and (clocks[0][2] == clocks[1][2] or "" in (clocks[0][2], clocks[1][2]))
+        return Judgement("correct", "the same time") if same else Judgement("wrong", "another time")
+    exact = number(plain(stated)), None if "=" in wanted else number(plain(gold))
+    if exact[0] is not None and exact[1] is not None:
         if exact[0] == exact[1]:
             return Judgement("correct", "equal numbers")
-        return Judgement("wrong", f"{given[:40]} is not {wanted[:40]}")
+        if _terminates(exact[1]):
+            return Judgement("wrong", f"{given[:40]} is not {wanted[:40]}")
+    if clocks[0] and clocks[0][2]:
+        return Judgement("wrong", "no such time of day")
     if limit := beyond(given):
         return Judgement("wrong", f"not compared: {limit}")
-    if shape := _other_shape(wanted, given):
-        return Judgement("wrong", shape)
-    if _equal(wanted, given):
-        return Judgement("correct", "equivalent to the gold answer (Math-Verify)")
-    return Judgement("wrong", f"not equivalent to {wanted[:60]}")
+    for pair in ((wanted, given), *_otherwise(wanted, given)):
+        if not _other_shape(*pair) and _equal(*pair):
+            return Judgement("correct", "equivalent to the gold answer (Math-Verify)")
+    return Judgement("wrong", _other_shape(wanted, given) or f"not equivalent to {wanted[:60]}")
+
+
+def _terminates(number: Fraction) -> bool:
+    """Whether it is a decimal with an end: then no rounding stands for it."""
+    under = number.denominator
+    for prime in (2, 5):
+        while under % prime == 0:
+            under //= prime
+    return under == 1
+
+
+def _otherwise(wanted: str, given: str) -> Iterator[tuple[str, str]]:
+    """The pair written otherwise, where that is no other answer: without conditions, inequalities as intervals."""
+    if (shorter := shapes.without_qualifier(given)) != given:
+        yield shapes.without_qualifier(wanted), shorter
+    if "\\approx" in given and "." in wanted:
+        yield wanted, given.rpartition("\\approx")[2].strip()
+    if (intervals := shapes.union(wanted)) != wanted and "\\cup" in given:
+        yield intervals, given
 
 
 def _other_shape(wanted: str, given: str) -> str:
     """Differences that Math-Verify would pass over: numbers side by side, brackets of another kind, extra entries."""
-    pairs = ("(", ")"), ("[", "]"), ("\\{", "\\}"), ("(", "]"), ("[", ")")
-    kinds = [[p for p in pairs if text.startswith(p[0]) and text.endswith(p[1])] for text in (wanted, given)]
-    several = not _commas(wanted) and _commas(given) and "\\pm" not in wanted
-    shapes = (
+    kinds = shapes.brackets(wanted), shapes.brackets(given)
+    several = (
+        not shapes.several(wanted) and shapes.several(given) and "\\pm" not in wanted and not shapes.joined(wanted)
+    )
+    found = (
         (re.search(r"\d\s+\d", given), "several numbers without a separator"),
+        (
+            "=" not in wanted and MULTIPLE.fullmatch(given.partition("=")[0].strip()) and "=" in given,
+            "an equation of a multiple",
+        ),
+        (re.search(r"\d\s*(?:\\ldots|\.\.\.)$", given), "an unfinished number"),
         (re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted, "an unevaluated remainder"),
         (len(wanted) == len(given) == 1, f"{given} is not {wanted}"),
-        (_base(given) not in ("", _base(wanted)), "a number in another base"),
+        (shapes.base(given) not in ("", shapes.base(wanted)), "a number in another base"),
         (several, "several answers where the gold answer is one"),
         (all(kinds) and kinds[0] != kinds[1] and "," in wanted[1:-1], "other brackets than the gold answer"),
     )
-    return next((why for differs, why in shapes if differs), "")
-
-
-def _base(text: str) -> str:
-    """The base that is written at a number, ``_8`` or ``_{8}``; empty if there is none."""
-    match = re.fullmatch(r"\d+\s*_\s*\{?\s*(\d+)\s*\}?", WORDS_IN_EXPRESSION.sub(r"\1", text))
-    return match[1] if match else ""
-
-
-def _commas(text: str) -> bool:
-    """Whether there is a comma outside all brackets, or inside an outermost pair."""
-    return any(char == "," and depth <= 1 for char, depth in zip(text, _depths(text), strict=True))
-
-
-def _depths(text: str) -> Iterator[int]:
-    """How many brackets are open after each character."""
-    return accumulate((char in "([{") - (char in ")]}") for char in text)
+    return next((why for differs, why in found if differs), "")
 
 
 def _equal(wanted: str, given: str) -> bool:
@@ -162,7 +144,8 @@ def _equal(wanted: str, given: str) -> bool:
     gold, answer = (_parsed(_MODULUS.sub("", text).strip() or text) for text in (wanted, given))
     if all(isinstance(form, str) for form in gold):
         raise ValueError(f"gold {wanted!r} cannot be parsed")
-    return bool(answer) and bool(verify(list(gold), list(answer), timeout_seconds=None, raise_on_error=False))
+    same = bool(answer) and bool(verify(list(gold), list(answer), timeout_seconds=None, raise_on_error=False))
+    return same and near(gold[0], answer[0])
 
 
 @lru_cache(maxsize=4096)
@@ -176,7 +159,7 @@ def _parsed(text: str) -> tuple[Any, ...]:
 def statements(gold: str, text: str) -> list[Statement]:
     """The expressions that a trace states, each judged; numbers alone where the gold answer is one."""
     if value(gold) is not None:
-        return numbers.statements(gold, text)
+        return numeric.statements(gold, text)
     known: dict[str, bool] = {}
     out: list[Statement] = []
     results = ((m.end(), (m[1] or m[2]).rsplit("=", 1)[-1]) for m in _MATH.finditer(text))

@@ -47,12 +47,13 @@ class Grader(Pool):
         else:
             reply = self.ask(Question(kind=kind, gold=gold, answer=text, cut=cut))
         assert reply.judgement is not None
-        verdict, reason, answer, details = reply.judgement
+        verdict, reason, answer, found = reply.judgement
+        details = dict(found)
         if cut and verdict == "no_answer":
             verdict, reason = "unfinished", "cut by the limit before an answer"
         return Grade(
             verdict=verdict, reason=reason, answer=answer, think_state=state, seconds=reply.seconds,
-            details=dict(details),
+            how=details.pop("how", ""), details=details,
         )  # fmt: skip
 
     def statements(self, family: str, gold: Gold, text: str) -> list[Statement] | None:

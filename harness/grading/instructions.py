@@ -98,6 +98,8 @@ def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
         return lambda text: _relation(text.lower().count(letter.lower()), bound, relation)
     if name == "language:response_language" and given.get("language") == "zh":
         return _is_chinese
+    if name == "keywords:forbidden_words":
+        return partial(_has_none, words=[str(word) for word in given["forbidden_words"]])
     language = str(gold.get("language", "en"))
     if language in _ENDS and name == "punctuation:no_comma":
         return lambda text: not re.search("[,，、]", text)
@@ -120,6 +122,24 @@ def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
     if known and "prompt" in known:
         checker.build_description(prompt=gold.get("prompt", ""))
     return lambda text: bool(checker.check_following(text))
+
+
+# Scripts that put no space between words, or particles behind them: there a word is found anywhere.
+_UNSPACED = re.compile(r"[\u0e00-\u0eff\u1000-\u109f\u1780-\u17ff\u3040-\u30ff\u3400-\u4dbf\u4e00-\u9fff\uac00-\ud7af]")
+# What goes on with a word; vowel signs of Hindi and its like, points of Arabic and Hebrew are not in \w.
+_OF_A_WORD = r"[\w\u0300-\u036f\u0591-\u05c7\u0610-\u065f\u0900-\u0963\u0966-\u0dff]"
+
+
+def _has_none(text: str, words: list[str]) -> bool:
+    """None of the words stands in the text, as it is written and whole; lm-eval reads it as a pattern between \\b."""
+    return not any(re.search(_whole(word), text, re.IGNORECASE) for word in words)
+
+
+def _whole(word: str) -> str:
+    if not word or _UNSPACED.search(word):
+        return re.escape(word) or "(?!)"
+    before, behind = (bool(re.fullmatch(_OF_A_WORD, edge)) for edge in (word[0], word[-1]))
+    return f"{f'(?<!{_OF_A_WORD})' if before else ''}{re.escape(word)}{f'(?!{_OF_A_WORD})' if behind else ''}"
 
 
 def _is_chinese(text: str) -> bool:

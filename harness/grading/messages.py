@@ -14,7 +14,10 @@ Gold = Mapping[str, Any]  # a gold answer as the graders read it; ``records.Gold
 
 
 class Judgement(NamedTuple):
-    """A grader's verdict with its reason, the answer it read, and extras of its kind."""
+    """A grader's verdict with its reason, the answer it read, and extras of its kind.
+
+    ``details["how"]``: the way in which a final answer was found, which becomes ``Grade.how``.
+    """
 
     verdict: Verdict
     reason: str

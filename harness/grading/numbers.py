@@ -1,126 +1,170 @@
-"""Final numbers: extraction by marker and exact comparison. No symbolic library and no evaluation of text."""
+"""Final numbers: one number, as written, to its exact value. No symbolic library and no evaluation of text."""
 
 from __future__ import annotations
 
 import re
-import unicodedata
 from fractions import Fraction
 
-from harness.grading.boxes import LONGEST, candidates, closed_before_cut, marked
-from harness.grading.messages import Judgement, Statement
+from harness.grading.notation import UNIT_LETTERS, plain
 
-# Pieces of LaTeX around a value, in a number that is read from prose and in an expression that is compared.
-_COMMANDS = "text|mathrm|textbf|mathbf|mbox|operatorname"
-WORDS = re.compile(rf"\\(?:{_COMMANDS})\s*\{{([^{{}}]*)\}}")
-WORDS_IN_EXPRESSION = re.compile(rf"\\(?:{_COMMANDS}|textit|textnormal)\s*\{{([^{{}}]*)\}}")
-# Units at the end: any number of any text behind a number in prose; one of letters behind an expression.
-_UNIT = r"\\(?:text|mathrm|mbox)\s*\{"
-_POWER = r"(?:\^\{?\d\}?)?"  # of a unit, as in cm^2
-UNITS = re.compile(rf"(?<=[\d}}\s,;])(?:\s*/?\s*{_UNIT}[^{{}}]*\}}{_POWER})+\s*$")
-UNIT_OF_EXPRESSION = re.compile(rf"(?<=[\d}}])\s*{_UNIT}\s*[a-zA-Z .^\d/]*\}}{_POWER}\s*$")
-# Thousands: a whole grouped number in prose; the mark alone in an expression, where "1,234" may stand among others.
-_MARK = r"(?:\\[,;!: ]|\{,\}|,\\! ?|[,\u00a0\u2009\u202f ])"
-GROUPED = re.compile(rf"(?<![\d.,])\d{{1,3}}(?:{_MARK}\d{{3}})+(?!\d|,\d)")
-MARK_IN_EXPRESSION = re.compile(r"(?<=\d)(?:(?<!\\)\\[,!;: ]|\{,\}|,\\!\s*|,|\s)(?=\d{3}(?!\d))")
-DEGREE = r"\^?\s?\{?\s?\\circ\s?\}?|°"
-
-_PLAIN = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?"
-# Not a part of a longer token: neither of 1e9 nor of x2 nor of 3.1.4.
-_ALONE = r"(?![\d.,]*+[A-Za-z_]++\d|\d|[.,]\d)"
-NUMBER = re.compile(rf"(?<![\w.])(?:{_PLAIN}|[-+−]?\.\d+){_ALONE}", re.ASCII)
-_EXACT = re.compile(r"[-+]?(?:\d+(?:\.\d*)?|\.\d+)(?:/\d+)?", re.ASCII)
-_FRACTION = re.compile(r"\\[dt]?frac\s*\{\s*([-+]?\d+)\s*\}\s*\{\s*(\d+)\s*\}")
-_MIXED = re.compile(
-    r"(?<![\d.,/\\])(\d{1,9}) ?(?:\\[dt]?frac *\{ *(\d{1,9}) *\} *\{ *(\d{1,9}) *\}|(?<= )(\d{1,9})/(\d{1,9})(?![\d/]))"
-)
-_DASHES = str.maketrans(dict.fromkeys("−–‐‑", "-"))
-# What makes a text with one number in it an expression rather than a number with its unit; "/" may stand in both.
-_OPERATION = re.compile(r"[\\^*!_\[\]{}+<>|±]|/(?![A-Za-z\d])|(?<!\d)/(?=\d)|\d ?[xyzn]\b|[\w)] ?- ")
-# What makes it a bound, or no answer.
-_BOUND = re.compile(
-    r"\bnot\b|\b(?:at least|at most|(?:less|more|fewer|greater) than) *-?[\d.]|\d or (?:more|fewer|less)\b"
-)
-_BLANKS = re.compile(rf"{DEGREE}|\\[,;: ]|~|[*`]")
-_LEADS_TO = r"=|→|\b(?:is|are|be|gives?|gets?|makes?|left|equals?|total|totals|of)\b:?|:"
-_RESULT = re.compile(rf"(?:{_LEADS_TO})\s*\**\\?\$?\s*({NUMBER.pattern})", re.ASCII | re.IGNORECASE)
-TUPLE = re.compile(r"[(\[].*,.*[)\]]")
+LONGEST = 1_000  # characters
 MOST_DIGITS = 100
+_LARGEST_POWER = 300
+
+_GROUP = r"(?:,|\{,\}| |')"
+_DIGITS = rf"(?:\d{{1,3}}(?:{_GROUP}\d{{3}})+(?!\d)|\d+)"
+_DECIMAL = rf"(?:{_DIGITS}(?:\.\d*(?:\\overline\{{\d+\}}|\(\d+\))?|(?:\{{,\}}\d+))?|\.\d+(?:\\overline\{{\d+\}})?)"
+_FRACTION = rf"\\frac ?\{{ ?([-+]?{_DECIMAL}) ?\}} ?\{{ ?([-+]?{_DECIMAL}) ?\}}"
+_POWER = r"10 ?\^ ?(?:\{ ?([-+]?\d{1,3}) ?\}|(-?\d{1,3}))"
+NUMBER = re.compile(
+    rf"(?P<sign>[-+](?: (?=[\d.\\]))?)?(?:(?:(?P<whole>\d{{1,15}}) ?(?={_FRACTION}))?(?P<fraction>{_FRACTION})"
+    rf"|(?P<mixed>\d{{1,15}}[ -]\d{{1,9}}/\d{{1,9}})(?![\d/])|(?P<ten>(?<![\d.]){_POWER})"
+    rf"|(?P<decimal>{_DECIMAL})(?: ?(?:\\times|\\cdot|\*|x) ?(?P<power>{_POWER})| ?/ ?(?P<under>{_DECIMAL}))?)"
+)
+_SCALES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "百": 100, "千": 1000, "万": 10**4, "亿": 10**8,
+}  # fmt: skip
+_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
+_WORDS_OF = {
+    "zero": 0,
+    **{word: 10 * n for n, word in enumerate(_TENS, 2)},
+    **{word: n for n, word in enumerate(_ONES + _TEENS, 1)},
+}
+_IN_WORDS = re.compile(
+    rf"\b(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES)}))?|({'|'.join(['zero', *_ONES, *_TEENS])}))\b", re.IGNORECASE
+)
+_MONEY = re.compile(r"\\?\$|[£€¥₹₩₽]")
+_WORDS = r"[^\W\d_]"
+_UNIT = (
+    rf"(?:{_WORDS}{{2,}}\.?|[\u2e80-\ud7ff]|(?<=[ /\d])[{UNIT_LETTERS}](?!{_WORDS})|[ap]\.m\.?"
+    rf"|\b[aA]\b(?= {_WORDS})|[%¢'\"]|\^ ?\\circ ?[CF]?)"
+)
+_UNITS = re.compile(rf"(?:[ ,.:;()-]*(?:(?:/|\\cdot|\*) ?)?{_UNIT})*[ .,;:)]*")
+_UNIT_POWER = re.compile(
+    rf"(?:(?<={_WORDS}{{2}})|(?<=[ /\d][{UNIT_LETTERS}])) ?\^ ?(?:\{{ ?-?\d ?\}}|-?\d)|(?<=\d[cmk]m)[23]\b"
+    rf"|(?<= [cmk]m)[23]\b"
+)
+_UNIT_FRACTION = re.compile(r"(?<=\d) ?\\frac\{ ?[a-zA-Z]{1,12} ?\}\{ ?[a-zA-Z]{1,12} ?\}(?:\^\{?\d\}?)?$")
+_BEFORE = re.compile(rf"(?:{_WORDS}+[.,:']*|\\approx|\\sim|[ :~&])*")
+# The left side of an equation that gives another thing than the unknown: "2x", "x^2", "x/2".
+MULTIPLE = re.compile(
+    r"\d* ?[a-zA-Z] ?(?:\^ ?\{?\d+\}?|/ ?\d+)|\d+ ?(?:\\cdot|\*)? ?[a-zA-Z]|\\frac\{\d* ?[a-zA-Z]\}\{\d+\}"
+    r"|\\frac\{\d+\}\{\d+\} ?[a-zA-Z]|\\sqrt\{[a-zA-Z]\}"
+)
+# What makes a number a bound, one of several, or no answer at all.
+_NO_ANSWER = re.compile(
+    r"\b(?:not|no|nicht|kein\w*|pas|не|nie|never|cannot|isn't|nor|neither|or|either|undefined|impossible|twice"
+    r"|double|half|triple|times as|between|almost|nearly|below zero|ish|to the power|raised"
+    r"|squared|cubed|factorial|root|log|and an? (?:half|quarter|third)|and one (?:half|third|quarter)|less|fewer"
+    r"|greater|more than|at (?:least|most)"
+    r"|up to|exceeds?|under|over|above|below|minimum of|maximum of|plus|minus|modulo|mod|base|choose|o más|oder|ou"
+    r"|ni)\b|不是|或|至少|至多|超过|不到",
+    re.IGNORECASE,
+)
+_FINE = re.compile(r"\b(?:or (?:so|about)|no\.|left ?over|hand ?over)\b|\bmore\b(?! than)", re.IGNORECASE)
+_GROUPED_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{1,2})(?!\d)")  # 1.234,50
+_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+),(\d{1,2}|\d{4,})(?![\d,.]*\d)")
+_POINTS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+(?![\d,.]*\d)")
+_SEVERAL = re.compile(r",(?!\d{3})|;|\b(?:and|or)\b")
 
 
 def value(text: str) -> Fraction | None:
-    """Exact value of a number as written, without currency, units, thousands marks; None if it is no single number."""
-    if len(text) > 10 * MOST_DIGITS or TUPLE.fullmatch(text.strip()):
+    """Exact value of a number as written, without currency and units; None if it is no single number."""
+    return number(plain(text[: LONGEST + 1]))
+
+
+def with_point(text: str) -> str:
+    """Numbers of a language that writes 3,5 for three and a half and 1.200 for twelve hundred, as English has them."""
+    out = _COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", text)
+    return _POINTS.sub(lambda m: m.group().replace(".", ""), out)
+
+
+def number(text: str) -> Fraction | None:
+    """``value`` of a text that is in ``notation.plain``'s spelling already."""
+    if len(text) > LONGEST:
         return None
-    cleaned = _tidy(text)
-    if cleaned.count("=") > 1 and re.search(r"[,;]|\b(?:and|or)\b", cleaned):
-        return None  # several equations
-    cleaned = cleaned.rsplit("=", 1)[-1].strip().rstrip(".").strip()
-    cleaned = re.sub(r"^([-+]?) ?\( ?([^()]*?) ?\)$", r"\1\2", cleaned)
-    cleaned = re.sub(r"^([-+]) (?=[\d.])", r"\1", cleaned)
-    if not _EXACT.fullmatch(cleaned):
-        written = [number.rstrip(",") for number in NUMBER.findall(cleaned)]
-        if len(written) != 1 or "," in written[0] or _OPERATION.search(cleaned) or _BOUND.search(cleaned):
-            return None
-        cleaned = written[0]
-    if len(cleaned) > MOST_DIGITS:
+    tidy = re.sub(r"\\text\{([^{}]*)\}|\*\*|^\*|\*$|[`~]|\\(?=[,;: ])", r" \1 ", _MONEY.sub("", text).replace("$", ""))
+    tidy = " ".join(re.sub(r"\\begin\{[a-z]*\}|\\end\{[a-z]*\}", "?", tidy).split()).strip()
+    left, _, tidy = tidy.rpartition("=")
+    if ("=" in left and _SEVERAL.search(left + tidy)) or MULTIPLE.fullmatch(left.strip()):
+        return None  # several equations, or of a multiple
+    if tidy.endswith("...") or any(char.isdigit() and not char.isascii() for char in tidy):
         return None
+    tidy = re.sub(r"^ *(?:\\approx|\\sim) ?", "", tidy).strip().rstrip(" .")
+    while re.fullmatch(r"(?:\{.*|\\\{.*\\)\}", tidy):
+        tidy = tidy.strip("{}\\ ")
+    tidy = re.sub(
+        r"^([-+]?) ?[(\[] ?([^()\[\],]*?) ?[)\]]$",
+        r"\1\2",
+        re.sub(r"\{([^\W\d_][^{}\d]*)\}", r"\1", _UNIT_POWER.sub("", _UNIT_FRACTION.sub("", tidy))),
+    )
+    tidy = re.sub(r"\b(?:minus|negative) +(?=[\d.(\\])", "-", tidy, flags=re.IGNORECASE)
+    tidy = _GROUPED_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)
+    tidy = re.sub(r"(?<![\d:])(\d{1,2}):00(?![\d:])", r"\1", tidy)  # two o'clock
+    found = list(NUMBER.finditer(tidy))
+    if len(found) != 1:
+        return None
+    match = found[0]
+    end, scale = _scaled(tidy, match.end())
+    before, behind = tidy[: match.start()], tidy[end:]
+    if not (_BEFORE.fullmatch(before) and _UNITS.fullmatch(tidy, end)) or "a" <= before[-1:].lower() <= "z":
+        return None
+    apart = before and len(match["sign"] or "") == 2  # "x - 5"
+    if apart or _NO_ANSWER.search(_FINE.sub("", f"{before} # {behind}")):
+        return None
+    return _exact(match, scale)
+
+
+def in_digits(text: str) -> str:
+    """A text without digits with its numbers in words as digits: forty-two as 42."""
+    return text if re.search(r"\d", text) else _IN_WORDS.sub(_sum, text)
+
+
+def _sum(match: re.Match[str]) -> str:
+    return str(sum(_WORDS_OF[word.lower()] for word in match.groups() if word))
+
+
+def _scaled(text: str, end: int) -> tuple[int, int]:
+    """Where a number that ends at ``end`` ends with "million" or its like, and what this multiplies it by."""
+    match = re.compile(rf" ?({'|'.join(_SCALES)})s?(?![a-z])", re.IGNORECASE).match(text, end)
+    return (match.end(), _SCALES[match[1].lower()]) if match else (end, 1)
+
+
+def _exact(match: re.Match[str], scale: int) -> Fraction | None:
+    if len(match.group()) > MOST_DIGITS:
+        return None
+    sign = -1 if (match["sign"] or "").startswith("-") else 1
+    parts = match.groupdict()
     try:
-        return Fraction(cleaned)
+        if parts["mixed"]:
+            whole, over, under = map(int, re.split(r"[ /-]", parts["mixed"]))
+            return sign * scale * (whole + Fraction(over, under)) if over < under else None
+        if parts["fraction"]:
+            inner = re.fullmatch(_FRACTION, parts["fraction"])
+            assert inner is not None
+            out = _decimal(inner[1]) / _decimal(inner[2])
+            whole = int(parts["whole"] or 0)
+            return sign * scale * (whole + out) if not parts["whole"] or 0 < out < 1 else None
+        power = re.search(r"\^ ?\{? ?([-+]?\d+)", parts["power"] or parts["ten"] or "")
+        if power and abs(int(power[1])) > _LARGEST_POWER:
+            return None
+        out = _decimal(parts["decimal"]) if parts["decimal"] else Fraction(1)
+        if parts["under"]:
+            out /= _decimal(parts["under"])
+        return sign * scale * out * (Fraction(10) ** int(power[1]) if power else 1)
     except (ValueError, ZeroDivisionError):
         return None
 
 
-def _tidy(text: str) -> str:
-    """One spelling of signs, fractions, thousands and spaces; units and currency as plain words or gone."""
-    out = unicodedata.normalize("NFKC", " ".join(UNITS.sub("", text).split())).translate(_DASHES)
-    out = WORDS.sub(r" \1 ", out.replace("\\$", "").replace("$", ""))
-    out = re.sub(r"\b(?:minus|negative) +(?=[\d.(])", "-", out, flags=re.IGNORECASE)
-    out = _FRACTION.sub(r"\1/\2", _MIXED.sub(_improper, out))
-    out = GROUPED.sub(lambda match: re.sub(r"\D", "", match.group()), out)
-    out = out.replace("\\%", "").replace("%", "").replace("\\!", "")
-    out = _BLANKS.sub(" ", out)
-    return " ".join(out.split())
-
-
-def _improper(match: re.Match[str]) -> str:
-    """4 2/3 as 14/3."""
-    whole, top, bottom = match[1], match[2] or match[4], match[3] or match[5]
-    return f"{int(whole) * int(bottom) + int(top)}/{bottom}" if int(top) < int(bottom) else match[0]
-
-
-def extract(text: str, any_number: bool) -> str | None:
-    """The stated answer: box, ``####``, a sentence with "answer", then (``any_number``) the last number of the text."""
-    stated = marked(text)
-    if stated is not None and (value(stated) is not None or "\\boxed" in text):
-        return stated
-    if stated is not None and not stated.startswith("not "):
-        written = NUMBER.findall(stated.rsplit("=", 1)[-1])
-        if written:  # "$18 because 3 eggs are eaten", but "that 9 eggs bring 18 dollars" and "$9 + $9 = $18"
-            starts = "=" in stated or re.match(r"\W*" + re.escape(written[0]), stated)
-            goes_on = re.match(r"\W*[-+]?\$?[\d.,]+ (?:\w+ )?(?:at|times|and|plus|each)\b", stated)
-            return str(written[0] if starts and not goes_on else written[-1])
-    numbers = NUMBER.findall(text[-LONGEST:]) if any_number else []
-    return str(numbers[-1]) if numbers else stated
-
-
-def check(gold: str, answer: str, cut: bool) -> Judgement:
-    """The judgement of an answer. A cut answer is graded by what it marked and closed before the cut."""
-    wanted = value(gold)
-    if wanted is None:
-        raise ValueError(f"gold {gold!r} is not a number")
-    stated = extract(closed_before_cut(answer) if cut else answer, any_number=not cut)
-    if stated is None:
-        return Judgement("no_answer", "no final number was stated", "")
-    given = value(stated)
-    if given == wanted:
-        return Judgement("correct", "equal to the gold answer", stated[:100])
-    why = f"{stated[:40]!r} is not a number" if given is None else f"{stated[:40]} is not {gold}"
-    return Judgement("wrong", why, stated[:100])
-
-
-def statements(gold: str, text: str) -> list[Statement]:
-    """The numbers that a trace states, each judged."""
-    wanted = value(gold)
-    results = ((m.end(1), m[1]) for m in _RESULT.finditer(text))
-    stated = ((end, value(given), marked) for end, given, marked in candidates(text, results))
-    return [Statement(end, str(n), n == wanted, marked) for end, n, marked in stated if n is not None]
+def _decimal(written: str) -> Fraction:
+    """1,234.5, 0{,}25 and the recurring 0.1\\overline{6} exactly."""
+    text = re.sub(r"\{,\}(?=\d{3}(?!\d))|(?<=\d)[, '](?=\d{3})", "", written).replace("{,}", ".")
+    head, _, again = re.sub(r"\\overline\{|\(", "|", text).rstrip("})").partition("|")
+    out = Fraction(head if head[-1:].isdigit() else head + "0")
+    if again:
+        decimals = len(head.partition(".")[2])
+        out += Fraction(int(again), (10 ** len(again) - 1) * 10**decimals) * (-1 if head.startswith("-") else 1)
+    return out

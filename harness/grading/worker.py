@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 
-from harness.grading import expressions, instructions, numbers, plans, simulators
+from harness.grading import expressions, instructions, numeric, plans, simulators
 from harness.grading.messages import Judgement, Question, Reply
 from harness.processes import follow_parent
 
@@ -93,7 +93,7 @@ def _serve(question: Question) -> Reply:
     if kind == "instructions":
         return Reply(instructions.check(gold, answer))
     plan = kind in ("plan", "pddl")
-    grader = plans if plan else numbers if kind == "number" else expressions
+    grader = plans if plan else numeric if kind == "number" else expressions
     wanted = gold if plan else str(gold["answer"])
     if question.statements:
         return Reply(None, grader.statements(wanted, answer[:LONGEST_TRACE]))

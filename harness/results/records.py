@@ -46,6 +46,12 @@ class Summary(Record):
     low: float = Field(description="of accuracy's 95% interval, which counts items")
     high: float
     accuracy_answered: float | None = Field(description="accuracy of the samples with an answer; None: no answers")
+    guessed: float | None = Field(
+        None, description="share of verdicts on an answer that nothing marks (docs/metrics.md); None: not known"
+    )
+    accuracy_marked: float | None = Field(
+        None, description="accuracy where such a verdict counts as not right; None: not known"
+    )
     no_answer: float = Field(description="share of samples without a verdict correct or wrong")
     unfinished: float = Field(description="of the samples without an answer, those cut before one")
     empty: float = Field(description="those that ended and gave none")

@@ -11,12 +11,13 @@ from typing import Any
 
 from harness.evaluation.plan import EvalPlan, Progress
 from harness.evaluation.response_metrics import METRICS
+from harness.grading.answers import GUESSED
 from harness.journal import write_whole
 from harness.models.base import Completer
 from harness.records import Sample
 from harness.results import budget
 from harness.results.records import Data, Summary
-from harness.results.statistics import item_interval, of_task, scores_by_item, test_at_n
+from harness.results.statistics import by_item, item_interval, of_task, scores_by_item, test_at_n
 
 ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
 
@@ -55,6 +56,8 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         low=low,
         high=high,
         accuracy_answered=count["correct"] / answered if answered else None,
+        guessed=_guessed(samples),
+        accuracy_marked=_marked(samples),
         no_answer=(n - answered) / n,
         unfinished=count["unfinished"] / n,
         empty=count["no_answer"] / n,
@@ -73,6 +76,24 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         relocated=_relocated(samples),
         **_measured(samples),
     )
+
+
+def _judged(samples: Sequence[Sample]) -> list[Sample]:
+    """Samples with a verdict on their answer; none where it is not known of each how the answer was found."""
+    judged = [s for s in samples if s.grade.verdict in ("correct", "wrong")]
+    return judged if all(s.grade.how for s in judged) else []
+
+
+def _guessed(samples: Sequence[Sample]) -> float | None:
+    judged = _judged(samples)
+    return sum(s.grade.how in GUESSED for s in judged) / len(judged) if judged else None
+
+
+def _marked(samples: Sequence[Sample]) -> float | None:
+    if not _judged(samples):
+        return None
+    right = by_item(samples, lambda s: s.grade.correct and s.grade.how not in GUESSED)
+    return statistics.fmean(statistics.fmean(item) for item in right.values())
 
 
 def _relocated(samples: Sequence[Sample]) -> float | None:

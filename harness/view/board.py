@@ -19,7 +19,8 @@ _SHORT = {"math500": "math", "blocksworld": "blocks", "multi_if_zh": "if_zh", "m
 _LEGEND = (
     "line 1: accuracy % [95% interval] | accuracy given an answer",
     "line 2: difference to control in points [95% paired interval]; * excludes 0",
-    "line 3: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a repetition loop; median thinking "
+    "g: guessed %, of verdicts those on an answer that nothing marks | accuracy without them",
+    "na: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a repetition loop; median thinking "
     "tokens",
 )
 _LEGEND_AT_N = "@N: solved at least once in N answers, %"
@@ -34,7 +35,7 @@ def page(board: Board, layout: str = "full") -> Page:
 
 
 def table(board: Board) -> Table:
-    """Each cell in three lines: accuracy, difference to the control, items without an answer and thinking tokens."""
+    """Each cell in lines: accuracy, difference to the control, what was guessed, items without an answer, tokens."""
     cells = board.cells
     sizes = {task: cells[board.control, task].n for task in board.tasks}
     same = len(set(sizes.values())) == 1
@@ -70,6 +71,9 @@ def _lines(f: Score) -> list[Line]:
         Line(text=difference),
         Line(text=text, short=f"na {missing}{letters}, {tokens}t"),
     ]
+    if f.guessed is not None:
+        guessed, marked = percent(f.guessed, 0), percent(f.accuracy_marked)
+        out.insert(2, Line(text=f"guessed {guessed}, {marked} without", short=f"g{guessed} |{marked}"))
     if f.solved is not None:
         solved = percent(f.solved)
         out.append(Line(text=f"solved in {f.answers} answers {solved}", short=f"@{f.answers} {solved}"))

@@ -17,9 +17,10 @@ from harness.results.records import Gap, Summary
 from harness.view.page import Block, Page, Table, Text, texts
 from harness.view.text import hanging, interval, number, one_line, percent, points
 
-_NAMES = ("task", "n", "acc % [95%]", "|ans", "wrong", "na", "unf", "emp", "think", "loop", "refl/1k")
+_NAMES = ("task", "n", "acc % [95%]", "|ans", "guess", "na", "unf", "emp", "think", "loop", "refl/1k")
 _LEGEND = (
-    "in %: acc, |ans (accuracy given an answer), wrong, na (no answer), of it unf (unfinished) and emp (empty), loop "
+    "in %: acc, |ans (accuracy given an answer), guess (verdicts on an answer that nothing marks | accuracy without "
+    "them), na (no answer; the rest is wrong), of it unf (unfinished) and emp (empty), loop "
     "(ends in a repetition loop)",
     "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
 )
@@ -39,10 +40,10 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
     shown: dict[str, list[list[str]]] = {}
     for name, f in rows.items():
         task, _, budget = name.partition(" ")
-        shares = [percent(share, 0) for share in (f.wrong, f.no_answer, f.unfinished, f.empty)]
+        shares = [percent(share, 0) for share in (f.no_answer, f.unfinished, f.empty)]
         shown.setdefault(task if budget else "", []).append([
             budget or task, str(f.n), f"{percent(f.accuracy)} {interval(f.low, f.high)}",
-            percent(f.accuracy_answered), *shares, f"{f.median_thinking_tokens:.0f}", percent(f.loops, 0),
+            percent(f.accuracy_answered), _guessed(f), *shares, f"{f.median_thinking_tokens:.0f}", percent(f.loops, 0),
             f"{f.reflection_per_1000:.1f}",
         ])  # fmt: skip
     records = [{"task": name, **f.model_dump()} for name, f in rows.items()]
@@ -65,6 +66,10 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
     return Page(title=f"evaluation of {model}", blocks=blocks, data=data)
 
 
+def _guessed(f: Summary) -> str:
+    return percent(None) if f.guessed is None else f"{percent(f.guessed, 0)}|{percent(f.accuracy_marked, 0)}"
+
+
 def _longer(tokens: float | None) -> str:
     """How much longer the answers after closed thoughts are: thinking that moved behind the tag."""
     return "" if tokens is None else f" (answers {tokens:+.0f} tokens)"
@@ -78,6 +83,10 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
         f"  wrong {percent(f.wrong)} %, unfinished {percent(f.unfinished)} %, no answer {percent(f.empty)} %, "
         f"grader or input failed {percent(f.failed)} %",
     ]
+    if f.guessed is not None:
+        lines.append(
+            f"  guessed {percent(f.guessed)} % of the verdicts, {percent(f.accuracy_marked)} % right without them"
+        )
     if f.prompt_strict is not None:
         kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
         lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))

@@ -9,6 +9,7 @@ import pytest
 
 from harness.grading import expressions
 from harness.grading.boxes import last_box
+from harness.grading.shapes import words
 
 
 @pytest.mark.parametrize(
@@ -93,7 +94,7 @@ def test_every_math_gold_is_accepted_and_wrong_pairs_are_not(shared_data):
     golds = [json.loads(line)["answer"] for line in lines]
     assert all(expressions.check(gold, f"so $\\boxed{{{gold}}}$", False)[0] == "correct" for gold in golds)
     parsed = [expressions.canon(gold) for gold in golds]
-    symbolic = [g for g in parsed if expressions.words(g) is None and expressions.value(g) is None]
+    symbolic = [g for g in parsed if words(g) is None and expressions.value(g) is None]
     assert len(symbolic) > 90
     assert all(expressions._equal(gold, gold) for gold in symbolic)  # through Math-Verify, not by spelling
     rng = random.Random(0)

@@ -127,6 +127,21 @@ def test_other_languages_have_their_own_words_and_commas(registry, name, argumen
     assert one(name, arguments, bad, language=language)[0] == "wrong"
 
 
+@pytest.mark.parametrize(
+    ("word", "broken", "kept"),
+    [
+        ("天气", "今天天气很好。", "今天很好。"), ("森", "深い森です。", "深い木です。"), ("ฝน", "วันนี้ฝนตก", "วันนี้แดดออก"),
+        ("비", "오늘은 비가 온다.", "오늘은 맑다."), ("की", "उस की किताब", "उसकी किताब"), ("घर", "घर बड़ा है", "घरों में"),
+        ("C++", "I write C++ daily.", "I write C daily."), ("$7", "It is $7 here.", "It is $70 here."), ("u.s", "u.s soil", "us soil"),
+        ("rain", "Rain fell.", "The train left."), ("(x", "see (x here", "see x here"),
+    ],
+)  # fmt: skip
+def test_forbidden_words_are_found_as_written_in_every_script(registry, word, broken, kept):
+    arguments = {"forbidden_words": ["unrelated", word]}
+    assert one("keywords:forbidden_words", arguments, broken)[0] == "wrong"
+    assert one("keywords:forbidden_words", arguments, kept)[0] == "correct"
+
+
 def test_loose_forgives_a_first_line_and_asterisks_and_rules_where_the_gold_says_so(registry):
     arguments = {"end_phrase": "Bye."}
     strict = one("startend:end_checker", arguments, "Bye.\nMore")

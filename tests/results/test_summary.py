@@ -7,6 +7,29 @@ import json
 from harness.evaluation.response_metrics import METRICS, Metric
 from tests.commands import here as harness
 
+FOUND = {
+    "boxed": "\\boxed{7}",
+    "marked line": "The answer is 7.",
+    "concluding sentence": "So she keeps 7 of them.",
+    "last number": "There were 9. She keeps 7 of them.",
+}
+
+
+def test_how_answers_were_found_is_in_verdicts_summaries_and_tables(tmp_path):
+    """Two of the four right answers, and one of two wrong ones, rest on no mark."""
+    texts = [*FOUND.values(), "\\boxed{8}", "That makes 8."]
+    rows = [{"id": str(i), "gold": "7", "response": text} for i, text in enumerate([*texts, "No idea."])]
+    (tmp_path / "rows.jsonl").write_text("\n".join(map(json.dumps, rows)))
+    out = tmp_path / "out.jsonl"
+    command = ("score", "--grader", "number", "--responses", tmp_path / "rows.jsonl", "--out", out)
+    shown = json.loads(harness(*command, "--json", code=0).stdout)
+    assert shown["guessed"] == 3 / 6
+    assert (shown["accuracy"], shown["accuracy_marked"]) == (4 / 7, 2 / 7)
+    hows = [json.loads(line)["how"] for line in out.read_text().splitlines()]
+    assert hows == [*FOUND, "boxed", "concluding sentence", ""]
+    out.unlink()
+    assert "guessed 50.0 % of the verdicts, 28.6 % right without them" in harness(*command, code=0).stdout
+
 
 def test_a_metric_is_one_entry_and_reaches_files_tables_and_their_json(tmp_path, monkeypatch):
     folder = tmp_path / "evals" / "a"
