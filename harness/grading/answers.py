@@ -102,11 +102,12 @@ def _ending(text: str, worded: bool, supported: bool) -> Answer | None:
                 return Answer(spans[-1].text, WAYS[3], statement)
             if not found or worded:
                 continue
-            picked = _pick(statement, text, stated=False)
+            if not (picked := _pick(statement, text, stated=False)):
+                continue
             sure = CONCLUDES.match(sentence) or any(q.form != "run" for q in found) or _repeated(found, text)
             if not supported:
-                return Answer(picked or statement, WAYS[4], statement)
-            return Answer(picked or statement, WAYS[3], statement) if sure else None
+                return Answer(picked, WAYS[4], statement)
+            return Answer(picked, WAYS[3], statement) if sure else None
     return None
 
 
@@ -116,20 +117,35 @@ def _words(statement: str) -> str:
     return spans[-1] if spans else statement.strip(" *_`\"'")
 
 
-_NEGATED = re.compile(r"(?:\b(?:not|n't|never|rather than|instead of)|不是|而非)(?: \w+)?[\s*$\\]*$", re.IGNORECASE)
+_NEGATED = re.compile(
+    r"(?:\b(?:not|never|nor|neither|rather than|instead of|nicht|kein\w*|pas|nie|не)|n't|不是|而非)(?: \w+)?[\s*$\\]*$", re.IGNORECASE
+)
 _INSTEAD = re.compile(r"^not [^,;]{1,40}[,;]? (?:but|it is|it's|rather|instead)\b:?", re.IGNORECASE)
-_PART_OF = re.compile(r"\b(?:of (?:the|his|her|its|their|all|our|those|these)|out of)(?: \w+)?[\s*$\\]*$", re.IGNORECASE)
-_ADVERBIAL = re.compile(r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for)(?: (?:the|a|just|only|all|\w+))?[\s*$\\]*$", re.IGNORECASE)
+_PART_OF = re.compile(
+    r"\b(?:(?:of|for|with|from|in|by|on|to) (?:the|his|her|its|their|all|our|those|these)|out of(?: the| all)?)(?: \w+)?[\s*$\\]*$", re.IGNORECASE
+)
+_ADJECTIVE = re.compile(r"-[a-z]{2}")
+_ADVERBIAL = re.compile(
+    r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for|at an? (?:\w+ )?(?:price|rate|cost|speed) of)"
+    r"(?: (?:the|a|just|only|all|\w+))?[\s*$\\]*$",
+    re.IGNORECASE,
+)
 _COPULA = re.compile(r"\b(?:is|are|was|were|equals|totals|makes|costs?|gives)(?: (?:about|exactly|only|just|a total of))?[\s*$\\]*$", re.IGNORECASE)
 _DENIED = re.compile(r"[\s*]*(?:is|was|are|would be) (?:not|wrong|incorrect|impossible)\b", re.IGNORECASE)
 _BOUND = re.compile(
     r"(?:\b(?:(?:less|more|fewer|greater|lower|higher|larger|smaller) than(?: or equal to)?|no (?:more|less|fewer) than|at (?:least|most)|up to"
-    r"|between|almost|nearly|exceeds?|(?:minimum|maximum) of|half of|twice|double)|至少|至多|超过|不到)[\s*$\\]*$",
+    r"|between|almost|nearly|exceeds?|(?:minimum|maximum) of|half of|twice|double|log|ln|sin|cos|tan|root of|factorial of)|至少|至多|超过|不到)[\s*$\\]*$",
     re.IGNORECASE,
 )
-_NEED = re.compile(r"\b(?:needs?|must|requires?|should|have to|has to|ha?d? to|can|could|minimum|least|most|maximum)\b", re.IGNORECASE)
+_NEED = re.compile(r"\b(?:needs?|must|requires?|should|have to|has to|ha?d? to|can|could)\b", re.IGNORECASE)
 _DIRECTLY = re.compile(r"[\s*]*(?:over|under|above|below|around half of)[\s*$\\]*$", re.IGNORECASE)
-_ALTERNATIVE = re.compile(r"[\s*$%]*(?:[^\W\d]+[\s*]+)?(?:(?:,|;)? ?(?P<join>or|and|to|through|oder|und|ou|et|o|y|或|和|到|至)\b|(?P<mark>[,/–—:]|-|(?<=[\d}]) ))[\s*$]*(?:either |maybe |about |perhaps )?", re.IGNORECASE)
+_ALTERNATIVE = re.compile(
+    r"[\s*$%]*(?:(?!(?:or|and|to|through|oder|und|ou|et|o|y)\b|[或和到至])[^\W\d]+[\s*]*)?(?:[,;]? ?(?P<join>(?:or|and|to|through|oder|und|ou|et|o|y)\b|[或和到至])|(?P<mark>[,/–—:]|-))"
+    r"[\s*$]*(?:either |maybe |about |perhaps |[A-Z][a-z]+:? )?"
+    # Side by side, as in "1 8", and "5 feet 6 inches".
+    r"|[\s*$]*(?:feet|foot|ft|yards?|miles?|km|m|meters?|hours?|hrs?|h|min|minutes?|days?|weeks?|months?|years?|dollars?|pounds?|lbs?|kg|gallons?)?[\s*$]*"
+)
+_OPEN_END = re.compile(r"[\s*$]*(?:[^\W\d]+ )?(?:or (?:more|less|fewer|higher|lower|above|below|greater)|and (?:up|above|over|more)|mod(?:ulo)?\b|以上|以下)")
 _BEGINS = re.compile(r"\W*(?:(?:about|approximately|exactly|only|just|equal to|therefore|thus|simply|[A-Z]{3}|Rs\.?|[a-z] ?=)\W*)*", re.IGNORECASE)
 _GOES_ON = re.compile(r"\W*(?:\w+ )?(?:at|times|and|plus|each|minus|divided)\b|.{0,60}(?:, so |=|→|->|, (?:giving|for a total))", re.IGNORECASE)
 
@@ -147,23 +163,20 @@ def _pick(statement: str, text: str, stated: bool) -> str:
     if bold and (inside := [q for q in bold if quantities(q.text)]):
         picked = inside[-1]
         return _pick(picked.text, text, stated=True) if not _joined(statement, inside) else statement
-    groups = _grouped(statement, [q for q in kept if q.form != "bold"])
+    groups = _grouped(statement, _own(statement, [q for q in kept if q.form != "bold"]))
     if not groups:
         return ""
-    formulas = [group for group in groups if any(q.form == "formula" for q in group)]
-    first, repeated = groups[0], [group for group in groups if _repeated(group, text)]
-    begins = _BEGINS.fullmatch(statement[: first[0].start]) and not _GOES_ON.match(statement, first[-1].end)
-    if stated and begins:
-        group = first
-    elif formulas:
-        group = formulas[-1]
-    else:
-        group = _latest(groups, text) if repeated else _main(statement, groups)
+    first = groups[0]
+    begins = stated and _BEGINS.fullmatch(statement[: first[0].start])
+    begins = begins and not _GOES_ON.match(statement, first[-1].end)
+    group = first if begins else _main(statement, groups, text)
     before = statement[: group[0].start]
-    if (bound := _BOUND.search(before)) and (stated or not _NEED.search(before)) or (
+    if (bound := _BOUND.search(before)) and (begins or not _NEED.search(before)) or (
         stated and (bound := _DIRECTLY.fullmatch(before))
     ):
         return statement[bound.start() : group[-1].end]
+    if more := _OPEN_END.match(statement, group[-1].end):
+        return statement[group[0].start : more.end()]
     return _together(statement, group)
 
 
@@ -178,13 +191,25 @@ def _grouped(statement: str, found: Sequence[Quantity]) -> list[list[Quantity]]:
     return groups
 
 
-def _main(statement: str, groups: Sequence[list[Quantity]]) -> list[Quantity]:
-    """The last group that is no whole of which the answer is a part, nor when or at what rate it holds."""
-    whole = [group for group in groups if not _PART_OF.search(statement[: group[0].start])] or groups
-    if _ADVERBIAL.search(statement[: whole[-1][0].start]):
-        said = [group for group in whole[:-1] if _COPULA.search(statement[: group[0].start])]
-        return said[0] if said else whole[-1]
-    return whole[-1]
+def _own(statement: str, found: list[Quantity]) -> list[Quantity]:
+    """Quantities without those of which the answer is a part, and those that describe a thing: "the 400-meter race"."""
+    kept = [
+        q for q in found if not (_PART_OF.search(statement[: q.start]) or _ADJECTIVE.match(statement, q.end))
+    ]  # fmt: skip
+    return kept or found
+
+
+def _main(statement: str, groups: Sequence[list[Quantity]], text: str) -> list[Quantity]:
+    """The last group; where this is when or at what rate something holds, the last result that is said again."""
+    if not _ADVERBIAL.search(statement[: groups[-1][0].start]):
+        return groups[-1]
+    values = [{number(q.text) for q in group} for group in groups]
+    for result in reversed(results(text)):
+        for group, known in zip(reversed(groups), reversed(values), strict=True):
+            if result in known:
+                return group
+    said = [group for group in groups[:-1] if _COPULA.search(statement[: group[0].start])]
+    return said[0] if said else groups[-1]
 
 
 def _joined(statement: str, found: Sequence[Quantity]) -> bool:
@@ -208,13 +233,3 @@ def _together(statement: str, group: Sequence[Quantity]) -> str:
 def _repeated(found: Sequence[Quantity], text: str) -> bool:
     computed = results(text)
     return bool(computed) and any(number(q.text) in computed for q in found)
-
-
-def _latest(groups: Sequence[list[Quantity]], text: str) -> list[Quantity]:
-    """The group that says the result of the last computation that any of them repeats."""
-    values = [{number(q.text) for q in group} for group in groups]
-    for result in reversed(results(text)):
-        for group, known in zip(reversed(groups), reversed(values), strict=True):
-            if result in known:
-                return group
-    return groups[-1]

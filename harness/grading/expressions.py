@@ -19,7 +19,7 @@ from harness.grading.limits import LONGEST, beyond, depths
 from harness.grading.magnitudes import near
 from harness.grading.messages import Judgement, Statement
 from harness.grading.notation import plain
-from harness.grading.numbers import number, value
+from harness.grading.numbers import MULTIPLE, number, value
 
 MOST_PARSED = 48  # distinct expressions of one trace
 _MATH = re.compile(r"\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)")
@@ -113,6 +113,8 @@ def _other_shape(wanted: str, given: str) -> str:
     several = not shapes.several(wanted) and shapes.several(given) and "\\pm" not in wanted and not shapes.joined(wanted)
     found = (
         (re.search(r"\d\s+\d", given), "several numbers without a separator"),
+        ("=" not in wanted and MULTIPLE.fullmatch(given.partition("=")[0].strip()) and "=" in given, "an equation of a multiple"),
+        (re.search(r"\d\s*(?:\\ldots|\.\.\.)$", given), "an unfinished number"),
         (re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted, "an unevaluated remainder"),
         (len(wanted) == len(given) == 1, f"{given} is not {wanted}"),
         (shapes.base(given) not in ("", shapes.base(wanted)), "a number in another base"),

@@ -17,8 +17,8 @@ class Marked(NamedTuple):
 
 
 _ENGLISH = (
-    r"(?<!to )(?<!can )(?<!we )(?<!us )\b(?:answers?|final (?:result|value|solution|total|amount)|(?:correct|right|best) (?:option|choice))\b"
-    r"(?:[^.\n:=?]{0,60}?(?:\b(?:is|are|equals|becomes)\b|:)|[^.\n:=?,]{0,12}?(?:=|->))"
+    r"(?<!to )(?<!can )(?<!we )(?<!us )\b(?:answers?|final (?:result|solution)|(?:correct|right|best) (?:option|choice))\b"
+    r"(?:[^.\n:=?]{0,60}?(?:\b(?:is|are|equals|becomes|isn't|(?:can|could|must|should|would|will)(?:not|n't)? be)\b|:)|[^.\n:=?,]{0,12}?(?:=|->))"
 )
 _OTHERS = (
     r"\b(?:la )?respuesta[^.\n:=]{0,20}?(?:\bes\b|:|=)|\b(?:la )?réponse[^.\n:=]{0,20}?(?:\best\b|:|=)|\b(?:die )?antwort[^.\n:=]{0,20}?(?:\bist\b|"
@@ -38,6 +38,7 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _LED = re.compile(r"\b(?:if|suppose|assum\w+|whether|unless|when|until|why)\b[^.\n]{0,40}$", re.IGNORECASE)
+_DENIES = re.compile(r"(?:\b(?:not|no|n'est|не|nie)|n't|not|不|至少|至多|最多|最少|超过)\s*(?:be|es|est|é|è|to|是|为)?\W*$", re.IGNORECASE)
 _FILLER = re.compile(r"(?:thus|therefore|then|so|simply|as follows|hence|below|given by|now|found to be|\W)*", re.IGNORECASE)
 # A line after four marks that is a heading of Markdown rather than an answer.
 _TITLE = re.compile(
@@ -76,6 +77,8 @@ def _statement(text: str, end: int, match: re.Match[str]) -> Marked | None:
     said = _TAG.sub(" ", line).strip()
     if _FILLER.fullmatch(said):
         return _below(text, end + len(line))
+    if _DENIES.search(match.group()):
+        said = f"not {said}"
     first = sentences(said)[0]
     # A question, or the first item of a list, states no answer.
     if text[end + len(line[: line.find(first)]) + len(first) :][:1] == "?":

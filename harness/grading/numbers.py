@@ -31,10 +31,11 @@ _UNIT = rf"(?:{_WORDS}{{2,}}\.?|[\u2e80-\ud7ff]|(?<=[ /\d])[{UNIT_LETTERS}](?!{_
 _UNITS = re.compile(rf"(?:[ ,.:;()-]*(?:(?:/|\\cdot|\*) ?)?{_UNIT})*[ .,;:)]*")
 _UNIT_POWER = re.compile(rf"(?:(?<={_WORDS}{{2}})|(?<=[ /\d][{UNIT_LETTERS}])) ?\^ ?(?:\{{ ?-?\d ?\}}|-?\d)|(?<=\d[cmk]m)[23]\b|(?<= [cmk]m)[23]\b")
 _BEFORE = re.compile(rf"(?:{_WORDS}+[.,:']*|\\approx|\\sim|[ :~&])*")
-_COEFFICIENT = re.compile(r"\d ?[a-zA-Z] ?$|[a-zA-Z] ?\^[^=]*$")
+# The left side of an equation that gives another thing than the unknown: "2x", "x^2", "x/2".
+MULTIPLE = re.compile(r"\d* ?[a-zA-Z] ?(?:\^ ?\{?\d+\}?|/ ?\d+)|\d+ ?(?:\\cdot|\*)? ?[a-zA-Z]|\\frac\{\d* ?[a-zA-Z]\}\{\d+\}|\\frac\{\d+\}\{\d+\} ?[a-zA-Z]|\\sqrt\{[a-zA-Z]\}")
 # What makes a number a bound, one of several, or no answer at all.
 _NO_ANSWER = re.compile(
-    r"\b(?:not|no|never|cannot|isn't|nor|neither|or|either|undefined|impossible|twice|double|half|triple|times as|between|almost|nearly|below zero"
+    r"\b(?:not|no|nicht|kein\w*|pas|не|nie|never|cannot|isn't|nor|neither|or|either|undefined|impossible|twice|double|half|triple|times as|between|almost|nearly|below zero"
     r"|squared|cubed|factorial|root|log|and an? (?:half|quarter|third)|and one (?:half|third|quarter)|less|fewer|greater|more than|at (?:least|most)"
     r"|up to|exceeds?|under|over|above|below|minimum of|maximum of|plus|minus|modulo|mod|base|choose|o más|oder|ou|ni)\b|不是|或|至少|至多|超过|不到",
     re.IGNORECASE,
@@ -64,7 +65,7 @@ def number(text: str) -> Fraction | None:
     tidy = re.sub(r"\\text\{([^{}]*)\}|[*`~]|\\(?=[,;: ])", r" \1 ", _MONEY.sub("", text).replace("$", ""))
     tidy = " ".join(re.sub(r"\\begin\{[a-z]*\}|\\end\{[a-z]*\}", "?", tidy).split()).strip()
     left, _, tidy = tidy.rpartition("=")
-    if "=" in left and _SEVERAL.search(left + tidy) or _COEFFICIENT.search(left):
+    if "=" in left and _SEVERAL.search(left + tidy) or MULTIPLE.fullmatch(left.strip()):
         return None  # several equations, or of a multiple
     if tidy.endswith("...") or any(char.isdigit() and not char.isascii() for char in tidy):
         return None

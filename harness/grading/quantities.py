@@ -83,7 +83,7 @@ def quantities(text: str) -> list[Quantity]:
             at = span.end
         if len(out) > MOST:
             break
-    return [q for q in out if (_VALUE.search(q.text) if q.form == "run" else q.text[:1] not in ("^", "_"))]
+    return [q for q in out if (_VALUE.search(q.text) if q.form == "run" else q.text[:1] not in ("^", "_") and re.search(r"\w", q.text))]
 
 
 def _runs(text: str, start: int, end: int) -> list[Quantity]:

@@ -40,14 +40,16 @@ _DISPLAY = re.compile(
 _CODE_BLOCK = re.compile(r"```(?:python|py|cpp|c|java|js|javascript|bash|sql|r|rust|go)\b[^`]{0,4000}```", re.IGNORECASE)
 _FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
 _SHORT = "".join(rf"(?<!\b{word})" for word in ("Rs", "rs", "No", "no", "approx", "Approx", "Mr", "Mrs", "Dr", "St", "vs", "e.g", "i.e", "ca"))
-_SENTENCE_END = re.compile(rf"{_SHORT}[.!?](?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！")
+_SENTENCE_END = re.compile(rf"{_SHORT}(?:(?<!\.\.)\.|[!?])(?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！")
 _REASON = re.compile(
     r",? (?:because|since|as (?:shown|seen|we|it|per|computed|calculated|in|he|she|they|the|\d|\\?\$)|given that|due to|where|assuming|based on"
-    r"|considering|parce que|porque|weil|perché|потому|так как)\b|, (?:which|making|leaving|with|so that|but|while|whereas|although|not)\b"
-    r"| [—–] | -- |, ?(?:因为|由于|比|不是|而|即|其中|所以|也就是|ибо)|;|。",
+    r"|considering|parce que|porque|weil|perché|потому|так как)\b|, (?:which|that) (?:is|are) (?:\S+ ){0,4}(?:more|less|fewer|greater|between|above|below|half|twice)\b"
+    r"|, (?:not|whereas|although)\b| [—–] | -- |, ?(?:因为|由于|比|不是|而|即|其中|也就是|ибо)|;|。",
     re.IGNORECASE,
 )
 _ASIDE_IN_BRACKETS = re.compile(r"(?<=\S) ?\((?=[^()]{0,200}(?:[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}\)")
+# Something is said before the reason: "First, since he has 3, he pays 6" is no statement with a reason behind it.
+_SAID = re.compile(r"\d|\\[a-z]|^\W*(?!(?:first|then|next|now|so|finally|and)\b)\w", re.IGNORECASE)
 _RESULT = re.compile(
     r"(?:=|\\approx)\s*(?:\\?\$|[£€¥₹])?\s*\**\s*(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|\s*[-+*/^=(]|\s*\\(?:times|cdot|div|frac)|[a-z]\b)"
 )
@@ -92,7 +94,7 @@ def sentences(line: str) -> list[str]:
 def without_reason(statement: str) -> str:
     """A statement without the clause that explains it, and without what it says in brackets."""
     shorter = _ASIDE_IN_BRACKETS.sub("", statement)
-    match = next((m for m in _REASON.finditer(shorter) if re.search(r"\w", shorter[: m.start()])), None)
+    match = next((m for m in _REASON.finditer(shorter) if _SAID.search(shorter[: m.start()])), None)
     return (shorter[: match.start()] if match else shorter).strip()
 
 
