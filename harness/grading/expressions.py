@@ -110,10 +110,15 @@ def _otherwise(wanted: str, given: str) -> Iterator[tuple[str, str]]:
 def _other_shape(wanted: str, given: str) -> str:
     """Differences that Math-Verify would pass over: numbers side by side, brackets of another kind, extra entries."""
     kinds = shapes.brackets(wanted), shapes.brackets(given)
-    several = not shapes.several(wanted) and shapes.several(given) and "\\pm" not in wanted and not shapes.joined(wanted)
+    several = (
+        not shapes.several(wanted) and shapes.several(given) and "\\pm" not in wanted and not shapes.joined(wanted)
+    )
     found = (
         (re.search(r"\d\s+\d", given), "several numbers without a separator"),
-        ("=" not in wanted and MULTIPLE.fullmatch(given.partition("=")[0].strip()) and "=" in given, "an equation of a multiple"),
+        (
+            "=" not in wanted and MULTIPLE.fullmatch(given.partition("=")[0].strip()) and "=" in given,
+            "an equation of a multiple",
+        ),
         (re.search(r"\d\s*(?:\\ldots|\.\.\.)$", given), "an unfinished number"),
         (re.search(r"\\bmod(?![a-z])", given) and "bmod" not in wanted, "an unevaluated remainder"),
         (len(wanted) == len(given) == 1, f"{given} is not {wanted}"),

@@ -24,7 +24,11 @@ def near(gold: Any, answer: Any) -> bool:
     ordered = (sympy.Tuple, sympy.MatrixBase)
     if isinstance(gold, ordered) and isinstance(answer, ordered) and len(gold) == len(answer) <= MOST:
         return all(near(one, other) for one, other in zip(gold, answer, strict=True))
-    if not (isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr)) or gold.free_symbols or answer.free_symbols:
+    if (
+        not (isinstance(gold, sympy.Expr) and isinstance(answer, sympy.Expr))
+        or gold.free_symbols
+        or answer.free_symbols
+    ):
         return True
     rounded = gold.has(sympy.Float) or answer.has(sympy.Float)
     wanted, given = (form.evalf(_PLACES) for form in (gold, answer))

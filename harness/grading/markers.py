@@ -30,7 +30,8 @@ _OTHERS = (
 _HASHES = r"####(?!#)"
 _MARK = re.compile(rf"(?:{_ENGLISH}|{_OTHERS}|<answer>|{_HASHES}|(?:^|(?<=\n))A:(?= ))[ \t*_:\"]*", re.IGNORECASE)
 _BEHIND = re.compile(
-    r" (?:is|are) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right )?answers?\b", re.IGNORECASE
+    r" (?:is|are) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right )?answers?\b",
+    re.IGNORECASE,
 )
 _HEADING = re.compile(
     r"(?:^|(?<=\n))[ \t>#*_✅]{0,12}(?:the )?(?:(?:final|correct|my) )?(?:answer|final result|最终答案|答案|respuesta(?: final)?|réponse(?: finale)?|antwort)"
@@ -38,8 +39,17 @@ _HEADING = re.compile(
     re.IGNORECASE,
 )
 _LED = re.compile(r"\b(?:if|suppose|assum\w+|whether|unless|when|until|why)\b[^.\n]{0,40}$", re.IGNORECASE)
-_DENIES = re.compile(r"(?:\b(?:not|no|n'est|не|nie)|n't|not|不|至少|至多|最多|最少|超过)\s*(?:be|es|est|é|è|to|是|为)?\W*$", re.IGNORECASE)
-_FILLER = re.compile(r"(?:thus|therefore|then|so|simply|as follows|hence|below|given by|now|found to be|\W)*", re.IGNORECASE)
+_ANY = re.compile(
+    r"\b(?:each|every|an?|any|per|of|\d+|incorrect|wrong|another)(?: (?:correct|right|wrong|incorrect|possible))? $",
+    re.IGNORECASE,
+)
+_DENIES = re.compile(
+    r"(?:\b(?:not|no|n'est|не|nie)|n't|not|不|至少|至多|最多|最少|超过)\s*(?:be|es|est|é|è|to|是|为)?\W*$",
+    re.IGNORECASE,
+)
+_FILLER = re.compile(
+    r"(?:thus|therefore|then|so|simply|as follows|hence|below|given by|now|found to be|\W)*", re.IGNORECASE
+)
 # A line after four marks that is a heading of Markdown rather than an answer.
 _TITLE = re.compile(
     r"[A-Za-z]{3,}.*:\W*$|^\W*(?:step|part|case|solution|check|conclusion|final|verification|question)\b|(?:[A-Za-z]{3,} +){2}[A-Za-z]{3,}",
@@ -63,7 +73,8 @@ def marked(text: str) -> list[Marked]:
 
 
 def _statement(text: str, end: int, match: re.Match[str]) -> Marked | None:
-    if _LED.search(text[max(0, match.start() - 60) : match.start()]):
+    before = text[max(0, match.start() - 60) : match.start()]
+    if _LED.search(before) or _ANY.search(before):
         return None
     if match.re is _BEHIND:
         before = sentences(text[max(0, match.start() - 200) : match.start()].rpartition("\n")[2])

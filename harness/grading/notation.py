@@ -26,7 +26,9 @@ _SIGNS = {
     "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}", "∖": "\\setminus",
     "°": "^\\circ", "º": "^\\circ", "˚": "^\\circ",
 }  # fmt: skip
-_DASHES = str.maketrans(dict.fromkeys("−–‐‑‒﹣－", "-") | {"，": ", ", "、": ", ", "\u00a0": " ", "\u2009": " ", "\u202f": " "})
+_DASHES = str.maketrans(
+    dict.fromkeys("−–‐‑‒﹣－", "-") | {"，": ", ", "、": ", ", "\u00a0": " ", "\u2009": " ", "\u202f": " "}
+)
 _ROOTS = {"√": "\\sqrt", "∛": "\\sqrt[3]", "∜": "\\sqrt[4]"}
 _VULGAR = re.compile("[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒]")
 _SLASHED = re.compile(r"(\d{1,9})⁄(\d{1,9})")
@@ -54,9 +56,13 @@ _UPRIGHT = re.compile(
     r"(\\(?:text|mathrm|textbf|mathbf|textit|mathit|textrm|texttt|mathtt|textsf|mathsf|textnormal|boldsymbol|bm|mbox"
     r"|operatorname\*?|emph|underline)\s*)\{([^{}]*)\}"
 )
-_FONT = re.compile(r"\\(?:mathbf|mathrm|mathit|mathsf|boldsymbol|bm|underline|text|textbf|mbox)\s*(?=\{)")  # around a formula
+_FONT = re.compile(
+    r"\\(?:mathbf|mathrm|mathit|mathsf|boldsymbol|bm|underline|text|textbf|mbox)\s*(?=\{)"
+)  # around a formula
 _BEHIND_NUMBER = re.compile(r"[\d}\ue001]\s*(?:/|\\cdot)?\s*$|\d\s*\\[,;: ]?\s*$")
-_FRACTION = re.compile(rf"\\frac\s*(?:\{{([^{{}}]*)\}}\s*(\d|[A-Za-z])(?![A-Za-z{{])|(\d)\s*(?:(\d)|\{{([^{{}}]*)\}})|([A-Za-z]) ?([A-Za-z\d]))")
+_FRACTION = re.compile(
+    rf"\\frac\s*(?:\{{([^{{}}]*)\}}\s*(\d|[A-Za-z])(?![A-Za-z{{])|(\d)\s*(?:(\d)|\{{([^{{}}]*)\}})|([A-Za-z]) ?([A-Za-z\d]))"
+)
 _ROOT_OF_ONE = re.compile(r"\\sqrt\s*(\[[^\[\]]{1,9}\])?\s*(\d|[A-Za-z]|\\pi)(?![A-Za-z])")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]{1,200})\)")
 _PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")

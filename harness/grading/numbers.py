@@ -22,17 +22,32 @@ NUMBER = re.compile(
     rf"|(?P<decimal>{_DECIMAL})(?: ?(?:\\times|\\cdot|\*|x) ?(?P<power>{_POWER})| ?/ ?(?P<under>{_DECIMAL}))?)"
 )
 _SCALES = {
-    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 0,
     "百": 100, "千": 1000, "万": 10**4, "亿": 10**8,
 }  # fmt: skip
+_ONES = "one two three four five six seven eight nine".split()
+_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
+_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_WORDS_OF = {
+    "zero": 0,
+    **{word: 10 * n for n, word in enumerate(_TENS, 2)},
+    **{word: n for n, word in enumerate(_ONES + _TEENS, 1)},
+}
+_IN_WORDS = re.compile(
+    rf"\b(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES)}))?|({'|'.join(['zero', *_ONES, *_TEENS])}))\b", re.IGNORECASE
+)
 _MONEY = re.compile(r"\\?\$|[£€¥₹₩₽]")
 _WORDS = r"[^\W\d_]"
 _UNIT = rf"(?:{_WORDS}{{2,}}\.?|[\u2e80-\ud7ff]|(?<=[ /\d])[{UNIT_LETTERS}](?!{_WORDS})|[ap]\.m\.?|\b[aA]\b(?= {_WORDS})|[%¢'\"]|\^ ?\\circ ?[CF]?)"
 _UNITS = re.compile(rf"(?:[ ,.:;()-]*(?:(?:/|\\cdot|\*) ?)?{_UNIT})*[ .,;:)]*")
-_UNIT_POWER = re.compile(rf"(?:(?<={_WORDS}{{2}})|(?<=[ /\d][{UNIT_LETTERS}])) ?\^ ?(?:\{{ ?-?\d ?\}}|-?\d)|(?<=\d[cmk]m)[23]\b|(?<= [cmk]m)[23]\b")
+_UNIT_POWER = re.compile(
+    rf"(?:(?<={_WORDS}{{2}})|(?<=[ /\d][{UNIT_LETTERS}])) ?\^ ?(?:\{{ ?-?\d ?\}}|-?\d)|(?<=\d[cmk]m)[23]\b|(?<= [cmk]m)[23]\b"
+)
 _BEFORE = re.compile(rf"(?:{_WORDS}+[.,:']*|\\approx|\\sim|[ :~&])*")
 # The left side of an equation that gives another thing than the unknown: "2x", "x^2", "x/2".
-MULTIPLE = re.compile(r"\d* ?[a-zA-Z] ?(?:\^ ?\{?\d+\}?|/ ?\d+)|\d+ ?(?:\\cdot|\*)? ?[a-zA-Z]|\\frac\{\d* ?[a-zA-Z]\}\{\d+\}|\\frac\{\d+\}\{\d+\} ?[a-zA-Z]|\\sqrt\{[a-zA-Z]\}")
+MULTIPLE = re.compile(
+    r"\d* ?[a-zA-Z] ?(?:\^ ?\{?\d+\}?|/ ?\d+)|\d+ ?(?:\\cdot|\*)? ?[a-zA-Z]|\\frac\{\d* ?[a-zA-Z]\}\{\d+\}|\\frac\{\d+\}\{\d+\} ?[a-zA-Z]|\\sqrt\{[a-zA-Z]\}"
+)
 # What makes a number a bound, one of several, or no answer at all.
 _NO_ANSWER = re.compile(
     r"\b(?:not|no|nicht|kein\w*|pas|не|nie|never|cannot|isn't|nor|neither|or|either|undefined|impossible|twice|double|half|triple|times as|between|almost|nearly|below zero"
@@ -44,7 +59,7 @@ _FINE = re.compile(r"\b(?:or (?:so|about)|no\.|left ?over|hand ?over)\b|\bmore\b
 _GROUPED_COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+),(\d{1,2})(?!\d)")  # 1.234,50
 _COMMA = re.compile(r"(?<![\d.,])(\d{1,3}(?:\.\d{3})+|\d+),(\d{1,2}|\d{4,})(?![\d,.]*\d)")
 _POINTS = re.compile(r"(?<![\d.,])[1-9]\d{0,2}(?:\.\d{3})+(?![\d,.]*\d)")
-_SEVERAL = re.compile(r"[,;]|\b(?:and|or)\b")
+_SEVERAL = re.compile(r",(?!\d{3})|;|\b(?:and|or)\b")
 
 
 def value(text: str) -> Fraction | None:
@@ -58,8 +73,11 @@ def with_point(text: str) -> str:
     return _POINTS.sub(lambda m: m.group().replace(".", ""), out)
 
 
-def number(text: str) -> Fraction | None:
-    """``value`` of a text that is in ``notation.plain``'s spelling already."""
+def number(text: str, dozen: int = 12) -> Fraction | None:
+    """``value`` of a text that is in ``notation.plain``'s spelling already.
+
+    ``dozen``: what that word multiplies by; 1 where it is a unit, as in problems that ask how many dozens.
+    """
     if len(text) > LONGEST:
         return None
     tidy = re.sub(r"\\text\{([^{}]*)\}|[*`~]|\\(?=[,;: ])", r" \1 ", _MONEY.sub("", text).replace("$", ""))
@@ -71,14 +89,20 @@ def number(text: str) -> Fraction | None:
         return None
     tidy = re.sub(r"^ *(?:\\approx|\\sim) ?", "", tidy).strip().rstrip(" .")
     tidy = re.sub(r"^\{(.*)\}$", r"\1", tidy).strip()
-    tidy = re.sub(r"^([-+]?) ?[(\[] ?([^()\[\],]*?) ?[)\]]$", r"\1\2", re.sub(r"\{([^\W\d_][^{}\d]*)\}", r"\1", _UNIT_POWER.sub("", tidy)))
+    tidy = re.sub(
+        r"^([-+]?) ?[(\[] ?([^()\[\],]*?) ?[)\]]$",
+        r"\1\2",
+        re.sub(r"\{([^\W\d_][^{}\d]*)\}", r"\1", _UNIT_POWER.sub("", tidy)),
+    )
     tidy = re.sub(r"\b(?:minus|negative) +(?=[\d.(\\])", "-", tidy, flags=re.IGNORECASE)
     tidy = _GROUPED_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)
+    if not re.search(r"\d", tidy):
+        tidy = _IN_WORDS.sub(_in_digits, tidy)
     found = [match for match in NUMBER.finditer(tidy)]
     if len(found) != 1:
         return None
     match = found[0]
-    end, scale = _scaled(tidy, match.end())
+    end, scale = _scaled(tidy, match.end(), dozen)
     before, behind = tidy[: match.start()], tidy[end:]
     if not (_BEFORE.fullmatch(before) and _UNITS.fullmatch(tidy, end)) or "a" <= before[-1:].lower() <= "z":
         return None
@@ -87,10 +111,15 @@ def number(text: str) -> Fraction | None:
     return _exact(match, scale)
 
 
-def _scaled(text: str, end: int) -> tuple[int, int]:
+def _in_digits(match: re.Match[str]) -> str:
+    """Forty-two as 42."""
+    return str(sum(_WORDS_OF[word.lower()] for word in match.groups() if word))
+
+
+def _scaled(text: str, end: int, dozen: int) -> tuple[int, int]:
     """Where a number that ends at ``end`` ends with "million" or its like, and what this multiplies it by."""
     match = re.compile(rf" ?({'|'.join(_SCALES)})s?(?![a-z])", re.IGNORECASE).match(text, end)
-    return (match.end(), _SCALES[match[1].lower()]) if match else (end, 1)
+    return (match.end(), _SCALES[match[1].lower()] or dozen) if match else (end, 1)
 
 
 def _exact(match: re.Match[str], scale: int) -> Fraction | None:

@@ -22,9 +22,14 @@ class Quantity(NamedTuple):
 
 
 _MONEY = r"\\?\$|[£€¥₹₩₽]"
-_MATH = re.compile(r"\$\$([^$]{1,2000})\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)|(?<!\\)\$([^$\n]{1,500})(?<!\\)\$(?!\d)", re.DOTALL)
+_MATH = re.compile(
+    r"\$\$([^$]{1,2000})\$\$|\\\[(.{1,2000}?)\\\]|\\\((.{1,2000}?)\\\)|(?<!\\)\$([^$\n]{1,500})(?<!\\)\$(?!\d)",
+    re.DOTALL,
+)
 _PROSE = re.compile(r"\\[a-zA-Z]+(?:\s*\{[^{}]*\})?|([^\W\d_]{2,})")
-_BOLD = re.compile(r"\*\*([^*\n]{1,300}?)\*\*|__([^_\n]{1,300}?)__|(?<![*\w\d ])\*(?! )([^*\n]{1,80}?)\*(?![*\w])|<b>([^<\n]{1,300})</b>")
+_BOLD = re.compile(
+    r"\*\*([^*\n]{1,300}?)\*\*|__([^_\n]{1,300}?)__|(?<![*\w\d ])\*(?! )([^*\n]{1,80}?)\*(?![*\w])|<b>([^<\n]{1,300})</b>"
+)
 _CODE = re.compile(r"(?<!`)`([^`\n]{1,100})`(?!`)")
 _LABEL = re.compile(r":\s*$|^\s*(?:step|part|case|note|question|option)\b", re.IGNORECASE)
 _TOKEN = re.compile(
@@ -32,7 +37,18 @@ _TOKEN = re.compile(
     r"|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<sign>[-+*/^_=<>|]|\\[{}|])|(?P<behind>[%!'°])|(?P<other>\\.|.)",
     re.DOTALL,
 )
-_WORD_COMMANDS = {"\\text", "\\boxed", "\\fbox", "\\begin", "\\end", "\\item", "\\quad", "\\section", "\\ldots", "\\cdots"}
+_WORD_COMMANDS = {
+    "\\text",
+    "\\boxed",
+    "\\fbox",
+    "\\begin",
+    "\\end",
+    "\\item",
+    "\\quad",
+    "\\section",
+    "\\ldots",
+    "\\cdots",
+}
 # What belongs to a number although it is a word: it changes the value.
 _SCALE = re.compile(
     r"\s*(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|and (?:a|one) (?:half|third|quarter)"
@@ -83,7 +99,11 @@ def quantities(text: str) -> list[Quantity]:
             at = span.end
         if len(out) > MOST:
             break
-    return [q for q in out if (_VALUE.search(q.text) if q.form == "run" else q.text[:1] not in ("^", "_") and re.search(r"\w", q.text))]
+    return [
+        q
+        for q in out
+        if (_VALUE.search(q.text) if q.form == "run" else q.text[:1] not in ("^", "_") and re.search(r"\w", q.text))
+    ]
 
 
 def _runs(text: str, start: int, end: int) -> list[Quantity]:
@@ -128,13 +148,14 @@ def _leads(text: str, at: int, end: int) -> bool:
 
 
 def _mixed(text: str, last: int, match: re.Match[str]) -> bool:
-    """"4 2/3" and "1 234 567", which are one number each."""
+    """ "4 2/3" and "1 234 567", which are one number each."""
     before = text[max(0, last - 12) : last]
     gap, behind = text[last : match.start()], text[match.start() : match.start() + 16]
     if gap != " " or not before[-1:].isdigit():
         return False
     return re.match(r"\d{1,9}/\d{1,9}(?![\d/])", behind) is not None or (
-        re.search(r"(?<![\d.,])\d{1,3}(?: \d{3})*$", before) is not None and re.match(r"\d{3}(?!\d)", behind) is not None
+        re.search(r"(?<![\d.,])\d{1,3}(?: \d{3})*$", before) is not None
+        and re.match(r"\d{3}(?!\d)", behind) is not None
     )
 
 

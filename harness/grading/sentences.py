@@ -19,7 +19,7 @@ CONCLUDES = re.compile(
 )
 _ASIDE = re.compile(
     r"[^\w\n]{0,8}(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|to (?:check|verify|confirm)|proof|explanation"
-    r"|why|sanity|let me know|feel free|i hope|hope|if you|验证|检验|验算|检查|说明|注)\b",
+    r"|why|sanity|let me know|feel free|i hope|hope|if you (?:have|need|want|would)|验证|检验|验算|检查|说明|注)\b",
     re.IGNORECASE,
 )
 _ASIDE_BEGINS = re.compile(rf"\n(?={_ASIDE.pattern})", re.IGNORECASE)
@@ -30,28 +30,44 @@ _COMMA_WORDS = re.compile(
     re.IGNORECASE,
 )
 _COMMA_MARK = re.compile(
-    r"\b(?:respuesta|réponse|antwort|ergebnis|lösung|resposta|risposta|ответ|odpowied[zź]|antwoord|svar|cevap|jawaban)\b", re.IGNORECASE
+    r"\b(?:respuesta|réponse|antwort|ergebnis|lösung|resposta|risposta|ответ|odpowied[zź]|antwoord|svar|cevap|jawaban)\b",
+    re.IGNORECASE,
 )
 _DISPLAY = re.compile(
     r"\\\[(?P<bracket>.{1,2000}?)\\\]|\$\$(?P<dollars>[^$]{1,2000})\$\$"
     r"|\\begin\{(?P<name>align|equation|gather|aligned|split|multline|eqnarray)(?P<star>\*?)\}(?P<rows>.{1,2000}?)\\end\{(?P=name)(?P=star)\}",
     re.DOTALL,
 )
-_CODE_BLOCK = re.compile(r"```(?:python|py|cpp|c|java|js|javascript|bash|sql|r|rust|go)\b[^`]{0,4000}```", re.IGNORECASE)
+_CODE_BLOCK = re.compile(
+    r"```(?:python|py|cpp|c|java|js|javascript|bash|sql|r|rust|go)\b[^`]{0,4000}```", re.IGNORECASE
+)
 _FENCE = re.compile(r"^[ \t]*```\w*[ \t]*$", re.MULTILINE)
-_SHORT = "".join(rf"(?<!\b{word})" for word in ("Rs", "rs", "No", "no", "approx", "Approx", "Mr", "Mrs", "Dr", "St", "vs", "e.g", "i.e", "ca"))
-_SENTENCE_END = re.compile(rf"{_SHORT}(?:(?<!\.\.)\.|[!?])(?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！")
+_SHORT = "".join(
+    rf"(?<!\b{word})"
+    for word in ("Rs", "rs", "No", "no", "approx", "Approx", "Mr", "Mrs", "Dr", "St", "vs", "e.g", "i.e", "ca")
+)
+_SENTENCE_END = re.compile(
+    rf"{_SHORT}(?:(?<!\.\.)\.|[!?])(?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！"
+)
 _REASON = re.compile(
-    r",? (?:because|since|as (?:shown|seen|we|it|per|computed|calculated|in|he|she|they|the|\d|\\?\$)|given that|due to|where|assuming|based on"
+    r",? (?P<why>because|since) |(?:, as| as (?:shown|seen|per|computed|calculated|in|\d|\\?\$))\b|,? (?:given that|due to|where|assuming|based on"
     r"|considering|parce que|porque|weil|perché|потому|так как)\b|, (?:which|that) (?:is|are) (?:\S+ ){0,4}(?:more|less|fewer|greater|between|above|below|half|twice)\b"
     r"|, (?:not|whereas|although)\b| [—–] | -- |, ?(?:因为|由于|比|不是|而|即|其中|也就是|ибо)|;|。",
     re.IGNORECASE,
 )
-_ASIDE_IN_BRACKETS = re.compile(r"(?<=\S) ?\((?=[^()]{0,200}(?:[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}\)")
+_ASIDE_IN_BRACKETS = re.compile(
+    r"(?<=[^\s\\]) ?(?<!\\)\((?=[^()]{0,200}(?:[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}(?<!\\)\)"
+)
+_GOES_ON = re.compile(r"(?<!\d), [^\d,]{0,60}\d")
+_CLAUSE_BEFORE = re.compile(
+    r"\W*(?:(?:so|therefore|thus|hence|then|now|and|finally),? )?(?:since|because|if|when|given|after|for|in|with|at the end of|out of)\b[^\n]{0,150}?"
+    r"(?<!\d),(?! (?:and|or)\b) ",
+    re.IGNORECASE,
+)
 # Something is said before the reason: "First, since he has 3, he pays 6" is no statement with a reason behind it.
 _SAID = re.compile(r"\d|\\[a-z]|^\W*(?!(?:first|then|next|now|so|finally|and)\b)\w", re.IGNORECASE)
 _RESULT = re.compile(
-    r"(?:=|\\approx)\s*(?:\\?\$|[£€¥₹])?\s*\**\s*(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|\s*[-+*/^=(]|\s*\\(?:times|cdot|div|frac)|[a-z]\b)"
+    r"(?:=|\\approx)\s*(?:\\?\$|[£€¥₹])?\s*\**\s*(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|[ \t]*[-+/^=(]|[ \t]*\*(?!\*)|[ \t]*\\(?:times|cdot|div|frac)|[a-z]\b)"
 )
 MOST_RESULTS = 60
 MOST_LINES = 15  # that are looked at from the end
@@ -60,11 +76,15 @@ LONGEST_LINE = 1_000
 
 def decimal_comma(text: str) -> bool:
     """Whether a text is in a language that writes a decimal comma, by its commonest words."""
-    return len({match.lower() for match in _COMMA_WORDS.findall(text[-4000:])}) > 1 or _COMMA_MARK.search(text) is not None
+    return (
+        len({match.lower() for match in _COMMA_WORDS.findall(text[-4000:])}) > 1 or _COMMA_MARK.search(text) is not None
+    )
 
 
-def displays_in_line(text: str) -> str:
+def tidied(text: str) -> str:
     """Every display on a line of its own, of an alignment the last row, and no code of programs."""
+    if "<<" in text:
+        text = re.sub(r"<<[^<>\n]{0,100}>>", "", text)  # GSM8K's calculator
     if "```" in text:
         text = _FENCE.sub("", _CODE_BLOCK.sub("", text))
     return _DISPLAY.sub(_in_line, text) if "\\[" in text or "$$" in text or "\\begin" in text else text
@@ -78,7 +98,9 @@ def _in_line(match: re.Match[str]) -> str:
             content = "".join([row for row in re.split(r"\\\\", rows) if row.strip()][-1:]).replace("&", "")
     alone = "\n" if match["rows"] or "\n" in content else ""
     inside = " ".join(content.split())
-    inside = _DISPLAY.sub(_in_line, inside).strip("\n$") if match["rows"] is None and "\\begin{align" in inside else inside
+    inside = (
+        _DISPLAY.sub(_in_line, inside).strip("\n$") if match["rows"] is None and "\\begin{align" in inside else inside
+    )
     return f"{alone}$${inside}$${alone}"
 
 
@@ -94,8 +116,17 @@ def sentences(line: str) -> list[str]:
 def without_reason(statement: str) -> str:
     """A statement without the clause that explains it, and without what it says in brackets."""
     shorter = _ASIDE_IN_BRACKETS.sub("", statement)
-    match = next((m for m in _REASON.finditer(shorter) if _SAID.search(shorter[: m.start()])), None)
-    return (shorter[: match.start()] if match else shorter).strip()
+    for match in _REASON.finditer(shorter):
+        # "and since he has 3, he pays 6" goes on with what follows from it.
+        if _SAID.search(shorter[: match.start()]) and not (match["why"] and _GOES_ON.search(shorter, match.end())):
+            return shorter[: match.start()].strip()
+    return shorter.strip()
+
+
+def main_clause(statement: str) -> str:
+    """A statement without the clause before it: "Since he has 3 of them, he pays 6", "After 5 weeks, he has 45"."""
+    match = _CLAUSE_BEFORE.match(statement)
+    return statement[match.end() :] if match and re.search(r"\d", statement[match.end() :]) else statement
 
 
 def without_checks(text: str) -> str:

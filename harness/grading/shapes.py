@@ -9,7 +9,8 @@ from harness.grading.limits import depths
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _CHOICE = re.compile(r"\(?([A-J])\)?")
 _CHOSEN = re.compile(
-    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$| (?:because|since|as|with|for|is)\b))[).:,]*(.*)", re.IGNORECASE | re.DOTALL
+    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$| (?:because|since|as|with|for|is)\b))[).:,]*(.*)",
+    re.IGNORECASE | re.DOTALL,
 )
 _MORE = re.compile(r"^\s*(?:or|and|,|/|&)\b|\([A-J]\)|\b(?:or|and) \(?[A-J]\)?\b|^\s*[A-J]\b\s*$")
 _QUALIFIER = re.compile(
