@@ -70,10 +70,17 @@ def _marked(text: str, worded: bool) -> Answer | None:
         if worded:
             return Answer(_words(statement), how, statement)
         if found := pick(statement, text[: mark.end], stated=True):
+            if not statement.startswith(found) and _concluded(text[mark.end :]):
+                continue  # "Answer: There were 9 at first. ... So she has 18."
             return Answer(found, how, statement)
         if not quantities(text[mark.end :]):
             return Answer(statement, how, statement)
     return None
+
+
+def _concluded(text: str) -> bool:
+    """Whether a text draws a conclusion about a quantity."""
+    return any(CONCLUDES.match(line) and quantities(line[:500]) for line in text.splitlines()[-12:])
 
 
 def _ending(text: str, worded: bool) -> Answer | None:

@@ -96,9 +96,10 @@ def number(text: str, dozen: int = 12) -> Fraction | None:
     )
     tidy = re.sub(r"\b(?:minus|negative) +(?=[\d.(\\])", "-", tidy, flags=re.IGNORECASE)
     tidy = _GROUPED_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)
+    tidy = re.sub(r"(?<![\d:])(\d{1,2}):00(?![\d:])", r"\1", tidy)  # two o'clock
     if not re.search(r"\d", tidy):
         tidy = _IN_WORDS.sub(_in_digits, tidy)
-    found = [match for match in NUMBER.finditer(tidy)]
+    found = list(NUMBER.finditer(tidy))
     if len(found) != 1:
         return None
     match = found[0]

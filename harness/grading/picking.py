@@ -14,7 +14,7 @@ from harness.grading.sentences import main_clause, results
 
 Group = list[Quantity]  # quantities side by side, as "18 or 19"
 
-_END = r"[\s*$\\]*$"  # of what stands before a quantity
+_END = r"\s*(?:US|AU|CA)?[\s*$\\]*$"  # of what stands before a quantity
 _NEGATED = re.compile(
     r"(?:\b(?:not|never|nor|neither|rather than|instead of|nicht|kein\w*|pas|nie|не)|n't|不是|而非)(?: \w+)?" + _END, re.IGNORECASE
 )
@@ -51,11 +51,12 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 _PART_OF = re.compile(
-    r"\b(?:(?:of|for|with|from|in|by|on|to) (?:the|his|her|its|their|all|our|those|these)|out of(?: the| all)?)(?: \w+)?"
-    + _END,
+    r"(?:\b(?:(?:of|for|with|from|in|by|on|to) (?:the|his|her|its|their|all|our|those|these)|out of(?: the| all)?)(?: \w+)?"
+    r"|\b(?:all|the|his|her|its|their|our|those|these))" + _END,
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"-[a-z]{2}")  # "the 400-meter race"
+_CONDITION = re.compile(r"\b(?:before|until|if|in order to|so that|to ensure|than|when)\b[^,=]*$", re.IGNORECASE)
 _WHEN_OR_RATE = re.compile(
     r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for|at an? (?:\w+ )?(?:price|rate|cost|speed) of)"
     r"(?: (?:a|just|only|\w+))?" + _END,
@@ -64,7 +65,7 @@ _WHEN_OR_RATE = re.compile(
 _COMES_TO = re.compile(
     r"(?:\b(?:is|are|was|were|equals?|totals?|costs?|has|have|becomes?)(?: (?:now|then|about|exactly|only|just|still|left with"
     r"|a total of|an? (?:additional|extra)))?"
-    r"|\b(?:gives?|giving|yields?|leaves?|leaving|results? in|resulting in|(?<!to )makes?|making|brings?|bringing|gets?|loses?"
+    r"|gets?|loses?|\b(?:gives?|giving|yields?|leaves?|leaving|results? in|resulting in|(?<!to )makes?|making|brings?|bringing"
     r"|totaling|amounts to|comes to)\b[^\d,;]{0,40})" + _END,
     re.IGNORECASE,
 )
@@ -86,7 +87,9 @@ def pick(statement: str, before: str, stated: bool) -> str:
     bold = [q for q in kept if q.form == "bold" and quantities(q.text)]
     if bold:
         several = len(bold) > 1 and _ALTERNATIVE.fullmatch(statement, bold[-2].end, bold[-1].start)
-        return statement if several else pick(bold[-1].text, before, stated=True)
+        inside = [pick(q.text, before, stated=True) for q in bold]
+        again = [text for text in inside if {number(text)} <= set(results(before)[-1:])]
+        return statement if several else (again or inside)[-1]
     if not stated and (clause := main_clause(statement)) != statement and quantities(clause):
         return pick(clause, before, stated)
     groups = _grouped(statement, _own(statement, [q for q in kept if q.form != "bold"]))
@@ -121,8 +124,9 @@ def _own(statement: str, found: list[Quantity]) -> list[Quantity]:
     kept = []
     for quantity in found:
         before = statement[: quantity.start]
+        behind = any(_CONDITION.search(statement, other.end, quantity.start) for other in kept)
         described = _DESCRIBES.match(statement, quantity.end) and before.endswith("the ")
-        if not (described or _PART_OF.search(before)):
+        if not (described or behind or _PART_OF.search(before)):
             kept.append(quantity)
     return kept or found
 

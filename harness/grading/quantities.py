@@ -28,12 +28,12 @@ _MATH = re.compile(
 )
 _PROSE = re.compile(r"\\[a-zA-Z]+(?:\s*\{[^{}]*\})?|([^\W\d_]{2,})")
 _BOLD = re.compile(
-    r"\*\*([^*\n]{1,300}?)\*\*|__([^_\n]{1,300}?)__|(?<![*\w\d ])\*(?! )([^*\n]{1,80}?)\*(?![*\w])|<b>([^<\n]{1,300})</b>"
+    r"\*\*(?=\S)([^*\n]{1,300}?)(?<=\S)\*\*|__([^_\n]{1,300}?)__|(?<![*\w\d ])\*(?! )([^*\n]{1,80}?)\*(?![*\w])|<b>([^<\n]{1,300})</b>"
 )
 _CODE = re.compile(r"(?<!`)`([^`\n]{1,100})`(?!`)")
 _LABEL = re.compile(r":\s*$|^\s*(?:step|part|case|note|question|option)\b", re.IGNORECASE)
 _TOKEN = re.compile(
-    rf"(?P<command>\\[a-zA-Z]+)|(?P<number>\.?\d+(?:[.,]\d+)*)|(?P<money>{_MONEY})|(?P<word>[^\W\d_]+)|(?P<space>[ \t]+)"
+    rf"(?P<command>\\[a-zA-Z]+)|(?P<number>\.?\d+(?:[.,:]\d+)*)|(?P<money>{_MONEY})|(?P<word>[^\W\d_]+)|(?P<space>[ \t]+)"
     r"|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<sign>[-+*/^_=<>|]|\\[{}|])|(?P<behind>[%!'°])|(?P<other>\\.|.)",
     re.DOTALL,
 )

@@ -59,6 +59,7 @@ _ASIDE_IN_BRACKETS = re.compile(
     r"(?<=[^\s\\]) ?(?<!\\)\((?=[^()]{0,200}(?:[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}(?<!\\)\)"
 )
 _GOES_ON = re.compile(r"(?<!\d), [^\d,]{0,60}\d")
+_CONSEQUENCE = re.compile(r", (?:and )?(?:so|thus|therefore|hence|which means|meaning)\b(?: that)?")
 _CLAUSE_BEFORE = re.compile(
     r"\W*(?:(?:so|therefore|thus|hence|then|now|and|finally),? )?(?:since|because|if|when|given|after|for|in|with|at the end of|out of)\b[^\n]{0,150}?"
     r"(?<!\d),(?! (?:and|or)\b) ",
@@ -67,7 +68,7 @@ _CLAUSE_BEFORE = re.compile(
 # Something is said before the reason: "First, since he has 3, he pays 6" is no statement with a reason behind it.
 _SAID = re.compile(r"\d|\\[a-z]|^\W*(?!(?:first|then|next|now|so|finally|and)\b)\w", re.IGNORECASE)
 _RESULT = re.compile(
-    r"(?:=|\\approx)\s*(?:\\?\$|[£€¥₹])?\s*\**\s*(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|[ \t]*[-+/^=(]|[ \t]*\*(?!\*)|[ \t]*\\(?:times|cdot|div|frac)|[a-z]\b)"
+    r"(?:=|\\approx)\s*\**\s*(?:\\?\$|[£€¥₹])?\s*\**(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|[ \t]*[-+/^=(]|[ \t]*\*(?!\*)|[ \t]*\\(?:times|cdot|div|frac)|[a-z]\b)"
 )
 MOST_RESULTS = 60
 MOST_LINES = 15  # that are looked at from the end
@@ -124,9 +125,11 @@ def without_reason(statement: str) -> str:
 
 
 def main_clause(statement: str) -> str:
-    """A statement without the clause before it: "Since he has 3 of them, he pays 6", "After 5 weeks, he has 45"."""
-    match = _CLAUSE_BEFORE.match(statement)
-    return statement[match.end() :] if match and re.search(r"\d", statement[match.end() :]) else statement
+    """A statement without the clauses before it: "Since he has 3 of them, he pays 6", "He has 18, so he needs 1"."""
+    for match in [*[*_CONSEQUENCE.finditer(statement)][-1:], _CLAUSE_BEFORE.match(statement)]:
+        if match and re.search(r"\d", statement[match.end() :]):
+            return statement[match.end() :]
+    return statement
 
 
 def without_checks(text: str) -> str:
