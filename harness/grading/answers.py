@@ -53,6 +53,8 @@ def read(text: str, cut: bool = False, worded: bool = False) -> Answer | None:
     if found is None:
         prose = tidied(text)
         found = _marked(prose, worded) or (None if cut else _ending(prose, worded))
+        # In a sentence it is the unit: problems ask how many dozens there are.
+        found = found and found._replace(text=re.sub(r"(?<=\d) dozens?\b", "", found.text))
     return found._replace(text=with_point(found.text)) if found and decimal_comma(text) else found
 
 

@@ -22,7 +22,7 @@ NUMBER = re.compile(
     rf"|(?P<decimal>{_DECIMAL})(?: ?(?:\\times|\\cdot|\*|x) ?(?P<power>{_POWER})| ?/ ?(?P<under>{_DECIMAL}))?)"
 )
 _SCALES = {
-    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 0,
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
     "百": 100, "千": 1000, "万": 10**4, "亿": 10**8,
 }  # fmt: skip
 _ONES = "one two three four five six seven eight nine".split()
@@ -73,11 +73,8 @@ def with_point(text: str) -> str:
     return _POINTS.sub(lambda m: m.group().replace(".", ""), out)
 
 
-def number(text: str, dozen: int = 12) -> Fraction | None:
-    """``value`` of a text that is in ``notation.plain``'s spelling already.
-
-    ``dozen``: what that word multiplies by; 1 where it is a unit, as in problems that ask how many dozens.
-    """
+def number(text: str) -> Fraction | None:
+    """``value`` of a text that is in ``notation.plain``'s spelling already."""
     if len(text) > LONGEST:
         return None
     tidy = re.sub(r"\\text\{([^{}]*)\}|[*`~]|\\(?=[,;: ])", r" \1 ", _MONEY.sub("", text).replace("$", ""))
@@ -103,7 +100,7 @@ def number(text: str, dozen: int = 12) -> Fraction | None:
     if len(found) != 1:
         return None
     match = found[0]
-    end, scale = _scaled(tidy, match.end(), dozen)
+    end, scale = _scaled(tidy, match.end())
     before, behind = tidy[: match.start()], tidy[end:]
     if not (_BEFORE.fullmatch(before) and _UNITS.fullmatch(tidy, end)) or "a" <= before[-1:].lower() <= "z":
         return None
@@ -117,10 +114,10 @@ def _in_digits(match: re.Match[str]) -> str:
     return str(sum(_WORDS_OF[word.lower()] for word in match.groups() if word))
 
 
-def _scaled(text: str, end: int, dozen: int) -> tuple[int, int]:
+def _scaled(text: str, end: int) -> tuple[int, int]:
     """Where a number that ends at ``end`` ends with "million" or its like, and what this multiplies it by."""
     match = re.compile(rf" ?({'|'.join(_SCALES)})s?(?![a-z])", re.IGNORECASE).match(text, end)
-    return (match.end(), _SCALES[match[1].lower()] or dozen) if match else (end, 1)
+    return (match.end(), _SCALES[match[1].lower()]) if match else (end, 1)
 
 
 def _exact(match: re.Match[str], scale: int) -> Fraction | None:

@@ -16,7 +16,8 @@ Group = list[Quantity]  # quantities side by side, as "18 or 19"
 
 _END = r"\s*(?:US|AU|CA)?[\s*$\\]*$"  # of what stands before a quantity
 _NEGATED = re.compile(
-    r"(?:\b(?:not|never|nor|neither|rather than|instead of|nicht|kein\w*|pas|nie|не)|n't|不是|而非)(?: \w+)?" + _END, re.IGNORECASE
+    r"(?:\b(?:not|never|nor|neither|rather than|instead of|nicht|kein\w*|pas|nie|не)|n't|不是|而非)(?: \w+)?" + _END,
+    re.IGNORECASE,
 )
 _DENIED = re.compile(r"[\s*]*(?:is|was|are|would be) (?:not|wrong|incorrect|impossible)\b", re.IGNORECASE)
 _BOUND = re.compile(
@@ -52,7 +53,7 @@ _GOES_ON = re.compile(
 )
 _PART_OF = re.compile(
     r"(?:\b(?:(?:of|for|with|from|in|by|on|to) (?:the|his|her|its|their|all|our|those|these)|out of(?: the| all)?)(?: \w+)?"
-    r"|\b(?:all|the|his|her|its|their|our|those|these))" + _END,
+    r"|\b(?:all|the|those|these))" + _END,
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"-[a-z]{2}")  # "the 400-meter race"

@@ -62,7 +62,7 @@ _GOES_ON = re.compile(r"(?<!\d), [^\d,]{0,60}\d")
 _CONSEQUENCE = re.compile(r", (?:and )?(?:so|thus|therefore|hence|which means|meaning)\b(?: that)?")
 _CLAUSE_BEFORE = re.compile(
     r"\W*(?:(?:so|therefore|thus|hence|then|now|and|finally),? )?(?:since|because|if|when|given|after|for|in|with|at the end of|out of)\b[^\n]{0,150}?"
-    r"(?<!\d),(?! (?:and|or)\b) ",
+    r",(?! (?:and|or)\b) ",
     re.IGNORECASE,
 )
 # Something is said before the reason: "First, since he has 3, he pays 6" is no statement with a reason behind it.

@@ -84,7 +84,9 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
         f"grader or input failed {percent(f.failed)} %",
     ]
     if f.guessed is not None:
-        lines.append(f"  guessed {percent(f.guessed)} % of the verdicts, {percent(f.accuracy_marked)} % right without them")
+        lines.append(
+            f"  guessed {percent(f.guessed)} % of the verdicts, {percent(f.accuracy_marked)} % right without them"
+        )
     if f.prompt_strict is not None:
         kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
         lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))
