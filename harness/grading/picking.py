@@ -71,7 +71,10 @@ _COMES_TO = re.compile(
     re.IGNORECASE,
 )
 _COPULA = re.compile(
-    r"\b(?:is|are|was|were|equals|totals|costs?)(?: (?:about|exactly|only|just|a total of))?" + _END, re.IGNORECASE
+    r"\b(?:(?:is|are|was|were|equals|totals|costs?)(?: (?:about|exactly|only|just|a total of))?"
+    r"|(?:needs?|takes?|must|has to|have to)(?: (?:to )?\w+)?)"
+    + _END,
+    re.IGNORECASE,
 )
 
 

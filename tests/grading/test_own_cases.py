@@ -37,3 +37,24 @@ def test_wrong_answers_that_look_right_are_not_right(grader):
     seen = [read(grader, case) for case in cases("wrong")]
     assert len(seen) >= 150
     assert [why for verdict, why in seen if verdict not in ("wrong", "no_answer", "unfinished")] == []
+
+
+def test_answers_in_the_manner_of_six_models_are_read_by_both_graders(grader):
+    """Texts of our own as R1, QwQ, s1.1, an R1 distillation, GPT-4o and Qwen2.5 end theirs; most box nothing."""
+    texts = cases("styles")
+    assert len(texts) == 60
+    for kind in ("number", "math"):
+        seen = [
+            read(grader, {**case, "grader": kind, "response": f"<think>{case['thought']}</think>{case['response']}"})
+            for case in texts
+        ]
+        assert [why for verdict, why in seen if verdict != "correct"] == []
+
+
+def test_no_answer_that_was_cut_within_its_thought_is_right(grader):
+    for case in cases("styles"):
+        whole = f"<think>{case['thought']} \\boxed{{{case['gold']}}}"
+        for end in range(7, len(whole) + 1, 9):
+            for kind in ("number", "math"):
+                grade = grader.grade(kind, {"answer": case["gold"]}, whole[:end], "length")
+                assert (grade.verdict, grade.how) == ("unfinished", "")
