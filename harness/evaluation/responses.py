@@ -256,7 +256,8 @@ def score(
 
 
 def output_row(response: Response, sample: Sample, metrics: bool) -> dict[str, Any]:
-    """The output file's row: id, grade, answer, how it was found, reason, think_state, seconds; strict and loose, or the plan."""
+    """The output file's row: id, grade, answer, how it was found, reason, think_state, seconds; strict and loose, or
+    the plan."""
     grade = sample.grade
     out = {
         "id": response.ident, "grade": grade.verdict, "answer": grade.answer, "how": grade.how, "reason": grade.reason,

@@ -70,7 +70,7 @@ def compare(gold: str, stated: str) -> Judgement:
         return Judgement("correct", "written as the gold answer")
     if letter := shapes.choice(plain(gold)):
         named = shapes.chosen(plain(stated))
-        if named and (named == letter or named.upper() == letter and gold.strip() != letter):
+        if named and (named == letter or (named.upper() == letter and gold.strip() != letter)):
             return Judgement("correct", "the same choice")
     if shapes.words(wanted) is not None or (letter and gold.strip() != letter):
         if shapes.spelled(wanted) == shapes.spelled(given):

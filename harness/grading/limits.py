@@ -10,6 +10,7 @@ LONGEST = 1_000  # the longest gold answer of the MATH test set has 81 character
 DEEPEST = 24
 MOST_DIGITS = 60
 MOST_FUNCTIONS = 24
+MOST_BARS = 24
 
 # A tower (a power in an exponent), a large exponent, or an exponential of exponentials.
 _POWER = re.compile(
@@ -35,6 +36,7 @@ def beyond(text: str) -> str:
         (digits > MOST_DIGITS, f"a number of {digits} digits"),
         (deepest > DEEPEST, f"nested {deepest} deep"),
         (len(_FUNCTION.findall(text)) > MOST_FUNCTIONS, f"more than {MOST_FUNCTIONS} functions"),
+        (text.count("|") > MOST_BARS, f"more than {MOST_BARS} bars"),
         (text.count("&") > 100 or text.count(",") > 100, "more than 100 entries"),
     )
     return next((why for passed, why in limits if passed), "")

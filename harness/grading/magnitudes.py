@@ -1,4 +1,4 @@
-"""Closeness of parsed numbers relative to their size: Math-Verify compares by absolute differences and rounded places."""
+"""Closeness of parsed numbers relative to their size, where Math-Verify compares by differences and rounded places."""
 
 from __future__ import annotations
 

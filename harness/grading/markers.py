@@ -1,4 +1,4 @@
-"""Where a text marks its answer: "the answer is", "Answer:" and their like in other languages, "####", tags, headings."""
+"""Where a text marks its answer: "the answer is" and its like in other languages, "####", tags, headings."""
 
 from __future__ import annotations
 
@@ -9,7 +9,7 @@ from harness.grading.sentences import sentences
 
 
 class Marked(NamedTuple):
-    """``statement``: what stands behind the mark; ``end``: where the text goes on; ``display``: it is a formula below."""
+    """``statement``: what stands behind the mark; ``end``: where the text goes on; ``display``: a formula below it."""
 
     statement: str
     end: int
@@ -17,15 +17,22 @@ class Marked(NamedTuple):
 
 
 _ENGLISH = (
-    r"(?<!to )(?<!can )(?<!we )(?<!us )\b(?:answers?|final (?:result|solution)|(?:correct|right|best) (?:option|choice))\b"
-    r"(?:[^.\n:=?]{0,60}?(?:\b(?:is|are|equals|becomes|isn't|(?:can|could|must|should|would|will)(?:not|n't)? be)\b|:)|[^.\n:=?,]{0,12}?(?:=|->))"
+    r"(?<!to )(?<!can )(?<!we )(?<!us )\b(?:answers?|final (?:result|solution)|(?:correct|right|best) (?:option"
+    r"|choice))\b"
+    r"(?:[^.\n:=?]{0,60}?(?:\b(?:is|are|equals|becomes|isn't|(?:can|could|must|should|would|will)(?:not"
+    r"|n't)? be)\b|:)|[^.\n:=?,]{0,12}?(?:=|->))"
 )
 _OTHERS = (
-    r"\b(?:la )?respuesta[^.\n:=]{0,20}?(?:\bes\b|:|=)|\b(?:la )?réponse[^.\n:=]{0,20}?(?:\best\b|:|=)|\b(?:die )?antwort[^.\n:=]{0,20}?(?:\bist\b|"
-    r"\blautet\b|:|=)|\b(?:endergebnis|ergebnis|lösung)\s*(?:ist|lautet|:)|\b(?:a )?resposta[^.\n:=]{0,20}?(?:\bé\b|:|=)|\b(?:la )?risposta[^.\n:=]{0,20}?"
-    r"(?:\bè\b|:|=)|\bответ\s*(?:[-:—=]|\bбудет\b)|\bodpowied[zź]\s*(?:to|:)|\b(?:het )?antwoord[^.\n:=]{0,20}?(?:\bis\b|:)|\bsvar(?:et)?\s*(?:är|er|:)"
+    r"\b(?:la )?respuesta[^.\n:=]{0,20}?(?:\bes\b|:|=)|\b(?:la )?réponse[^.\n:=]{0,20}?(?:\best\b|:|=)"
+    r"|\b(?:die )?antwort[^.\n:=]{0,20}?(?:\bist\b|"
+    r"\blautet\b|:|=)|\b(?:endergebnis|ergebnis|lösung)\s*(?:ist|lautet|:)"
+    r"|\b(?:a )?resposta[^.\n:=]{0,20}?(?:\bé\b|:|=)|\b(?:la )?risposta[^.\n:=]{0,20}?"
+    r"(?:\bè\b|:|=)|\bответ\s*(?:[-:—=]|\bбудет\b)|\bodpowied[zź]\s*(?:to|:)"
+    r"|\b(?:het )?antwoord[^.\n:=]{0,20}?(?:\bis\b|:)|\bsvar(?:et)?\s*(?:är|er|:)"
     r"|\bcevap\s*:|\bjawaban(?:nya)?\s*(?:adalah|:)|đáp (?:án|số)[^.\n:=]{0,12}?(?:là|:)"
-    r"|(?:答案|最终结果|最后结果|正解)[^。\n:=是为]{0,6}?(?:应该是|应为|是|为|:|=)\s*:?|(?:^|(?<=[\n。#* ]))答\s*:|答え(?:は|:)|정답(?:은|:)|(?:^|(?<=\n))답(?:은|:)"
+    r"|(?:答案|最终结果|最后结果|正解)[^。\n:=是为]{0,6}?(?:应该是|应为|是|为|:|=)\s*:?"
+    r"|(?:^|(?<=[\n。#* ]))答\s*:|答え(?:は|:)|정답(?:은|:)"
+    r"|(?:^|(?<=\n))답(?:은|:)"
 )
 _HASHES = r"####(?!#)"
 _MARK = re.compile(rf"(?:{_ENGLISH}|{_OTHERS}|<answer>|{_HASHES}|(?:^|(?<=\n))A:(?= ))[ \t*_:\"]*", re.IGNORECASE)
@@ -34,7 +41,8 @@ _BEHIND = re.compile(
     re.IGNORECASE,
 )
 _HEADING = re.compile(
-    r"(?:^|(?<=\n))[ \t>#*_✅]{0,12}(?:the )?(?:(?:final|correct|my) )?(?:answer|final result|最终答案|答案|respuesta(?: final)?|réponse(?: finale)?|antwort)"
+    r"(?:^|(?<=\n))[ \t>#*_✅]{0,12}(?:the )?(?:(?:final|correct|my) )?(?:answer|final result|最终答案|答案"
+    r"|respuesta(?: final)?|réponse(?: finale)?|antwort)"
     r"[ \t*_:]{0,8}(?=\n)",
     re.IGNORECASE,
 )
@@ -52,7 +60,8 @@ _FILLER = re.compile(
 )
 # A line after four marks that is a heading of Markdown rather than an answer.
 _TITLE = re.compile(
-    r"[A-Za-z]{3,}.*:\W*$|^\W*(?:step|part|case|solution|check|conclusion|final|verification|question)\b|(?:[A-Za-z]{3,} +){2}[A-Za-z]{3,}",
+    r"[A-Za-z]{3,}.*:\W*$|^\W*(?:step|part|case|solution|check|conclusion|final|verification|question)\b"
+    r"|(?:[A-Za-z]{3,} +){2}[A-Za-z]{3,}",
     re.IGNORECASE,
 )
 _TAG = re.compile(r"</?[a-zA-Z]{1,12}>")
@@ -102,7 +111,7 @@ def _below(text: str, end: int) -> Marked | None:
     rest = text[end : end + 2500].lstrip()
     line, _, more = rest.partition("\n")
     line = line.strip()
-    if not line or _ITEM.match(line) and _ITEM.match(more.lstrip()) or _TITLE.match(line) and line.startswith("#"):
+    if not line or (_ITEM.match(line) and _ITEM.match(more.lstrip())) or (_TITLE.match(line) and line.startswith("#")):
         return None
     at = text.find(line, end) + len(line)
     if line.startswith("$") and line.endswith("$"):

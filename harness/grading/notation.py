@@ -1,4 +1,4 @@
-"""One spelling of what Unicode, LaTeX and plain text write in several ways; everything is read in it, and compared in it.
+"""One spelling of what Unicode, LaTeX and plain text write in several ways; all is read and compared in it.
 
 ``plain`` is the only place that knows superscripts, vulgar fractions, root signs, full-width digits, upright letters,
 styles and colours. Its result is LaTeX again, and stays the same when it is given to ``plain`` once more.
@@ -22,8 +22,10 @@ _LOWERED = {**{chr(0x2080 + n): str(n) for n in range(10)}, "₊": "+", "₋": "
 _SIGNS = {
     "∞": "\\infty", "π": "\\pi", "θ": "\\theta", "α": "\\alpha", "β": "\\beta", "λ": "\\lambda", "ω": "\\omega",
     "≤": "\\le", "⩽": "\\le", "≥": "\\ge", "⩾": "\\ge", "≠": "\\ne", "≈": "\\approx", "∈": "\\in", "∪": "\\cup",
-    "∩": "\\cap", "±": "\\pm", "∓": "\\mp", "×": "\\times", "·": "\\cdot", "⋅": "\\cdot", "÷": "\\div", "∅": "\\emptyset",
-    "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}", "∖": "\\setminus",
+    "∩": "\\cap", "±": "\\pm", "∓": "\\mp", "×": "\\times", "·": "\\cdot", "⋅": "\\cdot", "÷": "\\div",
+    "∅": "\\emptyset",
+    "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}",
+    "∖": "\\setminus",
     "°": "^\\circ", "º": "^\\circ", "˚": "^\\circ",
 }  # fmt: skip
 _DASHES = str.maketrans(
@@ -61,7 +63,7 @@ _FONT = re.compile(
 )  # around a formula
 _BEHIND_NUMBER = re.compile(r"[\d}\ue001]\s*(?:/|\\cdot)?\s*$|\d\s*\\[,;: ]?\s*$")
 _FRACTION = re.compile(
-    rf"\\frac\s*(?:\{{([^{{}}]*)\}}\s*(\d|[A-Za-z])(?![A-Za-z{{])|(\d)\s*(?:(\d)|\{{([^{{}}]*)\}})|([A-Za-z]) ?([A-Za-z\d]))"
+    r"\\frac\s*(?:\{([^{}]*)\}\s*(\d|[A-Za-z])(?![A-Za-z{])|(\d)\s*(?:(\d)|\{([^{}]*)\})|([A-Za-z]) ?([A-Za-z\d]))"
 )
 _ROOT_OF_ONE = re.compile(r"\\sqrt\s*(\[[^\[\]]{1,9}\])?\s*(\d|[A-Za-z]|\\pi)(?![A-Za-z])")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]{1,200})\)")

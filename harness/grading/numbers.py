@@ -25,9 +25,9 @@ _SCALES = {
     "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
     "百": 100, "千": 1000, "万": 10**4, "亿": 10**8,
 }  # fmt: skip
-_ONES = "one two three four five six seven eight nine".split()
-_TEENS = "ten eleven twelve thirteen fourteen fifteen sixteen seventeen eighteen nineteen".split()
-_TENS = "twenty thirty forty fifty sixty seventy eighty ninety".split()
+_ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
+_TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
+_TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
 _WORDS_OF = {
     "zero": 0,
     **{word: 10 * n for n, word in enumerate(_TENS, 2)},
@@ -38,21 +38,29 @@ _IN_WORDS = re.compile(
 )
 _MONEY = re.compile(r"\\?\$|[£€¥₹₩₽]")
 _WORDS = r"[^\W\d_]"
-_UNIT = rf"(?:{_WORDS}{{2,}}\.?|[\u2e80-\ud7ff]|(?<=[ /\d])[{UNIT_LETTERS}](?!{_WORDS})|[ap]\.m\.?|\b[aA]\b(?= {_WORDS})|[%¢'\"]|\^ ?\\circ ?[CF]?)"
+_UNIT = (
+    rf"(?:{_WORDS}{{2,}}\.?|[\u2e80-\ud7ff]|(?<=[ /\d])[{UNIT_LETTERS}](?!{_WORDS})|[ap]\.m\.?"
+    rf"|\b[aA]\b(?= {_WORDS})|[%¢'\"]|\^ ?\\circ ?[CF]?)"
+)
 _UNITS = re.compile(rf"(?:[ ,.:;()-]*(?:(?:/|\\cdot|\*) ?)?{_UNIT})*[ .,;:)]*")
 _UNIT_POWER = re.compile(
-    rf"(?:(?<={_WORDS}{{2}})|(?<=[ /\d][{UNIT_LETTERS}])) ?\^ ?(?:\{{ ?-?\d ?\}}|-?\d)|(?<=\d[cmk]m)[23]\b|(?<= [cmk]m)[23]\b"
+    rf"(?:(?<={_WORDS}{{2}})|(?<=[ /\d][{UNIT_LETTERS}])) ?\^ ?(?:\{{ ?-?\d ?\}}|-?\d)|(?<=\d[cmk]m)[23]\b"
+    rf"|(?<= [cmk]m)[23]\b"
 )
 _BEFORE = re.compile(rf"(?:{_WORDS}+[.,:']*|\\approx|\\sim|[ :~&])*")
 # The left side of an equation that gives another thing than the unknown: "2x", "x^2", "x/2".
 MULTIPLE = re.compile(
-    r"\d* ?[a-zA-Z] ?(?:\^ ?\{?\d+\}?|/ ?\d+)|\d+ ?(?:\\cdot|\*)? ?[a-zA-Z]|\\frac\{\d* ?[a-zA-Z]\}\{\d+\}|\\frac\{\d+\}\{\d+\} ?[a-zA-Z]|\\sqrt\{[a-zA-Z]\}"
+    r"\d* ?[a-zA-Z] ?(?:\^ ?\{?\d+\}?|/ ?\d+)|\d+ ?(?:\\cdot|\*)? ?[a-zA-Z]|\\frac\{\d* ?[a-zA-Z]\}\{\d+\}"
+    r"|\\frac\{\d+\}\{\d+\} ?[a-zA-Z]|\\sqrt\{[a-zA-Z]\}"
 )
 # What makes a number a bound, one of several, or no answer at all.
 _NO_ANSWER = re.compile(
-    r"\b(?:not|no|nicht|kein\w*|pas|не|nie|never|cannot|isn't|nor|neither|or|either|undefined|impossible|twice|double|half|triple|times as|between|almost|nearly|below zero"
-    r"|squared|cubed|factorial|root|log|and an? (?:half|quarter|third)|and one (?:half|third|quarter)|less|fewer|greater|more than|at (?:least|most)"
-    r"|up to|exceeds?|under|over|above|below|minimum of|maximum of|plus|minus|modulo|mod|base|choose|o más|oder|ou|ni)\b|不是|或|至少|至多|超过|不到",
+    r"\b(?:not|no|nicht|kein\w*|pas|не|nie|never|cannot|isn't|nor|neither|or|either|undefined|impossible|twice"
+    r"|double|half|triple|times as|between|almost|nearly|below zero"
+    r"|squared|cubed|factorial|root|log|and an? (?:half|quarter|third)|and one (?:half|third|quarter)|less|fewer"
+    r"|greater|more than|at (?:least|most)"
+    r"|up to|exceeds?|under|over|above|below|minimum of|maximum of|plus|minus|modulo|mod|base|choose|o más|oder|ou"
+    r"|ni)\b|不是|或|至少|至多|超过|不到",
     re.IGNORECASE,
 )
 _FINE = re.compile(r"\b(?:or (?:so|about)|no\.|left ?over|hand ?over)\b|\bmore\b(?! than)", re.IGNORECASE)
@@ -80,7 +88,7 @@ def number(text: str) -> Fraction | None:
     tidy = re.sub(r"\\text\{([^{}]*)\}|[*`~]|\\(?=[,;: ])", r" \1 ", _MONEY.sub("", text).replace("$", ""))
     tidy = " ".join(re.sub(r"\\begin\{[a-z]*\}|\\end\{[a-z]*\}", "?", tidy).split()).strip()
     left, _, tidy = tidy.rpartition("=")
-    if "=" in left and _SEVERAL.search(left + tidy) or MULTIPLE.fullmatch(left.strip()):
+    if ("=" in left and _SEVERAL.search(left + tidy)) or MULTIPLE.fullmatch(left.strip()):
         return None  # several equations, or of a multiple
     if tidy.endswith("...") or any(char.isdigit() and not char.isascii() for char in tidy):
         return None
@@ -104,7 +112,8 @@ def number(text: str) -> Fraction | None:
     before, behind = tidy[: match.start()], tidy[end:]
     if not (_BEFORE.fullmatch(before) and _UNITS.fullmatch(tidy, end)) or "a" <= before[-1:].lower() <= "z":
         return None
-    if match["sign"] and len(match["sign"]) == 2 and before or _NO_ANSWER.search(_FINE.sub("", f"{before} # {behind}")):
+    apart = before and len(match["sign"] or "") == 2  # "x - 5"
+    if apart or _NO_ANSWER.search(_FINE.sub("", f"{before} # {behind}")):
         return None
     return _exact(match, scale)
 

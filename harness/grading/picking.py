@@ -7,6 +7,7 @@ from __future__ import annotations
 
 import re
 from collections.abc import Sequence
+from itertools import pairwise
 
 from harness.grading.numbers import number
 from harness.grading.quantities import Quantity, quantities
@@ -22,7 +23,8 @@ _NEGATED = re.compile(
 _DENIED = re.compile(r"[\s*]*(?:is|was|are|would be) (?:not|wrong|incorrect|impossible)\b", re.IGNORECASE)
 _BOUND = re.compile(
     r"(?:\b(?:(?:less|more|fewer|greater|lower|higher|larger|smaller) than(?: or equal to)?|no (?:more|less|fewer) than"
-    r"|at (?:least|most)|up to|between|almost|nearly|exceeds?|(?:minimum|maximum) of|half of|twice|double|log|ln|sin|cos"
+    r"|at (?:least|most)|up to|between|almost|nearly|exceeds?|(?:minimum|maximum) of|half of|twice|double|log|ln"
+    r"|sin|cos"
     r"|tan|root of|factorial of)|至少|至多|超过|不到)" + _END,
     re.IGNORECASE,
 )
@@ -34,7 +36,8 @@ _OPEN_END = re.compile(
 )
 _JOINS = r"(?:or|and|to|through|oder|und|ou|et|o|y)\b|[或和到至]"
 _ALTERNATIVE = re.compile(
-    rf"[\s*$%]*(?:(?!{_JOINS})(?:[^\W\d]+[\s*]+|[\u2e80-\ud7ff]{{1,3}}))?(?:[,;]? ?(?P<join>{_JOINS})|(?P<mark>[,/–—:]|-))"
+    rf"[\s*$%]*(?:(?!{_JOINS})(?:[^\W\d]+[\s*]+|[\u2e80-\ud7ff]{{1,3}}))?(?:[,;]? ?(?P<join>{_JOINS})"
+    rf"|(?P<mark>[,/–—:]|-))"
     r"[\s*$]*(?:either |maybe |about |perhaps |[A-Z][a-z]+:? )?"
     # Side by side, as in "1 8" and "5 feet 6 inches".
     r"|[\s*$]*(?:feet|foot|ft|yards?|miles?|km|m|meters?|hours?|hrs?|h|min|minutes?|days?|weeks?|months?|years?"
@@ -52,7 +55,8 @@ _GOES_ON = re.compile(
     re.IGNORECASE,
 )
 _PART_OF = re.compile(
-    r"(?:\b(?:(?:of|for|with|from|in|by|on|to) (?:the|his|her|its|their|all|our|those|these)|out of(?: the| all)?)(?: \w+)?"
+    r"(?:\b(?:(?:of|for|with|from|in|by|on|to) (?:the|his|her|its|their|all|our|those|these)|out of(?: the"
+    r"| all)?)(?: \w+)?"
     r"|\b(?:all|the|those|these))" + _END,
     re.IGNORECASE,
 )
@@ -64,16 +68,17 @@ _WHEN_OR_RATE = re.compile(
     re.IGNORECASE,
 )
 _COMES_TO = re.compile(
-    r"(?:\b(?:is|are|was|were|equals?|totals?|costs?|has|have|becomes?)(?: (?:now|then|about|exactly|only|just|still|left with"
+    r"(?:\b(?:is|are|was|were|equals?|totals?|costs?|has|have|becomes?)(?: (?:now|then|about|exactly|only|just"
+    r"|still|left with"
     r"|a total of|an? (?:additional|extra)))?"
-    r"|gets?|loses?|\b(?:gives?|giving|yields?|leaves?|leaving|results? in|resulting in|(?<!to )makes?|making|brings?|bringing"
+    r"|gets?|loses?|\b(?:gives?|giving|yields?|leaves?|leaving|results? in|resulting in|(?<!to )makes?|making"
+    r"|brings?|bringing"
     r"|totaling|amounts to|comes to)\b[^\d,;]{0,40})" + _END,
     re.IGNORECASE,
 )
 _COPULA = re.compile(
     r"\b(?:(?:is|are|was|were|equals|totals|costs?)(?: (?:about|exactly|only|just|a total of))?"
-    r"|(?:needs?|takes?|must|has to|have to)(?: (?:to )?\w+)?)"
-    + _END,
+    r"|(?:needs?|takes?|must|has to|have to)(?: (?:to )?\w+)?)" + _END,
     re.IGNORECASE,
 )
 
@@ -166,7 +171,7 @@ def _together(statement: str, group: Group) -> str:
     out = group[0].text
     if len(group) == 1 and statement[: group[0].start].strip() and _COPULA.search(statement[: group[0].start]):
         return out.rpartition("=")[2].strip()  # "the number of them is 4k = 16"
-    for last, quantity in zip(group, group[1:], strict=False):
+    for last, quantity in pairwise(group):
         match = _ALTERNATIVE.fullmatch(statement, last.end, quantity.start)
         join = (match and (match["join"] or match["mark"])) or ","
         out += (", " if join in _LISTS else f" {join} ") + quantity.text

@@ -28,12 +28,14 @@ _MATH = re.compile(
 )
 _PROSE = re.compile(r"\\[a-zA-Z]+(?:\s*\{[^{}]*\})?|([^\W\d_]{2,})")
 _BOLD = re.compile(
-    r"\*\*(?=\S)([^*\n]{1,300}?)(?<=\S)\*\*|__([^_\n]{1,300}?)__|(?<![*\w\d ])\*(?! )([^*\n]{1,80}?)\*(?![*\w])|<b>([^<\n]{1,300})</b>"
+    r"\*\*(?=\S)([^*\n]{1,300}?)(?<=\S)\*\*|__([^_\n]{1,300}?)__|(?<![*\w\d ])\*(?! )([^*\n]{1,80}?)\*(?![*\w])"
+    r"|<b>([^<\n]{1,300})</b>"
 )
 _CODE = re.compile(r"(?<!`)`([^`\n]{1,100})`(?!`)")
 _LABEL = re.compile(r":\s*$|^\s*(?:step|part|case|note|question|option)\b", re.IGNORECASE)
 _TOKEN = re.compile(
-    rf"(?P<command>\\[a-zA-Z]+)|(?P<number>\.?\d+(?:[.,:]\d+)*)|(?P<money>{_MONEY})|(?P<word>[^\W\d_]+)|(?P<space>[ \t]+)"
+    rf"(?P<command>\\[a-zA-Z]+)|(?P<number>\.?\d+(?:[.,:]\d+)*)|(?P<money>{_MONEY})|(?P<word>[^\W\d_]+)"
+    rf"|(?P<space>[ \t]+)"
     r"|(?P<open>[({\[])|(?P<close>[)}\]])|(?P<sign>[-+*/^_=<>|]|\\[{}|])|(?P<behind>[%!'°])|(?P<other>\\.|.)",
     re.DOTALL,
 )
@@ -51,7 +53,8 @@ _WORD_COMMANDS = {
 }
 # What belongs to a number although it is a word: it changes the value.
 _SCALE = re.compile(
-    r"\s*(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|and (?:a|one) (?:half|third|quarter)"
+    r"\s*(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|and (?:a|one) (?:half|third"
+    r"|quarter)"
     r"|[万亿千百])s?(?![a-z])|\s*(?:\.\.\.|\\ldots)",
     re.IGNORECASE,
 )
@@ -59,7 +62,7 @@ _VALUE = re.compile(r"\d|\\(?:pi|infty|sqrt|frac|emptyset|e|mathbb|begin|alpha|t
 _MINUS = re.compile(r"(?<![\d)] )\b(?:minus|negative) +(?:\\?\$)?$", re.IGNORECASE)
 _BULLET = re.compile(r"(?:\w|\n|^)- |\w-|- ")  # a hyphen, or the mark of a list
 _ENDS = " \t=+*/^_-<>,.;:"
-MOST = 400  # of one sentence
+MOST = 50  # the last ones of a statement
 
 
 def formulas(text: str) -> list[tuple[int, int, str]]:
@@ -69,7 +72,7 @@ def formulas(text: str) -> list[tuple[int, int, str]]:
     while match := _MATH.search(text, at):
         content = next(group for group in match.groups() if group is not None)
         at = match.end()
-        if match[4] is not None and (content != content.strip() and content[:1].isdigit() or _worded(content)):
+        if match[4] is not None and ((content != content.strip() and content[:1].isdigit()) or _worded(content)):
             at = match.start() + 1
         else:
             out.append((match.start(), match.end(), content))
@@ -97,13 +100,13 @@ def quantities(text: str) -> list[Quantity]:
         if span:
             out.append(span)
             at = span.end
-        if len(out) > MOST:
-            break
-    return [
-        q
-        for q in out
-        if (_VALUE.search(q.text) if q.form == "run" else q.text[:1] not in ("^", "_") and re.search(r"\w", q.text))
-    ]
+    return [q for q in out if _counts(q)][-MOST:]
+
+
+def _counts(quantity: Quantity) -> bool:
+    if quantity.form == "run":
+        return _VALUE.search(quantity.text) is not None
+    return quantity.text[:1] not in ("^", "_") and re.search(r"\w", quantity.text) is not None
 
 
 def _runs(text: str, start: int, end: int) -> list[Quantity]:
@@ -118,16 +121,21 @@ def _runs(text: str, start: int, end: int) -> list[Quantity]:
         first, depth, waits = -1, 0, False
 
     for match in _TOKEN.finditer(text, start, end):
-        kind, token = match.lastgroup or "other", match.group()
+        kind, found = match.lastgroup or "other", match.group()
         inside, touches = first >= 0, match.start() == last
         if kind == "space" and inside:
             continue
-        part = {
-            "number": True, "money": True, "open": True, "close": depth > 0, "sign": inside or token in "-|" and not _BULLET.match(text, max(0, match.start() - 1)) or token[0] == "\\",
-            "behind": inside, "command": token not in _WORD_COMMANDS, "other": depth > 0 and token in ",;:",
-            "word": len(token) == 1 and token.isascii()
-            and (inside and (touches or waits or depth > 0) or _leads(text, match.end(), end)),
-        }.get(kind, False)  # fmt: skip
+        bullet = _BULLET.match(text, max(0, match.start() - 1))
+        symbol = kind == "word" and len(found) == 1 and found.isascii()
+        part = (
+            kind in ("number", "money", "open")
+            or (kind == "close" and depth > 0)
+            or (kind == "sign" and (inside or found[0] == "\\" or (found in "-|" and not bullet)))
+            or (kind == "behind" and inside)
+            or (kind == "command" and found not in _WORD_COMMANDS)
+            or (kind == "other" and depth > 0 and found in ",;:")
+            or (symbol and ((inside and (touches or waits or depth > 0)) or _leads(text, match.end(), end)))
+        )
         if not part:
             ended()
             continue
@@ -135,7 +143,7 @@ def _runs(text: str, start: int, end: int) -> list[Quantity]:
         if inside and not joined:
             ended()
         first = match.start() if first < 0 else first
-        depth += (kind == "open" or token == "\\{") - (kind == "close" or token == "\\}" and depth > 0)
+        depth += (kind == "open" or found == "\\{") - (kind == "close" or (found == "\\}" and depth > 0))
         waits = kind in ("sign", "command", "money") or (waits and kind == "open")
         last = match.end()
     ended()

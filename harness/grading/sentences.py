@@ -10,32 +10,40 @@ from fractions import Fraction
 
 # Words that begin a sentence which draws a conclusion.
 CONCLUDES = re.compile(
-    r"[^\w\n]{0,12}(?:(?:and|so|then|but|now),? )?(?:so|therefore|thus|hence|consequently|accordingly|finally|in (?:total|all|conclusion|summary"
-    r"|the end|short)|altogether|overall|as a result|this (?:means|gives|makes|leaves)|that (?:means|gives|makes|leaves)|we (?:get|have"
-    r"|find|conclude)|conclusion|total|answer|result|por lo tanto|por tanto|as[ií] que|entonces|donc|ainsi|also|daher|somit|folglich"
-    r"|insgesamt|portanto|logo|quindi|dunque|таким образом|значит|следовательно|итого|dus|daarom|zatem|więc)\b|[^\w\n]{0,12}(?:所以|因此|因而|故|总共|一共"
+    r"[^\w\n]{0,12}(?:(?:and|so|then|but|now),? )?(?:so|therefore|thus|hence|consequently|accordingly|finally"
+    r"|in (?:total|all|conclusion|summary"
+    r"|the end|short)|altogether|overall|as a result|this (?:means|gives|makes|leaves)|that (?:means|gives|makes"
+    r"|leaves)|we (?:get|have"
+    r"|find|conclude)|conclusion|total|answer|result|por lo tanto|por tanto|as[ií] que|entonces|donc|ainsi|also"
+    r"|daher|somit|folglich"
+    r"|insgesamt|portanto|logo|quindi|dunque|таким образом|значит|следовательно|итого|dus|daarom|zatem|więc)\b"
+    r"|[^\w\n]{0,12}(?:所以|因此|因而|故|总共|一共"
     r"|共|综上|よって|したがって|ゆえに|따라서|그러므로)",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"[^\w\n]{0,8}(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|to (?:check|verify|confirm)|proof|explanation"
+    r"[^\w\n]{0,8}(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|to (?:check"
+    r"|verify|confirm)|proof|explanation"
     r"|why|sanity|let me know|feel free|i hope|hope|if you (?:have|need|want|would)|验证|检验|验算|检查|说明|注)\b",
     re.IGNORECASE,
 )
 _ASIDE_BEGINS = re.compile(rf"\n(?={_ASIDE.pattern})", re.IGNORECASE)
 # None of them is an English word, or part of a name that English texts have often.
 _COMMA_WORDS = re.compile(
-    r"\b(?:der|das|und|ist|sie|mit|für|daher|el|una|por|que|del|la|de|donc|les|est|et|une|des|il|gli|della|quindi|não|uma|het|een|dus|och|är"
+    r"\b(?:der|das|und|ist|sie|mit|für|daher|el|una|por|que|del|la|de|donc|les|est|et|une|des|il|gli|della|quindi"
+    r"|não|uma|het|een|dus|och|är"
     r"|это|и|на|за|значит|jest|się|ve|bir)\b",
     re.IGNORECASE,
 )
 _COMMA_MARK = re.compile(
-    r"\b(?:respuesta|réponse|antwort|ergebnis|lösung|resposta|risposta|ответ|odpowied[zź]|antwoord|svar|cevap|jawaban)\b",
+    r"\b(?:respuesta|réponse|antwort|ergebnis|lösung|resposta|risposta|ответ|odpowied[zź]|antwoord|svar|cevap"
+    r"|jawaban)\b",
     re.IGNORECASE,
 )
 _DISPLAY = re.compile(
     r"\\\[(?P<bracket>.{1,2000}?)\\\]|\$\$(?P<dollars>[^$]{1,2000})\$\$"
-    r"|\\begin\{(?P<name>align|equation|gather|aligned|split|multline|eqnarray)(?P<star>\*?)\}(?P<rows>.{1,2000}?)\\end\{(?P=name)(?P=star)\}",
+    r"|\\begin\{(?P<name>align|equation|gather|aligned|split|multline"
+    r"|eqnarray)(?P<star>\*?)\}(?P<rows>.{1,2000}?)\\end\{(?P=name)(?P=star)\}",
     re.DOTALL,
 )
 _CODE_BLOCK = re.compile(
@@ -50,8 +58,10 @@ _SENTENCE_END = re.compile(
     rf"{_SHORT}(?:(?<!\.\.)\.|[!?])(?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！"
 )
 _REASON = re.compile(
-    r",? (?P<why>because|since) |(?:, as| as (?:shown|seen|per|computed|calculated|in|\d|\\?\$))\b|,? (?:given that|due to|where|assuming|based on"
-    r"|considering|parce que|porque|weil|perché|потому|так как)\b|, (?:which|that) (?:is|are) (?:\S+ ){0,4}(?:more|less|fewer|greater|between|above|below|half|twice)\b"
+    r",? (?P<why>because|since) |(?:, as| as (?:shown|seen|per|computed|calculated|in|\d|\\?\$))\b"
+    r"|,? (?:given that|due to|where|assuming|based on"
+    r"|considering|parce que|porque|weil|perché|потому|так как)\b|, (?:which|that) (?:is|are) (?:\S+ ){0,4}(?:more"
+    r"|less|fewer|greater|between|above|below|half|twice)\b"
     r"|, (?:not|whereas|although)\b| [—–] | -- |, ?(?:因为|由于|比|不是|而|即|其中|也就是|ибо)|;|。",
     re.IGNORECASE,
 )
@@ -61,14 +71,16 @@ _ASIDE_IN_BRACKETS = re.compile(
 _GOES_ON = re.compile(r"(?<!\d), [^\d,]{0,60}\d")
 _CONSEQUENCE = re.compile(r", (?:and )?(?:so|thus|therefore|hence|which means|meaning)\b(?: that)?")
 _CLAUSE_BEFORE = re.compile(
-    r"\W*(?:(?:so|therefore|thus|hence|then|now|and|finally),? )?(?:since|because|if|when|given|after|for|in|with|at the end of|out of)\b[^\n]{0,150}?"
+    r"\W*(?:(?:so|therefore|thus|hence|then|now|and|finally),? )?(?:since|because|if|when|given|after|for|in|with"
+    r"|at the end of|out of)\b[^\n]{0,150}?"
     r",(?! (?:and|or)\b) ",
     re.IGNORECASE,
 )
 # Something is said before the reason: "First, since he has 3, he pays 6" is no statement with a reason behind it.
 _SAID = re.compile(r"\d|\\[a-z]|^\W*(?!(?:first|then|next|now|so|finally|and)\b)\w", re.IGNORECASE)
 _RESULT = re.compile(
-    r"(?:=|\\approx)\s*\**\s*(?:\\?\$|[£€¥₹])?\s*\**(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|[ \t]*[-+/^=(]|[ \t]*\*(?!\*)|[ \t]*\\(?:times|cdot|div|frac)|[a-z]\b)"
+    r"(?:=|\\approx)\s*\**\s*(?:\\?\$|[£€¥₹])?\s*\**(-?\d[\d,]*(?:\.\d+)?(?:/\d+)?)(?![\d.,]*\d|[ \t]*[-+/^=(]"
+    r"|[ \t]*\*(?!\*)|[ \t]*\\(?:times|cdot|div|frac)|[a-z]\b)"
 )
 MOST_RESULTS = 60
 MOST_LINES = 15  # that are looked at from the end
@@ -142,7 +154,7 @@ def without_checks(text: str) -> str:
 
 
 def last_lines(text: str) -> list[str]:
-    """The last lines of a text that may hold its end, the last one first; rows of tables with ";" between their cells."""
+    """The last lines of a text that may hold its end, the last one first; cells of tables with ";" between them."""
     lines = [line.strip()[-LONGEST_LINE:] for line in text.splitlines() if line.strip()][-MOST_LINES:]
     kept = [line for line in reversed(lines) if not _ASIDE.match(line.lstrip("#*_- "))] or lines[::-1]
     return [" ; ".join(line.strip("|").split("|")) if line.count("|") > 2 and line[0] == "|" else line for line in kept]

@@ -9,19 +9,23 @@ from harness.grading.limits import depths
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _CHOICE = re.compile(r"\(?([A-J])\)?")
 _CHOSEN = re.compile(
-    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$| (?:because|since|as|with|for|is)\b))[).:,]*(.*)",
+    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$| (?:because|since|as|with"
+    r"|for|is)\b))[).:,]*(.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _MORE = re.compile(r"^\s*(?:or|and|,|/|&)\b|\([A-J]\)|\b(?:or|and) \(?[A-J]\)?\b|^\s*[A-J]\b\s*$")
 _QUALIFIER = re.compile(
-    r",?\s*(?:\\text\{[\s,(]*(?:for|where|with|when|if|whenever|provided)\b.*|(?<![a-zA-Z])(?:for|where|when|if|provided) .*"
+    r",?\s*(?:\\text\{[\s,(]*(?:for|where|with|when|if|whenever|provided)\b.*|(?<![a-zA-Z])(?:for|where|when|if"
+    r"|provided) .*"
     r"|\(?[a-z] ?\\ne .*|\\forall .*)$",
     re.DOTALL,
 )
 _UNIT = re.compile(r"(?<=[\d}A-Za-z])\s*\\text\{\s*/?\s*([a-zA-Z .^\d/-]*)\}(?:\s*\^\s*\{?-?\d\}?)?\s*$")
 _UNIT_PLAIN = re.compile(
-    r"(?<=[\d}])\s*(?:mm|cm|dm|km|m|in|ft|yd|mi|inch(?:es)?|feet|foot|miles?|meters?|metres?|units?|square|cubic|degrees?|sec|s|hours?|h|min"
-    r"|minutes?|kg|g|mg|ml|dollars?|cents?|percent|USD)(?:\s+(?:units?|inch(?:es)?|feet|meters?|cm|miles?))?(?:\s*\^\s*\{?\d\}?)?\s*$"
+    r"(?<=[\d}])\s*(?:mm|cm|dm|km|m|in|ft|yd|mi|inch(?:es)?|feet|foot|miles?|meters?|metres?|units?|square|cubic"
+    r"|degrees?|sec|s|hours?|h|min"
+    r"|minutes?|kg|g|mg|ml|dollars?|cents?|percent|USD)(?:\s+(?:units?|inch(?:es)?|feet|meters?|cm"
+    r"|miles?))?(?:\s*\^\s*\{?\d\}?)?\s*$"
 )
 _OR = re.compile(r"\\text\{ *or *\}|(?<![a-zA-Z])or(?![a-zA-Z])|\\(?:lor|vee)(?![a-z])")
 _AND_OR = re.compile(rf"{_OR.pattern}|\\text\{{[ ,]*and *\}}|(?<![a-zA-Z])and(?![a-zA-Z])")

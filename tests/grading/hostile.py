@@ -60,6 +60,23 @@ _TAGS = (
     "<think>5</think>", "<think><think>5</think>", "<think>x</think>5<think>6", "<THINK>5</THINK>6", "<think >5</think >6", "< think>5</ think>6",
     "<|begin_of_thought|>5<|end_of_thought|>6", "<think>\x00</think>5", "<think>" + "wait " * 50_000 + "</think>5",
 )  # fmt: skip
+# Against the reader of final answers: what each of its patterns would repeat, nest or scan again and again.
+_READER = (
+    "So " * 8_000 + "5", "therefore, " * 3_000 + "5", "not " * 8_000 + "5", "5 or " * 6_000 + "5", "5 and " * 6_000, "5, " * 8_000, "5 5 " * 8_000,
+    "is not the answer " * 2_000, "5 is the answer " * 2_000, "Answer:\n" * 4_000, "**Final Answer**\n\n" * 2_000, "# Answer\n" * 4_000,
+    "**" * 10_000 + "5", "**5** " * 5_000, "** 5 **" * 4_000, "__5__" * 4_000, "*5*" * 6_000, "`5`" * 6_000, "$5$ " * 6_000, "$$5$$\n" * 4_000,
+    "\\(5\\)" * 4_000, "\\[5\\]\n" * 3_000, "\\[" + "5 " * 9_000 + "\\]", "$" + "x" * 19_000 + "$", "\\begin{align}" * 1_500, "\\begin{align}&=5\\\\" * 1_000,
+    "\\end{align}" * 1_500, "```\n" * 5_000, "```python\n" + "x=5\n" * 4_000, "<<5+5=10>>" * 2_000, "<<" * 9_000, "<answer>" * 2_500, "</answer>" * 2_000,
+    "| 5 " * 5_000 + "|", "|" * 20_000, "- 5\n" * 5_000, "because " * 2_500 + "5", "since 5, " * 2_500, "(5 apples" * 2_000, "(" * 9_000 + "5 apples" + ")" * 9_000,
+    "= 5 " * 5_000, "=5=5" * 4_000, "5 = " * 5_000, "5." * 9_000, "5.5" * 6_000, "5,555" * 4_000, "5/5" * 6_000, "5 5/5 " * 3_000, "5:00 " * 4_000,
+    "²" * 19_000, "5²" * 9_000, "½" * 19_000, "√" * 19_000, "√5" * 9_000, "√(" * 9_000, "∞" * 19_000, "−" * 19_000, "\ufdfa" * 19_000, "５" * 19_000, "答案是" * 6_000,
+    "\\text{" * 2_500 + "5" + "}" * 2_500, "\\textbf{\\text{" * 1_200 + "5", "\\frac" * 3_000, "\\frac12" * 2_500, "\\frac{1}" * 2_000, "\\sqrt" * 3_000, "\\sqrt[3]" * 2_000,
+    "\\color{red}" * 1_500, "\\textcolor{red}{" * 1_000, "\\overline{3}" * 1_500, "0.\\overline{" + "3" * 900 + "}", "5e" * 9_000, "5e5" * 6_000, "\\times 10^{5}" * 1_500,
+    "million " * 2_500, "5 million " * 2_000, "dozen" * 4_000, "twenty-" * 2_500, "-5" * 9_000, "minus " * 3_000 + "5", "$-" * 9_000, "x=" * 9_000 + "5", "\\pm 5" * 3_000,
+    "(5,5)" * 4_000, "[5,5)" * 4_000, "\\{5," * 4_000, "5\\cup " * 3_000, "x<5 or " * 2_500, "x \\ne 5, " * 2_000, "for all x " * 2_000, "\\\\[4pt]" * 2_500, "(A) (B) " * 2_500,
+    "option A " * 2_000, "\\boxed{5" * 2_000, "\\boxed{" + "{" * 9_000, "\\boxed{5}" * 2_000, "Mr. " * 5_000 + "5", "e.g. 5. " * 2_500, "!" * 19_000, "5! " * 6_000, "; " * 9_000 + "5",
+    "ist die Antwort 5,5 " * 1_000, "\n".join(["So 5"] * 4_000), "So " + "5 apples in " * 1_500, "So " + "than 5 " * 2_500, "-e" * 9_000, "\x00" * 19_000 + "5",
+)  # fmt: skip
 _REGEX: tuple[tuple[str, dict[str, Any], str], ...] = (
     ("detectable_content:number_placeholders", {"num_placeholders": 3}, "[" * 20_000),
     ("detectable_format:title", {}, "<<" * 20_000),
@@ -91,7 +108,7 @@ _PLANS = (
 
 
 def corpus() -> list[Case]:
-    """Over 300 cases for every kind of grader."""
+    """Over 500 cases for every kind of grader."""
     symbolic: dict[str, Any] = {"answer": "\\frac{\\pi}{2}"}
     number: dict[str, Any] = {"answer": "5"}
     blocks: dict[str, Any] = {"init": [["orange", "blue"], ["red"]], "goal": [["orange", "red"]]}
@@ -102,6 +119,8 @@ def corpus() -> list[Case]:
         out.append(("math500", symbolic, f"\\boxed{{{answer}}}"))
         out.append(("gsm8k", number, f"The answer is {answer}"))
     for text in (*_MARKS, *_CHARACTERS, *_TAGS):
+        out += [("math500", symbolic, text), ("gsm8k", number, text)]
+    for text in _READER:
         out += [("math500", symbolic, text), ("gsm8k", number, text)]
     for name, arguments, text in _REGEX:
         gold = {"instruction_id_list": [name], "kwargs": [arguments], "prompt": "x"}

@@ -10,8 +10,8 @@ import pytest
 from hypothesis import given
 from hypothesis import strategies as st
 
-from harness.grading.boxes import last_box
 from harness.grading.answers import read
+from harness.grading.boxes import last_box
 from harness.grading.numbers import value
 from harness.grading.numeric import check
 
