@@ -15,7 +15,7 @@ def near(gold: Any, answer: Any) -> bool:
 
     Entries of lists and matrices are compared in their order, of sets each with any. What is no number is not judged.
     """
-    import sympy
+    import sympy  # type: ignore[import-untyped]
 
     if isinstance(gold, sympy.Eq) != isinstance(answer, sympy.Eq):  # "x = 3" for 3
         gold, answer = (form.rhs if isinstance(form, sympy.Eq) else form for form in (gold, answer))

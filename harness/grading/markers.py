@@ -86,20 +86,20 @@ def _statement(text: str, end: int, match: re.Match[str]) -> Marked | None:
     if _LED.search(before) or _ANY.search(before):
         return None
     if match.re is _BEHIND:
-        before = sentences(text[max(0, match.start() - 200) : match.start()].rpartition("\n")[2])
-        return Marked(before[-1], match.end()) if before else None
+        said = sentences(text[max(0, match.start() - 200) : match.start()].rpartition("\n")[2])
+        return Marked(said[-1], match.end()) if said else None
     if match.group().lower().startswith("<answer>") and "</answer>" in text[end : end + 2000]:
         inside = text[end : text.index("</answer>", end)]
         return Marked(" ".join(inside.split()), end + len(inside)) if inside.strip() else None
     line = text[end : end + 400].partition("\n")[0]
     if match.group().startswith("####") and _TITLE.search(line):
         return None
-    said = _TAG.sub(" ", line).strip()
-    if _FILLER.fullmatch(said):
+    told = _TAG.sub(" ", line).strip()
+    if _FILLER.fullmatch(told):
         return _below(text, end + len(line))
     if _DENIES.search(match.group()):
-        said = f"not {said}"
-    first = sentences(said)[0]
+        told = f"not {told}"
+    first = sentences(told)[0]
     # A question, or the first item of a list, states no answer.
     if text[end + len(line[: line.find(first)]) + len(first) :][:1] == "?":
         return None

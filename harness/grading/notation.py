@@ -52,7 +52,7 @@ _ALIASES = {
 }  # fmt: skip
 _ALIAS = re.compile(rf"\\({'|'.join(sorted(_ALIASES, key=len, reverse=True))})(?![a-zA-Z])")
 _ROWS = re.compile(r"\\\\\s*(?:\*|\[\s*-?[\d.]+\s*(?:pt|mm|cm|em|ex)\s*\])\s*")
-_SMALL = re.compile(r"(\\(?:begin|end)\{)(?:small|b|B|v)?matrix\}")
+_SMALL = re.compile(r"(\\(?:begin|end)\{)(?:small|b|B)?matrix\}")
 _COLOURED = re.compile(r"\\(?:textcolor|colorbox)\s*\{[^{}]*\}\s*\{([^{}]*)\}")
 _UPRIGHT = re.compile(
     r"(\\(?:text|mathrm|textbf|mathbf|textit|mathit|textrm|texttt|mathtt|textsf|mathsf|textnormal|boldsymbol|bm|mbox"

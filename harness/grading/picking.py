@@ -130,7 +130,7 @@ def _said(statement: str, groups: Sequence[Group], before: str, begins: bool) ->
 
 def _own(statement: str, found: list[Quantity]) -> list[Quantity]:
     """Quantities without those of which the answer is a part, and those that describe a thing."""
-    kept = []
+    kept: list[Quantity] = []
     for quantity in found:
         before = statement[: quantity.start]
         behind = any(_CONDITION.search(statement, other.end, quantity.start) for other in kept)
