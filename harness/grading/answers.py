@@ -30,7 +30,9 @@ WAYS = ("boxed", "marked line", "display under a heading", "concluding sentence"
 GUESSED = WAYS[3:]  # nothing marks the answer
 LONGEST = 20_000  # characters from the end that are read
 _UNCLOSED = "\\boxed{"  # a box whose last brace is missing ends with its line
-_INSTEAD = re.compile(r"^not [^,;]{1,40}[,;]? (?:but|it is|it's|rather|instead)\b:?", re.IGNORECASE)
+_INSTEAD = re.compile(
+    r"^not [^,;]{1,40}[,;]? ?(?:(?:but|it is|it's|rather|instead|sondern|sino)\b|而是):?", re.IGNORECASE
+)
 
 
 class Answer(NamedTuple):

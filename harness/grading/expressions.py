@@ -40,7 +40,8 @@ def canon(text: str) -> str:
     out = shapes.without_unit(out.rstrip(". "))
     out = out if _TUPLE.fullmatch(out) else _GROUPED.sub(lambda m: _MARK.sub("", m.group()), out)
     out = re.sub(r"(?<![\d.])1(?:\.0*)? ?(?:\\cdot|\*)? ?i(?![a-zA-Z])", "i", out)
-    out = re.sub(r"\+ ?- ?", "- ", out).replace("**", "^")
+    out = re.sub(r"(?<=\d) ?(?:\*|\\cdot) ?i(?![a-zA-Z])", "i", out)
+    out = re.sub(r"\+ ?- ?", "- ", out).replace("**", "^").replace(";", ",")
     return re.sub(r"\s+", " ", out).strip().rstrip(".").strip()
 
 
@@ -76,6 +77,9 @@ def compare(gold: str, stated: str) -> Judgement:
         if shapes.spelled(wanted) == shapes.spelled(given):
             return Judgement("correct", "the same words")
         return Judgement("wrong", "other words than the gold answer")
+    if (clocks := (shapes.clock(plain(gold)), shapes.clock(plain(stated))))[0] and clocks[1]:
+        same = clocks[0][:2] == clocks[1][:2] and (clocks[0][2] == clocks[1][2] or "" in (clocks[0][2], clocks[1][2]))
+        return Judgement("correct", "the same time") if same else Judgement("wrong", "another time")
     exact = number(plain(stated)), None if "=" in wanted else number(plain(gold))
     if exact[0] is not None and exact[1] is not None:
         if exact[0] == exact[1]:

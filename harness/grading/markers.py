@@ -31,7 +31,7 @@ _OTHERS = (
     r"|\b(?:het )?antwoord[^.\n:=]{0,20}?(?:\bis\b|:)|\bsvar(?:et)?\s*(?:är|er|:)"
     r"|\bcevap\s*:|\bjawaban(?:nya)?\s*(?:adalah|:)|đáp (?:án|số)[^.\n:=]{0,12}?(?:là|:)"
     r"|(?:答案|最终结果|最后结果|正解)[^。\n:=是为]{0,6}?(?:应该是|应为|是|为|:|=)\s*:?"
-    r"|(?:^|(?<=[\n。#* ]))答\s*:|答え(?:は|:)|정답(?:은|:)"
+    r"|(?:^|(?<=[\n。#* ]))答\s*:|(?:故|应|所以)选择?\s*:?|答え(?:は|:)|정답(?:은|:)"
     r"|(?:^|(?<=\n))답(?:은|:)"
 )
 _HASHES = r"####(?!#)"
@@ -99,11 +99,8 @@ def _statement(text: str, end: int, match: re.Match[str]) -> Marked | None:
         return _below(text, end + len(line))
     if _DENIES.search(match.group()):
         told = f"not {told}"
-    first = sentences(told)[0]
-    # A question, or the first item of a list, states no answer.
-    if text[end + len(line[: line.find(first)]) + len(first) :][:1] == "?":
-        return None
-    return Marked(first, end + line.find(first[-8:]) + 8)
+    first = next(iter(sentences(told)), "")  # a question states no answer
+    return Marked(first, end + line.find(first[-8:]) + 8) if first and told.startswith(first) else None
 
 
 def _below(text: str, end: int) -> Marked | None:

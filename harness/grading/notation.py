@@ -24,12 +24,14 @@ _SIGNS = {
     "≤": "\\le", "⩽": "\\le", "≥": "\\ge", "⩾": "\\ge", "≠": "\\ne", "≈": "\\approx", "∈": "\\in", "∪": "\\cup",
     "∩": "\\cap", "±": "\\pm", "∓": "\\mp", "×": "\\times", "·": "\\cdot", "⋅": "\\cdot", "÷": "\\div",
     "∅": "\\emptyset",
-    "ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}",
     "∖": "\\setminus",
     "°": "^\\circ", "º": "^\\circ", "˚": "^\\circ",
 }  # fmt: skip
 _DASHES = str.maketrans(
     dict.fromkeys("−–‐‑‒﹣－", "-") | {"，": ", ", "、": ", ", "\u00a0": " ", "\u2009": " ", "\u202f": " "}
+)
+_SETS = str.maketrans(
+    {"ℝ": "\\mathbb{R}", "ℤ": "\\mathbb{Z}", "ℕ": "\\mathbb{N}", "ℚ": "\\mathbb{Q}", "ℂ": "\\mathbb{C}"}
 )
 _ROOTS = {"√": "\\sqrt", "∛": "\\sqrt[3]", "∜": "\\sqrt[4]"}
 _VULGAR = re.compile("[½⅓⅔¼¾⅕⅖⅗⅘⅙⅚⅐⅛⅜⅝⅞⅑⅒]")
@@ -67,8 +69,9 @@ _FRACTION = re.compile(
 )
 _ROOT_OF_ONE = re.compile(r"\\sqrt\s*(\[[^\[\]]{1,9}\])?\s*(\d|[A-Za-z]|\\pi)(?![A-Za-z])")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]{1,200})\)")
+_PLAIN_FUNCTION = re.compile(r"(?<![A-Za-z\\])(exp|sin|cos|tan|ln|log)(?=\()")
 _PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
-_E_NOTATION = re.compile(r"(?<![\w.\\{^])(\d+(?:\.\d+)?)[eE]([+-]?)0{0,3}(\d{1,3})(?![\w.]\w|\w)")
+_E_NOTATION = re.compile(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?)0{0,3}(\d{1,3})(?![\w.]\w|\w)")
 _OPEN, _CLOSE = "\ue000", "\ue001"  # around text while it is read; private characters of the input are dropped
 _NESTED = 8
 
@@ -87,7 +90,7 @@ def _characters(text: str) -> str:
         mark = "^" if raised else "_"
         out = _PIECES["".join(chars)].sub(lambda m, c=chars, k=mark: f"{k}{{{''.join(c[x] for x in m.group())}}}", out)  # type: ignore[misc]
     out = _VULGAR.sub(lambda m: " " * _digit_before(m) + unicodedata.normalize("NFKC", m.group()), out)
-    out = out.replace("º", "°").replace("…", "...")
+    out = out.replace("º", "°").replace("…", "...").translate(_SETS)
     out = unicodedata.normalize("NFKC", out).translate(_DASHES)
     out = _SLASHED.sub(r"\\frac{\1}{\2}", out)
     out = _PIECES["".join(_SIGNS)].sub(lambda m: "".join(_SIGNS[char] + " " for char in m.group()), out)
@@ -116,6 +119,7 @@ def _commands(text: str) -> str:
             out = _FRACTION.sub(_braced, out)
         out = _ROOT_OF_ONE.sub(r"\\sqrt\1{\2}", out)
     out = _PLAIN_ROOT.sub(r"\\sqrt{\1}", out)
+    out = _PLAIN_FUNCTION.sub(r"\\\1", out)
     out = _PLAIN_PI.sub(r"\\pi ", out)
     return _E_NOTATION.sub(r"\1\\times 10^{\2\3}", out)
 

@@ -47,6 +47,7 @@ _UNIT_POWER = re.compile(
     rf"(?:(?<={_WORDS}{{2}})|(?<=[ /\d][{UNIT_LETTERS}])) ?\^ ?(?:\{{ ?-?\d ?\}}|-?\d)|(?<=\d[cmk]m)[23]\b"
     rf"|(?<= [cmk]m)[23]\b"
 )
+_UNIT_FRACTION = re.compile(r"(?<=\d) ?\\frac\{ ?[a-zA-Z]{1,12} ?\}\{ ?[a-zA-Z]{1,12} ?\}(?:\^\{?\d\}?)?$")
 _BEFORE = re.compile(rf"(?:{_WORDS}+[.,:']*|\\approx|\\sim|[ :~&])*")
 # The left side of an equation that gives another thing than the unknown: "2x", "x^2", "x/2".
 MULTIPLE = re.compile(
@@ -56,7 +57,7 @@ MULTIPLE = re.compile(
 # What makes a number a bound, one of several, or no answer at all.
 _NO_ANSWER = re.compile(
     r"\b(?:not|no|nicht|kein\w*|pas|не|nie|never|cannot|isn't|nor|neither|or|either|undefined|impossible|twice"
-    r"|double|half|triple|times as|between|almost|nearly|below zero"
+    r"|double|half|triple|times as|between|almost|nearly|below zero|ish|to the power|raised"
     r"|squared|cubed|factorial|root|log|and an? (?:half|quarter|third)|and one (?:half|third|quarter)|less|fewer"
     r"|greater|more than|at (?:least|most)"
     r"|up to|exceeds?|under|over|above|below|minimum of|maximum of|plus|minus|modulo|mod|base|choose|o más|oder|ou"
@@ -85,7 +86,7 @@ def number(text: str) -> Fraction | None:
     """``value`` of a text that is in ``notation.plain``'s spelling already."""
     if len(text) > LONGEST:
         return None
-    tidy = re.sub(r"\\text\{([^{}]*)\}|[*`~]|\\(?=[,;: ])", r" \1 ", _MONEY.sub("", text).replace("$", ""))
+    tidy = re.sub(r"\\text\{([^{}]*)\}|\*\*|^\*|\*$|[`~]|\\(?=[,;: ])", r" \1 ", _MONEY.sub("", text).replace("$", ""))
     tidy = " ".join(re.sub(r"\\begin\{[a-z]*\}|\\end\{[a-z]*\}", "?", tidy).split()).strip()
     left, _, tidy = tidy.rpartition("=")
     if ("=" in left and _SEVERAL.search(left + tidy)) or MULTIPLE.fullmatch(left.strip()):
@@ -93,11 +94,12 @@ def number(text: str) -> Fraction | None:
     if tidy.endswith("...") or any(char.isdigit() and not char.isascii() for char in tidy):
         return None
     tidy = re.sub(r"^ *(?:\\approx|\\sim) ?", "", tidy).strip().rstrip(" .")
-    tidy = re.sub(r"^\{(.*)\}$", r"\1", tidy).strip()
+    while re.fullmatch(r"(?:\{.*|\\\{.*\\)\}", tidy):
+        tidy = tidy.strip("{}\\ ")
     tidy = re.sub(
         r"^([-+]?) ?[(\[] ?([^()\[\],]*?) ?[)\]]$",
         r"\1\2",
-        re.sub(r"\{([^\W\d_][^{}\d]*)\}", r"\1", _UNIT_POWER.sub("", tidy)),
+        re.sub(r"\{([^\W\d_][^{}\d]*)\}", r"\1", _UNIT_POWER.sub("", _UNIT_FRACTION.sub("", tidy))),
     )
     tidy = re.sub(r"\b(?:minus|negative) +(?=[\d.(\\])", "-", tidy, flags=re.IGNORECASE)
     tidy = _GROUPED_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)

@@ -31,9 +31,10 @@ _BOUND = re.compile(
 _NEED = re.compile(r"\b(?:needs?|must|requires?|should|have to|has to|ha?d? to|can|could)\b", re.IGNORECASE)
 _DIRECTLY = re.compile(r"[\s*]*(?:over|under|above|below|around half of)" + _END, re.IGNORECASE)
 _OPEN_END = re.compile(
-    r"[\s*$]*(?:[^\W\d]+ )?(?:or (?:more|less|fewer|higher|lower|above|below|greater)|and (?:up|above|over|more)"
-    r"|mod(?:ulo)?\b|以上|以下)"
+    r"[\s*$]*(?:[^\W\d]+ )?(?:or (?:more|less|fewer|higher|lower|above|below|greater)|and (?:up|above|over|more)|to the power|raised to"
+    r"|mod(?:ulo)?\b|以上|以下)|-?ish\b"
 )
+_COMPARED = re.compile(r"[\s*$]*(?:less|more|fewer|greater) than \\?\$?\d")
 _JOINS = r"(?:or|and|to|through|oder|und|ou|et|o|y)\b|[或和到至]"
 _ALTERNATIVE = re.compile(
     rf"[\s*$%]*(?:(?!{_JOINS})(?:[^\W\d]+[\s*]+|[\u2e80-\ud7ff]{{1,3}}))?(?:[,;]? ?(?P<join>{_JOINS})"
@@ -159,7 +160,7 @@ def _bounded(statement: str, group: Group, stated: bool, begins: bool) -> str:
     bound = bound or (_DIRECTLY.fullmatch(before) if stated else None)
     if bound:
         return statement[bound.start() : group[-1].end]
-    more = _OPEN_END.match(statement, group[-1].end)
+    more = _OPEN_END.match(statement, group[-1].end) or (begins and _COMPARED.match(statement, group[-1].end))
     return statement[group[0].start : more.end()] if more else ""
 
 

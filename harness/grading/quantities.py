@@ -152,7 +152,7 @@ def _runs(text: str, start: int, end: int) -> list[Quantity]:
 
 def _leads(text: str, at: int, end: int) -> bool:
     """Whether a letter that ends at ``at`` is followed by a sign, as in "x = 3" or "x^2": else it is a word."""
-    return re.match(r"\s?[=^_<>+*/(]|\s?\\(?:in|le|ge|ne|cdot|pm)(?![a-z])", text[at : min(end, at + 8)]) is not None
+    return re.match(r"\d|\s?[=^_<>+*/(]|\s?\\(?:in|le|ge|ne|cdot|pm)(?![a-z])", text[at : min(end, at + 8)]) is not None
 
 
 def _mixed(text: str, last: int, match: re.Match[str]) -> bool:

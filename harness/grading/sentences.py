@@ -118,10 +118,11 @@ def _in_line(match: re.Match[str]) -> str:
 
 
 def sentences(line: str) -> list[str]:
-    """The sentences of a line, without their full stops."""
+    """The sentences of a line that state something, without their full stops."""
     out, at = [], 0
     for match in _SENTENCE_END.finditer(line):
-        out.append(line[at : match.start()])
+        if not match.group().startswith("?"):
+            out.append(line[at : match.start()])
         at = match.end()
     return [part.strip() for part in (*out, line[at:]) if part.strip()]
 

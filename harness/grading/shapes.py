@@ -9,16 +9,20 @@ from harness.grading.limits import depths
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _CHOICE = re.compile(r"\(?([A-J])\)?")
 _CHOSEN = re.compile(
-    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$| (?:because|since|as|with"
+    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$| [\d$\\]| (?:because|since|as|with"
     r"|for|is)\b))[).:,]*(.*)",
     re.IGNORECASE | re.DOTALL,
 )
 _MORE = re.compile(r"^\s*(?:or|and|,|/|&)\b|\([A-J]\)|\b(?:or|and) \(?[A-J]\)?\b|^\s*[A-J]\b\s*$")
 _QUALIFIER = re.compile(
-    r",?\s*(?:\\text\{[\s,(]*(?:for|where|with|when|if|whenever|provided)\b.*|(?<![a-zA-Z])(?:for|where|when|if"
-    r"|provided) .*"
-    r"|\(?[a-z] ?\\ne .*|\\forall .*)$",
+    r",?\s*(?:\\text\{[\s,(]*(?:for|where|with|when|if|whenever|provided)\b.*"
+    r"|(?<![a-zA-Z])(?:for|where|when|if|provided) .*|\\forall .*)$"
+    r"|(?:,\s*|\s*\()[a-zA-Z] ?(?:[<>]|\\(?:ge|le|ne|in)(?![a-z]))[^,]*$",
     re.DOTALL,
+)
+_CLOCK = re.compile(r"(\d{1,2})(?::(\d\d))? ?(?:\\text\{ ?)?(?:([ap])\.? ?m\.?)?(?: ?\})?", re.IGNORECASE)
+_UNIT_FRACTION = re.compile(
+    r"(?<=[\d}])\s*\\frac\{ ?(?:\\text\{[^{}]*\}|[mgk]) ?\}\{ ?(?:\\text\{[^{}]*\}|[smhlL]) ?\}(?:\^\{?\d\}?)?$"
 )
 _UNIT = re.compile(r"(?<=[\d}A-Za-z])\s*\\text\{\s*/?\s*([a-zA-Z .^\d/-]*)\}(?:\s*\^\s*\{?-?\d\}?)?\s*$")
 _UNIT_PLAIN = re.compile(
@@ -69,12 +73,22 @@ def spelled(text: str) -> str:
 
 
 def without_qualifier(text: str) -> str:
-    """An answer without the condition behind it: "for all x", ", x \\ne 3"."""
-    return _QUALIFIER.sub("", text).strip() or text
+    """An answer without the condition behind it: "for all x", ", x \\ne 3"; not of an inequality another one."""
+    shorter = _QUALIFIER.sub("", text).strip()
+    return text if not shorter or _RELATION.search(shorter) else shorter
+
+
+def clock(text: str) -> tuple[int, int, str] | None:
+    """Hour, minute, and a or p if it is said, of a time of day: 6 p.m., 7:30."""
+    match = _CLOCK.fullmatch(" ".join(text.split()).strip("$. "))
+    if match is None or not (match[2] or match[3]):
+        return None
+    return int(match[1]), int(match[2] or 0), (match[3] or "").lower()
 
 
 def without_unit(text: str) -> str:
     """A formula without a unit at its end."""
+    text = _UNIT_FRACTION.sub("", text)
     match = _UNIT.search(text)
     if match and not re.search(r"\b(?:thousand|million|billion|hundred|dozen|or|and|not|mod|if|for)\b", match[1]):
         text = text[: match.start()]
