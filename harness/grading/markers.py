@@ -40,6 +40,7 @@ _BEHIND = re.compile(
     r" (?:is|are) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right )?answers?\b",
     re.IGNORECASE,
 )
+_PRONOUN = re.compile(r"\b(?:this|that|it|which|here)$", re.IGNORECASE)
 _HEADING = re.compile(
     r"(?:^|(?<=\n))[ \t>#*_✅]{0,12}(?:the )?(?:(?:final|correct|my) )?(?:answer|final result|最终答案|答案"
     r"|respuesta(?: final)?|réponse(?: finale)?|antwort)"
@@ -87,7 +88,7 @@ def _statement(text: str, end: int, match: re.Match[str]) -> Marked | None:
         return None
     if match.re is _BEHIND:
         said = sentences(text[max(0, match.start() - 200) : match.start()].rpartition("\n")[2])
-        return Marked(said[-1], match.end()) if said else None
+        return Marked(said[-1], match.end()) if said and not _PRONOUN.search(said[-1]) else None
     if match.group().lower().startswith("<answer>") and "</answer>" in text[end : end + 2000]:
         inside = text[end : text.index("</answer>", end)]
         return Marked(" ".join(inside.split()), end + len(inside)) if inside.strip() else None

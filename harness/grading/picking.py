@@ -31,7 +31,8 @@ _BOUND = re.compile(
 _NEED = re.compile(r"\b(?:needs?|must|requires?|should|have to|has to|ha?d? to|can|could)\b", re.IGNORECASE)
 _DIRECTLY = re.compile(r"[\s*]*(?:over|under|above|below|around half of)" + _END, re.IGNORECASE)
 _OPEN_END = re.compile(
-    r"[\s*$]*(?:[^\W\d]+ )?(?:or (?:more|less|fewer|higher|lower|above|below|greater)|and (?:up|above|over|more)|to the power|raised to"
+    r"[\s*$]*(?:[^\W\d]+ )?(?:or (?:more|less|fewer|higher|lower|above|below|greater)|and (?:up|above|over|more)"
+    r"|to the power|raised to"
     r"|mod(?:ulo)?\b|以上|以下)|-?ish\b"
 )
 _COMPARED = re.compile(r"[\s*$]*(?:less|more|fewer|greater) than \\?\$?\d")

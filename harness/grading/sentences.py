@@ -66,7 +66,8 @@ _REASON = re.compile(
     re.IGNORECASE,
 )
 _ASIDE_IN_BRACKETS = re.compile(
-    r"(?<=[^\s\\]) ?(?<!\\)\((?=[^()]{0,200}(?:[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}(?<!\\)\)"
+    r"(?:(?<=[^\s\\]) |(?<=[\u2e80-\ud7ff]))\("
+    r"(?=[^()]{0,200}(?:(?<![\\a-zA-Z])[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}(?<!\\)\)"
 )
 _GOES_ON = re.compile(r"(?<!\d), [^\d,]{0,60}\d")
 _CONSEQUENCE = re.compile(r", (?:and )?(?:so|thus|therefore|hence|which means|meaning)\b(?: that)?")

@@ -9,7 +9,8 @@ from harness.grading.limits import depths
 _TEXT = re.compile(r"\\text\{([^{}]*)\}")
 _CHOICE = re.compile(r"\(?([A-J])\)?")
 _CHOSEN = re.compile(
-    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$| [\d$\\]| (?:because|since|as|with"
+    r"(?:the )?(?:option|choice|answer)?[ :]*(?:\(([A-Ja-j])\)|([A-Ja-j])(?=[).:,]|\s*$"
+    r"| [\d$\\]| (?:because|since|as|with"
     r"|for|is)\b))[).:,]*(.*)",
     re.IGNORECASE | re.DOTALL,
 )

@@ -39,6 +39,12 @@ def test_wrong_answers_that_look_right_are_not_right(grader):
     assert [why for verdict, why in seen if verdict not in ("wrong", "no_answer", "unfinished")] == []
 
 
+def test_variants_of_reported_faults_have_the_verdict_of_a_careful_marker(grader):
+    found = [(case, *read(grader, case)) for case in cases("variants")]
+    assert len(found) > 150
+    assert [why for case, verdict, why in found if (verdict == "correct") != (case["expected"] == "correct")] == []
+
+
 def test_answers_in_the_manner_of_six_models_are_read_by_both_graders(grader):
     """Texts of our own as R1, QwQ, s1.1, an R1 distillation, GPT-4o and Qwen2.5 end theirs; most box nothing."""
     texts = cases("styles")
