@@ -12,7 +12,7 @@ from typing import NamedTuple
 from harness.grading.boxes import closed_before_cut, last_box
 from harness.grading.markers import marked
 from harness.grading.notation import plain
-from harness.grading.numbers import number, with_point
+from harness.grading.numbers import in_digits, number, with_point
 from harness.grading.picking import pick
 from harness.grading.quantities import quantities
 from harness.grading.sentences import (
@@ -78,7 +78,7 @@ def _marked(text: str, worded: bool) -> Answer | None:
                 continue  # "Answer: There were 9 at first. ... So she has 18."
             return Answer(found, how, statement)
         if not quantities(text[mark.end :]):
-            return Answer(statement, how, statement)
+            return Answer(in_digits(statement), how, statement)
     return None
 
 

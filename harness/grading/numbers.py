@@ -104,8 +104,6 @@ def number(text: str) -> Fraction | None:
     tidy = re.sub(r"\b(?:minus|negative) +(?=[\d.(\\])", "-", tidy, flags=re.IGNORECASE)
     tidy = _GROUPED_COMMA.sub(lambda m: f"{m[1].replace('.', '')}.{m[2]}", tidy)
     tidy = re.sub(r"(?<![\d:])(\d{1,2}):00(?![\d:])", r"\1", tidy)  # two o'clock
-    if not re.search(r"\d", tidy):
-        tidy = _IN_WORDS.sub(_in_digits, tidy)
     found = list(NUMBER.finditer(tidy))
     if len(found) != 1:
         return None
@@ -120,8 +118,12 @@ def number(text: str) -> Fraction | None:
     return _exact(match, scale)
 
 
-def _in_digits(match: re.Match[str]) -> str:
-    """Forty-two as 42."""
+def in_digits(text: str) -> str:
+    """A text without digits with its numbers in words as digits: forty-two as 42."""
+    return text if re.search(r"\d", text) else _IN_WORDS.sub(_sum, text)
+
+
+def _sum(match: re.Match[str]) -> str:
     return str(sum(_WORDS_OF[word.lower()] for word in match.groups() if word))
 
 

@@ -122,8 +122,9 @@ def sentences(line: str) -> list[str]:
     """The sentences of a line that state something, without their full stops."""
     out, at = [], 0
     for match in _SENTENCE_END.finditer(line):
-        if not match.group().startswith("?"):
-            out.append(line[at : match.start()])
+        part = line[at : match.start()]
+        if line[match.start()] != "?" or part.endswith(" "):  # " ?" stands for a character that is not known
+            out.append(part)
         at = match.end()
     return [part.strip() for part in (*out, line[at:]) if part.strip()]
 
