@@ -86,6 +86,8 @@ def compare(gold: str, stated: str) -> Judgement:
             return Judgement("correct", "equal numbers")
         if _terminates(exact[1]):
             return Judgement("wrong", f"{given[:40]} is not {wanted[:40]}")
+    if clocks[0] and clocks[0][2]:
+        return Judgement("wrong", "no such time of day")
     if limit := beyond(given):
         return Judgement("wrong", f"not compared: {limit}")
     for pair in ((wanted, given), *_otherwise(wanted, given)):
@@ -107,6 +109,8 @@ def _otherwise(wanted: str, given: str) -> Iterator[tuple[str, str]]:
     """The pair written otherwise, where that is no other answer: without conditions, inequalities as intervals."""
     if (shorter := shapes.without_qualifier(given)) != given:
         yield shapes.without_qualifier(wanted), shorter
+    if "\\approx" in given and "." in wanted:
+        yield wanted, given.rpartition("\\approx")[2].strip()
     if (intervals := shapes.union(wanted)) != wanted and "\\cup" in given:
         yield intervals, given
 

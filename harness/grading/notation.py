@@ -112,7 +112,7 @@ def _commands(text: str) -> str:
         out = _ALIAS.sub(_alias, out)
         out = _SPACES.sub(" ", out)
         out = _upright(out)
-        out = re.sub(r"\\%", "%", out)
+        out = re.sub(r"\\%", "%", out).replace("{:}", ":")
         out = re.sub(r"\^\s*\{\s*\\circ\s*\}", r"^\\circ ", out)
         out = re.sub(r"\\dot\{(\d)\}|\\overline\s*(\d)", r"\\overline{\1\2}", out)
         for _ in range(3):

@@ -63,6 +63,10 @@ _PART_OF = re.compile(
     re.IGNORECASE,
 )
 _DESCRIBES = re.compile(r"-[a-z]{2}")  # "the 400-meter race"
+_ROUNDED = re.compile(
+    r"[^\w]*(?:or |which is )?(?:about|approximately|roughly|around|\\approx)[\s*$\\]*"
+)  # the same, rounded
+_ASIDE = re.compile(r"\([^(),]*\)")
 _CONDITION = re.compile(r"\b(?:before|until|if|in order to|so that|to ensure|than|when)\b[^,=]*$", re.IGNORECASE)
 _WHEN_OR_RATE = re.compile(
     r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for|at an? (?:\w+ )?(?:price|rate|cost|speed) of)"
@@ -137,7 +141,8 @@ def _own(statement: str, found: list[Quantity]) -> list[Quantity]:
         before = statement[: quantity.start]
         behind = any(_CONDITION.search(statement, other.end, quantity.start) for other in kept)
         described = _DESCRIBES.match(statement, quantity.end) and before.endswith("the ")
-        if not (described or behind or _PART_OF.search(before)):
+        rounded = kept and _ROUNDED.fullmatch(statement, kept[-1].end, quantity.start)
+        if not (described or behind or rounded or _PART_OF.search(before)):
             kept.append(quantity)
     return kept or found
 
@@ -145,6 +150,8 @@ def _own(statement: str, found: list[Quantity]) -> list[Quantity]:
 def _grouped(statement: str, found: Sequence[Quantity]) -> list[Group]:
     groups: list[Group] = []
     for quantity in found:
+        if groups and _ASIDE.fullmatch(quantity.text) and not statement[groups[-1][-1].end : quantity.start].strip():
+            continue  # "0.5 (50%)"
         if groups and _ALTERNATIVE.fullmatch(statement, groups[-1][-1].end, quantity.start):
             groups[-1].append(quantity)
         else:
@@ -167,9 +174,10 @@ def _bounded(statement: str, group: Group, stated: bool, begins: bool) -> str:
 
 def _together(statement: str, group: Group) -> str:
     """The text of a group: one if all say the same number, else all of them with what joins them."""
-    values = {number(q.text) for q in group}
-    if len(values) == 1 and None not in values:
-        return group[0].text
+    values = [number(q.text) for q in group]
+    shares = [v is not None and (v / 100 if "%" in q.text else v) for v, q in zip(values, group, strict=True)]
+    if None not in values and (len(set(values)) == 1 or len(set(shares)) == 1):
+        return next((q.text for q in group if "%" not in q.text), group[0].text)
     out = group[0].text
     if len(group) == 1 and statement[: group[0].start].strip() and _COPULA.search(statement[: group[0].start]):
         return out.rpartition("=")[2].strip()  # "the number of them is 4k = 16"

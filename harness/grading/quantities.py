@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from harness.grading.notation import FUNCTIONS
+from harness.grading.notation import FUNCTIONS, UNIT_LETTERS
 
 
 class Quantity(NamedTuple):
@@ -60,6 +60,7 @@ _SCALE = re.compile(
 )
 _VALUE = re.compile(r"\d|\\(?:pi|infty|sqrt|frac|emptyset|e|mathbb|begin|alpha|theta|sin|cos|tan|ln|log)(?![a-z])")
 _MINUS = re.compile(r"(?<![\d)] )\b(?:minus|negative) +(?:\\?\$)?$", re.IGNORECASE)
+_UNIT_POWER = re.compile(r"(?<![\\a-zA-Z])((?<=\d) |)([a-zA-Z]+)(\^ ?(?:\{-?\d\}|-?\d))")
 _BULLET = re.compile(r"(?:\w|\n|^)- |\w-|- ")  # a hyphen, or the mark of a list
 _ENDS = " \t=+*/^_-<>,.;:"
 MOST = 50  # the last ones of a statement
@@ -94,6 +95,7 @@ def quantities(text: str) -> list[Quantity]:
                 spans.append(Quantity(match.start(), match.end(), inside.strip(), form))  # type: ignore[arg-type]
     spans.sort()
     out, at = list[Quantity](), 0
+    text = _UNIT_POWER.sub(_without_power, text)
     for span in [*spans, None]:
         until = span.start if span else len(text)
         out += _runs(text, at, until)
@@ -101,6 +103,12 @@ def quantities(text: str) -> list[Quantity]:
             out.append(span)
             at = span.end
     return [q for q in out if _counts(q)][-MOST:]
+
+
+def _without_power(match: re.Match[str]) -> str:
+    """A unit without its power, as long as before: its digit is no quantity."""
+    unit = len(match[2]) > 1 or (match[2] in UNIT_LETTERS and match[1] == " ")
+    return f"{match[1]}{match[2]}{' ' * len(match[3])}" if unit else match[0]
 
 
 def _counts(quantity: Quantity) -> bool:

@@ -37,7 +37,7 @@ _COMMA_WORDS = re.compile(
 )
 _COMMA_MARK = re.compile(
     r"\b(?:respuesta|réponse|antwort|ergebnis|lösung|resposta|risposta|ответ|odpowied[zź]|antwoord|svar|cevap"
-    r"|jawaban)\b",
+    r"|jawaban)\b|€ ?\d+,\d\d(?!\d)|\d,\d\d ?(?:€|EUR|euros?\b)",
     re.IGNORECASE,
 )
 _DISPLAY = re.compile(
@@ -97,6 +97,8 @@ def decimal_comma(text: str) -> bool:
 
 def tidied(text: str) -> str:
     """Every display on a line of its own, of an alignment the last row, and no code of programs."""
+    if "<|" in text:
+        text = re.sub(r"<\|[a-z_]{1,30}\|>", " ", text)  # control tokens
     if "<<" in text:
         text = re.sub(r"<<[^<>\n]{0,100}>>", "", text)  # GSM8K's calculator
     if "```" in text:
