@@ -29,6 +29,7 @@ from harness.grading.sentences import (
 WAYS = ("boxed", "marked line", "display under a heading", "concluding sentence", "last number")
 GUESSED = WAYS[3:]  # nothing marks the answer
 LONGEST = 20_000  # characters from the end that are read
+SHORT = 60  # characters of a text that is an answer and nothing else
 _UNCLOSED = "\\boxed{"  # a box whose last brace is missing ends with its line
 _INSTEAD = re.compile(
     r"^not [^,;]{1,40}[,;]? ?(?:(?:but|it is|it's|rather|instead|sondern|sino)\b|而是):?", re.IGNORECASE
@@ -104,7 +105,11 @@ def _ending(text: str, worded: bool) -> Answer | None:
             if not worded and (picked := pick(statement, before, stated=False)):
                 sure = CONCLUDES.match(sentence) or spans or {number(q.text) for q in found} & set(results(text))
                 return Answer(picked, WAYS[3] if sure else WAYS[4], statement)
-    return None
+    # An answer and nothing else: "Yes", "(A)", "eleven".
+    alone = text.strip()
+    said = alone if worded else in_digits(alone)
+    short = len(alone) <= SHORT and "\n" not in alone and (worded or said != alone)
+    return Answer(said, WAYS[3], alone) if short else None
 
 
 def _words(statement: str) -> str:

@@ -69,7 +69,8 @@ _ROUNDED = re.compile(
 _ASIDE = re.compile(r"\([^(),]*\)")
 _CONDITION = re.compile(r"\b(?:before|until|if|in order to|so that|to ensure|than|when)\b[^,=]*$", re.IGNORECASE)
 _WHEN_OR_RATE = re.compile(
-    r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for|at an? (?:\w+ )?(?:price|rate|cost|speed) of)"
+    r"\b(?:in|at|after|over|per|within|during|every|from|by|with|on|for|at an? (?:\w+ )?(?:price|rate|cost|speed) of"
+    r"|to (?!be\b|get\b|give\b|make\b|find\b|obtain\b)\w+)"
     r"(?: (?:a|just|only|\w+))?" + _END,
     re.IGNORECASE,
 )
@@ -83,7 +84,7 @@ _COMES_TO = re.compile(
     re.IGNORECASE,
 )
 _COPULA = re.compile(
-    r"\b(?:(?:is|are|was|were|equals|totals|costs?)(?: (?:about|exactly|only|just|a total of))?"
+    r"\b(?:(?:is|are|was|were|will be|equals|totals|costs?)(?: (?:about|exactly|only|just|a total of))?"
     r"|(?:needs?|takes?|must|has to|have to)(?: (?:to )?\w+)?)" + _END,
     re.IGNORECASE,
 )

@@ -22,7 +22,7 @@ CONCLUDES = re.compile(
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
-    r"[^\w\n]{0,8}(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|to (?:check"
+    r"[^\w\n]{0,8}(?:note|notes|remark|check|checking|let(?:'s| me| us) (?:check|verify)|verif\w*|breakdown|to (?:check"
     r"|verify|confirm)|proof|explanation"
     r"|why|sanity|let me know|feel free|i hope|hope|if you (?:have|need|want|would)|验证|检验|验算|检查|说明|注)\b",
     re.IGNORECASE,
@@ -69,6 +69,7 @@ _ASIDE_IN_BRACKETS = re.compile(
     r"(?:(?<=[^\s\\]) |(?<=[\u2e80-\ud7ff]))\("
     r"(?=[^()]{0,200}(?:(?<![\\a-zA-Z])[^\W\d_]{2}|=|\\times|\\cdot|\d ?[-+*/] ?\d))[^()]{0,200}(?<!\\)\)"
 )
+_IN_BRACKETS = re.compile(r"\(.*[^\W\d_]{2}.*\)")  # a whole line
 _GOES_ON = re.compile(r"(?<!\d), [^\d,]{0,60}\d")
 _CONSEQUENCE = re.compile(r", (?:and )?(?:so|thus|therefore|hence|which means|meaning)\b(?: that)?")
 _CLAUSE_BEFORE = re.compile(
@@ -161,7 +162,10 @@ def without_checks(text: str) -> str:
 def last_lines(text: str) -> list[str]:
     """The last lines of a text that may hold its end, the last one first; cells of tables with ";" between them."""
     lines = [line.strip()[-LONGEST_LINE:] for line in text.splitlines() if line.strip()][-MOST_LINES:]
-    kept = [line for line in reversed(lines) if not _ASIDE.match(line.lstrip("#*_- "))] or lines[::-1]
+    kept = [
+        line for line in reversed(lines) if not (_ASIDE.match(line.lstrip("#*_- ")) or _IN_BRACKETS.fullmatch(line))
+    ]
+    kept = kept or lines[::-1]
     return [" ; ".join(line.strip("|").split("|")) if line.count("|") > 2 and line[0] == "|" else line for line in kept]
 
 
