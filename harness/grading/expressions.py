@@ -56,7 +56,7 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
     stated = read(answer, cut, worded)
     if stated is None:
         return Judgement("no_answer", "no final answer was stated", "")
-    judgement = compare(gold, stated.text)
+    judgement = compare(gold, stated.text if "," in wanted else stated.single())
     if worded and judgement.verdict == "wrong" and stated.statement != stated.text:
         judgement = compare(gold, stated.statement)
     return judgement._replace(answer=stated.text[:200], details={"how": stated.how})
