@@ -31,17 +31,26 @@ GUESSED = WAYS[3:]  # nothing marks the answer
 LONGEST = 20_000  # characters from the end that are read
 SHORT = 60  # characters of a text that is an answer and nothing else
 _UNCLOSED = "\\boxed{"  # a box whose last brace is missing ends with its line
+_BRACKET = re.compile(r"[(\[{]\s*-?\d+\s*,")  # of a pair, an interval or a set
 _INSTEAD = re.compile(
     r"^not [^,;]{1,40}[,;]? ?(?:(?:but|it is|it's|rather|instead|sondern|sino)\b|而是):?", re.IGNORECASE
 )
 
 
 class Answer(NamedTuple):
-    """``text``: the answer alone; ``how``: the way it was found; ``statement``: the words it stands in."""
+    """``text``: the answer alone; ``how``: the way it was found; ``statement``: the words it stands in.
+
+    ``comma``: the response is in a language that writes 3,5 for three and a half.
+    """
 
     text: str
     how: str
     statement: str
+    comma: bool = False
+
+    def single(self) -> str:
+        """The text where one number is looked for: with a decimal point, if its language has a comma there."""
+        return with_point(self.text) if self.comma and not _BRACKET.search(self.text) else self.text
 
 
 def read(text: str, cut: bool = False, worded: bool = False) -> Answer | None:
@@ -58,7 +67,7 @@ def read(text: str, cut: bool = False, worded: bool = False) -> Answer | None:
         found = _marked(prose, worded) or (None if cut else _ending(prose, worded))
         # In a sentence it is the unit: problems ask how many dozens there are.
         found = found and found._replace(text=re.sub(r"(?<=\d) dozens?\b", "", found.text))
-    return found._replace(text=with_point(found.text)) if found and decimal_comma(text) else found
+    return found._replace(comma=decimal_comma(text)) if found else None
 
 
 def _boxed(text: str, cut: bool) -> Answer | None:

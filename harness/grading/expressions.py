@@ -23,6 +23,7 @@ from harness.grading.numbers import MULTIPLE, number, value
 
 MOST_PARSED = 48  # distinct expressions of one trace
 _MATH = re.compile(r"\$([^$\n]{1,200})\$|\\\(([^\n]{1,200}?)\\\)")
+_INTERVAL = re.compile(r"(?=.*(?:[\[\]]|\\infty))[(\[].*,.*[)\]]")
 _MODULUS = re.compile(r"\\pmod(?![a-zA-Z]).*$")
 _MARK = re.compile(r"(?<=\d)(?:\{,\}|,|\s)(?=\d{3}(?!\d))")
 _GROUPED = re.compile(r"(?<![\d.,])\d{1,3}(?:(?:,|\{,\}| )\d{3})+(?!\d|,\d)")
@@ -56,7 +57,7 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
     stated = read(answer, cut, worded)
     if stated is None:
         return Judgement("no_answer", "no final answer was stated", "")
-    judgement = compare(gold, stated.text)
+    judgement = compare(gold, stated.text if "," in wanted else stated.single())
     if worded and judgement.verdict == "wrong" and stated.statement != stated.text:
         judgement = compare(gold, stated.statement)
     return judgement._replace(answer=stated.text[:200], details={"how": stated.how})
@@ -111,8 +112,9 @@ def _otherwise(wanted: str, given: str) -> Iterator[tuple[str, str]]:
         yield shapes.without_qualifier(wanted), shorter
     if "\\approx" in given and "." in wanted:
         yield wanted, given.rpartition("\\approx")[2].strip()
-    if (intervals := shapes.union(wanted)) != wanted and "\\cup" in given:
-        yield intervals, given
+    for one, other in ((wanted, given), (given, wanted)):  # an interval may be wanted, or given
+        if (intervals := shapes.union(one)) != one and "\\cup" in other:
+            yield (intervals, given) if one is wanted else (wanted, intervals)
 
 
 def _other_shape(wanted: str, given: str) -> str:
@@ -144,7 +146,11 @@ def _equal(wanted: str, given: str) -> bool:
     gold, answer = (_parsed(_MODULUS.sub("", text).strip() or text) for text in (wanted, given))
     if all(isinstance(form, str) for form in gold):
         raise ValueError(f"gold {wanted!r} cannot be parsed")
-    same = bool(answer) and bool(verify(list(gold), list(answer), timeout_seconds=None, raise_on_error=False))
+    # An inequality for an interval; (1,2) may be a point, and for a set of numbers Math-Verify would take one, too.
+    relation = _INTERVAL.fullmatch(wanted) is not None
+    same = bool(answer) and bool(
+        verify(list(gold), list(answer), timeout_seconds=None, raise_on_error=False, allow_set_relation_comp=relation)
+    )
     return same and near(gold[0], answer[0])
 
 

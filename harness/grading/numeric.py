@@ -22,7 +22,7 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
     stated = read(answer, cut)
     if stated is None:
         return Judgement("no_answer", "no final number was stated", "")
-    given = number(stated.text)
+    given = number(stated.single())
     if given == wanted:
         return Judgement("correct", "equal to the gold answer", stated.text[:100], details={"how": stated.how})
     why = f"{stated.text[:40]!r} is not a number" if given is None else f"{stated.text[:40]} is not {gold}"

@@ -75,7 +75,7 @@ _WHEN_OR_RATE = re.compile(
     re.IGNORECASE,
 )
 _COMES_TO = re.compile(
-    r"(?:\b(?:is|are|was|were|equals?|totals?|costs?|has|have|becomes?)(?: (?:now|then|about|exactly|only|just"
+    r"(?:\b(?:is|are|was|were|equals?|totals?|costs?|has|(?<!to )have|becomes?)(?: (?:now|then|about|exactly|only|just"
     r"|still|left with"
     r"|a total of|an? (?:additional|extra)))?"
     r"|gets?|loses?|\b(?:gives?|giving|yields?|leaves?|leaving|results? in|resulting in|(?<!to )makes?|making"
