@@ -4,7 +4,6 @@ from __future__ import annotations
 
 import time
 from collections.abc import Callable
-from concurrent.futures import Future
 from dataclasses import dataclass
 from functools import partial
 from pathlib import Path
@@ -13,7 +12,7 @@ from typing import Any
 from harness.errors import DataError, Incomplete
 from harness.evaluation.asking import chosen
 from harness.evaluation.bridge import Bridge
-from harness.evaluation.measuring import Generated, Measurer
+from harness.evaluation.measuring import Generated, Measurer, Measuring
 from harness.evaluation.plan import Documents, EvalPlan, Progress, has_grader
 from harness.grading.families import FAMILIES
 from harness.journal import write_rows
@@ -113,7 +112,7 @@ def _run(
     bridge: Bridge, documents: Documents, plan: EvalPlan, measurer: Measurer
 ) -> tuple[list[Sample], dict[str, float | None]]:
     """Samples in the order of tasks and documents, graded as they come, and the score of each task."""
-    work: dict[Place, Future[Sample]] = {}
+    work: dict[Place, Measuring] = {}
     correct: dict[tuple[str, str], bool] = {}  # by problem and text
 
     def submit(generated: Generated) -> None:

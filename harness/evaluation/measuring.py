@@ -27,6 +27,7 @@ from harness.records import Finish, Grade, Problem, Sample
 from harness.thoughts import Tags
 
 _Result = TypeVar("_Result")
+_TOGETHER = 16  # samples
 _BROKEN = "the process that grades died (out of memory?); nothing is lost: run the same command again"
 
 
@@ -43,6 +44,17 @@ class Generated:
     prefilled: bool = False
 
 
+class _Batch:
+    """Samples that go to the measuring process together: one by one the passing on would cost more than the work."""
+
+    def __init__(self) -> None:
+        self.items: list[tuple[Generated, Grade | None]] = []
+        self.future: Future[list[str]] | None = None  # None: not on its way yet
+
+
+Measuring = tuple[_Batch, int]  # a sample that is being measured: its batch, and its number there
+
+
 class Measurer(AbstractContextManager["Measurer"]):
     """One process that grades and measures. A context manager.
 
@@ -56,6 +68,7 @@ class Measurer(AbstractContextManager["Measurer"]):
         self._reading = {"tags": tags, "ends": ends(tokenizer)}
         # The process ends when this end of the pipe is closed: by us, or because we are gone.
         read_end, self._lifeline = context.Pipe(duplex=False)
+        self._batch = _Batch()
         self._pool = ProcessPoolExecutor(
             1, mp_context=context, initializer=_start, initargs=(os.getpid(), read_end, text, nltk_data)
         )
@@ -69,9 +82,17 @@ class Measurer(AbstractContextManager["Measurer"]):
         finally:
             signal.pthread_sigmask(signal.SIG_SETMASK, before)
 
-    def submit(self, generated: Generated, foreign: Grade | None = None) -> Future[Sample]:
-        """Start grading and measuring. ``foreign``: lm-eval's verdict, for a task of its own. Raises GraderBroken."""
-        return self._submit(_measure, generated, foreign, **self._reading)
+    def submit(self, generated: Generated, foreign: Grade | None = None) -> Measuring:
+        """Grade and measure, some together. ``foreign``: lm-eval's verdict on its own task. Raises GraderBroken."""
+        batch = self._batch
+        batch.items.append((generated, foreign))
+        if len(batch.items) == _TOGETHER:
+            self._send()
+        return batch, len(batch.items) - 1
+
+    def _send(self) -> None:
+        batch, self._batch = self._batch, _Batch()
+        batch.future = self._submit(_measure, batch.items, **self._reading)
 
     def _submit(self, function: Callable[..., _Result], *arguments: object, **named: object) -> Future[_Result]:
         try:
@@ -80,11 +101,14 @@ class Measurer(AbstractContextManager["Measurer"]):
         except BrokenProcessPool:
             raise GraderBroken(_BROKEN) from None
 
-    @staticmethod
-    def sample(future: Future[Sample]) -> Sample:
+    def sample(self, measuring: Measuring) -> Sample:
         """The measured sample. Raises GraderBroken when the process is gone, and what grading raised."""
+        batch, number = measuring
+        if batch.future is None:
+            self._send()
+        assert batch.future is not None
         try:
-            return future.result()
+            return Sample.model_validate_json(batch.future.result()[number])
         except BrokenProcessPool:
             raise GraderBroken(_BROKEN) from None
 
@@ -122,7 +146,12 @@ def _load(families: list[str]) -> None:
     _grader.load(families)
 
 
-def _measure(generated: Generated, foreign: Grade | None, *, tags: Tags, ends: frozenset[int]) -> Sample:
+def _measure(items: list[tuple[Generated, Grade | None]], *, tags: Tags, ends: frozenset[int]) -> list[str]:
+    """Samples as JSON, which costs the receiving process a fraction of what pickled models would."""
+    return [_measured(generated, foreign, tags, ends).model_dump_json() for generated, foreign in items]
+
+
+def _measured(generated: Generated, foreign: Grade | None, tags: Tags, ends: frozenset[int]) -> Sample:
     """The sample with verdict and metrics. ``ends``: the tokens that end a turn."""
     completion, place, prefilled = generated.completion, generated.place, generated.prefilled
     text, finish, sampled = completion.text, completion.finish, [i for i in completion.token_ids if i not in ends]
