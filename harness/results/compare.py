@@ -19,6 +19,7 @@ from harness.results import budget
 from harness.results import statistics as tests
 from harness.results.records import Gap, Manifest, RunRecord, flat
 from harness.results.store import Store, read_kept
+from harness.results.summary import guessed
 from harness.thoughts import common_prefix
 
 # What differs between two runs of the same thing.
@@ -52,6 +53,9 @@ class Comparison(Record):
     p_holm: float = Field(description="of accuracy, Holm-corrected over the tasks")
     aes: float | None = Field(description="accuracy-efficiency score (budget.aes)")
     needed: int | None = Field(description="items at which the observed difference would be seen; None: it is zero")
+    guessed: tuple[float | None, float | None] = Field(
+        description="share of verdicts on an answer that nothing marks, ours and others"
+    )
     same_texts: float = Field(description="share of samples with equal tokens")
     token_ratio: Ratio | None = Field(description="tokens, ours over others, on what both solve; None: nothing")
     first_divergence: float | None = Field(
@@ -95,6 +99,7 @@ def _one(task: str, ours: list[Sample], others: list[Sample]) -> Comparison:
         p_holm=gap.p,
         aes=budget.aes((statistics.fmean(a.values()), tokens[0]), (statistics.fmean(b.values()), tokens[1])),
         needed=tests.needed(gap.error, gap.n, gap.difference) if gap.difference else None,
+        guessed=(guessed(ours), guessed(others)),
         same_texts=(len(matched) - len(apart)) / len(matched) if matched else 0.0,
         token_ratio=_token_ratio(matched),
         first_divergence=statistics.median(apart) if apart and same_seeds else None,

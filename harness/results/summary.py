@@ -56,7 +56,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         low=low,
         high=high,
         accuracy_answered=count["correct"] / answered if answered else None,
-        guessed=_guessed(samples),
+        guessed=guessed(samples),
         accuracy_marked=_marked(samples),
         no_answer=(n - answered) / n,
         unfinished=count["unfinished"] / n,
@@ -84,7 +84,8 @@ def _judged(samples: Sequence[Sample]) -> list[Sample]:
     return judged if all(s.grade.how for s in judged) else []
 
 
-def _guessed(samples: Sequence[Sample]) -> float | None:
+def guessed(samples: Sequence[Sample]) -> float | None:
+    """Share of right and wrong verdicts on an answer that nothing marks; None where that is not known."""
     judged = _judged(samples)
     return sum(s.grade.how in GUESSED for s in judged) / len(judged) if judged else None
 

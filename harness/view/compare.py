@@ -59,6 +59,9 @@ def _flips(one: Comparison, most: int) -> list[Text]:
     apart = one.first_divergence
     median = "" if apart is None else f"; the others part at token {apart:g} (median)"
     out = texts(f"{one.task}: {percent(one.same_texts)} % of the texts are equal{median}")
+    if any(one.guessed):
+        a, b = (percent(share) for share in one.guessed)
+        out += texts(f"{one.task}: {a} % of A's and {b} % of B's verdicts rest on an answer that nothing marks")
     for flip in one.flips[:most]:
         reasons = f"      A: {one_line(flip.reason, 70)}", f"      B: {one_line(flip.their_reason, 70)}"
         out += texts(f"  {'+' if flip.ours > flip.theirs else '-'} {flip.problem_id}") + texts(*reasons, style="dim")

@@ -38,6 +38,19 @@ def test_compare_shows_flips_ratio_and_what_would_settle_it(store):
     assert (same["same_texts"], same["flips"], same["accuracy"]["difference"]) == (1.0, [], 0.0)
 
 
+def test_compare_says_what_share_of_the_verdicts_is_guessed(store, tmp_path):
+    rows = [json.loads(line) for line in (store / "evals" / "a" / "samples.jsonl").read_text().splitlines()]
+    for number, row in enumerate(rows):
+        row["grade"] |= {"verdict": "wrong", "how": "boxed" if number % 4 else "last number"}
+    guessing = tmp_path / "guessing"
+    shutil.copytree(store / "evals" / "a", guessing)
+    (guessing / "samples.jsonl").write_text("".join(json.dumps(row) + "\n" for row in rows))
+    task = json.loads(harness("compare", guessing, "a", "--store", store, "--json").stdout)["tasks"][0]
+    assert task["guessed"][0] == 0.25
+    told = " ".join(harness("compare", guessing, "a", "--store", store).stdout.split())
+    assert "25.0 % of A's and" in told
+
+
 def test_compare_refuses_other_items_and_other_graders(store, tmp_path):
     rows = (store / "evals" / "a" / "samples.jsonl").read_text().splitlines(keepends=True)
     part = tmp_path / "part"
