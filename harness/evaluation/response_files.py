@@ -105,7 +105,7 @@ def _of_inspect(sample: Row) -> Row:
     choices = (sample.get("output") or {}).get("choices") or [{}]
     return {
         "id": str(sample.get("id", "")), "prompt": _asked(sample.get("input", "")), "gold": sample.get("target"),
-        **_said(choices[0].get("message") or {"content": ""}), "finish": choices[0].get("stop_reason"),
+        **_of_message(choices[0].get("message") or {"content": ""}), "finish": choices[0].get("stop_reason"),
     }  # fmt: skip
 
 
@@ -123,8 +123,8 @@ def _of_batch(row: Row) -> Iterator[Row]:
 
 
 def _of_choice(choice: Row) -> dict[str, Any]:
-    said = _said(choice["message"]) if "message" in choice else {"response": choice["text"]}
-    return {**said, "finish": choice.get("finish_reason") or choice.get("stop_reason")}
+    response = _of_message(choice["message"]) if "message" in choice else {"response": choice["text"]}
+    return {**response, "finish": choice.get("finish_reason") or choice.get("stop_reason")}
 
 
 def _of_items(body: Row) -> dict[str, Any]:
@@ -134,7 +134,7 @@ def _of_items(body: Row) -> dict[str, Any]:
     texts = [part for item in items if item["type"] == "message" for part in item["content"]]
     cut = (body.get("incomplete_details") or {}).get("reason")
     failed = "error" if body.get("status") in ("failed", "cancelled") else "stop"
-    return {**_said({"content": texts}), "reasoning_content": "\n".join(thoughts), "finish": cut or failed}
+    return {**_of_message({"content": texts}), "reasoning_content": "\n".join(thoughts), "finish": cut or failed}
 
 
 def _texts(item: Row) -> list[str]:
@@ -163,8 +163,8 @@ def _of_evalscope(row: Row) -> Iterator[Row]:
     about_it = {"number": row["index"], "prompt": _asked(messages or row.get("input", ""))}
     if "sample_score" in row:
         last = next((each for each in reversed(messages) if each.get("role") == "assistant"), None)
-        said = _said(last) if last else {"response": row["sample_score"]["score"]["prediction"]}
-        yield {**about_it, **said, "gold": row.get("target")}
+        response = _of_message(last) if last else {"response": row["sample_score"]["score"]["prediction"]}
+        yield {**about_it, **response, "gold": row.get("target")}
     elif output.get("error") or not output.get("choices"):
         yield {**about_it, "response": None, "finish": "error"}
     else:
@@ -173,12 +173,12 @@ def _of_evalscope(row: Row) -> Iterator[Row]:
 
 def _of_verifiers(row: Row) -> Iterator[Row]:
     """A line of verifiers' results.jsonl: the last message of the model answers, its earlier ones are turns."""
-    said, number = row["completion"], row.get("example_id", row.get("id"))
-    if isinstance(said, list):
-        last = next((each for each in reversed(said) if each["role"] == "assistant"), {"content": None})
-        answer = _said(last)
+    response, number = row["completion"], row.get("example_id", row.get("id"))
+    if isinstance(response, list):
+        last = next((each for each in reversed(response) if each["role"] == "assistant"), {"content": None})
+        answer = _of_message(last)
     else:
-        answer = {"response": said}
+        answer = {"response": response}
     finish = "error" if row.get("error") else "length" if row.get("is_truncated") else "stop"
     yield {"number": number, "prompt": _asked(row["prompt"]), "gold": row.get("answer"), **answer, "finish": finish}
 
@@ -188,10 +188,10 @@ def _asked(prompt: Any) -> str:
     if isinstance(prompt, str):
         return prompt
     last = next((each for each in reversed(prompt) if each.get("role") == "user"), {"content": ""})
-    return _said(last)["response"] or ""
+    return _of_message(last)["response"] or ""
 
 
-def _said(message: Row) -> dict[str, Any]:
+def _of_message(message: Row) -> dict[str, Any]:
     """Answer and thought of a chat message, whose content may be a list of parts, thoughts among them."""
     content, thoughts = message.get("content"), [message[name] for name in THOUGHTS if message.get(name)][:1]
     if isinstance(content, list):

@@ -95,13 +95,13 @@ def _statement(text: str, end: int, match: re.Match[str]) -> Marked | None:
     line = text[end : end + 400].partition("\n")[0]
     if match.group().startswith("####") and _TITLE.search(line):
         return None
-    told = _TAG.sub(" ", line).strip()
-    if _FILLER.fullmatch(told):
+    statement = _TAG.sub(" ", line).strip()
+    if _FILLER.fullmatch(statement):
         return _below(text, end + len(line))
     if _DENIES.search(match.group()):
-        told = f"not {told}"
-    first = next(iter(sentences(told)), "")  # a question states no answer
-    return Marked(first, end + line.find(first[-8:]) + 8) if first and told.startswith(first) else None
+        statement = f"not {statement}"
+    first = next(iter(sentences(statement)), "")  # a question states no answer
+    return Marked(first, end + line.find(first[-8:]) + 8) if first and statement.startswith(first) else None
 
 
 def _below(text: str, end: int) -> Marked | None:

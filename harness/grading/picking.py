@@ -112,11 +112,11 @@ def pick(statement: str, before: str, stated: bool) -> str:
     if not groups:
         return ""
     begins = stated and _BEGINS.fullmatch(statement[: groups[0][0].start]) is not None
-    group = _said(statement, groups, before, begins)
+    group = _meant(statement, groups, before, begins)
     return _bounded(statement, group, stated, begins and group is groups[0]) or _together(statement, group)
 
 
-def _said(statement: str, groups: Sequence[Group], before: str, begins: bool) -> Group:
+def _meant(statement: str, groups: Sequence[Group], before: str, begins: bool) -> Group:
     """What the statement begins with, if that is its answer; else what its own computation comes to, or the last one
     before it that it says again; else the last, unless that is when or at what rate something holds."""
     if begins and not _GOES_ON.match(statement, groups[0][-1].end):

@@ -119,13 +119,13 @@ class PlanReader:
             return
         if self.plan and again and not in_part:
             self.plan, self._last = [], None
-        elif number is None and last is not None and self._said(line.steps):
+        elif number is None and last is not None and self._restates(line.steps):
             return
         self.plan += line.steps
         self._last = line.number if number is not None else self._last
         self.state = State.STEPS
 
-    def _said(self, steps: tuple[Step, ...]) -> bool:
+    def _restates(self, steps: tuple[Step, ...]) -> bool:
         """Whether steps beneath a numbered line explain it: the same in other words, or nothing to be read."""
         if isinstance(steps[0], Unread) or isinstance(self.plan[-1], Unread):
             return isinstance(steps[0], Unread)
