@@ -5,11 +5,11 @@ from __future__ import annotations
 from itertools import accumulate
 from typing import Any
 
-from harness.errors import NoGrader, nearest
+from harness.errors import DataError, NoGrader, nearest
 from harness.grading.numbers import value
-from harness.grading.pddl import BadPddl, actions
+from harness.grading.pddl import actions
 from harness.grading.simulators import VOCABULARIES
-from harness.grading.wording import BadPattern, compiled
+from harness.grading.wording import compiled
 from harness.records import Gold
 
 KINDS = ("number", "math", "plan", "instructions")
@@ -103,13 +103,14 @@ def _wording(gold: Gold) -> str:
         return "the gold answer's aliases are an object: word, and the object it means"
     try:
         known = actions(gold["domain"])
+    except DataError as error:
+        return f"the gold answer's domain is no PDDL: {error}"
+    try:
         if odd := [name for name in words if name not in known]:
             return f"the wording is of {odd[0]!r}, no action of the domain{nearest(odd[0], known)}"
         forms = ((name, tuple(own), tuple(words.get(name, ()))) for name, own in known.items())
         compiled(tuple(forms), tuple(sorted(nouns)))
-    except BadPddl as error:
-        return f"the gold answer's domain is no PDDL: {error}"
-    except BadPattern as error:
+    except DataError as error:
         return str(error)
     return ""
 

@@ -118,10 +118,19 @@ def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
         )
     checker = registry[name](name)
     checker.build_description(**given)
-    known = checker.get_instruction_args()
-    if known and "prompt" in known:
+    known = checker.get_instruction_args() or {}
+    if drawn := [key for key in known if key != "prompt" and _is_drawn(known[key], given.get(key))]:
+        raise CheckerFailed(f"{drawn[0]} is missing or out of range, where lm-eval would draw one at random")
+    if "prompt" in known:
         checker.build_description(prompt=gold.get("prompt", ""))
     return lambda text: bool(checker.check_following(text))
+
+
+def _is_drawn(value: object, given: object) -> bool:
+    """Whether a checker took another value than it was given (words come back in another order or case)."""
+    if given is None or isinstance(value, list):
+        return given is None
+    return str(value).strip().lower() != str(given).strip().lower()
 
 
 # Scripts that put no space between words, or particles behind them: there a word is found anywhere.

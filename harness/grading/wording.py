@@ -13,6 +13,7 @@ from functools import lru_cache
 from itertools import groupby
 from typing import NamedTuple
 
+from harness.errors import DataError
 from harness.grading.simulators import Action
 
 Patterns = Mapping[str, Sequence[str]]  # of each action
@@ -55,10 +56,6 @@ class Form(NamedTuple):
     name: str
     regex: re.Pattern[str]
     groups: tuple[int | str, ...]
-
-
-class BadPattern(ValueError):
-    """A pattern that does not fit its action; the message says why."""
 
 
 class Wording:
@@ -182,7 +179,7 @@ class Wording:
 def compiled(
     actions: tuple[tuple[str, tuple[str, ...], tuple[str, ...]], ...], nouns: tuple[str, ...]
 ) -> tuple[tuple[Form, ...], re.Pattern[str]]:
-    """(patterns of actions as regular expressions, one that matches the verb of any action). Raises BadPattern."""
+    """(patterns of actions as regular expressions, one that matches the verb of any action). Raises DataError."""
     forms = [_form(name, own, each, nouns) for name, own, patterns in actions for each in patterns]
     verbs = {_literal(re.split("[-_]", name)) for name, _, _ in actions}
     verbs |= {_literal(re.split(r"[{\[]", each)[0].split()) for _, _, patterns in actions for each in patterns}
@@ -193,7 +190,7 @@ def compiled(
 def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[str]) -> Form:
     where = f"the wording {pattern[:60]!r} of {name}"
     if len(pattern) > LONGEST_PATTERN:
-        raise BadPattern(f"{where} is longer than {LONGEST_PATTERN} characters")
+        raise DataError(f"{where} is longer than {LONGEST_PATTERN} characters")
     noun = "|".join(map(re.escape, nouns)) or "(?!)"
     article = rf"(?:a|an|any|another|one|each|every) (?!from\b|on\b|onto\b)(?:[a-z]+ )?(?:{noun})s?\b"
     text, last, groups = "", "", dict[str, int]()
@@ -214,23 +211,23 @@ def _form(name: str, parameters: Sequence[str], pattern: str, nouns: Sequence[st
             last = ""
             key = piece[1:-1].strip() or next((each for each in rest if each not in groups), "")
             if key not in parameters:
-                raise BadPattern(f"{where} names {piece}; its parameters are {', '.join(parameters) or 'none'}")
+                raise DataError(f"{where} names {piece}; its parameters are {', '.join(parameters) or 'none'}")
             again = key in groups
             number = groups.setdefault(key, len(groups) + 1)
             token = rf"\{number}" if again else rf"((?:(?:{noun})[ _-])?(?!(?:{_NO_NAME})\b){_TOKEN})"
             text += rf"(?:the )?(?:clear )?(?!{article}){token}(?: (?:{noun})(?![a-z0-9_-]))?{_REMARK}"
     if pattern.startswith("["):
-        raise BadPattern(f"{where} begins with a part that may be left out")
+        raise DataError(f"{where} begins with a part that may be left out")
     it = parameters[:1] if "it" in pattern.lower().split() else []
     left_out = [each for each in parameters if each not in (*groups, *it)]
     if len(left_out) > 1:
-        raise BadPattern(
+        raise DataError(
             f"{where} lacks {' and '.join(f'{{{each}}}' for each in left_out)}; one may be left out at most"
         )
     try:
         regex = re.compile(rf"(?<![a-z0-9_-]){text}(?![a-z0-9_-])")
     except re.error as error:
-        raise BadPattern(f"{where} cannot be read: {error}; its brackets may not match") from None
+        raise DataError(f"{where} cannot be read: {error}; its brackets may not match") from None
     return Form(name, regex, tuple(groups.get(each, "it" if each in it else "?") for each in parameters))
 
 

@@ -14,7 +14,7 @@ from pydantic import ValidationError
 
 from harness.errors import DataError
 from harness.files import read_text, reason_of
-from harness.grading.pddl import BadPddl, objects
+from harness.grading.pddl import objects
 from harness.problems.file import read_problems
 from harness.problems.registry import entry_of
 from harness.records import Gold
@@ -36,7 +36,7 @@ class Planning(Spec):
         gold = {"domain": domain, "wording": self.wording, "nouns": self.nouns} | given
         try:
             found = objects(domain, str(gold.get("problem", "(define)")))
-        except BadPddl as error:
+        except DataError as error:
             raise DataError(f"{folder / self.domain}, or a problem of it, is no PDDL: {error}") from None
         forms = [(name, *form) for name in found for form in self.names.items()]
         aliases = {text: name for name, form, to in forms if (text := _renamed(name, form, to))}

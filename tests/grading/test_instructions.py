@@ -153,3 +153,19 @@ def test_a_checker_that_fails_is_neither_followed_nor_broken(registry):
     assert one("no:such", {}, "x")[:2] == ("infra_error", "no:such: no such kind of instruction")
     assert one("mini_rules:start", {"oops": 1}, "x")[0] == "infra_error"
     assert one("punctuation:no_comma", {}, "x" * 300_000)[0] == "grader_timeout"
+
+
+@pytest.mark.parametrize(
+    ("name", "given"),
+    [
+        ("length_constraints:number_words", {}),
+        ("length_constraints:number_words", {"relation": "at least"}),
+        ("keywords:existence", {}),
+        ("length_constraints:nth_paragraph_first_word", {"num_paragraphs": 2, "nth_paragraph": 3, "first_word": "so"}),
+    ],
+)
+def test_an_argument_that_lm_eval_would_draw_at_random_is_no_verdict(name, given):
+    gold = {"instruction_id_list": [name], "kwargs": [given], "prompt": "Write."}
+    verdict = instructions.check(gold, "One paragraph.\n\nso it goes.")
+    assert verdict.verdict == "infra_error"
+    assert "missing or out of range" in verdict.reason
