@@ -98,7 +98,7 @@ def main() -> None:
     parser.add_argument("--quick", action="store_true", help="fewer samples and rounds")
     parser.add_argument("--json", action="store_true")
     told = parser.parse_args()
-    rounds, count, samples, times = (3, 2048, 512, 1) if told.quick else (5, 8192, 1024, 3)
+    rounds, count, samples, times = (3, 2048, 2048, 1) if told.quick else (5, 8192, 1024, 3)
     samples = told.samples or samples
 
     first = {
