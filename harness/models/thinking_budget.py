@@ -6,6 +6,7 @@ from dataclasses import replace
 from typing import Any
 
 from harness.models.base import Completer, Completion, Request, seed_of
+from harness.models.prompts import is_prefilled, whole_text
 from harness.thoughts import Tags
 
 
@@ -35,15 +36,16 @@ class Budgeted:
         first = await self._model.complete(replace(request, max_tokens=min(self._budget, request.max_tokens)))
         if first.finish != "length" or request.max_tokens <= self._budget:
             return first
-        opened, closed = (tag in first.text for tag in self._tags)
-        prefilled = self._tokenizer.decode(request.prompt_ids[-16:]).rstrip().endswith(self._tags[0])
-        ids, text = first.token_ids, first.text
+        prompt = self._tokenizer.decode(request.prompt_ids[-16:])
+        ids, text = first.token_ids, whole_text(first, prompt, self._tags)  # some servers split the thought off
+        opened, closed = (tag in text for tag in self._tags)
+        prefilled = is_prefilled(prompt, self._tags)
         forced = (opened or prefilled) and not closed
         if forced:
             ids, text = ids + self._closing, text + self._tags[1]
         left = request.max_tokens - len(ids)
         if left <= 0:
-            return replace(first, token_ids=ids, text=text, forced=forced)
+            return replace(first, token_ids=ids, text=text, forced=forced, thought="")
         rest = await self._model.complete(
             replace(
                 request, prompt_ids=request.prompt_ids + ids, max_tokens=left, seed=seed_of(request.seed, "answer"),

@@ -68,3 +68,18 @@ def test_a_thought_is_closed_at_its_budget_over_chat(tokenizer, tmp_path, studen
     assert begun == {"role": "assistant", "content": "<think>one two three</think>"}
     assert got.forced
     assert got.text.startswith("<think>one two three</think>")
+
+
+def test_a_thought_that_the_server_splits_off_is_closed_at_its_budget_too(tokenizer, tmp_path, student):
+    service = Service(tokenizer=tokenizer, continues="flags", content=None, thought="one two three", finish="length")
+    with serving(service):
+        spec = ModelSpec(model="some", tokenizer=student, backend="openai", base_url=service.url)
+        with opened(spec, tmp_path) as (model, _):
+            budgeted = Budgeted(model, tokenizer, ("<think>", "</think>"), 4)
+            talk = Conversation([{"role": "user", "content": "2 + 2?"}])
+            asked = Request(prompt_ids(tokenizer, "2 + 2?"), 400, conversation=lambda: talk)
+            got = asyncio.run(budgeted.complete(asked))
+    assert service.bodies[-1]["messages"][-1]["content"] == "<think>one two three</think>"
+    assert got.forced
+    assert got.text.startswith("<think>one two three</think>")
+    assert got.thought == ""
