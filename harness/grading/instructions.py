@@ -6,6 +6,7 @@ In workers alone: its patterns can be slow. Where verdicts differ from lm-eval's
 from __future__ import annotations
 
 import os
+import random
 import re
 from collections.abc import Callable
 from functools import cache, partial
@@ -117,20 +118,23 @@ def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
             "NLTK's punkt_tab data is missing; run 'python -m nltk.downloader punkt_tab' or set NLTK_DATA"
         )
     checker = registry[name](name)
+    # The generator's state tells a draw for sure; a drawn value can be the given one by chance.
+    state = random.getstate()
     checker.build_description(**given)
     known = checker.get_instruction_args() or {}
-    if drawn := [key for key in known if key != "prompt" and _is_drawn(known[key], given.get(key))]:
-        raise CheckerFailed(f"{drawn[0]} is missing or out of range, where lm-eval would draw one at random")
+    if random.getstate() != state:
+        random.setstate(state)
+        raise CheckerFailed(f"{_drawn(known, given)} is missing or out of range, where lm-eval would draw one at random")
     if "prompt" in known:
         checker.build_description(prompt=gold.get("prompt", ""))
     return lambda text: bool(checker.check_following(text))
 
 
-def _is_drawn(value: object, given: object) -> bool:
-    """Whether a checker took another value than it was given (words come back in another order or case)."""
-    if given is None or isinstance(value, list):
-        return given is None
-    return str(value).strip().lower() != str(given).strip().lower()
+def _drawn(known: dict[str, Any], given: dict[str, Any]) -> str:
+    """The argument that a checker most likely drew: one that was not given, else one that has another value now."""
+    missing = [key for key in known if key not in given]
+    changed = [key for key in given if str(known.get(key)).strip().lower() != str(given[key]).strip().lower()]
+    return (missing + changed + ["an argument"])[0]
 
 
 # Scripts that put no space between words, or particles behind them: there a word is found anywhere.
