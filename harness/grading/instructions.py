@@ -124,7 +124,9 @@ def _checker(name: str, given: dict[str, Any], gold: Gold) -> Follows:
     known = checker.get_instruction_args() or {}
     if random.getstate() != state:
         random.setstate(state)
-        raise CheckerFailed(f"{_drawn(known, given)} is missing or out of range, where lm-eval would draw one at random")
+        raise CheckerFailed(
+            f"{_drawn(known, given)} is missing or out of range, where lm-eval would draw one at random"
+        )
     if "prompt" in known:
         checker.build_description(prompt=gold.get("prompt", ""))
     return lambda text: bool(checker.check_following(text))
