@@ -19,6 +19,7 @@ COMMANDS = {
     "score": ("score.score", "Grade responses that were generated elsewhere."),
     "compare": ("compare.compare", "Compare two runs on the same items."),
     "gate": ("compare.gate", "No worse than the baseline? Exit 0, 1 or 4."),
+    "probe": ("probe.probe", "How early in its thoughts a stored run knew the answer."),
     "rescore": ("compare.rescore", "Grade a stored run again with today's graders."),
     "plot": ("runs.plot", "Length distributions and accuracy against token budget."),
     "leaderboard": ("compare.leaderboard", "Arms against a control, with paired differences."),
