@@ -80,7 +80,7 @@ def of_record(record: RunRecord, store: Store, decoding: str = MAIN) -> Board:
     """The board of a recorded run under one decoding. Raises NoRuns where samples are gone, or for an unknown one."""
     known = decodings(record)
     if decoding not in known:
-        raise NoRuns(f"run {record.run}: no decoding {decoding!r}; there are {', '.join(known)}")
+        raise NoRuns(f"{record.title}: no decoding {decoding!r}; there are {', '.join(known)}")
     runs = known[decoding]
     control = record.control if record.control in runs else next(iter(runs))
     made = build(record.title, control, runs, samples_of(store, runs))

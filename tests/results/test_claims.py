@@ -235,3 +235,24 @@ def test_a_recipe_without_claims_is_named(store):
     done = harness("claims", "tiny_models", "--store", str(store))
     assert done.returncode == 2
     assert done.stderr.strip() == "harness: recipe tiny_models makes no claims"
+
+
+def test_tables_and_claims_of_a_further_decoding(store):
+    file = store / "recipes" / "r0" / "run.json"
+    saved = json.loads(file.read_text())
+    claims = {"g": claim("higher", decoding="greedy").model_dump() | {"arm": "sft", "against": "base"}}
+    greedy = {"base": ["sft"], "sft": ["base"]}  # the other way round
+    saved["manifest"]["recipe"]["claims"] = claims
+    file.write_text(json.dumps(saved | {"decodings": {"greedy": greedy}}))
+    [row] = json.loads(harness("claims", "r0", "--store", str(store), "--json", code=0).stdout)
+    assert (row["verdict"], row["decoding"]) == ("contradicted", "greedy")
+    accuracy = {}
+    for decoding in ("sampled", "greedy"):
+        done = harness("leaderboard", "r0", "--decoding", decoding, "--store", str(store), "--json", code=0)
+        board = json.loads(done.stdout)
+        assert board["decoding"] == decoding
+        accuracy[decoding] = {cell["arm"]: cell["accuracy"] for cell in board["rows"]}
+    assert accuracy["greedy"]["base"] == accuracy["sampled"]["sft"]
+    done = harness("leaderboard", "r0", "--decoding", "beam", "--store", str(store))
+    assert done.stderr.strip() == "harness: ablation_full (tiny): no decoding 'beam'; there are sampled, greedy"
+    assert done.returncode != 0
