@@ -20,8 +20,11 @@ from harness.processes import interrupts_end_twice
 from harness.results import board, runs
 from harness.results import compare as comparing
 from harness.results import gate as gating
-from harness.results.records import Manifest
+from harness.results.claims import collapses
+from harness.results.claims import findings as tested
+from harness.results.records import MAIN, Manifest
 from harness.view import board as board_view
+from harness.view import claims as claims_view
 from harness.view import compare as view
 
 Markdown = Annotated[bool, Option("--markdown", hidden=True)]
@@ -110,6 +113,7 @@ def leaderboard(
     recipe: Annotated[str | None, Argument(help="A recipe, run or file of --json; default: newest.")] = None,
     runs: Annotated[str, Option(help="Evaluations (a,b) instead of a recipe; the first is the control.")] = "",
     form: Form = "table",
+    decoding: Annotated[str, Option(help="How answers were drawn: sampled, or another of the run's.")] = MAIN,
     layout: Annotated[str, Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
     store: Store = Path("runs"),
     as_json: Json = False,
@@ -124,7 +128,11 @@ def leaderboard(
         table = board.of_file(Path(recipe))
     else:
         results = options.results(store)
-        table = board.of_runs(results, chosen) if chosen else board.of_record(board.saved(results, recipe), results)
+        table = (
+            board.of_runs(results, chosen)
+            if chosen
+            else board.of_record(board.saved(results, recipe), results, decoding)
+        )
     options.show(board_view.page(table, layout), "md" if markdown else form, as_json)
 
 
@@ -145,5 +153,6 @@ def claims(
     made = plan.claims if plan else record.claims
     if not made:
         raise Usage(f"recipe {record.recipe} makes no claims")
-    findings = board.findings(made, board.samples_of(results, record.arms))
-    options.show(board_view.claims_page(record.title, made, findings), "md" if markdown else form, as_json)
+    samples = board.all_samples(record, results)
+    page = claims_view.page(record.title, made, tested(made, samples), collapses(samples))
+    options.show(page, "md" if markdown else form, as_json)

@@ -18,6 +18,7 @@ from harness.pipeline.kind import Job, Params
 from harness.pipeline.kinds import evaluate, evaluate_trees, kind_of
 from harness.pipeline.recipe import Profile, Recipe
 from harness.problems.registry import select
+from harness.results.records import MAIN
 from harness.spec import digest
 
 _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": evaluate_trees.EvaluateTrees()}
@@ -25,10 +26,14 @@ _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": 
 
 @dataclass(frozen=True, kw_only=True)
 class Graph:
-    """Jobs, inputs first; each arm's evaluations, one per seed; ``left_out``: other arms with the model they lack."""
+    """Jobs, inputs first; each arm's evaluations, one per seed; ``left_out``: other arms with the model they lack.
+
+    ``decodings``: the arms' evaluations under further decodings, by the decoding's name.
+    """
 
     jobs: dict[str, Job]
     arms: dict[str, list[str]] = field(default_factory=dict)
+    decodings: dict[str, dict[str, list[str]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
 
@@ -41,7 +46,8 @@ class Graph:
         for key, job in reversed(self.jobs.items()):  # what needs a job comes before it here
             if job.stage == stage or key in needed:
                 needed |= {key, *job.inputs.values()}
-        return replace(self, arms={}, left_out={}, jobs={d: job for d, job in self.jobs.items() if d in needed})
+        jobs = {digest: job for digest, job in self.jobs.items() if digest in needed}
+        return replace(self, arms={}, decodings={}, left_out={}, jobs=jobs)
 
 
 def build(
@@ -49,7 +55,8 @@ def build(
 ) -> Graph:
     """What ``arms`` (default: all) need at ``seeds`` (default: the recipe's or profile's). Raises RecipeError."""
     plan = _Planner(recipe, profile, tuple(seeds or recipe.seeds or profile.seeds))
-    left_out, chosen = {}, {}
+    _check_claims(recipe, profile)
+    left_out, chosen = {}, dict[str, dict[str, list[str]]]()
     for arm in recipe.arms if arms is None else arms:
         if arm not in recipe.arms:
             raise RecipeError(f"no arm {arm!r}{nearest(arm, recipe.arms)}; arms: {', '.join(recipe.arms)}")
@@ -57,11 +64,28 @@ def build(
         if origin in profile.models and profile.model(origin) is None:
             left_out[arm] = origin
         else:
-            chosen[arm] = plan.arm(arm)
+            for decoding, digests in plan.arm(arm).items():
+                chosen.setdefault(decoding, {})[arm] = digests
     if not chosen:
         for name in recipe.stages:
             plan.stage(name, plan.seeds[0])
-    return Graph(jobs=plan.jobs, arms=chosen, left_out=left_out, seeds=plan.seeds)
+    return Graph(
+        jobs=plan.jobs, arms=chosen.pop("", {}), decodings=chosen, left_out=left_out, seeds=plan.seeds
+    )  # fmt: skip
+
+
+def _check_claims(recipe: Recipe, profile: Profile) -> None:
+    """Raise RecipeError for a claim under a decoding that the profile does not have, or one of its arms does not."""
+    known = profile.scale(evaluate.EvalScale).decodings
+    for name, claim in recipe.claims.items():
+        at = f"{recipe.name}: claim {name!r}"
+        if claim.decoding and claim.decoding not in known:
+            names = [MAIN, *known]
+            hint = f"{nearest(claim.decoding, names)}; there are {', '.join(names)} (eval.decodings of a profile)"
+            raise RecipeError(f"{at}: profile {profile.name} has no decoding {claim.decoding!r}{hint}")
+        for arm in (claim.arm, claim.against):
+            if claim.decoding and recipe.arm(arm).decode != "sample":
+                raise RecipeError(f"{at}: {arm!r} is decoded by trees, so under {MAIN!r} alone; leave 'decoding' out")
 
 
 class _Planner:
@@ -107,12 +131,19 @@ class _Planner:
         self.jobs.setdefault(key, replace(job, depends=depends, digest=key))
         return key
 
-    def arm(self, name: str) -> list[str]:
-        """Add what scores an arm: a job for each seed where training depends on one."""
-        arm = self.recipe.arm(name)
+    def arm(self, name: str) -> dict[str, list[str]]:
+        """Add what scores an arm; its evaluations by decoding (the main one's name is empty), one for each seed.
+
+        An untrained arm has as many as any other, for its answers are drawn as often; greedy ones are one job.
+        """
+        arm, section = self.recipe.arm(name), self.scale(evaluate.EvalScale)
         trained = arm.model in self.recipe.stages and self.recipe.stages[arm.model].starts_from
-        out = []
-        for seed in self.seeds if trained else self.seeds[:1]:
-            label = f"eval {name}" + (f" #{seed}" if trained and len(self.seeds) > 1 else "")
-            out.append(_DECODE[arm.decode].arm(self, label, *self.trained(arm.model, seed), arm.samples))
+        out: dict[str, list[str]] = {}
+        for seed in self.seeds:
+            for decoding in ("", *(section.decodings if arm.decode == "sample" else ())):
+                scale = section.under(decoding, arm.samples, seed)
+                numbered = len(self.seeds) > 1 and (trained or scale.temperature)
+                label = f"eval {name}" + (f" #{seed}" if numbered else "") + (f" {decoding}" if decoding else "")
+                job = _DECODE[arm.decode].arm(self, label, *self.trained(arm.model, seed), scale)
+                out.setdefault(decoding, []).append(job)
         return out

@@ -24,7 +24,7 @@ _PACKAGES = ("harness", "torch", "transformers", "tokenizers", "trl", "lm-eval",
 def run_id(recipe: Recipe, profile: Profile, graph: Graph) -> str:
     """Equal for equal arms over equal stages (without arms: for equal stages), whatever the recipe's file is called."""
     scale = profile.model_dump(mode="json", exclude={"about", "workers"})
-    return digest(recipe.model_dump(mode="json"), scale, graph.arms or sorted(graph.jobs), length=12)
+    return digest(recipe.model_dump(mode="json"), scale, graph.arms or sorted(graph.jobs), graph.decodings, length=12)
 
 
 def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: float, command: str) -> Path:
@@ -44,7 +44,7 @@ def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: 
     )  # fmt: skip
     file = store.save(RunRecord(
         run=run_id(recipe, profile, graph), recipe=recipe.name, profile=profile.name, control=recipe.control,
-        arms=graph.arms, left_out=graph.left_out, manifest=manifest,
+        arms=graph.arms, decodings=graph.decodings, left_out=graph.left_out, manifest=manifest,
     ))  # fmt: skip
     write_report(store, file, recipe.claims)
     return file

@@ -1,33 +1,29 @@
-"""The leaderboard: arms by rows, tasks by columns, paired differences to the control arm; and a recipe's claims.
+"""The leaderboard: arms by rows, tasks by columns, paired differences to the control arm.
 
-A claim of a paper about two arms is reproduced, contradicted or left undecided by a run: a paired test over the items
-of each task, the spread between training seeds added to its error, Holm-corrected over all tests (docs/statistics.md).
+Where arms were trained several times, intervals and differences count the spread between trainings by the test that
+decides claims (``results.crossed``).
 """
 
 from __future__ import annotations
 
-import math
 from collections.abc import Mapping, Sequence
 from itertools import count
 from pathlib import Path
-from statistics import fmean, variance
-from typing import Literal, get_args
+from statistics import fmean
 
 from pydantic import BaseModel, Field, ValidationError
 
 from harness.errors import NoRuns
 from harness.evaluation.plan import load_samples
-from harness.files import published_rows, read_json, reason_of
+from harness.files import read_json, reason_of
 from harness.records import Record, Sample
+from harness.results import crossed
 from harness.results import statistics as tests
-from harness.results.records import Claim, Data, Gap, RunRecord, Summary
+from harness.results.claims import Samples
+from harness.results.records import MAIN, Data, Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
 from harness.results.store import Store
 from harness.results.summary import row
-
-Verdict = Literal["reproduced", "contradicted", "undecided"]
-VERDICTS = get_args(Verdict)
-Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 
 
 class _Place(BaseModel):
@@ -47,6 +43,7 @@ class Board(Record):
 
     title: str
     control: str
+    decoding: str = Field(default="", description="how answers were drawn, where a run has several ways")
     rows: list[Cell] = Field(min_length=1)
 
     @property
@@ -74,9 +71,25 @@ def saved(store: Store, name: str | None = None) -> RunRecord:
     raise NoRuns(f"no finished recipe {f'of {name!r} ' if name else ''}in {store.folder}; {hint}")
 
 
-def of_record(record: RunRecord, store: Store) -> Board:
-    """The board of a recorded run, from the samples of its evaluations. Raises NoRuns where samples are gone."""
-    return build(record.title, record.control, record.arms, samples_of(store, record.arms))
+def decodings(record: RunRecord) -> dict[str, dict[str, list[str]]]:
+    """Digests of a recorded run's evaluations, by decoding (the main one first) and arm."""
+    return {MAIN: record.arms, **record.decodings}
+
+
+def of_record(record: RunRecord, store: Store, decoding: str = MAIN) -> Board:
+    """The board of a recorded run under one decoding. Raises NoRuns where samples are gone, or for an unknown one."""
+    known = decodings(record)
+    if decoding not in known:
+        raise NoRuns(f"{record.title}: no decoding {decoding!r}; there are {', '.join(known)}")
+    runs = known[decoding]
+    control = record.control if record.control in runs else next(iter(runs))
+    made = build(record.title, control, runs, samples_of(store, runs))
+    return made.model_copy(update={"decoding": decoding}) if len(known) > 1 else made
+
+
+def all_samples(record: RunRecord, store: Store) -> dict[str, dict[str, list[list[Sample]]]]:
+    """The samples of a recorded run, by decoding and arm, as claims are tested on them. Raises NoRuns."""
+    return {name: samples_of(store, runs) for name, runs in decodings(record).items()}
 
 
 def of_file(file: Path) -> Board:
@@ -134,94 +147,36 @@ def build(title: str, control: str, runs: Mapping[str, Sequence[str]], samples: 
     """A board from the samples of each arm, one list for each training seed."""
     tasks = dict.fromkeys(sample.task for sample in next(iter(samples.values()))[0])
     of = {(arm, task): [tests.of_task(one, task) for one in seeds] for arm, seeds in samples.items() for task in tasks}
-    scores = {place: tests.scores_by_item([sample for one in seeds for sample in one]) for place, seeds in of.items()}
     rows = []
     for (arm, task), seeds in of.items():
-        gap = None if arm == control else tests.paired(scores[arm, task], scores[control, task])
-        run = "+".join(name[:8] for name in runs[arm])
+        gap = None if arm == control else _gap(seeds, of[control, task])
+        run = "+".join(name[:8] for name in dict.fromkeys(runs[arm]))
         rows.append(Cell(run=run, arm=arm, task=task, difference=gap, **_summary(seeds)))
     return Board(title=title, control=control, rows=rows)
 
 
+def _gap(ours: list[list[Sample]], others: list[list[Sample]]) -> Gap:
+    """A cell's difference to the control's; between single trainings over items alone."""
+    if len(ours) == len(others) == 1:
+        a, b = (tests.scores_by_item(side[0]) for side in (ours, others))
+        return tests.paired(a, b, tests.clusters_of(ours[0]))
+    return crossed.gap(_table(ours), _table(others))
+
+
+def _table(seeds: list[list[Sample]]) -> crossed.Table:
+    return crossed.table([tests.scores_by_item(one) for one in seeds], tests.clusters_of(seeds[0]))
+
+
 def _summary(seeds: list[list[Sample]]) -> Data:
-    """Figures over all seeds. The interval counts items, not samples: seeds of one item are no new evidence."""
+    """Figures over all trainings; where there are several, the interval counts them and the items."""
     figures = row([sample for one in seeds for sample in one])
     items = len({sample.problem_id for sample in seeds[0]})
-    low, high = tests.wilson(figures.accuracy * items, items)
     # No pass@k: over the samples of all seeds it would be of different models.
-    changes: Data = {"n": items, "seeds": len(seeds), "low": low, "high": high, "test_at": None}
+    changes: Data = {"n": items, "seeds": len(seeds), "test_at": None}
+    if len(seeds) > 1:
+        _, low, high = crossed.rate([_table(seeds)])
+        changes |= {"low": low, "high": high}
     answers = len(seeds[0]) // items
     if answers > 1:  # Test@N of each training
         changes |= {"answers": answers, "solved": fmean(x for one in seeds for [x] in tests.solved(one).values())}
     return figures.model_dump() | changes
-
-
-class Finding(Record):
-    """A claim on one task. Differences are arm minus against, from -1 to 1; ``smallest`` would show in 80% of runs."""
-
-    claim: str
-    task: str
-    difference: float
-    low: float
-    high: float
-    p: float
-    p_holm: float
-    smallest: float
-    seeds: tuple[int, int] = Field(description="trainings of either arm")
-    verdict: Verdict
-
-
-def findings(claims: Mapping[str, Claim], arms: Samples) -> list[Finding]:
-    """Every claim about arms that were run, on every task. ``arms``: by arm a list of samples per training seed."""
-    drafts = []
-    for name, claim in claims.items():
-        if claim.arm in arms and claim.against in arms:
-            for task in dict.fromkeys(sample.task for sample in arms[claim.arm][0]):
-                sides = [[tests.of_task(one, task) for one in arms[arm]] for arm in (claim.arm, claim.against)]
-                drafts.append(_if_resolved(name, claim, task, *sides))
-    corrected = tests.holm([draft.p for draft in drafts])
-    decided = [{"p_holm": p, **({"verdict": "undecided"} if p >= 0.05 else {})} for p in corrected]
-    return [draft.model_copy(update=each) for draft, each in zip(drafts, decided, strict=True)]
-
-
-def _if_resolved(name: str, claim: Claim, task: str, ours: list[list[Sample]], others: list[list[Sample]]) -> Finding:
-    """A claim on one task, with the verdict that it has if its p value stays small among all."""
-    from scipy.stats import t
-
-    known = {"accuracy": tests.scores_by_item, "no_answer": tests.no_answers, "solved": tests.solved}
-    scores = known[claim.metric]
-    a, b = (scores([sample for one in side for sample in one]) for side in (ours, others))
-    gaps = tests.item_gaps(a, b)
-    difference = fmean(gaps.values())
-    centre, item_error, items = tests.adjusted(gaps, tests.clusters_of(ours[0]))
-    # Training again gives another model: the arms' means differ between seeds on the same items.
-    spread = sum(_seed_error(scores, side) for side in (ours, others))
-    error = math.hypot(item_error, math.sqrt(spread))
-    freedom = float(items)
-    if spread:  # Satterthwaite
-        freedom = error**4 / (item_error**4 / freedom + spread**2 / (len(ours) - 1 + len(others) - 1))
-    if claim.expect == "same":
-        p, holds = tests.sameness(centre, error, freedom, claim.margin), abs(centre) < claim.margin
-    else:
-        p, holds = float(2 * t.sf(abs(centre) / error, freedom)), (difference > 0) == (claim.expect == "higher")
-    half = float(t.ppf(0.975, freedom)) * error
-    return Finding(
-        claim=name, task=task, difference=difference, low=min(max(-1.0, centre - half), difference),
-        high=max(min(1.0, centre + half), difference), p=p, p_holm=p,
-        smallest=float(t.ppf(0.975, freedom) + t.ppf(0.8, freedom)) * error, seeds=(len(ours), len(others)),
-        verdict="reproduced" if holds else "contradicted",
-    )  # fmt: skip
-
-
-def _seed_error(scores: tests.Measure, side: list[list[Sample]]) -> float:
-    """Squared standard error of an arm's mean by its training seeds; 0 where there is but one."""
-    means = [fmean(fmean(item) for item in scores(one).values()) for one in side]
-    return variance(means) / len(means) if len(means) > 1 else 0.0
-
-
-def published(claim: Claim) -> dict[str, float]:
-    """Published differences by the paper's tasks, in points; empty where the claim names no rows."""
-    rows = published_rows(claim.published)["rows"] if claim.published else {}
-    ours, others = rows.get(claim.arm, {}), rows.get(claim.against, {})
-    shared = [task for task in ours if claim.metric in ours[task] and claim.metric in others.get(task, {})]
-    return {task: round(ours[task][claim.metric] - others[task][claim.metric], 2) for task in shared}

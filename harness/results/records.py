@@ -12,6 +12,7 @@ from harness.files import reason_of
 from harness.records import Problem, Record
 
 Data = dict[str, Any]  # JSON whose form is another room's
+MAIN = "sampled"  # what the main decoding of a recipe is called, among further ones
 SCHEMA = 1  # records that have no schema_version are of this one, too
 
 
@@ -216,6 +217,7 @@ class Claim(Record):
     """A comparison of two arms that a paper makes, on every task. ``solved``: at least one of an item's samples right.
 
     ``same``: within ``margin`` (a share) either way. ``published``: a file of rows in results/reference with both arms.
+    ``decoding``: under which of the profile's further decodings it is tested; empty: under the main one.
     """
 
     says: str
@@ -225,16 +227,27 @@ class Claim(Record):
     expect: Literal["higher", "lower", "same"] = "higher"
     margin: float = Field(default=0.03, gt=0, lt=1)
     published: str = ""
+    decoding: str = ""
+
+    @field_validator("decoding")
+    @classmethod
+    def _main(cls, value: str) -> str:
+        return "" if value == MAIN else value
 
 
 class RunRecord(Kept):
-    """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed."""
+    """``run.json`` of a finished recipe. ``arms``: by arm, digests of its evaluations, one for each training seed.
+
+    ``decodings``: the same under further decodings, by their names. Equal digests are one evaluation: greedy answers
+    of an untrained model are the same for every seed.
+    """
 
     run: str = ""
     recipe: str
     profile: str
     control: str
     arms: dict[str, list[str]]
+    decodings: dict[str, dict[str, list[str]]] = {}
     left_out: dict[str, str] = Field(default={}, description="arms that were not run, with the model that is missing")
     manifest: RecipeManifest
 

@@ -37,6 +37,11 @@ def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
 
 
+def mean(scores: Scores) -> float:
+    """The mean over items of their mean scores."""
+    return sum(sum(item) / len(item) for item in scores.values()) / len(scores)
+
+
 def solved(samples: Sequence[Sample], first: int | None = None) -> dict[str, list[float]]:
     """1 for each item of which at least one sample (of the ``first`` so many) is right, else 0."""
     return {item: [float(any(scores[:first]))] for item, scores in scores_by_item(samples).items()}
@@ -113,14 +118,16 @@ def holm(ps: Sequence[float]) -> list[float]:
 def paired(ours: Scores, others: Scores, clusters: Mapping[str, str] | None = None) -> Gap:
     """Paired difference over the same items. A missing item is a KeyError, never a skipped one.
 
-    The interval is Student's t over item (or cluster) differences with one item more on either side (for 0/1 scores
-    Bonett and Price's). p is McNemar's mid-p for single 0/1 samples without clusters, else that of the same t.
+    The interval is Student's t over item (or cluster) differences with one sample more on either side (for single 0/1
+    scores Bonett and Price's). p is McNemar's mid-p for single 0/1 samples without clusters, else that of the same t.
     """
     from scipy.stats import norm, t
 
     gaps, groups = item_gaps(ours, others), clusters or {}
     n, difference = len(gaps), sum(gaps.values()) / len(gaps)
-    centre, error, freedom = adjusted(gaps, groups)
+    # What is added is one sample: an item that was answered several times can change by that much without a reason.
+    once = 1 / min(len(side[item]) for side in (ours, others) for item in gaps)
+    centre, error, freedom = adjusted(gaps, groups, once)
     half = float(t.ppf(0.5 + LEVEL / 2, freedom)) * error
     better, worse = sum(g > 0 for g in gaps.values()), sum(g < 0 for g in gaps.values())
     binary = not groups and all(len(side[item]) == 1 for side in (ours, others) for item in gaps)

@@ -1,16 +1,13 @@
-"""The leaderboard, also laid out as the paper's Table 5 with its published rows; and verdicts on a paper's claims."""
+"""The leaderboard, also laid out as the paper's Table 5 with its published rows."""
 
 from __future__ import annotations
 
-from collections import Counter
-from collections.abc import Mapping, Sequence
 from typing import Any
 
 from harness.files import published_rows
-from harness.results.board import VERDICTS, Board, Finding, published
+from harness.results.board import Board
 from harness.results.board import Cell as Score
-from harness.results.records import Claim
-from harness.view.page import Line, Page, Row, Style, Table
+from harness.view.page import Line, Page, Table
 from harness.view.text import interval, percent, points
 
 LAYOUTS = ("full", "paper")
@@ -18,20 +15,22 @@ _SHORT = {"math500": "math", "blocksworld": "blocks", "multi_if_zh": "if_zh", "m
           "multi_if_other": "if_other"}  # fmt: skip
 _LEGEND = (
     "line 1: accuracy % [95% interval] | accuracy given an answer",
-    "line 2: difference to control in points [95% paired interval]; * excludes 0",
+    "line 2: difference to control in points [95% paired interval, trainings counted]; * excludes 0",
     "g: guessed %, of verdicts those on an answer that nothing marks | accuracy without them",
     "na: no-answer %, of it u unfinished, e empty, f grader failed; l ends in a repetition loop; median thinking "
     "tokens",
 )
 _LEGEND_AT_N = "@N: solved at least once in N answers, %"
-_METRICS = {"accuracy": "accuracy", "no_answer": "no answer", "solved": "solved at least once"}
-_STYLES: dict[str, Style] = {"reproduced": "good", "contradicted": "bad"}
 
 
 def page(board: Board, layout: str = "full") -> Page:
     """``layout``: full, or paper (accuracy and no-answer alone, beside the published rows)."""
     blocks = [table(board)] if layout == "full" else _paper(board)
-    return Page(title=board.title, blocks=blocks, data=board.model_dump())
+    return Page(title=_title(board), blocks=blocks, data=board.model_dump())
+
+
+def _title(board: Board) -> str:
+    return f"{board.title}, {board.decoding}" if board.decoding else board.title
 
 
 def table(board: Board) -> Table:
@@ -46,7 +45,7 @@ def table(board: Board) -> Table:
         rows.append([[Line(text=arm), *trained], *(_lines(cells[arm, task]) for task in board.tasks)])
     drawn = any(cell.solved is not None for cell in board.rows)
     return Table(
-        title=f"{board.title}, n = {sizes[board.tasks[0]]} per task" if same else board.title,
+        title=f"{_title(board)}, n = {sizes[board.tasks[0]]} per task" if same else _title(board),
         columns=["arm", *(t if same else f"{t}, n={sizes[t]}" for t in board.tasks)],
         left=len(sizes) + 1,
         rows=rows,
@@ -96,7 +95,7 @@ def _paper(board: Board) -> list[Table]:
     for arm in board.arms:
         cells = [board.cells[arm, task] for task in board.tasks]
         rows.append([arm, *(f"{percent(f.accuracy)} ({percent(f.no_answer)})" for f in cells)])
-    names, title = ("arm", *board.tasks), f"{board.title}: accuracy % (no-answer %)"
+    names, title = ("arm", *board.tasks), f"{_title(board)}: accuracy % (no-answer %)"
     run = Table(title=title, columns=names, left=len(names), rows=rows, records=_records(board))
     known = published_rows()
     shown = [
@@ -106,38 +105,3 @@ def _paper(board: Board) -> list[Table]:
     names, notes = ("arm", *(_SHORT.get(task, task) for task in known["items"])), [known["source"], known["note"]]
     title = "published, not run here"
     return [run, Table(title=title, columns=names, left=len(names), rows=shown, notes=notes)]
-
-
-def claims_page(title: str, claims: Mapping[str, Claim], findings: Sequence[Finding]) -> Page:
-    shown = claims_table(claims, findings, f"claims, as tested by {title}")
-    return Page(title=shown.title, blocks=[shown], data=shown.records)
-
-
-def claims_table(claims: Mapping[str, Claim], findings: Sequence[Finding], title: str = "") -> Table:
-    """One row a claim and task."""
-    rows: list[Row] = []
-    records: list[dict[str, object]] = []
-    known: dict[str, str] = {}  # published differences by claim
-    seeds: dict[str, int] = {}  # trainings of every arm that a claim is about
-    for f in findings:
-        c, values = claims[f.claim], published(claims[f.claim])
-        about = f"{c.says} ({c.arm} - {c.against}, {_METRICS[c.metric]})" if f.claim not in known else ""
-        difference = f"{points(f.difference)} {interval(f.low, f.high, True)}"
-        verdict = Line(text=f.verdict, style=_STYLES.get(f.verdict, ""))
-        rows.append([about, f.task, difference, f"{100 * f.smallest:.1f}", verdict])
-        fields = c.model_dump(include={"says", "arm", "against", "metric", "expect"})
-        records.append({**f.model_dump(), **fields, "published": values})
-        by_task = ", ".join(f"{task} {value:+.1f}" for task, value in values.items())
-        known[f.claim] = f"published, {c.arm} - {c.against}: {by_task}" if values else ""
-        seeds |= {c.arm: f.seeds[0], c.against: f.seeds[1]}
-    count = Counter[str](f.verdict for f in findings)
-    tally = ", ".join(f"{count[verdict]} {verdict}" for verdict in VERDICTS)
-    notes = [
-        f"{tally} of {len(findings)} tests; Holm-corrected at 5%",
-        "seen from: the smallest difference that this run would show, in 80% of runs",
-    ]
-    if once := [arm for arm, number in seeds.items() if number == 1]:
-        notes.append(f"one run each, so no spread between trainings is counted: {', '.join(once)}")
-    notes += filter(None, known.values())
-    names = ("claim", "task", "points [95%]", "seen from", "verdict")
-    return Table(title=title, columns=names, left=(0, 1, 4), wrap=[0], rows=rows, notes=notes, records=records)

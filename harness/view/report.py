@@ -8,13 +8,14 @@ from collections.abc import Iterator, Mapping, Sequence
 from pathlib import Path
 
 from harness.journal import read_records, write_whole
-from harness.records import Sample
 from harness.results import board as boards
-from harness.results.records import AskedProblem, Claim, RunRecord
+from harness.results.claims import Samples, collapses
+from harness.results.claims import findings as tested
+from harness.results.records import MAIN, AskedProblem, Claim, RunRecord
 from harness.results.statistics import of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board
+from harness.view import board, claims
 from harness.view.compare import figures
 from harness.view.page import Block, Page, Section, Table, Text, texts
 from harness.view.render import html, markdown
@@ -22,7 +23,6 @@ from harness.view.text import ends
 
 _EXAMPLES = 2  # of each type of error
 _SHOWN = 700  # characters of a text: its beginning and its end
-Samples = Mapping[str, Sequence[Sequence[Sample]]]  # by arm, a list for each training seed
 
 
 def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list[Path]:
@@ -31,8 +31,9 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     The Markdown has neither pictures nor texts of models, so that it can be kept beside the results.
     """
     record = read_kept(file, RunRecord)
-    samples = boards.samples_of(store, record.arms)
-    head, end, errors = [*_head(record), *_tables(record, samples, claimed)], _end(record), _errors(samples)
+    every = boards.all_samples(record, store)
+    samples = every[MAIN]
+    head, end, errors = [*_head(record), *_tables(record, store, every, claimed)], _end(record), _errors(samples)
     recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
     whole = [
         *head, _figures(samples),
@@ -61,19 +62,24 @@ def _head(record: RunRecord) -> list[Block]:
     return [*lines, Text(text=manifest.command, verbatim=True)]
 
 
-def _tables(record: RunRecord, samples: Samples, claimed: Mapping[str, Claim]) -> Iterator[Section]:
-    whole = boards.build(record.title, record.control, record.arms, samples)
+def _tables(
+    record: RunRecord, store: Store, every: Mapping[str, Samples], claimed: Mapping[str, Claim]
+) -> Iterator[Section]:
     about = (
         f"Accuracy in % over all items [95% interval]; Δ to {record.control} in points [paired 95% interval], * where "
-        "it excludes 0; items without an answer; median thinking tokens. Seeds of one item count as one."
+        "it excludes 0; items without an answer; median thinking tokens. Both intervals count items and trainings."
     )
-    yield Section(title="Arms", blocks=[board.table(whole), *texts(about, style="dim")])
-    if results := boards.findings(claimed, samples):
+    for decoding in every:
+        whole = boards.of_record(record, store, decoding)
+        title = f"Arms, {decoding}" if len(every) > 1 else "Arms"
+        yield Section(title=title, blocks=[board.table(whole), *texts(about, style="dim")])
+    if results := tested(claimed, every):
         about = (
-            "Paired over items, the spread between trainings in the error. Published differences are of the paper's "
-            "models and tasks."
+            "One test a claim: the mean over tasks, trainings paired by seed, items and trainings in the error. "
+            "Published differences are of the paper's models and tasks."
         )
-        yield Section(title="Claims", blocks=[board.claims_table(claimed, results), *texts(about, style="dim")])
+        table = claims.table(claimed, results, collapses=collapses(every))
+        yield Section(title="Claims", blocks=[table, *texts(about, style="dim")])
 
 
 def _figures(samples: Samples) -> Section:

@@ -44,15 +44,16 @@ def test_a_finished_stage_gives_the_rate_of_its_kind_and_model(tmp_path):
     rates = rates_of(tmp_path)
     assert (rates["sft", "student"].per_item, rates["sft", "student"].seconds) == (200, 0.01)
     assert (rates["eval", "student"].per_item, rates["eval", "student"].seconds) == (100, 0.005)
-    graph = build(load_recipe("ablation_full"), load_profile("tiny"), ["base"])
-    [found] = stage_rows(graph, tmp_path)
-    assert (found.tokens, found.at_most) == (900 * 100, False)
-    assert found.seconds == pytest.approx(450)
+    graph = build(load_recipe("ablation_full"), load_profile("tiny"), ["base"], [0])
+    found, greedy = stage_rows(graph, tmp_path)
+    assert (found.tokens, found.at_most) == (900 * 2 * 100, False)
+    assert found.seconds == pytest.approx(900)
+    assert greedy.tokens == 900 * 100
 
 
 def test_without_a_rate_the_token_limit_is_the_bound_and_no_time_is_told(tmp_path):
     graph = build(load_recipe("ablation_full"), load_profile("paper"), ["base"])
-    [found] = stage_rows(graph, tmp_path)
+    found, _ = stage_rows(graph, tmp_path)
     assert found.at_most
     assert found.tokens % 16384 == 0
     assert found.seconds is None

@@ -1,9 +1,11 @@
-"""The score of an arm: a model's answers to every task of the suite, each drawn alone."""
+"""The score of an arm under one decoding: a model's answers to every task of the suite, each drawn alone."""
 
 import re
 from collections.abc import Mapping
 from pathlib import Path
-from typing import ClassVar, Literal
+from typing import Any, ClassVar, Literal, Self
+
+from pydantic import field_serializer, field_validator
 
 from harness.evaluation.plan import EvalPlan
 from harness.evaluation.spec import Decoding, ProblemData, Selection
@@ -12,12 +14,18 @@ from harness.models.base import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
 from harness.problems.registry import select
+from harness.results.records import MAIN
 from harness.results.summary import evaluate_and_summarise
 from harness.spec import Spec, knob
 
+SEEDS = 2**32  # of training; so no two pairs of an evaluation's and a training's seed share random numbers
+
 
 class EvalScale(Decoding, Selection, Serving):
-    """How arms are scored. A model that is a server of its own is asked there, whatever the backend."""
+    """How arms are scored: under the decoding of this section, and under further ones that differ from it.
+
+    A model that is a server of its own is asked there, whatever the backend.
+    """
 
     count: int = knob(300, "Problems of each embedded family.", ge=1)
     split: Literal["eval", "dev", "search"] = knob("eval", "Split of the embedded families.")
@@ -25,6 +33,29 @@ class EvalScale(Decoding, Selection, Serving):
     samples: int = knob(1, "Answers a problem, for arms that name no number.", ge=1)
     backend: Literal["hf", "vllm"] = knob("hf", "What runs the models.")
     data_dir: str | None = knob(None, "Folder of benchmark files.", how=True)
+    decodings: dict[str, Decoding] = knob({}, "Further decodings by name: keys of this section that differ.", how=True)
+
+    @field_validator("decodings")
+    @classmethod
+    def _named(cls, value: dict[str, Decoding]) -> dict[str, Decoding]:
+        if MAIN in value or "" in value:
+            raise ValueError(f"{MAIN!r} is the main decoding, that of the section itself; give another name")
+        return value
+
+    @field_serializer("decodings")
+    def _differing(self, value: dict[str, Decoding]) -> dict[str, Any]:
+        return {name: each.model_dump(mode="json", exclude_unset=True) for name, each in value.items()}
+
+    def under(self, decoding: str, samples: int | None, seed: int) -> Self:
+        """The section under one decoding (empty: the main one) for an arm of the training ``seed``.
+
+        ``samples``: the arm's own number of answers, under the main decoding. Arms of one training seed draw from the
+        same random numbers, those of another seed from others; greedy answers depend on no seed.
+        """
+        changes: dict[str, Any] = {"samples": samples or self.samples, "decodings": {}}
+        changes |= self.decodings[decoding].model_dump(exclude_unset=True) if decoding else {}
+        changed = self.model_copy(update=changes)
+        return changed.model_copy(update={"seed": changed.seed * SEEDS + seed if changed.temperature else 0})
 
 
 class Evaluate(Kind):
@@ -32,11 +63,9 @@ class Evaluate(Kind):
     scale: ClassVar[type[Spec] | None] = EvalScale
 
     def arm(
-        self, plan: Planner, name: str, inputs: dict[str, str], models: dict[str, ModelSpec], samples: int | None
+        self, plan: Planner, name: str, inputs: dict[str, str], models: dict[str, ModelSpec], scale: EvalScale
     ) -> str:
-        """Add the evaluation of a model; the digest of its job."""
-        scale = plan.scale(EvalScale)
-        scale = scale.model_copy(update={"samples": samples or scale.samples})
+        """Add the evaluation of a model under one decoding; the digest of its job."""
         more, read = self.more(plan)
         params = {"suite": plan.suite, **scale.identity(), **more}
         tasks = [task.file for task in plan.tasks if task.file is not None]
