@@ -104,6 +104,14 @@ def test_a_run_without_token_ids_is_refused(stored, tmp_path):
     assert "hold no token ids" in here("probe", folder, code=2).stderr
 
 
+def test_a_folder_that_names_no_model_is_refused(stored, tmp_path):
+    for name in ("samples.jsonl", "problems.jsonl"):
+        (tmp_path / name).write_bytes((stored / name).read_bytes())
+    assert "name it with --model" in here("probe", tmp_path, code=2).stderr
+    told = here("probe", tmp_path, "--model", "shipped:student", code=2)
+    assert "does not say which weights drew it" in told.stderr
+
+
 def test_a_run_with_examples_in_its_prompts_is_refused(tmp_path):
     asked = ["--tasks", "mini_math", "--limit", "3", "--few-shot", "1", "--out", tmp_path]
     here("eval", "--model", "shipped:student", *asked, code=0)
