@@ -67,7 +67,7 @@ _BEHIND_NUMBER = re.compile(r"[\d}\ue001]\s*(?:/|\\cdot)?\s*$|\d\s*\\[,;: ]?\s*$
 _FRACTION = re.compile(
     r"\\frac\s*(?:\{([^{}]*)\}\s*(\d|[A-Za-z])(?![A-Za-z{])|(\d)\s*(?:(\d)|\{([^{}]*)\})|([A-Za-z]) ?([A-Za-z\d]))"
 )
-_ROOT_OF_ONE = re.compile(r"\\sqrt\s*(\[[^\[\]]{1,9}\])?\s*(\d|[A-Za-z]|\\pi)(?![A-Za-z])")
+_ROOT_OF_ONE = re.compile(r"\\sqrt\s*(\[[^\[\]]{1,9}\])?\s*(\d|(?:[A-Za-z]|\\pi)(?![A-Za-z]))")
 _PLAIN_ROOT = re.compile(r"(?<![A-Za-z\\])sqrt\s*\(([^()]{1,200})\)")
 _PLAIN_FUNCTION = re.compile(r"(?<![A-Za-z\\])(exp|sin|cos|tan|ln|log)(?=\()")
 _PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
@@ -94,7 +94,12 @@ def _characters(text: str) -> str:
     out = unicodedata.normalize("NFKC", out).translate(_DASHES)
     out = _SLASHED.sub(r"\\frac{\1}{\2}", out)
     out = _PIECES["".join(_SIGNS)].sub(lambda m: "".join(_SIGNS[char] + " " for char in m.group()), out)
-    return _ROOT.sub(lambda m: f"{_ROOTS[m[1]]}{{{m[2] or m[3] or m[4] or ''}}}", out)
+    return _ROOT.sub(_root, out)
+
+
+def _root(match: re.Match[str]) -> str:
+    inside = match[2] or match[3] or match[4] or ""
+    return f"{_ROOTS[match[1]]}{{{_ROOT.sub(_root, inside)}}}"
 
 
 def _digit_before(match: re.Match[str]) -> bool:

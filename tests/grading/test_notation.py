@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 import pytest
-from hypothesis import given
+from hypothesis import example, given
 from hypothesis import strategies as st
 
 from harness.grading.notation import plain
@@ -47,6 +47,8 @@ PIECES = (
 )
 
 
+@example("\\sqrt 1e3")
+@example("√{√}")
 @given(st.lists(st.sampled_from(PIECES), max_size=8).map("".join))
 def test_a_spelled_text_stays_as_it_is(text):
     assert plain(plain(text)) == plain(text)
