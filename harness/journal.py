@@ -154,6 +154,12 @@ def write_whole(path: Path, text: str) -> None:
         file.write(text)
 
 
+def check_writable(folder: Path) -> None:
+    """Raise BadFile where nothing can be written, before hours of work find it out."""
+    write_whole(folder / ".probe", "writable")
+    (folder / ".probe").unlink()
+
+
 def write_rows(path: Path, rows: Iterable[Row]) -> None:
     """Write a whole JSONL file atomically, row by row."""
     with replacing(path) as file:

@@ -20,8 +20,8 @@ from harness.processes import interrupts_end_twice
 from harness.results import board, runs
 from harness.results import compare as comparing
 from harness.results import gate as gating
-from harness.results.claims import collapses
 from harness.results.claims import findings as tested
+from harness.results.collapses import collapses
 from harness.results.records import MAIN, Manifest
 from harness.view import board as board_view
 from harness.view import claims as claims_view
@@ -113,7 +113,7 @@ def leaderboard(
     recipe: Annotated[str | None, Argument(help="A recipe, run or file of --json; default: newest.")] = None,
     runs: Annotated[str, Option(help="Evaluations (a,b) instead of a recipe; the first is the control.")] = "",
     form: Form = "table",
-    decoding: Annotated[str, Option(help="How answers were drawn: sampled, or another of the run's.")] = MAIN,
+    decoding: Annotated[str, Option(help="How a recipe's answers were drawn: sampled, or another of its run.")] = "",
     layout: Annotated[str, Option(help="full, or paper: Table 5's cells, its published rows beneath.")] = "full",
     store: Store = Path("runs"),
     as_json: Json = False,
@@ -123,16 +123,16 @@ def leaderboard(
     options.one_of("--layout", layout, board_view.LAYOUTS)
     if recipe is not None and recipe.endswith(_YAML):
         recipe = load_recipe(recipe).name
-    chosen = options.names(runs)
-    if recipe is not None and recipe.endswith(".json"):
-        table = board.of_file(Path(recipe))
+    chosen, file = options.names(runs), recipe is not None and recipe.endswith(".json")
+    if decoding and (chosen or file):
+        raise Usage(f"--decoding {decoding}: of a recipe's run in the store alone, not of evaluations or a file")
+    results = options.results(store)
+    if file:
+        table = board.of_file(Path(str(recipe)))
+    elif chosen:
+        table = board.of_runs(results, chosen)
     else:
-        results = options.results(store)
-        table = (
-            board.of_runs(results, chosen)
-            if chosen
-            else board.of_record(board.saved(results, recipe), results, decoding)
-        )
+        table = board.of_record(board.saved(results, recipe), results, decoding or MAIN)
     options.show(board_view.page(table, layout), "md" if markdown else form, as_json)
 
 

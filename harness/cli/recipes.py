@@ -18,8 +18,8 @@ from harness.pipeline.graph import Graph, build
 from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
 from harness.pipeline.recipe_files import find, is_profile, load_profile, load_recipe, split_settings
 from harness.results import board
-from harness.results.claims import collapses
 from harness.results.claims import findings as tested
+from harness.results.collapses import collapses
 from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
 from harness.view import board as board_view
@@ -118,9 +118,9 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     """Show the table of a recorded run and its claims."""
     results = options.results(store)
     record = read_kept(run, RunRecord)
-    for decoding in board.decodings(record):
-        options.show(board_view.page(board.of_record(record, results, decoding)))
     samples = board.all_samples(record, results)
+    for decoding, arms in samples.items():
+        options.show(board_view.page(board.of_samples(record, decoding, arms)))
     if findings := tested(plan.claims, samples):
         options.show(claims_view.page(record.title, plan.claims, findings, collapses(samples)))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")

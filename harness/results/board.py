@@ -7,6 +7,7 @@ decides claims (``results.crossed``).
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from functools import cache
 from itertools import count
 from pathlib import Path
 from statistics import fmean
@@ -19,9 +20,9 @@ from harness.files import read_json, reason_of
 from harness.records import Record, Sample
 from harness.results import crossed
 from harness.results import statistics as tests
-from harness.results.claims import Samples
 from harness.results.records import MAIN, Data, Gap, RunRecord, Summary
 from harness.results.runs import load as load_run
+from harness.results.statistics import Samples
 from harness.results.store import Store
 from harness.results.summary import row
 
@@ -81,9 +82,14 @@ def of_record(record: RunRecord, store: Store, decoding: str = MAIN) -> Board:
     known = decodings(record)
     if decoding not in known:
         raise NoRuns(f"{record.title}: no decoding {decoding!r}; there are {', '.join(known)}")
+    return of_samples(record, decoding, samples_of(store, known[decoding]))
+
+
+def of_samples(record: RunRecord, decoding: str, samples: Samples) -> Board:
+    """The board of a recorded run under one of its decodings, from the samples of its arms."""
+    known = decodings(record)
     runs = known[decoding]
-    control = record.control if record.control in runs else next(iter(runs))
-    made = build(record.title, control, runs, samples_of(store, runs))
+    made = build(record.title, record.control if record.control in runs else next(iter(runs)), runs, samples)
     return made.model_copy(update={"decoding": decoding}) if len(known) > 1 else made
 
 
@@ -110,7 +116,8 @@ def samples_of(store: Store, arms: Mapping[str, Sequence[str]]) -> dict[str, lis
     for arm, digest in ((arm, digest) for arm, digests in arms.items() for digest in digests):
         if not (store.stage(digest) / "samples.jsonl").exists():
             raise NoRuns(f"{arm}: the samples of run {digest} are gone from {store.folder}; run the recipe again")
-    return {arm: [load_samples(store.stage(digest)) for digest in digests] for arm, digests in arms.items()}
+    known = cache(lambda digest: load_samples(store.stage(digest)))  # greedy answers of the base: one for all seeds
+    return {arm: [known(digest) for digest in digests] for arm, digests in arms.items()}
 
 
 def of_runs(store: Store, names: Sequence[str]) -> Board:

@@ -7,6 +7,7 @@ correction runs over claims. Within a resolved claim its tasks are tested, corre
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
+from statistics import fmean
 from typing import Literal, NamedTuple, get_args
 
 from pydantic import Field
@@ -15,13 +16,13 @@ from harness.files import published_rows
 from harness.records import Record, Sample
 from harness.results import crossed
 from harness.results import statistics as tests
+from harness.results.effects import Effect
 from harness.results.records import MAIN, Claim
+from harness.results.statistics import Samples
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "nothing to repair", "too small to see"]
 VERDICTS = get_args(Verdict)
-Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 ALPHA = 1 - tests.LEVEL
-COLLAPSED = 0.25  # of a training's samples without an answer, mean over tasks: it has collapsed
 _SCORES: dict[str, tests.Measure] = {
     "accuracy": tests.scores_by_item, "no_answer": tests.no_answers, "solved": tests.solved,
 }  # fmt: skip
@@ -46,24 +47,13 @@ class Finding(Record):
     verdict: Verdict | None = Field(description="None: a task of a claim that is not resolved")
 
 
-class Collapse(Record):
-    """How many of an arm's trainings collapsed, with the exact (Clopper-Pearson) 95% interval of that share."""
-
-    decoding: str
-    arm: str
-    collapsed: int
-    trainings: int
-    low: float
-    high: float
-
-
 class _Test(NamedTuple):
     """A claim on some tasks. ``room``: how far the control can move in the direction claimed."""
 
     name: str
     claim: Claim
     task: str
-    effect: crossed.Effect
+    effect: Effect
     p: float
     control: float
     room: float
@@ -95,28 +85,6 @@ def findings(claims: Mapping[str, Claim], decodings: Mapping[str, Samples]) -> l
     return out
 
 
-def collapses(decodings: Mapping[str, Samples]) -> list[Collapse]:
-    """Of each arm how many trainings collapsed: share without an answer, mean over tasks, of at least COLLAPSED."""
-    from statsmodels.stats.proportion import proportion_confint
-
-    out = []
-    for decoding, arms in decodings.items():
-        for arm, trainings in arms.items():
-            tasks = dict.fromkeys(sample.task for sample in trainings[0])
-            shares = [
-                sum(tests.mean(tests.no_answers(tests.of_task(one, task))) for task in tasks) / len(tasks)
-                for one in trainings
-            ]
-            count = sum(share >= COLLAPSED for share in shares)
-            low, high = proportion_confint(count, len(shares), alpha=ALPHA, method="beta")
-            out.append(
-                Collapse(
-                    decoding=decoding, arm=arm, collapsed=count, trainings=len(shares), low=float(low), high=float(high)
-                )
-            )
-    return out
-
-
 def published(claim: Claim) -> dict[str, float]:
     """Published differences by the paper's tasks, in points; empty where the claim names no rows."""
     rows = published_rows(claim.published)["rows"] if claim.published else {}
@@ -132,7 +100,7 @@ def _table(claim: Claim, trainings: Sequence[Sequence[Sample]], task: str) -> cr
 
 def _test(name: str, claim: Claim, task: str, ours: Sequence[crossed.Table], others: Sequence[crossed.Table]) -> _Test:
     effect = crossed.difference(ours, others)
-    control = sum(float(one.scores.mean()) for one in others) / len(others)
+    control = fmean(float(one.scores.mean()) for one in others)
     p, room = effect.p, {"higher": 1 - control, "lower": control, "same": 1.0}[claim.expect]
     if claim.expect == "same":
         p = tests.sameness(effect.difference, effect.error * effect.points, effect.freedom, claim.margin)
@@ -141,25 +109,29 @@ def _test(name: str, claim: Claim, task: str, ours: Sequence[crossed.Table], oth
 
 def _decided(family: Sequence[_Test]) -> list[Finding]:
     """Verdicts by Holm's procedure over a family; a test with nothing to repair is none of it."""
-    tested = [test for test in family if test.room >= test.claim.margin]
-    corrected = iter(tests.holm([test.p for test in tested]))
-    ranks = {id(test): rank for rank, test in enumerate(sorted(tested, key=lambda test: test.p))}
+    tested = [number for number, test in enumerate(family) if test.room >= test.claim.margin]
+    corrected = dict(zip(tested, tests.holm([family[number].p for number in tested]), strict=True))
+    order = sorted(tested, key=lambda number: family[number].p)
+    levels = {number: ALPHA / (len(order) - rank) for rank, number in enumerate(order)}
     out = []
-    for test in family:
-        effect, claim, level, p, verdict = test.effect, test.claim, ALPHA, test.p, "nothing to repair"
-        if id(test) in ranks:
-            level, p = ALPHA / (len(tested) - ranks[id(test)]), next(corrected)
-        smallest = effect.smallest(level)
-        if id(test) in ranks and p < ALPHA:
-            same, above = claim.expect == "same", effect.centre > 0
+    for number, (name, claim, task, effect, p, control, _) in enumerate(family):
+        level, p_holm = levels.get(number, ALPHA), corrected.get(number, p)
+        same = claim.expect == "same"
+        # To show sameness both bounds must hold: a power of 80% takes the 90% quantile.
+        smallest = effect.smallest(level, 0.9 if same else 0.8)
+        # Where tasks pull apart, the scales can disagree on who is ahead; then nothing is resolved.
+        agree = same or effect.centre * effect.difference > 0
+        verdict: Verdict = "too small to see" if smallest > claim.margin else "undecided"
+        if number not in levels:
+            verdict = "nothing to repair"
+        elif p_holm < ALPHA and agree:
+            above = effect.difference > 0
             holds = abs(effect.difference) < claim.margin if same else above == (claim.expect == "higher")
             verdict = "reproduced" if holds else "contradicted"
-        elif id(test) in ranks:
-            verdict = "too small to see" if smallest > claim.margin else "undecided"
         low, high = effect.interval
-        out.append(Finding.model_validate({
-            "claim": test.name, "task": test.task, "difference": effect.difference, "low": low, "high": high,
-            "p": test.p, "p_holm": p, "p_signs": effect.p_signs, "smallest": smallest, "level": level,
-            "control": test.control, "seeds": len(effect.by_seed), "items": effect.items, "verdict": verdict,
-        }))  # fmt: skip
+        out.append(Finding(
+            claim=name, task=task, difference=effect.difference, low=low, high=high, p=p, p_holm=p_holm,
+            p_signs=effect.p_signs, smallest=smallest, level=level, control=control, seeds=len(effect.by_seed),
+            items=effect.items, verdict=verdict,
+        ))  # fmt: skip
     return out

@@ -1,27 +1,19 @@
-"""Differences of arms that were trained several times: seeds and items both count as drawn at random.
+"""Rates of arms that were trained several times, and their differences, on the arcsine scale (docs/statistics.md).
 
-Arms are paired by training seed and by item. Of every pair of arms and task there is one table, trainings by items, of
-differences of mean scores; its rows vary because training again gives another model, its columns because other items
-would have been answered otherwise. Both are estimated by moments of the two-way layout with one entry a cell, so that
-what is left (the residual) counts once (docs/statistics.md; Cameron, Gelbach and Miller 2011 for the same sum).
+Arms are paired by training seed and by item: of every pair of arms and task there is one table, trainings by items, of
+differences of mean scores, which ``results.effects`` pools.
 """
 
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
 from dataclasses import dataclass
-from itertools import product
-from typing import Any
 
 import numpy as np
 
+from harness.results.effects import Array, Effect, pooled
 from harness.results.records import Gap
-from harness.results.statistics import LEVEL, Scores
-
-Array = np.ndarray[Any, np.dtype[np.float64]]
-# A seed effect that is at least this clear (F test) leaves no more degrees of freedom than there are trainings but one.
-_CLEAR = 0.1
-_EXACT = 14  # trainings up to which all assignments of signs are enumerated
+from harness.results.statistics import Scores
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -34,60 +26,6 @@ class Table:
     scores: Array
     samples: int = 1
     clusters: Array | None = None
-
-
-@dataclass(frozen=True, kw_only=True)
-class Effect:
-    """A mean over tasks, on the scale of arcsine of the square root, where a rate's error hardly depends on it.
-
-    ``by_seed``: that of each training. ``points``: what a unit of this scale is as a share, near these rates.
-    ``difference``: the plain difference of rates, or the plain rate of a single arm.
-    """
-
-    centre: float
-    error: float
-    freedom: float
-    by_seed: Array
-    points: float
-    difference: float
-    items: int
-
-    @property
-    def p(self) -> float:
-        """Two-sided p value of no difference (Student's t)."""
-        from scipy.stats import t
-
-        return float(2 * t.sf(abs(self.centre) / self.error, self.freedom))
-
-    @property
-    def p_signs(self) -> float | None:
-        """Exact sign-flip p value over the trainings, which assumes no distribution; never below 2 / 2^trainings.
-
-        None: a single training, or more than can be enumerated.
-        """
-        n = len(self.by_seed)
-        if not 2 <= n <= _EXACT:
-            return None
-        flips = np.array(list(product((1.0, -1.0), repeat=n - 1)))  # the other half mirrors these
-        sums = np.abs(self.by_seed[0] + flips @ self.by_seed[1:])
-        return float(np.mean(sums >= abs(self.by_seed.sum()) - 1e-12))
-
-    def half(self, alpha: float = 1 - LEVEL) -> float:
-        """Half the interval at ``alpha``, as a share."""
-        from scipy.stats import t
-
-        return float(t.ppf(1 - alpha / 2, self.freedom)) * self.error * self.points
-
-    def smallest(self, alpha: float = 1 - LEVEL) -> float:
-        """The true difference, as a share, that a test at ``alpha`` would show in 80% of runs."""
-        from scipy.stats import t
-
-        return self.half(alpha) + float(t.ppf(0.8, self.freedom)) * self.error * self.points
-
-    @property
-    def interval(self) -> tuple[float, float]:
-        """95% interval of the difference, as shares; it holds 0 where ``p`` is above 5%."""
-        return max(-1.0, self.difference - self.half()), min(1.0, self.difference + self.half())
 
 
 def table(trainings: Sequence[Scores], clusters: Mapping[str, str] | None = None) -> Table:
@@ -107,7 +45,8 @@ def table(trainings: Sequence[Scores], clusters: Mapping[str, str] | None = None
 def difference(ours: Sequence[Table], others: Sequence[Table]) -> Effect:
     """The mean over tasks of what one arm is above another. Each list has one table a task, in the same order.
 
-    The trainings of both arms are paired in their order; an arm that was trained once is paired with each of the other.
+    The trainings of both arms are paired in their order, those beyond the shorter list left out; an arm with a single
+    one is paired with each of the other.
     """
     tables, points, raw = [], [], []
     for a, b in zip(ours, others, strict=True):
@@ -118,14 +57,14 @@ def difference(ours: Sequence[Table], others: Sequence[Table]) -> Effect:
         tables.append((one - other, (slope + against) / 2 / samples, a.clusters))
         points.append(_points(float(x.mean()), float(y.mean()), x.shape[1] * samples))
         raw.append(float(x.mean() - y.mean()))
-    return _effect(tables, float(np.mean(points)), float(np.mean(raw)))
+    return pooled(tables, float(np.mean(points)), float(np.mean(raw)))
 
 
 def rate(tables: Sequence[Table]) -> tuple[float, float, float]:
     """(mean, low, high) of an arm's rate over tasks, with its 95% interval, which counts trainings and items."""
     scaled = [(*_scaled(one.scores, one.samples), one) for one in tables]
     mean = float(np.mean([one.scores.mean() for one in tables]))
-    effect = _effect([(values, slope / one.samples, one.clusters) for values, slope, one in scaled], 1.0, mean)
+    effect = pooled([(values, slope / one.samples, one.clusters) for values, slope, one in scaled], 1.0, mean)
     low, high = (min(max(effect.centre + sign * effect.half(), 0.0), np.pi / 2) for sign in (-1, 1))
     return mean, min(float(np.sin(low) ** 2), mean), max(float(np.sin(high) ** 2), mean)
 
@@ -159,57 +98,3 @@ def _points(ours: float, others: float, n: int) -> float:
     apart = np.arcsin(np.sqrt(a)) - np.arcsin(np.sqrt(b))
     middle = (a + b) / 2
     return float((a - b) / apart) if abs(apart) > 1e-6 else float(2 * np.sqrt(middle * (1 - middle)))
-
-
-def _effect(tables: Sequence[tuple[Array, float, Array | None]], points: float, raw: float) -> Effect:
-    """Pool tables (values, one sample's weight, clusters of items) of tasks, which count alike."""
-    tasks, n = len(tables), len(tables[0][0])
-    by_seed = np.mean([values.mean(axis=1) for values, _, _ in tables], axis=0)
-    centre = float(by_seed.mean())
-    parts: list[tuple[float, float]] = []  # squared error of the mean with its sign, and degrees of freedom
-    left = 0.0
-    for values, weight, clusters in tables:
-        # One sample more on either side: no difference is known for certain because no item showed any.
-        once = np.full((n, 1), weight / n)
-        values = _clustered(np.hstack([values, centre + once, centre - once]), clusters)
-        m = values.shape[1]
-        rows, columns = values.mean(axis=1, keepdims=True), values.mean(axis=0, keepdims=True)
-        parts.append((float(columns.var(ddof=1)) / m / tasks**2, m - 1))
-        if n > 1:
-            residual = float(((values - rows - columns + values.mean()) ** 2).sum()) / ((n - 1) * (m - 1))
-            parts.append((-residual / (n * m) / tasks**2, (n - 1) * (m - 1)))
-            left += residual / (n * m) / tasks**2
-    between = float(by_seed.var(ddof=1)) / n if n > 1 else 0.0
-    if n > 1:
-        parts.append((between, n - 1))
-    # Below the spread between trainings alone the sum can only fall by chance.
-    variance = max(sum(value for value, _ in parts), between, 1e-12)
-    freedom = variance**2 / sum(value**2 / degrees for value, degrees in parts)
-    if n > 1 and _is_clear(between, left, n, sum(values.shape[1] - 1 for values, _, _ in tables)):
-        freedom = min(freedom, n - 1)
-    # The interval in shares and the test agree: a unit is what brings one to the other, near the slope of the scale.
-    if centre and raw / centre > 0:
-        points = float(np.clip(raw / centre, points / 2, points * 2))
-    return Effect(
-        centre=centre, error=float(np.sqrt(variance)), freedom=max(freedom, 1.0), by_seed=by_seed, points=points,
-        difference=raw, items=sum(values.shape[1] for values, _, _ in tables),
-    )  # fmt: skip
-
-
-def _is_clear(between: float, left: float, n: int, items: int) -> bool:
-    from scipy.stats import f
-
-    return left <= 0 or bool(f.sf(between / left, n - 1, (n - 1) * items) < _CLEAR)
-
-
-def _clustered(values: Array, clusters: Array | None) -> Array:
-    """Sums of clusters in place of items, scaled so that a row's mean stays what it was."""
-    if clusters is None:
-        return values
-    count = int(clusters.max()) + 1
-    numbers = np.concatenate([clusters, [count, count + 1]]).astype(int)
-    rows = values.mean(axis=1, keepdims=True)
-    members: Array = (numbers[:, None] == np.arange(count + 2)).astype(float)
-    sums: Array = (values - rows) @ members
-    out: Array = rows + sums * ((count + 2) / values.shape[1])
-    return out

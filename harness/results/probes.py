@@ -3,9 +3,9 @@
 from __future__ import annotations
 
 import json
-import statistics
 from collections.abc import Callable, Sequence
 from pathlib import Path
+from statistics import fmean
 from typing import Any
 
 from pydantic import Field
@@ -15,13 +15,13 @@ from harness.evaluation.plan import Progress
 from harness.evaluation.probing import Left, Probed, Probing, probe
 from harness.grading import grader_version
 from harness.grading.grade import Grader
-from harness.journal import write_rows, write_whole
+from harness.journal import check_writable, write_rows, write_whole
 from harness.models.backends import opened
 from harness.models.spec import ModelSpec, Prompting
-from harness.records import Record
+from harness.records import Record, Sample
 from harness.results.records import Manifest
 from harness.results.runs import Run
-from harness.results.statistics import bootstrap, item_interval
+from harness.results.statistics import bootstrap, item_interval, mean
 from harness.thoughts import THINK_TAGS
 
 _DRAWS = 1000  # of a bootstrap
@@ -90,17 +90,13 @@ def execute(
         raise Usage(f"--tasks {', '.join(unknown)}: the run holds {', '.join(run.tasks)}")
     if manifest.model_digest is None:
         raise NoRuns(f"{run.folder}: does not say which weights drew it; probe a run of 'harness eval'")
-    write_whole(folder / ".writable", "")
-    (folder / ".writable").unlink()
+    check_writable(folder)
     problems = {(asked.task, asked.id): asked.problem() for asked in run.problems()}
-    samples = [
-        sample
-        for task in tasks or run.tasks
-        for ids in [list(dict.fromkeys(sample.problem_id for sample in run.of(task)))[:limit]]
-        for chosen in [set(ids)]
-        for sample in run.of(task)
-        if sample.problem_id in chosen
-    ]
+    samples: list[Sample] = []
+    for task in tasks or run.tasks:
+        of_task = run.of(task)
+        ids = {*list(dict.fromkeys(sample.problem_id for sample in of_task))[:limit]}
+        samples += [sample for sample in of_task if sample.problem_id in ids]
     how = Probing(
         tags=manifest.think_tags or THINK_TAGS, prompting=Prompting(**(manifest.prompting or {})), cuts=cuts,
         answer_tokens=answer_tokens, stop=tuple(manifest.decoding.stop),
@@ -140,7 +136,7 @@ def summary(probed: Sequence[Probed]) -> ProbeSummary:
         n=len({one.problem_id for one in probed}),
         samples=len(probed),
         cut=sum(one.cut for one in probed),
-        right_at=[statistics.fmean(column) for column in zip(*right, strict=True)],
+        right_at=[fmean(column) for column in zip(*right, strict=True)],
         start=_rate(probed, lambda one: one.right[0]),
         end=_rate(probed, lambda one: one.right[-1]),
         first=_mean(probed, lambda one: None if one.first is None else one.positions[one.first] / one.thought),
@@ -177,16 +173,12 @@ def _rate(probed: Sequence[Probed], value: Callable[[Probed], float | None]) -> 
     if not (items := _by_item(probed, value)):
         return Rate()
     low, high = item_interval(items)
-    return Rate(value=_of_means(items), low=low, high=high, n=len(items))
+    return Rate(value=mean(items), low=low, high=high, n=len(items))
 
 
 def _mean(probed: Sequence[Probed], value: Callable[[Probed], float | None]) -> Rate:
     """A mean over items, with its bootstrap interval."""
     if not (items := _by_item(probed, value)):
         return Rate()
-    low, high = bootstrap(items, _of_means, _DRAWS)
-    return Rate(value=_of_means(items), low=low, high=high, n=len(items))
-
-
-def _of_means(items: Sequence[Sequence[float]]) -> float:
-    return statistics.fmean(statistics.fmean(item) for item in items)
+    low, high = bootstrap(items, mean, _DRAWS)
+    return Rate(value=mean(items), low=low, high=high, n=len(items))

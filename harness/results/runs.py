@@ -22,7 +22,7 @@ from harness.evaluation.spec import Decoding
 from harness.files import file_digest, read_json, read_record, reason_of
 from harness.grading import grader_version
 from harness.grading.grade import Grader
-from harness.journal import read_records, write_rows, write_whole
+from harness.journal import check_writable, read_records, write_rows, write_whole
 from harness.models.backends import opened
 from harness.models.prompts import ends, think_tags
 from harness.models.spec import ModelSpec
@@ -84,8 +84,7 @@ def execute(backend: ModelSpec, plan: EvalPlan, folder: Path, progress: Progress
 
     Before the model loads, raises BadFile when the folder cannot be written and NoRuns when it holds another run.
     """
-    write_whole(folder / ".probe", "writable")
-    (folder / ".probe").unlink()
+    check_writable(folder)
     named = identity(backend, plan)
     file, hint = folder / "manifest.json", "choose another --out, or --fresh to replace it"
     old = read_record(file, Manifest, hint, unnumbered=SCHEMA) if file.exists() else Manifest()

@@ -3,7 +3,8 @@
 from __future__ import annotations
 
 import math
-from collections.abc import Callable, Mapping, Sequence
+from collections.abc import Callable, Collection, Mapping, Sequence
+from statistics import fmean
 from typing import TypeVar
 
 from harness.records import Sample
@@ -12,6 +13,7 @@ from harness.results.records import Gap
 LEVEL = 0.95  # of all intervals
 Scores = Mapping[str, Sequence[float]]  # of each item, the scores of its samples
 Measure = Callable[[Sequence[Sample]], dict[str, list[float]]]  # takes a score of every sample, by item
+Samples = Mapping[str, Sequence[Sequence[Sample]]]  # of each arm, one list for each training seed
 _Item = TypeVar("_Item")
 
 
@@ -37,9 +39,9 @@ def no_answers(samples: Sequence[Sample]) -> dict[str, list[float]]:
     return by_item(samples, lambda s: s.grade.verdict not in ("correct", "wrong"))
 
 
-def mean(scores: Scores) -> float:
+def mean(items: Collection[Sequence[float]]) -> float:
     """The mean over items of their mean scores."""
-    return sum(sum(item) / len(item) for item in scores.values()) / len(scores)
+    return fmean(map(fmean, items))
 
 
 def solved(samples: Sequence[Sample], first: int | None = None) -> dict[str, list[float]]:

@@ -17,7 +17,7 @@ from harness.models.base import Completer
 from harness.records import Sample
 from harness.results import budget
 from harness.results.records import Data, Summary
-from harness.results.statistics import by_item, item_interval, of_task, scores_by_item, test_at_n
+from harness.results.statistics import by_item, item_interval, mean, of_task, scores_by_item, test_at_n
 
 ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
 
@@ -52,7 +52,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
     return Summary(
         n=len(scores),
         samples=n,
-        accuracy=statistics.fmean(statistics.fmean(item) for item in scores.values()),
+        accuracy=mean(scores.values()),
         low=low,
         high=high,
         accuracy_answered=count["correct"] / answered if answered else None,
@@ -94,7 +94,7 @@ def _marked(samples: Sequence[Sample]) -> float | None:
     if not _judged(samples):
         return None
     right = by_item(samples, lambda s: s.grade.correct and s.grade.how not in GUESSED)
-    return statistics.fmean(statistics.fmean(item) for item in right.values())
+    return mean(right.values())
 
 
 def _relocated(samples: Sequence[Sample]) -> float | None:

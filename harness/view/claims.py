@@ -5,7 +5,8 @@ from __future__ import annotations
 from collections import Counter
 from collections.abc import Mapping, Sequence
 
-from harness.results.claims import COLLAPSED, VERDICTS, Collapse, Finding, published
+from harness.results.claims import VERDICTS, Finding, published
+from harness.results.collapses import COLLAPSED, Collapse
 from harness.results.records import Claim
 from harness.view.page import Line, Page, Row, Style, Table
 from harness.view.text import interval, points

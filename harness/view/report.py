@@ -9,10 +9,10 @@ from pathlib import Path
 
 from harness.journal import read_records, write_whole
 from harness.results import board as boards
-from harness.results.claims import Samples, collapses
 from harness.results.claims import findings as tested
+from harness.results.collapses import collapses
 from harness.results.records import MAIN, AskedProblem, Claim, RunRecord
-from harness.results.statistics import of_task
+from harness.results.statistics import Samples, of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
 from harness.view import board, claims
@@ -33,7 +33,7 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     record = read_kept(file, RunRecord)
     every = boards.all_samples(record, store)
     samples = every[MAIN]
-    head, end, errors = [*_head(record), *_tables(record, store, every, claimed)], _end(record), _errors(samples)
+    head, end, errors = [*_head(record), *_tables(record, every, claimed)], _end(record), _errors(samples)
     recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
     whole = [
         *head, _figures(samples),
@@ -62,15 +62,13 @@ def _head(record: RunRecord) -> list[Block]:
     return [*lines, Text(text=manifest.command, verbatim=True)]
 
 
-def _tables(
-    record: RunRecord, store: Store, every: Mapping[str, Samples], claimed: Mapping[str, Claim]
-) -> Iterator[Section]:
+def _tables(record: RunRecord, every: Mapping[str, Samples], claimed: Mapping[str, Claim]) -> Iterator[Section]:
     about = (
         f"Accuracy in % over all items [95% interval]; Δ to {record.control} in points [paired 95% interval], * where "
         "it excludes 0; items without an answer; median thinking tokens. Both intervals count items and trainings."
     )
-    for decoding in every:
-        whole = boards.of_record(record, store, decoding)
+    for decoding, arms in every.items():
+        whole = boards.of_samples(record, decoding, arms)
         title = f"Arms, {decoding}" if len(every) > 1 else "Arms"
         yield Section(title=title, blocks=[board.table(whole), *texts(about, style="dim")])
     if results := tested(claimed, every):

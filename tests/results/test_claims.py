@@ -13,7 +13,8 @@ from harness.journal import write_rows
 from harness.pipeline.recipe import recipe_names
 from harness.pipeline.recipe_files import load_recipe
 from harness.records import Grade, Sample
-from harness.results.claims import collapses, findings, published
+from harness.results.claims import findings, published
+from harness.results.collapses import collapses
 from harness.results.records import Claim
 from tests.commands import here as harness
 
@@ -133,6 +134,24 @@ def test_one_primary_test_a_claim_and_tasks_only_within_a_resolved_one():
     assert clear[0].items == 3 * N
     even = findings({"c": claim()}, {"sampled": {"a": [suite((0.5, 0.5, 0.5))], "b": [suite((0.5, 0.5, 0.5), 1)]}})
     assert [f.verdict for f in even[1:]] == [None] * 3
+
+
+def test_where_tasks_pull_apart_so_that_the_scales_disagree_nothing_is_resolved():
+    """From 0 to 8% is more than from 50 to 38% on the arcsine scale, and less in points."""
+    ours = run(0.9, missing=0.08) + run(0.4, missing=0.385, task="mini_blocks")
+    others = run(0.9) + run(0.4, missing=0.5, task="mini_blocks")
+    for expect in ("higher", "lower"):
+        primary = findings({"c": claim(expect, "no_answer")}, {"sampled": {"a": [ours], "b": [others]}})[0]
+        assert primary.difference < 0
+        assert primary.p < 0.05
+        assert primary.verdict in ("undecided", "too small to see")
+
+
+def test_to_show_sameness_takes_more_than_to_show_a_difference():
+    sides = {"sampled": {"a": [run(0.5, seed=1)], "b": [run(0.5, seed=2)]}}
+    [same] = findings({"c": claim("same")}, sides)
+    [higher] = findings({"c": claim("higher")}, sides)
+    assert same.smallest / higher.smallest == pytest.approx((1.96 + 1.28) / (1.96 + 0.84), rel=0.01)
 
 
 def test_a_claim_is_tested_under_the_decoding_that_it_names():
@@ -256,3 +275,6 @@ def test_tables_and_claims_of_a_further_decoding(store):
     done = harness("leaderboard", "r0", "--decoding", "beam", "--store", str(store))
     assert done.stderr.strip() == "harness: ablation_full (tiny): no decoding 'beam'; there are sampled, greedy"
     assert done.returncode != 0
+    for given in (["--runs", "a,b"], ["table.json"]):
+        done = harness("leaderboard", *given, "--decoding", "greedy", "--store", str(store))
+        assert (done.returncode, done.stderr.startswith("harness: --decoding greedy: of a recipe's run")) == (2, True)
