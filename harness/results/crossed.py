@@ -7,7 +7,8 @@ differences of mean scores, which ``results.effects`` pools.
 from __future__ import annotations
 
 from collections.abc import Mapping, Sequence
-from dataclasses import dataclass
+from dataclasses import dataclass, replace
+from statistics import fmean
 
 import numpy as np
 
@@ -57,14 +58,18 @@ def difference(ours: Sequence[Table], others: Sequence[Table]) -> Effect:
         tables.append((one - other, (slope + against) / 2 / samples, a.clusters))
         points.append(_points(float(x.mean()), float(y.mean()), x.shape[1] * samples))
         raw.append(float(x.mean() - y.mean()))
-    return pooled(tables, float(np.mean(points)), float(np.mean(raw)))
+    effect, share, slope = pooled(tables), fmean(raw), fmean(points)
+    # The interval in shares and the test agree: a unit is what brings one to the other, near the slope of the scale.
+    if effect.centre and share / effect.centre > 0:
+        slope = min(max(share / effect.centre, slope / 2), slope * 2)
+    return replace(effect, points=slope, difference=share)
 
 
 def rate(tables: Sequence[Table]) -> tuple[float, float, float]:
     """(mean, low, high) of an arm's rate over tasks, with its 95% interval, which counts trainings and items."""
     scaled = [(*_scaled(one.scores, one.samples), one) for one in tables]
-    mean = float(np.mean([one.scores.mean() for one in tables]))
-    effect = pooled([(values, slope / one.samples, one.clusters) for values, slope, one in scaled], 1.0, mean)
+    mean = fmean(float(one.scores.mean()) for one in tables)
+    effect = pooled([(values, slope / one.samples, one.clusters) for values, slope, one in scaled])
     low, high = (min(max(effect.centre + sign * effect.half(), 0.0), np.pi / 2) for sign in (-1, 1))
     return mean, min(float(np.sin(low) ** 2), mean), max(float(np.sin(high) ** 2), mean)
 

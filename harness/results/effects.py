@@ -19,6 +19,7 @@ from harness.results.statistics import LEVEL
 Array = np.ndarray[Any, np.dtype[np.float64]]
 # A seed effect that is at least this clear (F test) leaves no more degrees of freedom than there are trainings but one.
 _CLEAR = 0.1
+_NOTHING = 1e-20  # a squared error that is rounding alone
 _EXACT = 14  # trainings up to which all assignments of signs are enumerated
 
 
@@ -26,17 +27,17 @@ _EXACT = 14  # trainings up to which all assignments of signs are enumerated
 class Effect:
     """A mean over tasks, on the scale of arcsine of the square root, where a rate's error hardly depends on it.
 
-    ``by_seed``: that of each training. ``points``: what a unit of this scale is as a share, near these rates.
-    ``difference``: the plain difference of rates, or the plain rate of a single arm.
+    ``by_seed``: that of each training. ``points``: what a unit of the scale is as a share; 1 where it stays a unit.
+    ``difference``: the plain difference of rates, as a share.
     """
 
     centre: float
     error: float
     freedom: float
     by_seed: Array
-    points: float
-    difference: float
     items: int
+    points: float = 1.0
+    difference: float = 0.0
 
     @property
     def p(self) -> float:
@@ -59,7 +60,7 @@ class Effect:
         return float(np.mean(sums >= abs(self.by_seed.sum()) - 1e-12))
 
     def half(self, alpha: float = 1 - LEVEL) -> float:
-        """Half the interval at ``alpha``, as a share."""
+        """Half the interval at ``alpha``, times ``points``."""
         from scipy.stats import t
 
         return float(t.ppf(1 - alpha / 2, self.freedom)) * self.error * self.points
@@ -76,8 +77,8 @@ class Effect:
         return max(-1.0, self.difference - self.half()), min(1.0, self.difference + self.half())
 
 
-def pooled(tables: Sequence[tuple[Array, float, Array | None]], points: float, raw: float) -> Effect:
-    """Pool tables (values, one sample's weight, clusters of items) of tasks, which count alike."""
+def pooled(tables: Sequence[tuple[Array, float, Array | None]]) -> Effect:
+    """The mean of tables (values, one sample's weight, clusters of items) of tasks, which count alike."""
     tasks, n = len(tables), len(tables[0][0])
     by_seed = np.mean([values.mean(axis=1) for values, _, _ in tables], axis=0)
     centre = float(by_seed.mean())
@@ -102,19 +103,18 @@ def pooled(tables: Sequence[tuple[Array, float, Array | None]], points: float, r
     freedom = variance**2 / sum(value**2 / degrees for value, degrees in parts)
     if n > 1 and _is_clear(between, left, n, sum(values.shape[1] - 1 for values, _, _ in tables)):
         freedom = min(freedom, n - 1)
-    # The interval in shares and the test agree: a unit is what brings one to the other, near the slope of the scale.
-    if centre and raw / centre > 0:
-        points = float(np.clip(raw / centre, points / 2, points * 2))
     return Effect(
-        centre=centre, error=float(np.sqrt(variance)), freedom=max(freedom, 1.0), by_seed=by_seed, points=points,
-        difference=raw, items=sum(values.shape[1] for values, _, _ in tables),
+        centre=centre, error=float(np.sqrt(variance)), freedom=max(freedom, 1.0), by_seed=by_seed,
+        items=sum(values.shape[1] for values, _, _ in tables),
     )  # fmt: skip
 
 
 def _is_clear(between: float, left: float, n: int, items: int) -> bool:
     from scipy.stats import f
 
-    return left <= 0 or bool(f.sf(between / left, n - 1, (n - 1) * items) < _CLEAR)
+    if between <= _NOTHING:  # trainings that answer alike, as greedy answers of one model do
+        return False
+    return left <= _NOTHING or bool(f.sf(between / left, n - 1, (n - 1) * items) < _CLEAR)
 
 
 def _clustered(values: Array, clusters: Array | None) -> Array:

@@ -39,7 +39,8 @@ def table(
         about = f"{c.says} ({c.arm} - {c.against}, {_METRICS[c.metric]}{how})" if not f.task else f"  {f.task}"
         difference = f"{points(f.difference)} {interval(f.low, f.high, True)}"
         verdict = Line(text=f.verdict, style=_STYLES.get(f.verdict, ""))
-        rows.append([about, difference, f"{100 * f.smallest:.1f}", str(f.seeds), verdict])
+        seen = f"{100 * f.smallest:.1f}" if f.smallest <= 1 else ">100"
+        rows.append([about, difference, seen, str(f.seeds), verdict])
         if values and not f.task:
             by_task = ", ".join(f"{task} {value:+.1f}" for task, value in values.items())
             known.append(f"published, {c.arm} - {c.against}: {by_task}")

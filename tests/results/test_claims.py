@@ -16,6 +16,7 @@ from harness.records import Grade, Sample
 from harness.results.claims import findings, published
 from harness.results.collapses import collapses
 from harness.results.records import Claim
+from harness.view.claims import table
 from tests.commands import here as harness
 
 N = 300
@@ -278,3 +279,11 @@ def test_tables_and_claims_of_a_further_decoding(store):
     for given in (["--runs", "a,b"], ["table.json"]):
         done = harness("leaderboard", *given, "--decoding", "greedy", "--store", str(store))
         assert (done.returncode, done.stderr.startswith("harness: --decoding greedy: of a recipe's run")) == (2, True)
+
+
+def test_no_difference_is_said_to_be_seen_from_more_than_all_items():
+    """Two trainings that disagree leave one degree of freedom, and a smallest difference of several hundred points."""
+    said, arms = {"c": claim()}, {"a": [run(0.9), run(0.1)], "b": [run(0.5), run(0.5)]}
+    found = findings(said, {"sampled": arms})
+    assert found[0].smallest > 1
+    assert table(said, found).rows[0][2] == ">100"

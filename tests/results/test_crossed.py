@@ -10,6 +10,7 @@ from hypothesis import strategies as st
 from scipy import stats
 
 from harness.results.crossed import Table, difference, gap, rate, table
+from harness.results.statistics import wilson
 
 
 def arm(seed, trainings=5, items=200, spread=0.0, shift=0.0, samples=1):
@@ -41,6 +42,35 @@ def test_one_training_is_a_paired_test_over_items():
     effect = difference([a], [b])
     assert effect.p == pytest.approx(stats.ttest_rel(a.scores[0], b.scores[0]).pvalue, rel=0.1)
     assert effect.p_signs is None
+
+
+@pytest.mark.parametrize(("right", "items"), [(150, 300), (214, 300), (290, 300), (3, 300), (700, 1000)])
+def test_the_interval_of_one_training_is_about_wilsons(right, items):
+    one = Table(scores=np.array([[1.0] * right + [0.0] * (items - right)]))
+    assert rate([one]) == pytest.approx((right / items, *wilson(right, items)), abs=0.006)
+
+
+def test_the_interval_of_a_rate_holds_the_truth_as_often_as_it_says():
+    """500 arms of five trainings that scatter by half a logit: 95% are 475, and 459 to 489 would be seen in 99.9%."""
+    logits = np.random.default_rng(7).normal(0, 1.5, 100_000)
+    held = 0
+    for k in range(500):
+        rng = np.random.default_rng(k)
+        level = rng.choice(logits, (1, 200)) + 0.5 * rng.normal(size=(5, 1))
+        _, low, high = rate([Table(scores=rng.binomial(1, 1 / (1 + np.exp(-level))).astype(float))])
+        held += low <= 0.5 <= high
+    assert 459 <= held <= 489
+
+
+def test_trainings_that_answer_alike_count_as_one():
+    """Greedy answers of one model are the same for every seed: no spread, and the items' freedom."""
+    a, b = arm(1, 1, 300), arm(2, 1, 300)
+    twice = [Table(scores=x.scores.repeat(2, 0)) for x in (a, b)]
+    assert rate([twice[0]]) == pytest.approx(rate([a]), abs=0.002)
+    assert difference([twice[0]], [twice[1]]).interval == pytest.approx(difference([a], [b]).interval, abs=0.002)
+    # Beside an arm whose trainings are alike, too, though not those of the first.
+    silent = Table(scores=np.zeros((2, 300)))
+    assert difference([silent], [twice[0]]).freedom > 100
 
 
 def test_many_items_leave_a_t_test_over_trainings():
