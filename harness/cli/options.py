@@ -24,7 +24,7 @@ def _form(name: str) -> str:
 
 
 Tasks = Annotated[str, Option(help="Tasks, separated by commas; lm-eval's own by their names.")]
-Suite = Annotated[str | None, Option(help="A suite of tasks: embedded, paper or quick.")]
+Suite = Annotated[str | None, Option(help="A suite of tasks: embedded, overthinking, paper or quick.")]
 DataDir = Annotated[Path | None, Option("--data-dir", help="Where benchmark files lie; without it the hub is asked.")]
 TaskPath = Annotated[list[Path] | None, Option(help="A folder with tasks of your own.")]
 Store = Annotated[Path, Option(help="Where results are kept.")]

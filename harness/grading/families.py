@@ -12,11 +12,12 @@ from harness.grading.simulators import VOCABULARIES
 from harness.grading.wording import compiled
 from harness.records import Gold
 
-KINDS = ("number", "math", "plan", "instructions")
+KINDS = ("number", "math", "plan", "instructions", "premise")
 FAMILIES = {
-    "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "gsm8k": "number", "aime": "number",
-    "letter_count": "number", "math500": "math", "blocksworld": "plan", "mystery_blocksworld": "plan",
-    "logistics": "plan", "ifeval": "instructions", "multi_if": "instructions", **{kind: kind for kind in KINDS},
+    "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "mini_premise": "premise",
+    "gsm8k": "number", "aime": "number", "letter_count": "number", "math500": "math", "blocksworld": "plan",
+    "mystery_blocksworld": "plan", "logistics": "plan", "ifeval": "instructions", "multi_if": "instructions",
+    **{kind: kind for kind in KINDS},
 }  # fmt: skip
 
 # IFEval's kinds of instruction, as lm-eval's checkers have them (a test compares), and those of mini_rules.
@@ -47,6 +48,8 @@ def kind_of(family: str, gold: Gold | None = None) -> str:
 def gold_defect(family: str, gold: Gold) -> str:
     """Why this gold answer cannot grade any response, as far as is found cheaply; else empty. Raises NoGrader."""
     kind, answer = kind_of(family), gold.get("answer")
+    if kind == "premise":
+        return _premise(gold)
     if kind in ("instructions", "plan"):
         return _instructions(gold) if kind == "instructions" else _plan(gold)
     if answer is None:
@@ -56,6 +59,20 @@ def gold_defect(family: str, gold: Gold) -> str:
     if kind == "number" and value(str(answer)) is None:
         return f"the gold answer {str(answer)[:40]!r} is not a number"
     return ""
+
+
+def _premise(gold: Gold) -> str:
+    """The gold answer of the complete question is needed for its own half, and to read a plan."""
+    half, of, inner = gold.get("half"), gold.get("family"), gold.get("gold")
+    if half not in ("complete", "missing"):
+        return "the gold answer's half is complete or missing (of a question with or without a needed premise)"
+    if FAMILIES.get(str(of)) not in ("number", "math", "plan"):
+        return "the gold answer's family is one of numbers, formulas or plans, by whose rules an answer is read"
+    if half == "missing" and inner is None and FAMILIES[str(of)] != "plan":
+        return ""
+    if not isinstance(inner, dict):
+        return "the gold answer has no object under gold: the gold answer of the complete question"
+    return gold_defect(str(of), inner)
 
 
 def _instructions(gold: Gold) -> str:

@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 
-from harness.grading import expressions, instructions, numeric, plans, simulators
+from harness.grading import expressions, instructions, numeric, plans, premise, simulators
 from harness.grading.messages import Judgement, Question, Reply
 from harness.processes import follow_parent
 
@@ -92,6 +92,10 @@ def _serve(question: Question) -> Reply:
     kind, gold, answer = question.kind, question.gold, question.answer
     if kind == "instructions":
         return Reply(instructions.check(gold, answer))
+    if kind == "premise" and question.statements:
+        return Reply(None, premise.statements(gold, answer[:LONGEST_TRACE]))
+    if kind == "premise":
+        return Reply(premise.check(gold, answer, question.cut))
     plan = kind in ("plan", "pddl")
     grader = plans if plan else numeric if kind == "number" else expressions
     wanted = gold if plan else str(gold["answer"])

@@ -9,7 +9,7 @@ from pathlib import Path
 from harness.errors import DataError
 from harness.grading.families import kind_of
 from harness.problems.benchmarks import math
-from harness.problems.embedded import FAMILIES, problems
+from harness.problems.embedded import FAMILIES, mini_premise, problems
 from harness.records import Problem
 
 _POOL = 64  # problems of a generated task to choose from
@@ -22,6 +22,8 @@ def examples(task: str, data_dir: str | Path | None = None, count: int | None = 
     """
     if task in FAMILIES:
         return problems(task, "search", _POOL)
+    if task == mini_premise.NAME:
+        return mini_premise.problems("search", _POOL)
     if task == "letter_count":
         asked = count or 200
         return math.letter_count(min(900, asked + _POOL), 0)[asked:]
@@ -33,6 +35,8 @@ def examples(task: str, data_dir: str | Path | None = None, count: int | None = 
 def solution(problem: Problem) -> str:
     """A worked answer in the form that the prompt asks for. Raises DataError where its gold answer holds none."""
     family, gold = problem.family, problem.gold
+    if gold.get("half") == "complete":  # of mini_premise
+        family, gold = gold["family"], gold["gold"]
     if family in FAMILIES and gold.keys() & {"steps", "init", "spec"}:  # drawn here
         steps, answer, _, _ = FAMILIES[family].attempt(gold, random.Random(0), False, 0.0)
         return f"{steps} {answer}" if kind_of(family) == "number" else str(answer)

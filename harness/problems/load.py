@@ -9,7 +9,7 @@ from typing import Any
 
 from harness.errors import Usage
 from harness.problems.benchmarks import instructions, math, planbench
-from harness.problems.embedded import FAMILIES, problems
+from harness.problems.embedded import FAMILIES, mini_premise, problems
 from harness.problems.file import read_problems
 from harness.problems.registry import select
 from harness.records import Problem, Split
@@ -30,6 +30,8 @@ def load(
     """
     if task in FAMILIES:
         return problems(task, split, count or 300, problem_seed)[:limit]
+    if task == mini_premise.NAME:
+        return mini_premise.problems(split, count or 300, problem_seed)[:limit]
     if task == "letter_count":
         return math.letter_count(count or 200, problem_seed)[:limit]
     return _BENCHMARKS[task](None if data_dir is None else str(data_dir))[:limit]
@@ -37,7 +39,7 @@ def load(
 
 def is_ours(task: str) -> bool:
     """Whether ``load`` knows this task."""
-    return task in FAMILIES or task == "letter_count" or task in _BENCHMARKS
+    return task in (*FAMILIES, mini_premise.NAME, "letter_count") or task in _BENCHMARKS
 
 
 class Source(Spec):
@@ -76,7 +78,7 @@ class Problems:
 def _of_tasks(source: Source, warn: Callable[[str], None]) -> Iterator[Problem]:
     limit = source.limit
     for task in select([name.strip() for name in source.tasks.split(",") if name.strip()], None):
-        if task.name not in FAMILIES:
+        if task.name not in (*FAMILIES, mini_premise.NAME):
             warn(task.name)
         yield from load(task.name, split="search", count=limit, limit=limit, data_dir=source.data_dir)
 

@@ -14,6 +14,7 @@ from harness.files import read_text, shipped
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
+    "overthinking": ("mini_premise",),
     "paper": ("gsm8k", "math500", "aime", "blocksworld", "ifeval", "multi_if_en", "multi_if_zh", "multi_if_other"),
     "quick": ("gsm8k", "blocksworld", "ifeval"),
 }

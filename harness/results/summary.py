@@ -15,7 +15,7 @@ from harness.grading.answers import GUESSED
 from harness.journal import write_whole
 from harness.models.base import Completer
 from harness.records import Sample
-from harness.results import budget
+from harness.results import budget, twins
 from harness.results.records import Data, Summary
 from harness.results.statistics import by_item, item_interval, mean, of_task, scores_by_item, test_at_n
 
@@ -75,6 +75,7 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         forced=sum(s.forced for s in samples) / n,
         relocated=_relocated(samples),
         **_measured(samples),
+        **twins.figures(samples),
     )
 
 

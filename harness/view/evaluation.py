@@ -57,6 +57,8 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
         blocks += texts(f"{what}: {named}") if named else []
     closed = [f"{name} {percent(f.forced, 0)} %{_longer(f.relocated)}" for name, f in rows.items() if f.forced]
     blocks += texts(f"thoughts closed at the thinking budget: {', '.join(closed)}") if closed else []
+    for name, f in rows.items():
+        blocks += texts(*_twins(name, f))
     if left_to_server:
         blocks += texts(f"the server takes no {', '.join(left_to_server)}: its own defaults apply")
     where = folders[0] if len(folders) == 1 else f"{folders[0].parent}/{{{','.join(each.name for each in folders)}}}"
@@ -68,6 +70,20 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
 
 def _guessed(f: Summary) -> str:
     return percent(None) if f.guessed is None else f"{percent(f.guessed, 0)}|{percent(f.accuracy_marked, 0)}"
+
+
+def _twins(task: str, f: Summary) -> list[str]:
+    """What questions without a needed premise, and their complete twins, show."""
+    found = f.model_extra or {}
+    if "abstention" not in found:
+        return []
+    ratios = (number(found[key], "{:.2f}") for key in ("thinking_ratio", "tokens_ratio"))
+    return [
+        f"{task}: abstains from {percent(found['abstention'])} % of the questions without a premise, from "
+        f"{percent(found['false_abstention'])} % of the complete ones (right on {percent(found['accuracy_complete'])} "
+        f"%); without the premise thoughts are {next(ratios)} times as long, responses {next(ratios)} times, over "
+        f"{found['pairs']:.0f} pairs"
+    ]
 
 
 def _longer(tokens: float | None) -> str:
@@ -90,6 +106,7 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
     if f.prompt_strict is not None:
         kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
         lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))
+    lines += [f"  {line.removeprefix(f'{task}: ')}" for line in _twins(task, f)]
     sizes = f"median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} {samples[0].metrics.unit}"
     lines.append(f"  {sizes}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} per 1,000")
     if metrics:

@@ -149,11 +149,15 @@ def _stacks(rng: random.Random, blocks: list[str]) -> State:
 
 
 def _prompt(state: State, goal: list[list[str]]) -> str:
+    return statement(facts(state), [["on", *fact] for fact in goal])
+
+
+def facts(state: State) -> Facts:
+    """All that holds in a state, in the order of prompts."""
     places = sorted(positions(state).items(), key=lambda item: COLORS.index(item[0]))
-    facts = [["clear", block] for block in sorted((stack[-1] for stack in state), key=COLORS.index)] + [["handempty"]]
-    facts += [["on", *place] for place in places if place[1] != "table"]
-    facts += [["ontable", block] for block, under in places if under == "table"]
-    return statement(facts, [["on", *fact] for fact in goal])
+    out = [["clear", block] for block in sorted((stack[-1] for stack in state), key=COLORS.index)] + [["handempty"]]
+    out += [["on", *place] for place in places if place[1] != "table"]
+    return out + [["ontable", block] for block, under in places if under == "table"]
 
 
 def statement(facts: Facts, goals: Facts) -> str:
