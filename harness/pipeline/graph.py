@@ -139,7 +139,7 @@ class _Planner:
         arm, section = self.recipe.arm(name), self.scale(evaluate.EvalScale)
         trained = arm.model in self.recipe.stages and self.recipe.stages[arm.model].starts_from
         out: dict[str, list[str]] = {}
-        for seed in self.seeds:
+        for seed in self.seeds[: arm.seeds]:
             for decoding in ("", *(section.decodings if arm.decode == "sample" else ())):
                 scale = section.under(decoding, arm.samples, seed)
                 numbered = len(self.seeds) > 1 and (trained or scale.temperature)

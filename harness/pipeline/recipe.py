@@ -3,18 +3,21 @@
 from collections.abc import Iterator
 from functools import reduce
 from operator import or_
-from typing import TYPE_CHECKING, Annotated, Literal, TypeVar
+from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
 from pydantic import AfterValidator, Field, TypeAdapter, create_model
 
 from harness.errors import nearest
 from harness.files import shipped
 from harness.models.spec import ModelSpec
+from harness.pipeline.doses import AT, Doses
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
+from harness.pipeline.training import TrainedStage
 from harness.problems.registry import SUITES
 from harness.results.records import Claim
 from harness.spec import Spec, knob
+from harness.training.spec import TrainingSpec
 
 _Scale = TypeVar("_Scale", bound=Spec)
 
@@ -43,6 +46,7 @@ class Arm(Spec):
     model: str = knob(..., "A model of the profile, or a stage that yields one.")
     samples: int | None = knob(None, "Answers a problem; default: the profile's.", ge=1)
     decode: Literal["sample", "mcts"] = knob("sample", "Each answer drawn alone, or all from one tree.")
+    seeds: int | None = knob(None, "Only the first so many of the run's seeds; default: all.", ge=1)
 
 
 class Recipe(Spec):
@@ -57,6 +61,26 @@ class Recipe(Spec):
     stages: dict[str, AnyStage]
     arms: dict[str, str | Arm] = knob({}, "Models that are scored, by their names in tables.")
     claims: dict[str, Claim] = knob({}, "What a paper says of the arms.")
+    doses: Doses | None = knob(None, "Arms that are trained at several doses.")
+
+    def spread(self) -> Self:
+        """The recipe with ``doses`` written out; arms and stages that it has by such a name are kept.
+
+        What is no arm of a trained stage stays as it is, for ``findings`` to name.
+        """
+        stages, arms = dict(self.stages), dict(self.arms)
+        for name in self.doses.arms if self.doses else ():
+            arm = self.arm(name) if name in self.arms else None
+            stage = self.stages.get(arm.model) if arm else None
+            if self.doses and arm and isinstance(stage, TrainedStage):
+                del arms[name]
+                for label, dose in self.doses.at.items():
+                    own = (stage.dose.model_dump(exclude_unset=True) if stage.dose else {}) | dose.given()
+                    changed = stage.model_copy(update={"dose": TrainingSpec(**own)})
+                    stages.setdefault(f"{arm.model}{AT}{label}", changed)
+                    long = {"model": f"{arm.model}{AT}{label}", "seeds": dose.seeds or arm.seeds}
+                    arms.setdefault(f"{name}{AT}{label}", arm.model_copy(update=long))
+        return self.model_copy(update={"stages": stages, "arms": arms, "doses": None})
 
     def arm(self, name: str) -> Arm:
         """An arm in its long form."""
@@ -116,6 +140,12 @@ def profile_names() -> list[str]:
 
 def findings(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
     """Every defect with the key it is about. Whether models exist depends on the profile and is asked there."""
+    for name in recipe.doses.arms if recipe.doses else ():
+        if name not in recipe.arms:
+            yield ("doses", "arms"), f"doses: {name!r} is no arm{nearest(name, recipe.arms)}"
+        elif not isinstance(recipe.stages.get(recipe.arm(name).model), TrainedStage):
+            yield ("doses", "arms"), f"doses: arm {name!r} is not of a stage that trains"
+    recipe = recipe.spread()
     arms, stages = recipe.arms, recipe.stages
     if recipe.suite not in SUITES:
         yield ("suite",), f"no suite {recipe.suite!r}{nearest(recipe.suite, SUITES)}; there are {', '.join(SUITES)}"

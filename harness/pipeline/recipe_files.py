@@ -41,7 +41,7 @@ def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
     recipe = _validated(Recipe, source, settings)
     if lines := [f"{source.place(*key)}: {text}" for key, text in findings(recipe)]:
         raise RecipeError("\n".join(lines))
-    return recipe
+    return recipe.spread()
 
 
 def load_profile(name: str, settings: Iterable[str] = ()) -> Profile:

@@ -1,6 +1,7 @@
 """The problems that a recipe searches."""
 
 from pathlib import Path
+from typing import Literal
 
 from harness.errors import RecipeError
 from harness.pipeline.kind import Job, Params, Planner
@@ -22,6 +23,9 @@ class SearchScale(SearchSpec):
     """Which problems are searched and how; without ``sources``, the search split of the suite's embedded families."""
 
     problems: int = knob(..., "Of each source.", ge=1)
+    mix: Literal["search", "suite"] = knob(
+        "search", "Levels of embedded problems: where generators are good but fallible, or those of the suite."
+    )
     shards: int = knob(2, "Parts that are searched as stages of their own.", ge=1, le=10_000)
     in_flight: int = knob(3, "Nodes of a tree at once.", ge=1)
     window: int = knob(256, "Problems at once, with servers; else all of a shard.", how=True, ge=1)
@@ -38,7 +42,7 @@ def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
             f"{plan.suite} has none of the embedded families"
         )
     params: Params = {
-        "families": [] if scale.sources else families, "problems": scale.problems, "seed": scale.seed,
+        "families": [] if scale.sources else families, "problems": scale.problems, "seed": scale.seed, "mix": scale.mix,
         "sources": [source.family for source in scale.sources],
     }  # fmt: skip
     files = [source.file for source in scale.sources]
@@ -47,8 +51,10 @@ def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
 
 def problems_of(job: Job) -> list[Problem]:
     """All problems of a job, from files or of embedded families. Raises DataError and BadFile for broken files."""
-    params = job.params
-    out = [p for family in params["families"] for p in problems(family, "search", params["problems"], params["seed"])]
+    params, out = job.params, list[Problem]()
+    for family in params["families"]:
+        levels = FAMILIES[family].SUITE_LEVELS if params["mix"] == "suite" else None
+        out += problems(family, "search", params["problems"], params["seed"], levels)
     for file, family in zip(job.how["files"], params["sources"], strict=True):
         out += read_problems(Path(file), family, params["problems"])
     return out

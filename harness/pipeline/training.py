@@ -5,7 +5,9 @@ import shutil
 from collections.abc import Callable, Iterator, Mapping
 from itertools import compress
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
+
+from pydantic import field_serializer
 
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
@@ -32,6 +34,11 @@ class TrainedStage(Stage):
     model: str = knob(..., "A model of the profile, or a stage that yields one.")
     chains: str = knob(..., "The stage that yields the data.")
     per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
+    dose: TrainingSpec | None = knob(None, "Keys of the profile's dose that are this stage's own.")
+
+    @field_serializer("dose")
+    def _given(self, value: TrainingSpec | None) -> dict[str, Any] | None:
+        return None if value is None else value.model_dump(mode="json", exclude_unset=True)
 
 
 class TrainingScale(TrainingSpec):
@@ -50,8 +57,9 @@ class Training(Kind):
         assert isinstance(stage, TrainedStage)
         inputs, models = plan.trained(stage.model, seed)
         inputs = inputs | {"chains": plan.stage(stage.chains, seed, stage.model)}
-        dose = plan.scale(self.scale)
-        params = stage.model_dump(exclude={"kind", "model", "chains"}) | {"seed": seed, "dose": dose.identity()}
+        own = stage.dose.model_dump(exclude_unset=True) if stage.dose else {}
+        dose = plan.scale(self.scale).model_copy(update=own)
+        params = stage.model_dump(exclude={"kind", "model", "chains", "dose"}) | {"seed": seed, "dose": dose.identity()}
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
         return plan.add(

@@ -79,6 +79,7 @@ class TrainingJob(TrainingTask):
 class TrainingFigures(BaseModel):
     """What a finished training reports. ``loss`` is the mean over all steps in nats, ``last`` the last step's log.
 
+    ``end``: means of what was logged over the last quarter of the steps, which say more than a single batch.
     ``tokens_through_network`` and ``tokens_in_rows``: summed over all steps; a shared prefix passes the network once.
     """
 
@@ -90,6 +91,7 @@ class TrainingFigures(BaseModel):
     steps: int
     loss: float
     last: dict[str, float]
+    end: dict[str, float] = {}
     torch: str
     tokens_through_network: int
     tokens_in_rows: int

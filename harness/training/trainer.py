@@ -231,6 +231,7 @@ def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
         why = "changed no weight: raise the learning rate or train for more steps"
         raise TrainingError(f"{steps} {why}. To start anew, remove {args.output_dir}")
     history = [row for row in trainer.state.log_history if "loss" in row]
+    end = history[-max(1, len(history) // 4) :]
     through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
     sizes = {"pairs": len(rows)}
     if len(rows[0]) == 2:
@@ -240,12 +241,20 @@ def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
         steps=trainer.state.global_step,
         # Not the Trainer's own mean, which after a resumption covers the resumed part alone.
         loss=round(sum(row["loss"] for row in history) / len(history), 4) if history else 0.0,
-        last={name: round(value, 4) for name, value in (history or [{}])[-1].items() if isinstance(value, float)},
+        last=_means(history[-1:]),
+        end=_means(end),
         torch=torch.__version__,
         tokens_through_network=int(through),
         tokens_in_rows=int(in_rows),
         processes=trainer.accelerator.num_processes,
     )
+
+
+def _means(history: Sequence[dict[str, Any]]) -> dict[str, float]:
+    """Means of what some steps logged, of the figures that all of them have."""
+    names = [name for name, value in (history or [{}])[-1].items() if isinstance(value, float)]
+    shared = [name for name in names if all(name in row for row in history)]
+    return {name: round(sum(row[name] for row in history) / len(history), 4) for name in shared}
 
 
 def fingerprint(model: Any) -> list[int]:
