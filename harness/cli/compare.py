@@ -153,6 +153,6 @@ def claims(
     made = plan.claims if plan else record.claims
     if not made:
         raise Usage(f"recipe {record.recipe} makes no claims")
-    samples = board.all_samples(record, results)
+    samples, _ = board.all_samples(record, results)
     page = claims_view.page(record.title, made, tested(made, samples), collapses(samples))
     options.show(page, "md" if markdown else form, as_json)

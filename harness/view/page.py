@@ -130,6 +130,7 @@ class Figure:
     """Steps of shares from 0 to 1 against x; with ``bins``, counts by equal bins from 0 to ``bins`` instead.
 
     ``kinds``: names of the first and the second figure of each series; second counts are stacked upon the first.
+    ``lines``: instead of steps, points that were measured at each x, joined by lines.
     """
 
     name: str
@@ -139,6 +140,7 @@ class Figure:
     series: Sequence[Series]
     kinds: tuple[str, str] = ("", "")
     bins: float | None = None
+    lines: bool = False
 
 
 def binned(values: Iterable[float], high: float, bins: int) -> list[int]:

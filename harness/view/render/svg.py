@@ -34,23 +34,34 @@ def _bars(figure: Figure) -> tuple[int, int, list[str]]:
 
 
 def _curves(figure: Figure) -> tuple[int, int, list[str]]:
-    """A line of steps for each series."""
+    """A line of steps for each series, or of its points and of its second figure, dashed."""
     top = max((series.x[-1] for series in figure.series), default=1) or 1
     side, width, high = 34, 496, 180
-    ceiling = min(1.0, 1.1 * (max((y for series in figure.series for y in series.y), default=1.0) or 1.0))
+    shown = [y for series in figure.series for y in (*series.y, *(series.second if figure.lines else ()))]
+    ceiling = min(1.0, 1.1 * (max(shown, default=1.0) or 1.0))
     parts = []
     for i in range(5):
         y = high - (high - 10) * i / 4
         parts += [_line(side, side + width, y, "grid"), _text(side - 4, y + 4, f"{100 * ceiling * i / 4:.0f}", "end")]
     for number, series in enumerate(figure.series):
+        drawn = f'fill="none" stroke="{colour(number)}" stroke-width="1.6"'
+        if figure.lines:
+            for values, dashes in ((series.y, ""), (series.second, ' stroke-dasharray="3 3"')):
+                places = [
+                    f"{side + width * x / top:.1f},{high - (high - 10) * y / ceiling:.1f}"
+                    for x, y in zip(series.x, values, strict=False)
+                ]
+                parts += [f'<polyline points="{" ".join(places)}" {drawn}{dashes}/>'] if places else []
+            continue
         line, y = f"{side},{high} ", float(high)
         for at, value in zip(series.x, series.y, strict=True):
             x, before, y = side + width * at / top, y, high - (high - 10) * value / ceiling
             line += f"{x:.1f},{before:.1f} {x:.1f},{y:.1f} "
         line += f"{side + width},{y:.1f}"
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour(number)}" stroke-width="1.6"/>')
+        parts.append(f'<polyline points="{line}" {drawn}/>')
+    dashed = f" (dashed: {figure.kinds[1]})" if figure.lines and figure.kinds[1] else ""
     parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, f"{top:g} {figure.x}", "end")]
-    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, f"% {figure.y}", "middle")]
+    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, f"% {figure.y}{dashed}", "middle")]
 
 
 def _line(left: float, right: float, y: float, kind: str) -> str:

@@ -121,7 +121,7 @@ def drawn(figure: Figure) -> list[str]:
     """Lines of a figure: a row of blocks for each group of a histogram, some points of each curve."""
     if figure.bins is None:
         second = f"(and {figure.kinds[1]}) " if figure.kinds[1] else ""
-        lines, body = [f"{figure.y} {second}% within a {figure.x}"], _points
+        lines, body = [f"{figure.y} {second}% {'by' if figure.lines else 'within a'} {figure.x}"], _points
     else:
         lines, body = [f"{figure.x}, 0 to {figure.bins:g}"], _blocks
     side = min(26, max((len(series.label) for series in figure.series), default=0))
