@@ -64,7 +64,7 @@ def figures(curves: Sequence[Curve]) -> list[Figure]:
                 low=[f.low for f in cells], high=[f.high for f in cells], second=[f.no_answer for f in cells],
             ))  # fmt: skip
         out.append(Figure(
-            name=f"curve.{task}", title=task, x="of the training", y="accuracy", series=series,
+            name=f"curve.{task}", title=task, x="share of the training", y="accuracy", series=series,
             kinds=("accuracy", "no answer"), lines=True,
         ))  # fmt: skip
     return out

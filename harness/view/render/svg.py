@@ -47,11 +47,12 @@ def _curves(figure: Figure) -> tuple[int, int, list[str]]:
         drawn = f'fill="none" stroke="{colour(number)}" stroke-width="1.6"'
         if figure.lines:
             for values, dashes in ((series.y, ""), (series.second, ' stroke-dasharray="3 3"')):
-                places = [
-                    f"{side + width * x / top:.1f},{high - (high - 10) * y / ceiling:.1f}"
-                    for x, y in zip(series.x, values, strict=False)
-                ]
-                parts += [f'<polyline points="{" ".join(places)}" {drawn}{dashes}/>'] if places else []
+                at = [f"{side + width * x / top:.1f}" for x in series.x[: len(values)]]
+                places = [(x, f"{high - (high - 10) * y / ceiling:.1f}") for x, y in zip(at, values, strict=True)]
+                line = " ".join(f"{x},{y}" for x, y in places)
+                parts.append(f'<polyline points="{line}" {drawn}{dashes}/>')
+                if not dashes:
+                    parts += [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour(number)}"/>' for x, y in places]
             continue
         line, y = f"{side},{high} ", float(high)
         for at, value in zip(series.x, series.y, strict=True):
@@ -59,9 +60,11 @@ def _curves(figure: Figure) -> tuple[int, int, list[str]]:
             line += f"{x:.1f},{before:.1f} {x:.1f},{y:.1f} "
         line += f"{side + width},{y:.1f}"
         parts.append(f'<polyline points="{line}" {drawn}/>')
-    dashed = f" (dashed: {figure.kinds[1]})" if figure.lines and figure.kinds[1] else ""
-    parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, f"{top:g} {figure.x}", "end")]
-    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, f"% {figure.y}{dashed}", "middle")]
+    end, middle = f"{top:g} {figure.x}", f"% {figure.y}"
+    if figure.lines:
+        end, middle = f"{top:g}", f"{middle} (dashed: {figure.kinds[1]}) by {figure.x}"
+    parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, end, "end")]
+    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, middle, "middle")]
 
 
 def _line(left: float, right: float, y: float, kind: str) -> str:
