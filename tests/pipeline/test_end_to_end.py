@@ -21,11 +21,12 @@ COMMAND = [*HARNESS, "ablation_full", "--profile", "smoke", "--display", "plain"
 
 
 def verdicts(store: Path) -> dict[str, list[tuple[str, str, list[int]]]]:
-    """Per arm: problem, verdict and tokens of every sample of the first recipe that was run."""
+    """Per arm, and point of its curve: problem, verdict and tokens of every sample of the first recipe that was run."""
     file = min((store / "recipes").glob("*/run.json"), key=lambda file: file.stat().st_mtime)
     saved = json.loads(file.read_text())
     out = {}
-    for arm, digests in saved["arms"].items():
+    points = {f"{arm} at {at}": runs for arm, curve in saved["curves"].items() for at, runs in curve.items()}
+    for arm, digests in (saved["arms"] | points).items():
         out[arm] = []
         for digest in digests:
             for line in (store / "stages" / digest / "samples.jsonl").read_text().splitlines():
@@ -44,7 +45,7 @@ def run(cwd: Path) -> str:
 def whole(tmp_path_factory) -> Path:
     path = tmp_path_factory.mktemp("whole")
     out = run(path)
-    for arm in ("base", "sft_long_cot", "+masking"):
+    for arm in ("base", "sft_long_cot", "+masking", "+dpo at 25%"):
         assert arm in out
     return path
 

@@ -162,3 +162,27 @@ def test_a_share_of_a_short_training_may_be_its_end(student, tokenizer, tmp_path
     spec = TrainingSpec(learning_rate=1e-3, batch_size=64)
     assert sft(student, rows(tokenizer, 4), tmp_path / "m", spec=spec, keep=[0.25]).steps == 1
     assert weights(tmp_path / "m@0.25") == weights(tmp_path / "m") != weights(Path(student))
+
+
+@pytest.mark.parametrize("version", [1, 2])
+def test_under_fsdp_shards_are_gathered_for_a_model_and_checkpoints_keep_their_form(version):
+    """With accelerate's own settings: FSDP itself runs on GPUs alone."""
+    from types import SimpleNamespace
+
+    from accelerate.utils import FullyShardedDataParallelPlugin
+
+    plugin = FullyShardedDataParallelPlugin(fsdp_version=version, state_dict_type="SHARDED_STATE_DICT")
+    state = SimpleNamespace(fsdp_plugin=plugin)
+    trainer = SimpleNamespace(is_fsdp_enabled=True, accelerator=SimpleNamespace(state=state))
+
+    def form():
+        return str(plugin.state_dict_type), plugin.state_dict_config, plugin.optim_state_dict_config
+
+    before = form()
+    assert "SHARDED" in before[0]
+    with pytest.raises(Killed), checkpoints._gathered(trainer):
+        assert "FULL_STATE_DICT" in str(plugin.state_dict_type)
+        raise Killed
+    assert form() == before
+    with checkpoints._gathered(SimpleNamespace(is_fsdp_enabled=False)):
+        pass
