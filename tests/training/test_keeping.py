@@ -180,9 +180,14 @@ def test_under_fsdp_shards_are_gathered_for_a_model_and_checkpoints_keep_their_f
 
     before = form()
     assert "SHARDED" in before[0]
-    with pytest.raises(Killed), checkpoints._gathered(trainer):
-        assert "FULL_STATE_DICT" in str(plugin.state_dict_type)
-        raise Killed
+
+    def written_badly():
+        with checkpoints._gathered(trainer):
+            assert "FULL_STATE_DICT" in str(plugin.state_dict_type)
+            raise Killed
+
+    with pytest.raises(Killed):
+        written_badly()
     assert form() == before
     with checkpoints._gathered(SimpleNamespace(is_fsdp_enabled=False)):
         pass
