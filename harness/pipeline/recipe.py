@@ -10,11 +10,12 @@ from pydantic import AfterValidator, Field, TypeAdapter, create_model
 from harness.errors import nearest
 from harness.files import shipped
 from harness.models.spec import ModelSpec
-from harness.pipeline.doses import AT, Doses
+from harness.pipeline.doses import Doses
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
 from harness.pipeline.training import TrainedStage
 from harness.problems.registry import SUITES, tasks
+from harness.results.doses import AT
 from harness.results.records import Claim
 from harness.spec import Spec, knob
 from harness.training.spec import TrainingSpec

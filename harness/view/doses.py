@@ -1,0 +1,69 @@
+"""Dose and response of a recipe's arms: a table with the doses as columns, and a figure."""
+
+from __future__ import annotations
+
+from collections.abc import Sequence
+
+from harness.results.doses import Response
+from harness.view.page import Figure, Line, Row, Series, Table
+from harness.view.text import interval, percent, points
+
+_LEGEND = ("line 1: accuracy %; line 2: difference to control in points [95% interval], trainings and items counted;",
+           "* excludes 0; na: no-answer %; t: median thinking tokens; x: trainings. Means over tasks")  # fmt: skip
+
+
+def tables(responses: Sequence[Response]) -> list[Table]:
+    """One table a decoding: an arm a row, a dose a column."""
+    out = []
+    for decoding, rows in _by_decoding(responses).items():
+        control, doses = rows[0], list(dict.fromkeys(one.dose for one in rows[1:]))
+        shown: list[Row] = []
+        for arm in dict.fromkeys(one.arm for one in rows[1:]):
+            cells = {one.dose: _cell(one) for one in rows[1:] if one.arm == arm}
+            shown.append([arm, *(cells.get(dose, "") for dose in doses)])
+        about = f"control {control.arm}: {percent(control.accuracy)}, na {percent(control.no_answer)}"
+        out.append(Table(
+            title=f"dose and response, {decoding}", columns=("arm", *doses), left=len(doses) + 1, rows=shown,
+            notes=(f"{about}, {control.thinking_tokens:.0f}t, x{control.trainings}",), legend=_LEGEND,
+            records=[one.model_dump() for one in rows],
+        ))  # fmt: skip
+    return out
+
+
+def _cell(one: Response) -> list[Line]:
+    gap, low, high = one.difference or 0.0, one.difference_low or 0.0, one.difference_high or 0.0
+    clear = "*" if low > 0 or high < 0 else ""
+    rest = f"na {percent(one.no_answer)}, {one.thinking_tokens:.0f}t, x{one.trainings}"
+    return [
+        Line(strong=percent(one.accuracy), text=interval(one.low, one.high), short=""),
+        Line(text=f"Δ {points(gap)} [{points(low)}…{points(high)}]{clear}"),
+        Line(text=rest, style="dim"),
+    ]
+
+
+def figures(responses: Sequence[Response]) -> list[Figure]:
+    """Accuracy and no-answer rate of each arm by dose, the control as a level line; one figure a decoding."""
+    out = []
+    for decoding, rows in _by_decoding(responses).items():
+        control, doses = rows[0], list(dict.fromkeys(one.dose for one in rows[1:]))
+        level = [control.accuracy] * len(doses)
+        series = [Series(
+            label=control.arm, x=[*range(len(doses))], y=level, low=[control.low] * len(doses),
+            high=[control.high] * len(doses), second=[control.no_answer] * len(doses),
+        )]  # fmt: skip
+        for arm in dict.fromkeys(one.arm for one in rows[1:]):
+            of_arm = [one for one in rows[1:] if one.arm == arm]
+            series.append(Series(
+                label=arm, x=[doses.index(one.dose) for one in of_arm], y=[one.accuracy for one in of_arm],
+                low=[one.low for one in of_arm], high=[one.high for one in of_arm],
+                second=[one.no_answer for one in of_arm],
+            ))  # fmt: skip
+        out.append(Figure(
+            name=f"doses.{decoding}", title=decoding, x="dose", y="accuracy", series=series, ticks=doses,
+            kinds=("accuracy", "no answer"), lines=True,
+        ))  # fmt: skip
+    return out
+
+
+def _by_decoding(responses: Sequence[Response]) -> dict[str, list[Response]]:
+    return {name: [one for one in responses if one.decoding == name] for name in {one.decoding: 0 for one in responses}}
