@@ -20,10 +20,14 @@ from harness.pipeline.recipe_files import find, is_profile, load_profile, load_r
 from harness.results import board
 from harness.results.claims import findings as tested
 from harness.results.collapses import collapses
+from harness.results.curves import curves
+from harness.results.doses import responses
 from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
 from harness.view import board as board_view
 from harness.view import claims as claims_view
+from harness.view import curves as curves_view
+from harness.view import doses as doses_view
 from harness.view import recipes as view
 from harness.view.progress import Display
 from harness.view.text import hanging
@@ -118,9 +122,13 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     """Show the table of a recorded run and its claims."""
     results = options.results(store)
     record = read_kept(run, RunRecord)
-    samples = board.all_samples(record, results)
+    samples, beside = board.all_samples(record, results)
     for decoding, arms in samples.items():
-        options.show(board_view.page(board.of_samples(record, decoding, arms)))
+        options.show(board_view.page(board.of_samples(record, decoding, arms, beside.get(decoding))))
+    if dosed := responses(record.control, samples):
+        options.show(doses_view.page(record.title, dosed))
+    if learned := curves(record, results):
+        options.show(curves_view.page(record.title, learned))
     if findings := tested(plan.claims, samples):
         options.show(claims_view.page(record.title, plan.claims, findings, collapses(samples)))
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")

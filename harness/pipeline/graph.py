@@ -3,7 +3,7 @@
 That is parameters, inputs, and what ``identity`` derives. Same digest: the stored result is used.
 """
 
-from collections.abc import Iterable, Sequence
+from collections.abc import Iterable, Mapping, Sequence
 from dataclasses import dataclass, field, replace
 from functools import cache
 from pathlib import Path
@@ -17,9 +17,12 @@ from harness.pipeline import identity
 from harness.pipeline.kind import Job, Params
 from harness.pipeline.kinds import evaluate, evaluate_trees, kind_of
 from harness.pipeline.recipe import Profile, Recipe
+from harness.pipeline.sources import SearchScale
+from harness.pipeline.training import TrainedStage
 from harness.problems.registry import select
 from harness.results.records import MAIN
 from harness.spec import digest
+from harness.training.spec import kept_model
 
 _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": evaluate_trees.EvaluateTrees()}
 
@@ -28,12 +31,14 @@ _DECODE: dict[str, evaluate.Evaluate] = {"sample": evaluate.Evaluate(), "mcts": 
 class Graph:
     """Jobs, inputs first; each arm's evaluations, one per seed; ``left_out``: other arms with the model they lack.
 
-    ``decodings``: the arms' evaluations under further decodings, by the decoding's name.
+    ``decodings``: the arms' evaluations under further decodings, by the decoding's name. ``curves``: of arms whose
+    stage has one, evaluations by the share of its training that was done: 0 is what it starts from, 1 the arm itself.
     """
 
     jobs: dict[str, Job]
     arms: dict[str, list[str]] = field(default_factory=dict)
     decodings: dict[str, dict[str, list[str]]] = field(default_factory=dict)
+    curves: dict[str, dict[float, list[str]]] = field(default_factory=dict)
     left_out: dict[str, str] = field(default_factory=dict)
     seeds: tuple[int, ...] = ()
 
@@ -47,7 +52,7 @@ class Graph:
             if job.stage == stage or key in needed:
                 needed |= {key, *job.inputs.values()}
         jobs = {digest: job for digest, job in self.jobs.items() if digest in needed}
-        return replace(self, arms={}, decodings={}, left_out={}, jobs=jobs)
+        return replace(self, arms={}, decodings={}, curves={}, left_out={}, jobs=jobs)
 
 
 def build(
@@ -69,8 +74,11 @@ def build(
     if not chosen:
         for name in recipe.stages:
             plan.stage(name, plan.seeds[0])
+    scored = chosen.get(profile.scale(evaluate.EvalScale).curve, {})
+    curves = {arm: plan.curve(arm, scored) for arm in scored}
     return Graph(
-        jobs=plan.jobs, arms=chosen.pop("", {}), decodings=chosen, left_out=left_out, seeds=plan.seeds
+        jobs=plan.jobs, arms=chosen.pop("", {}), decodings=chosen, curves={a: c for a, c in curves.items() if c},
+        left_out=left_out, seeds=plan.seeds,
     )  # fmt: skip
 
 
@@ -95,6 +103,12 @@ class _Planner:
         self.recipe, self.profile, self.seeds, self.scale = recipe, profile, seeds, profile.scale
         self.profile_name, self.suite = profile.name, profile.suite or recipe.suite
         self.tasks = select([], self.suite)
+        self.retention = select(recipe.retention, None) if recipe.retention else []
+        trained_on = {task.name: f"of suite {self.suite}" for task in self.tasks}
+        trained_on |= {str(source.family): "searched" for source in profile.scale(SearchScale).sources}
+        for name in (task.name for task in self.retention if task.name in trained_on):
+            at = f"{recipe.name} at profile {profile.name}"
+            raise RecipeError(f"{at}: retention: {name} is {trained_on[name]}; name tasks that nothing is trained on")
         self.jobs: dict[str, Job] = {}
         # So that a run can be looked at before its files are there.
         self._file = cache(lambda path: file_digest(path) if path.is_file() else f"not there yet: {path}")
@@ -147,3 +161,30 @@ class _Planner:
                 job = _DECODE[arm.decode].arm(self, label, *self.trained(arm.model, seed), scale)
                 out.setdefault(decoding, []).append(job)
         return out
+
+    def curve(self, name: str, scored: Mapping[str, list[str]]) -> dict[float, list[str]]:
+        """Add what scores an arm's model on its way; evaluations by share of the training, one for each seed.
+
+        Empty for an arm whose stage has no curve. ``scored``: the arms' evaluations under the decoding of curves, to
+        which the curve's ends belong; the first is there where the model that the stage starts from is an arm.
+        """
+        arm, section = self.recipe.arm(name), self.scale(evaluate.EvalScale)
+        stage = self.recipe.stages.get(arm.model)
+        if not isinstance(stage, TrainedStage) or not stage.curve or arm.decode != "sample":
+            return {}
+        seeds = self.seeds[: arm.seeds]
+        start = next((other for other in scored if self._plain(other) == stage.model), None)
+        out = {0.0: scored[start][: len(seeds)]} if start else {}
+        for share in stage.points:
+            out[share] = []
+            for seed in seeds:
+                label = f"eval {name} at {share}" + (f" #{seed}" if len(self.seeds) > 1 else "")
+                label += f" {section.curve}" if section.curve else ""
+                inputs, models = self.trained(arm.model, seed)
+                at, scale = kept_model(Path("model"), share).name, section.under(section.curve, 1, seed)
+                out[share].append(_DECODE["sample"].arm(self, label, inputs, models, scale, at))
+        return out | {1.0: scored[name]}
+
+    def _plain(self, arm: str) -> str:
+        """The model of an arm whose answers are each drawn alone."""
+        return self.recipe.arm(arm).model if self.recipe.arm(arm).decode == "sample" else ""

@@ -76,6 +76,7 @@ class Planner(Profiled, Protocol):
     profile_name: str
     suite: str
     tasks: list[Any]  # those of the suite, as problems.registry has them
+    retention: list[Any]  # tasks beside them that nothing is trained on
     seeds: tuple[int, ...]
 
     def model(self, name: str) -> ModelSpec:

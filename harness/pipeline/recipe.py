@@ -14,7 +14,7 @@ from harness.pipeline.doses import Doses
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
 from harness.pipeline.training import TrainedStage
-from harness.problems.registry import SUITES
+from harness.problems.registry import SUITES, tasks
 from harness.results.doses import AT
 from harness.results.records import Claim
 from harness.spec import Spec, knob
@@ -57,6 +57,7 @@ class Recipe(Spec):
     about: str = ""
     profile: str = "tiny"
     suite: str = "embedded"
+    retention: list[str] = knob([], "Tasks that nothing is trained on, scored beside the suite and shown apart.")
     seeds: Seeds | None = None
     control: str = ""
     stages: dict[str, AnyStage]
@@ -139,7 +140,7 @@ def profile_names() -> list[str]:
     return sorted(path.stem for path in (shipped("recipes") / "profiles").glob("*.yaml"))
 
 
-def findings(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
+def findings(recipe: Recipe) -> Iterator[tuple[tuple[str | int, ...], str]]:
     """Every defect with the key it is about. Whether models exist depends on the profile and is asked there."""
     for name in recipe.doses.arms if recipe.doses else ():
         if name not in recipe.arms:
@@ -150,6 +151,14 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str, ...], str]]:
     arms, stages = recipe.arms, recipe.stages
     if recipe.suite not in SUITES:
         yield ("suite",), f"no suite {recipe.suite!r}{nearest(recipe.suite, SUITES)}; there are {', '.join(SUITES)}"
+    known_tasks = tasks() if recipe.retention else {}
+    for number, name in enumerate(recipe.retention):
+        text = f"no task {name!r}{nearest(name, known_tasks)}; 'harness tasks' lists all"
+        if name in known_tasks and (name in SUITES.get(recipe.suite, ()) or name in recipe.retention[:number]):
+            text = f"{name} is scored already; name tasks beside suite {recipe.suite}, each once"
+        elif name in known_tasks:
+            continue
+        yield ("retention", number), f"retention: {text}"
     for name in arms:
         target = recipe.arm(name).model
         if target in stages and "model" not in (stage := stages[target]).yields:

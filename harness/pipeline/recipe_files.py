@@ -118,6 +118,8 @@ def _set(source: Source, setting: str) -> None:
             raise RecipeError(f"{label}: {'.'.join(steps[: number + 1])} holds no keys")
         at[step] = at = dict(below or {})
     at[steps[-1]] = value
+    for place in [place for place in source.places if place[: len(steps)] == tuple(steps)]:
+        del source.places[place]  # what stood in the file is gone
     source.places[tuple(steps)] = label
 
 

@@ -44,7 +44,8 @@ def save(store: Store, recipe: Recipe, profile: Profile, graph: Graph, seconds: 
     )  # fmt: skip
     file = store.save(RunRecord(
         run=run_id(recipe, profile, graph), recipe=recipe.name, profile=profile.name, control=recipe.control,
-        arms=graph.arms, decodings=graph.decodings, left_out=graph.left_out, manifest=manifest,
+        arms=graph.arms, decodings=graph.decodings, curves=graph.curves, retention=recipe.retention,
+        left_out=graph.left_out, manifest=manifest,
     ))  # fmt: skip
     write_report(store, file, recipe.claims)
     return file

@@ -12,12 +12,12 @@ from pydantic import field_serializer
 from harness.errors import ModelError, TrainingError
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.spec import ModelSpec
-from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Report, Stage, part_of
+from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
 from harness.processes import run_kept
 from harness.records import Chain
 from harness.spec import knob
 from harness.training.checkpoints import finished
-from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, TrainingSpec
+from harness.training.spec import Objective, SftObjective, Shares, TrainingFigures, TrainingJob, TrainingSpec
 
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12
@@ -35,6 +35,15 @@ class TrainedStage(Stage):
     chains: str = knob(..., "The stage that yields the data.")
     per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
     dose: TrainingSpec | None = knob(None, "Keys of the profile's dose that are this stage's own.")
+    curve: Shares = knob([], "Shares of its steps after which the model is kept and scored, too.")
+
+    @property
+    def points(self) -> list[float]:
+        """The shares before the end, where the model is there anyway."""
+        return [share for share in self.curve if share < 1]
+
+    def line(self, plan: Profiled) -> str:
+        return super().line(plan) + (f"; curve at {', '.join(map(str, self.points))}" if self.points else "")
 
     @field_serializer("dose")
     def _given(self, value: TrainingSpec | None) -> dict[str, Any] | None:
@@ -49,7 +58,7 @@ class TrainingScale(TrainingSpec):
 
 
 class Training(Kind):
-    """A kind that trains. Its params: the stage's rules, its seed, and ``dose``: the identity of a TrainingScale."""
+    """A kind that trains. Its params: the stage's rules and curve, its seed, ``dose``: identity of a TrainingScale."""
 
     scale: ClassVar[type[TrainingScale]]
 
@@ -59,7 +68,8 @@ class Training(Kind):
         inputs = inputs | {"chains": plan.stage(stage.chains, seed, stage.model)}
         own = stage.dose.model_dump(exclude_unset=True) if stage.dose else {}
         dose = plan.scale(self.scale).model_copy(update=own)
-        params = stage.model_dump(exclude={"kind", "model", "chains", "dose"}) | {"seed": seed, "dose": dose.identity()}
+        rules = stage.model_dump(exclude={"kind", "model", "chains", "dose", "curve"})
+        params = rules | {"seed": seed, "dose": dose.identity()} | ({"curve": stage.points} if stage.points else {})
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
         return plan.add(
@@ -79,6 +89,7 @@ class Training(Kind):
             # Arms that differ in the objective alone share what is computed of their reference.
             reference=folder.parent.parent / "reference" if isinstance(objective, Objective) else None,
             training=part_of(TrainingSpec, job.params["dose"] | job.how), objective=objective,
+            keep=job.params.get("curve", []),
             about={"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params},
         )  # fmt: skip
         figures = _run(task, job.how.get("launch", ""), folder, lambda step, total: report(step, total, 0))
@@ -97,7 +108,8 @@ class Training(Kind):
         if parameters is None:
             return super().bytes_of(job, parameters, tokens)
         share = _LORA if job.params["dose"]["lora"] else 1
-        return round(parameters * _TRAINING * share), parameters * (SAMPLING + _MOMENTS)
+        kept = 1 + len(job.params.get("curve", []))
+        return round(parameters * _TRAINING * share), parameters * (SAMPLING * kept + _MOMENTS)
 
 
 def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:

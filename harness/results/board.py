@@ -46,6 +46,9 @@ class Board(Record):
     control: str
     decoding: str = Field(default="", description="how answers were drawn, where a run has several ways")
     rows: list[Cell] = Field(min_length=1)
+    retention: list[Cell] = Field(
+        default=[], exclude_if=lambda rows: not rows, description="the arms on tasks that nothing was trained on"
+    )
 
     @property
     def arms(self) -> list[str]:
@@ -73,29 +76,54 @@ def saved(store: Store, name: str | None = None) -> RunRecord:
 
 
 def decodings(record: RunRecord) -> dict[str, dict[str, list[str]]]:
-    """Digests of a recorded run's evaluations, by decoding (the main one first) and arm."""
-    return {MAIN: record.arms, **record.decodings}
+    """Digests of a recorded run's evaluations, by decoding (the main one first) and arm.
+
+    Where a further decoding is the same as the main one, as in a profile that is greedy throughout, it gives its name.
+    """
+    same = next((name for name, runs in record.decodings.items() if runs == record.arms), MAIN)
+    return {same: record.arms} | {name: runs for name, runs in record.decodings.items() if name != same}
 
 
-def of_record(record: RunRecord, store: Store, decoding: str = MAIN) -> Board:
-    """The board of a recorded run under one decoding. Raises NoRuns where samples are gone, or for an unknown one."""
+def of_record(record: RunRecord, store: Store, decoding: str = "") -> Board:
+    """The board of a recorded run under one decoding (empty: the main one). Raises NoRuns where samples are gone, or
+    for an unknown decoding."""
     known = decodings(record)
+    decoding = decoding or next(iter(known))
     if decoding not in known:
         raise NoRuns(f"{record.title}: no decoding {decoding!r}; there are {', '.join(known)}")
-    return of_samples(record, decoding, samples_of(store, known[decoding]))
+    return of_samples(record, decoding, *_split(record, samples_of(store, known[decoding])))
 
 
-def of_samples(record: RunRecord, decoding: str, samples: Samples) -> Board:
-    """The board of a recorded run under one of its decodings, from the samples of its arms."""
+def of_samples(record: RunRecord, decoding: str, samples: Samples, retention: Samples | None = None) -> Board:
+    """The board of a recorded run under one decoding, from what its arms answered to the suite, and beside it."""
     known = decodings(record)
     runs = known[decoding]
-    made = build(record.title, record.control if record.control in runs else next(iter(runs)), runs, samples)
-    return made.model_copy(update={"decoding": decoding}) if len(known) > 1 else made
+    control = record.control if record.control in runs else next(iter(runs))
+    made = build(record.title, control, runs, samples)
+    apart = build(record.title, control, runs, retention).rows if retention else []
+    return made.model_copy(update={"decoding": decoding if len(known) > 1 else "", "retention": apart})
 
 
-def all_samples(record: RunRecord, store: Store) -> dict[str, dict[str, list[list[Sample]]]]:
-    """The samples of a recorded run, by decoding and arm, as claims are tested on them. Raises NoRuns."""
-    return {name: samples_of(store, runs) for name, runs in decodings(record).items()}
+def all_samples(record: RunRecord, store: Store) -> tuple[dict[str, Samples], dict[str, Samples]]:
+    """The samples of a recorded run by decoding and arm. Raises NoRuns.
+
+    First those of the suite, on which alone claims are tested; then those of the tasks beside it, empty without any.
+    """
+    split = {name: _split(record, samples_of(store, runs)) for name, runs in decodings(record).items()}
+    suite = {name: samples for name, (samples, _) in split.items()}
+    return suite, {name: samples for name, (_, samples) in split.items() if samples}
+
+
+def _split(record: RunRecord, samples: Samples) -> tuple[Samples, Samples]:
+    """Samples of the suite, and of the tasks beside it."""
+    if not record.retention:
+        return samples, {}
+    beside = {*record.retention}
+    suite, retention = (
+        {arm: [[s for s in one if (s.task in beside) is kept] for one in seeds] for arm, seeds in samples.items()}
+        for kept in (False, True)
+    )
+    return suite, retention
 
 
 def of_file(file: Path) -> Board:
@@ -111,7 +139,7 @@ def of_file(file: Path) -> Board:
     return board
 
 
-def samples_of(store: Store, arms: Mapping[str, Sequence[str]]) -> dict[str, list[list[Sample]]]:
+def samples_of(store: Store, arms: Mapping[str, Sequence[str]]) -> Samples:
     """The samples of each arm, one list for each training seed. Raises NoRuns where some are gone."""
     for arm, digest in ((arm, digest) for arm, digests in arms.items() for digest in digests):
         if not (store.stage(digest) / "samples.jsonl").exists():

@@ -248,6 +248,10 @@ class RunRecord(Kept):
     control: str
     arms: dict[str, list[str]]
     decodings: dict[str, dict[str, list[str]]] = {}
+    curves: dict[str, dict[float, list[str]]] = Field(
+        default={}, description="by arm and share of its training: 0 is what it starts from, 1 the arm itself"
+    )
+    retention: list[str] = Field(default=[], description="tasks beside the suite that nothing was trained on")
     left_out: dict[str, str] = Field(default={}, description="arms that were not run, with the model that is missing")
     manifest: RecipeManifest
 

@@ -21,7 +21,7 @@ from harness.files import about
 from harness.journal import write_whole
 from harness.models.loading import load_model
 from harness.models.prompts import ends
-from harness.training.spec import TrainingFigures, TrainingJob
+from harness.training.spec import TrainingFigures, TrainingJob, kept_model
 
 RECORD = "training.json"  # in a finished model's folder and in its working folder: what it is a training of
 _ASIDE, _NUMBERED = "unfinished", "checkpoint-[0-9]*"
@@ -127,9 +127,7 @@ def save_whole(trainer: Any, save: Callable[[Any, Any], None], model: Any, trial
         del trainer._get_output_dir
     wait()
     if main:
-        for file in filter(Path.is_file, (aside / name).rglob("*")):
-            with file.open("rb") as opened:
-                os.fsync(opened.fileno())
+        _to_disk(aside / name)
         shutil.rmtree(work / name, ignore_errors=True)
         os.replace(aside / name, work / name)
         shutil.rmtree(aside)
@@ -185,19 +183,45 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
 
     Raises TrainingError, with the checkpoints kept, where a sharded model was not gathered.
     """
-    import torch
-    from peft import PeftModel
+    _write(trainer, job, job.out, {
+        "training.jsonl": "".join(json.dumps(row) + "\n" for row in trainer.state.log_history),
+        "README.md": _card(job, job.out.name, figures.model_dump(exclude_none=True)),
+        RECORD: Record(identity=identity, figures=figures).model_dump_json(indent=1, exclude_none=True) + "\n",
+    })  # fmt: skip
+    if trainer.accelerator.is_main_process:
+        shutil.rmtree(trainer.args.output_dir, ignore_errors=True)
+    trainer.accelerator.wait_for_everyone()
 
-    out, work = job.out, Path(trainer.args.output_dir)
+
+def write_kept(trainer: Any, job: TrainingJob, identity: str, share: float) -> None:
+    """Write what the trainer's model is now, after a ``share`` of its steps, as ``write_model`` does at the end.
+
+    The training goes on as if nothing had been written: its random numbers and the form of its checkpoints stay.
+    """
+    out, at = kept_model(job.out, share), {"step": trainer.state.global_step, "of steps": trainer.state.max_steps}
+    record = Record(identity=identity).model_dump_json(indent=1, exclude_none=True) + "\n"
+    _write(trainer, job, out, {"README.md": _card(job, out.name, at), RECORD: record})
+
+
+def is_kept(out: Path, identity: str) -> bool:
+    """Whether ``out`` is a whole model of the training ``identity``. Raises TrainingError for anything else there."""
+    if not out.exists():
+        return False
+    record = _record(out / RECORD)
+    if record is None or record.identity != identity:
+        raise TrainingError(f"{out} holds something that is not of this training; remove it, or choose another --out")
+    return True
+
+
+def _write(trainer: Any, job: TrainingJob, out: Path, texts: dict[str, str]) -> None:
+    """Write the trainer's model, with files of these ``texts``, to a folder aside that becomes ``out`` once whole."""
     aside = out.with_name(out.name + ".part")
-    main = trainer.accelerator.is_main_process
+    work, main = Path(trainer.args.output_dir), trainer.accelerator.is_main_process
     lora = hasattr(trainer.accelerator.unwrap_model(trainer.model), "peft_config")
     if main:
         shutil.rmtree(aside, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
-    if trainer.is_fsdp_enabled:  # its shards are gathered for the whole model, whatever its checkpoints are
-        trainer.accelerator.state.fsdp_plugin.set_state_dict_type("FULL_STATE_DICT")
-    with writing(out.name, work):
+    with writing(out.name, work), _gathered(trainer):
         trainer.save_model(str(aside / "adapter" if lora else aside))
     trainer.accelerator.wait_for_everyone()
     if main:
@@ -206,24 +230,51 @@ def write_model(trainer: Any, job: TrainingJob, identity: str, figures: Training
             raise TrainingError(f"{out.name}: no whole weights were written; the checkpoints are kept in {work}. {how}")
         with writing(out.name, work):
             if lora:
-                base = load_model(job.model, dtype=torch.float32)
-                PeftModel.from_pretrained(base, str(aside / "adapter")).merge_and_unload().save_pretrained(aside)
+                _merge(job.model, aside)
             trainer.processing_class.save_pretrained(aside)
             _end_turns(aside, trainer.processing_class)
-            record = Record(identity=identity, figures=figures)
-            for name, text in {
-                "training.jsonl": "".join(json.dumps(row) + "\n" for row in trainer.state.log_history),
-                "README.md": _card(job, figures),
-                RECORD: record.model_dump_json(indent=1, exclude_none=True) + "\n",
-            }.items():
+            for name, text in texts.items():
                 (aside / name).write_text(text, encoding="utf-8")
         for name in ("training_args.bin", "adapter/training_args.bin"):  # a pickle: no one should have to load it
             (aside / name).unlink(missing_ok=True)
+        _to_disk(aside)
         if out.exists():  # an empty folder: claimed() refused any other
             out.rmdir()
         os.replace(aside, out)
-        shutil.rmtree(work, ignore_errors=True)
     trainer.accelerator.wait_for_everyone()
+
+
+@contextmanager
+def _gathered(trainer: Any) -> Iterator[None]:
+    """While this lasts, the shards of an FSDP model are gathered for a whole one, whatever its checkpoints are."""
+    if not trainer.is_fsdp_enabled:
+        yield
+        return
+    plugin = trainer.accelerator.state.fsdp_plugin
+    before = plugin.state_dict_type
+    plugin.set_state_dict_type("FULL_STATE_DICT")
+    try:
+        yield
+    finally:
+        plugin.set_state_dict_type(before)
+
+
+def _merge(model: str, folder: Path) -> None:
+    """Write ``model`` with the adapters of ``folder``. New adapters draw random numbers, which are given back."""
+    import torch
+    from peft import PeftModel
+
+    devices = [torch.cuda.current_device()] if torch.cuda.is_available() else []
+    with torch.random.fork_rng(devices):
+        base = load_model(model, dtype=torch.float32)
+        PeftModel.from_pretrained(base, str(folder / "adapter")).merge_and_unload().save_pretrained(folder)
+
+
+def _to_disk(folder: Path) -> None:
+    """Make sure that the files of a folder outlast a failure of power: what is renamed must be whole."""
+    for file in filter(Path.is_file, folder.rglob("*")):
+        with file.open("rb") as opened:
+            os.fsync(opened.fileno())
 
 
 def _end_turns(folder: Path, tokenizer: Any) -> None:
@@ -239,15 +290,15 @@ def _end_turns(folder: Path, tokenizer: Any) -> None:
         generation.save_pretrained(folder)
 
 
-def _card(job: TrainingJob, figures: TrainingFigures) -> str:
+def _card(job: TrainingJob, name: str, figures: dict[str, Any]) -> str:
     """A model card: what it was trained from, on what, under which objective, and how training went."""
     dumped = job.model_dump(mode="json")
     settings = {name: dumped[name] for name in ("objective", "training", "seed")}
-    rows = settings | job.about | figures.model_dump(exclude_none=True)
+    rows = settings | job.about | figures
     cells = [("base model", f"`{job.model}`"), *((key.replace("_", " "), _cell(value)) for key, value in rows.items())]
     table = "\n".join(f"| {key} | {value} |" for key, value in cells)
     head = "---\nlibrary_name: transformers\npipeline_tag: text-generation\ntags: [harness]\n---\n"
-    return f"{head}\n# {job.out.name}\n\n| | |\n| --- | --- |\n{table}\n\nEvery logged step is in `training.jsonl`.\n"
+    return f"{head}\n# {name}\n\n| | |\n| --- | --- |\n{table}\n\nEvery logged step is in `training.jsonl`.\n"
 
 
 def _cell(value: Any) -> str:

@@ -2,16 +2,38 @@
 
 from __future__ import annotations
 
+import math
+from itertools import pairwise
 from pathlib import Path
-from typing import Literal
+from typing import Annotated, Literal
 
-from pydantic import BaseModel, ConfigDict, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
 from harness.spec import Spec, knob
 
 Normalization = Literal["sequence_mean", "token_mean"]
 MaskPrefix = Literal["none", "dpo", "sft", "both"]
 LayoutChoice = Literal["auto", "rows", "shared"]
+
+
+def _ascending(shares: list[float]) -> list[float]:
+    if any(a >= b for a, b in pairwise(shares)):
+        raise ValueError("give shares of the steps in ascending order, each once")
+    return shares
+
+
+# Shares of a training's steps, above 0; 1 is its end.
+Shares = Annotated[list[Annotated[float, Field(gt=0, le=1, allow_inf_nan=False)]], AfterValidator(_ascending)]
+
+
+def kept_model(model: Path, share: float) -> Path:
+    """Where a training that ends in ``model`` keeps what it was after this share of its steps."""
+    return model.with_name(f"{model.name}@{share}")
+
+
+def step_of(share: float, steps: int) -> int:
+    """The first step after which this share of all steps is done."""
+    return max(1, math.ceil(share * steps - 1e-9))  # 0.1 of 30 is 3, whatever the last bit of the product says
 
 
 class TrainingSpec(Spec):
@@ -74,6 +96,7 @@ class TrainingJob(TrainingTask):
     objective: Objective | SftObjective = knob(..., "Preference training, or SFT.")
     reference: Path | None = knob(None, "Where the reference's log-probs are kept; default: beside out.", how=True)
     about: dict[str, JsonValue] = knob({}, "Goes into the model card.", how=True)
+    keep: Shares = knob([], "Shares of the steps after which the model is kept, too, as OUT@SHARE.", how=True)
 
 
 class TrainingFigures(BaseModel):

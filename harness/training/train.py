@@ -23,8 +23,8 @@ from harness.models.loading import context_length, model_digest
 from harness.models.places import trainable
 from harness.spec import digest
 from harness.training.batches import Row, groups_of
-from harness.training.checkpoints import claimed, write_model
-from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
+from harness.training.checkpoints import claimed, is_kept, write_model
+from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, kept_model
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
 _COLUMNS = {SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids")}
@@ -60,10 +60,16 @@ def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda ste
     content = hashlib.sha256(json.dumps(groups, separators=(",", ":")).encode()).hexdigest()
     identity = digest(model_digest(job.model), content, job.objective, job.training, job.seed)
     with claimed(job.out, identity) as figures:
+        gone = [at for at in (kept_model(job.out, share) for share in job.keep) if not is_kept(at, identity)]
+        if figures and gone:
+            raise TrainingError(f"{job.out} is trained, but {gone[0].name} is not beside it; remove it to train anew")
         if figures is None:
+            from harness.training.keeping import Keeper
             from harness.training.trainer import fit, trainer_of
 
             trainer = trainer_of(job, groups, arguments, progress)
+            if job.keep:
+                trainer.add_callback(Keeper(trainer, job, identity))
             figures = fit(trainer, rows)
             write_model(trainer, job, identity, figures)
     return figures

@@ -108,11 +108,14 @@ class _ChainTrainer:
             self.args.warmup_steps = 0
         return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
 
-    def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
-        """Raises TrainingError where a weight is no finite number, in any process."""
+    def check_weights(self: Any) -> None:
+        """Raise TrainingError where a weight is no finite number, in any process."""
         bad = not all(bool(torch.isfinite(part).all()) for part in _trained(self.model))
         if self.accelerator.reduce(torch.tensor(float(bad), device=self.accelerator.device), "sum"):
             raise self._spoilt("weights became inf or nan", self.state.global_step)
+
+    def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
+        self.check_weights()
         checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
 
 

@@ -2,6 +2,7 @@
 
 from __future__ import annotations
 
+from dataclasses import replace
 from typing import Any
 
 from harness.files import published_rows
@@ -26,7 +27,15 @@ _LEGEND_AT_N = "@N: solved at least once in N answers, %"
 def page(board: Board, layout: str = "full") -> Page:
     """``layout``: full, or paper (accuracy and no-answer alone, beside the published rows)."""
     blocks = [table(board)] if layout == "full" else _paper(board)
+    if board.retention:
+        blocks.append(replace(table(beside(board)), legend=()))  # its short lines are those of the table above
     return Page(title=_title(board), blocks=blocks, data=board.model_dump())
+
+
+def beside(board: Board) -> Board:
+    """The arms on the tasks that nothing was trained on, as a board of its own."""
+    title = f"{board.title}, retention (nothing was trained on these)"
+    return board.model_copy(update={"title": title, "rows": board.retention, "retention": []})
 
 
 def _title(board: Board) -> str:

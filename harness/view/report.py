@@ -11,11 +11,14 @@ from harness.journal import read_records, write_whole
 from harness.results import board as boards
 from harness.results.claims import findings as tested
 from harness.results.collapses import collapses
-from harness.results.records import MAIN, AskedProblem, Claim, RunRecord
+from harness.results.curves import Curve, curves
+from harness.results.doses import Response, responses
+from harness.results.records import AskedProblem, Claim, RunRecord
 from harness.results.statistics import Samples, of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, claims
+from harness.view import board, claims, doses
+from harness.view import curves as view
 from harness.view.compare import figures
 from harness.view.page import Block, Page, Section, Table, Text, texts
 from harness.view.render import html, markdown
@@ -31,16 +34,17 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     The Markdown has neither pictures nor texts of models, so that it can be kept beside the results.
     """
     record = read_kept(file, RunRecord)
-    every = boards.all_samples(record, store)
-    samples = every[MAIN]
-    head, end, errors = [*_head(record), *_tables(record, every, claimed)], _end(record), _errors(samples)
+    every, beside = boards.all_samples(record, store)
+    samples, learned, dosed = next(iter(every.values())), curves(record, store), responses(record.control, every)
+    head, end, errors = [*_head(record), *_tables(record, every, beside, claimed)], _end(record), _errors(samples)
     recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
     whole = [
-        *head, _figures(samples),
+        *head, *_doses(dosed, pictures=True), *_curves(learned, pictures=True), _figures(samples),
         Section(title="Failures", blocks=[errors, *_examples(store, record.arms, samples)]), *end,
         Section(title="recipe and profile as they were read", folded=True, blocks=[Text(text=recipe, verbatim=True)]),
     ]  # fmt: skip
-    short = [*head, Section(title="Failures", blocks=[errors]), *end]
+    drawn = [*_doses(dosed, pictures=False), *_curves(learned, pictures=False)]
+    short = [*head, *drawn, Section(title="Failures", blocks=[errors]), *end]
     out = [file.parent / "report.html", file.parent / "report.md"]
     for target, form, blocks in zip(out, (html, markdown), (whole, short), strict=True):
         write_whole(target, form.render(Page(title=f"{record.recipe} at {record.profile}", blocks=blocks)))
@@ -62,15 +66,18 @@ def _head(record: RunRecord) -> list[Block]:
     return [*lines, Text(text=manifest.command, verbatim=True)]
 
 
-def _tables(record: RunRecord, every: Mapping[str, Samples], claimed: Mapping[str, Claim]) -> Iterator[Section]:
+def _tables(
+    record: RunRecord, every: Mapping[str, Samples], beside: Mapping[str, Samples], claimed: Mapping[str, Claim]
+) -> Iterator[Section]:
     about = (
         f"Accuracy in % over all items [95% interval]; Δ to {record.control} in points [paired 95% interval], * where "
         "it excludes 0; items without an answer; median thinking tokens. Both intervals count items and trainings."
     )
     for decoding, arms in every.items():
-        whole = boards.of_samples(record, decoding, arms)
+        whole = boards.of_samples(record, decoding, arms, beside.get(decoding))
         title = f"Arms, {decoding}" if len(every) > 1 else "Arms"
-        yield Section(title=title, blocks=[board.table(whole), *texts(about, style="dim")])
+        apart = [board.table(board.beside(whole))] if whole.retention else []
+        yield Section(title=title, blocks=[board.table(whole), *texts(about, style="dim"), *apart])
     if results := tested(claimed, every):
         about = (
             "One test a claim: the mean over tasks, trainings paired by seed, items and trainings in the error. "
@@ -78,6 +85,28 @@ def _tables(record: RunRecord, every: Mapping[str, Samples], claimed: Mapping[st
         )
         table = claims.table(claimed, results, collapses=collapses(every))
         yield Section(title="Claims", blocks=[table, *texts(about, style="dim")])
+
+
+def _doses(dosed: Sequence[Response], pictures: bool) -> list[Section]:
+    if not dosed:
+        return []
+    about = "Means over tasks; differences to the control, trainings paired by seed." + (
+        " Dashed: items without an answer." if pictures else ""
+    )
+    drawn = doses.figures(dosed) if pictures else []
+    return [Section(title="Dose and response", blocks=[*doses.tables(dosed), *texts(about, style="dim"), *drawn])]
+
+
+def _curves(learned: Sequence[Curve], pictures: bool) -> list[Section]:
+    if not learned:
+        return []
+    drawn = "; dashed: items without an answer" if pictures else ""
+    about = (
+        f"Accuracy in % [95% interval] of models on the way through an arm's training, {learned[0].decoding}; "
+        f"Δ to the first point{drawn}. Intervals count items and trainings."
+    )
+    shown = [view.table(learned), *texts(about, style="dim"), *(view.figures(learned) if pictures else ())]
+    return [Section(title="Learning curves", blocks=shown)]
 
 
 def _figures(samples: Samples) -> Section:

@@ -77,7 +77,9 @@ def test_seeds_until_and_arms_choose_stages(tmp_path):
     assert [s for s in stages("--seeds", "4,7") if s.startswith("train sft #")] == ["train sft #4", "train sft #7"]
     assert stages("--until", "trees") == ["search 1/2", "search 2/2", "chains"]
     some = stages("--arms", "+dpo", "--seeds", "1")
-    assert some[-3:] == ["train dpo", "eval +dpo", "eval +dpo greedy"]
+    assert some[-5:] == [
+        "train dpo", "eval +dpo", "eval +dpo greedy", "eval +dpo at 0.25 greedy", "eval +dpo at 0.5 greedy",
+    ]  # fmt: skip
     assert not any("masking" in stage for stage in some)
 
 

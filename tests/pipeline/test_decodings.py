@@ -31,7 +31,8 @@ def test_every_arm_is_scored_once_for_each_seed_under_each_decoding():
         assert first != second, arm
     greedy = made.decodings["greedy"]
     assert {arm for arm, (first, second) in greedy.items() if first == second} == {"base"}
-    scored = {digest for arms in (made.arms, greedy) for digests in arms.values() for digest in digests}
+    every = (made.arms, greedy, *made.curves.values())
+    scored = {digest for runs in every for digests in runs.values() for digest in digests}
     assert scored == {digest for digest, job in made.jobs.items() if job.name.startswith("eval ")}
 
 
@@ -66,7 +67,7 @@ def test_trees_and_an_arms_own_number_of_answers_are_of_the_main_decoding_alone(
 
 
 def test_a_further_decoding_changes_no_other_evaluation():
-    less = build(load_recipe("ablation_full"), load_profile("tiny", ["eval.decodings={}"]))
+    less = build(load_recipe("ablation_full"), load_profile("tiny", ["eval.decodings={}", "eval.curve=''"]))
     more = build(load_recipe("ablation_full"), load_profile("tiny"))
     assert less.decodings == {}
     assert less.arms == more.arms
@@ -89,6 +90,8 @@ def test_every_shipped_scale_is_greedy_too(profile):
     [
         ("eval.decodings.greedy.temprature=0", "eval.decodings.greedy.temprature: unknown key.*'temperature'"),
         ("eval.decodings.greedy.samples=0", "eval.decodings.greedy.samples: .*greater than or equal to 1"),
+        ("eval.curve=gredy", "eval.curve: no decoding 'gredy' .did you mean 'greedy'.*there are sampled, greedy"),
+        ("eval.decodings={}", "eval.curve: no decoding 'greedy'; there are sampled"),
         ("eval.decodings.sampled={samples: 1}", "'sampled' is the main decoding"),
     ],
 )

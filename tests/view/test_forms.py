@@ -6,6 +6,7 @@ import csv
 import io
 import json
 import re
+from dataclasses import replace
 from html.parser import HTMLParser
 from pathlib import Path
 
@@ -15,7 +16,7 @@ from hypothesis import strategies as st
 
 from harness.results import board as boards
 from harness.view import board, render
-from harness.view.page import Branch, Figure, Line, Page, Section, Series, Table, Text, binned
+from harness.view.page import Branch, Figure, Line, Page, Section, Series, Table, Text, binned, colour
 from harness.view.render import csv as csv_form
 from harness.view.render import html, latex, markdown, picture, terminal
 from harness.view.text import clean, one_line
@@ -41,9 +42,12 @@ def page_of(one: str, other: str) -> Page:
     )  # fmt: skip
     curve = Figure(name=one, title=other, x=one, y=other, kinds=(other, one),
                    series=[Series(label=other, x=[1, 2], y=[0.1, 0.4], second=[0.2, 0.5], note=one)])  # fmt: skip
+    points = replace(curve, lines=True)
     tree = Branch(spans=[(one, "strong"), (other, "")], children=[Branch(spans=[(other, "")])])
     texts = [Text(text=one), Text(text=other, verbatim=True)]
-    return Page(title=one, blocks=[*texts, table, Section(title=one, blocks=[tree, counts, curve], folded=True)])
+    return Page(
+        title=one, blocks=[*texts, table, Section(title=one, blocks=[tree, counts, curve, points], folded=True)]
+    )
 
 
 @given(hostile, hostile)
@@ -171,10 +175,26 @@ def test_another_form_is_one_file(tmp_path, monkeypatch):
 def test_figures_as_files_by_their_suffix(suffix, magic, tmp_path):
     page = page_of("$a_$ <b>", "y%")
     kept = [path.read_bytes() for path in picture.save_all(page, tmp_path / f"plot{suffix}")]
-    assert len(kept) == 2
+    assert len(kept) == 3
     assert all(data.startswith(magic) for data in kept)
     again = [path.read_bytes() for path in picture.save_all(page, tmp_path / f"again{suffix}")]
     assert again == kept
+
+
+@pytest.mark.parametrize("lines", [False, True])
+def test_a_legend_names_every_line_in_its_own_colour(lines):
+    from matplotlib.figure import Figure as Canvas
+
+    series = [
+        Series(label=name, x=[0, 1], y=[0.1, 0.4], low=[0, 0.3], high=[0.2, 0.5], second=[0.2, 0.5]) for name in "ab"
+    ]
+    canvas = Canvas()
+    picture._curves(canvas, Figure(name="f", title="f", x="x", y="y", series=series, lines=lines))
+    legend = canvas.axes[0].get_legend()
+    assert [text.get_text() for text in legend.get_texts()] == ["a", "b"]
+    assert [(line.get_color(), line.get_linestyle()) for line in legend.get_lines()] == [
+        (colour(0), "-"), (colour(1), "-"),
+    ]  # fmt: skip
 
 
 def test_bins_count_every_value():

@@ -5,15 +5,16 @@ from collections.abc import Mapping
 from pathlib import Path
 from typing import Any, ClassVar, Literal, Self
 
-from pydantic import field_serializer, field_validator
+from pydantic import ValidationInfo, field_serializer, field_validator
 
+from harness.errors import nearest
 from harness.evaluation.plan import EvalPlan
 from harness.evaluation.spec import Decoding, ProblemData, Selection
 from harness.models.backends import opened
 from harness.models.base import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
-from harness.problems.registry import select
+from harness.problems.registry import Task, select
 from harness.results.records import MAIN
 from harness.results.summary import evaluate_and_summarise
 from harness.spec import Spec, knob
@@ -34,6 +35,7 @@ class EvalScale(Decoding, Selection, Serving):
     backend: Literal["hf", "vllm"] = knob("hf", "What runs the models.")
     data_dir: str | None = knob(None, "Folder of benchmark files.", how=True)
     decodings: dict[str, Decoding] = knob({}, "Further decodings by name: keys of this section that differ.", how=True)
+    curve: str = knob("", "Under which of them curves are scored; default: this section's, one answer.", how=True)
 
     @field_validator("decodings")
     @classmethod
@@ -41,6 +43,14 @@ class EvalScale(Decoding, Selection, Serving):
         if MAIN in value or "" in value:
             raise ValueError(f"{MAIN!r} is the main decoding, that of the section itself; give another name")
         return value
+
+    @field_validator("curve")
+    @classmethod
+    def _known(cls, value: str, known: ValidationInfo) -> str:
+        names = [MAIN, *known.data.get("decodings", {})]
+        if value and "decodings" in known.data and value not in names:
+            raise ValueError(f"no decoding {value!r}{nearest(value, names)}; there are {', '.join(names)}")
+        return "" if value == MAIN else value
 
     @field_serializer("decodings")
     def _differing(self, value: dict[str, Decoding]) -> dict[str, Any]:
@@ -52,7 +62,7 @@ class EvalScale(Decoding, Selection, Serving):
         ``samples``: the arm's own number of answers, under the main decoding. Arms of one training seed draw from the
         same random numbers, those of another seed from others; greedy answers depend on no seed.
         """
-        changes: dict[str, Any] = {"samples": samples or self.samples, "decodings": {}}
+        changes: dict[str, Any] = {"samples": samples or self.samples, "decodings": {}, "curve": ""}
         changes |= self.decodings[decoding].model_dump(exclude_unset=True) if decoding else {}
         changed = self.model_copy(update=changes)
         return changed.model_copy(update={"seed": changed.seed * SEEDS + seed if changed.temperature else 0})
@@ -63,12 +73,18 @@ class Evaluate(Kind):
     scale: ClassVar[type[Spec] | None] = EvalScale
 
     def arm(
-        self, plan: Planner, name: str, inputs: dict[str, str], models: dict[str, ModelSpec], scale: EvalScale
-    ) -> str:
-        """Add the evaluation of a model under one decoding; the digest of its job."""
+        self, plan: Planner, name: str, inputs: dict[str, str], models: dict[str, ModelSpec], scale: EvalScale,
+        at: str = "",
+    ) -> str:  # fmt: skip
+        """Add the evaluation of a model under one decoding; the digest of its job.
+
+        ``at``: of a trained model, the folder of what it was on the way.
+        """
         more, read = self.more(plan)
-        params = {"suite": plan.suite, **scale.identity(), **more}
-        tasks = [task.file for task in plan.tasks if task.file is not None]
+        params = {"suite": plan.suite, **scale.identity(), **more, **({"at": at} if at else {})}
+        if plan.retention:
+            params["retention"] = [task.name for task in plan.retention]
+        tasks = [task.file for task in (*plan.tasks, *plan.retention) if task.file is not None]
         code = {file for task in tasks for file in task.parent.glob("*.py")}
         how = scale.model_dump(mode="json", exclude={*params})
         job = Job(kind=self.name, name=name, params=params, inputs=inputs, models=models, how=how)
@@ -84,11 +100,13 @@ class Evaluate(Kind):
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         scale = part_of(EvalScale, job.params | job.how)
-        model = ModelSpec(model=str(inputs["model"] / "model")) if "model" in inputs else job.models["model"]
+        model = job.models.get("model")
+        if model is None:
+            model = ModelSpec(model=str(inputs["model"] / job.params.get("at", "model")))
         if model.backend == "hf":  # else a server of its own
             model = model.model_copy(update=scale.model_dump(include={*Serving.model_fields}))
         plan = EvalPlan(
-            tasks=select([], job.params["suite"]),
+            tasks=_tasks(job),
             decoding=part_of(Decoding, vars(scale)),
             selection=part_of(Selection, vars(scale)),
             data=part_of(ProblemData, vars(scale) | {"data_dir": scale.data_dir or None}),
@@ -107,10 +125,16 @@ class Evaluate(Kind):
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         scale, total = part_of(EvalScale, job.params | job.how), 0
-        for task in select([], job.params["suite"]):
+        for task in _tasks(job):
             number = re.search(r"\d+", task.items.replace(",", ""))
             size = scale.count if task.group == "embedded" else number and int(number[0])
             if size is None:
                 return None
             total += min(size, scale.limit or size)
         return total * scale.samples
+
+
+def _tasks(job: Job) -> list[Task]:
+    """Those of the suite, then those beside it."""
+    beside = job.params.get("retention", [])
+    return [*select([], job.params["suite"]), *(select(beside, None) if beside else ())]

@@ -63,16 +63,20 @@ def _bars(figure: Any, drawing: Drawing) -> None:
 def _curves(figure: Any, drawing: Drawing) -> None:
     figure.set_size_inches(7, 4)
     axes = figure.subplots()
+    first: list[Any] = []
+    step, marker = (None, "o") if drawing.lines else ("post", "")
     for number, series in enumerate(drawing.series):
-        drawn = {"where": "post", "color": colour(number)}
-        axes.step(series.x, series.y, **drawn)
+        drawn = {"drawstyle": f"steps-{step}" if step else "default", "color": colour(number)}
+        first += axes.plot(series.x, series.y, marker=marker, **drawn)
         if series.low:
-            axes.fill_between(series.x, series.low, series.high, step="post", alpha=0.15, color=colour(number), lw=0)
+            axes.fill_between(series.x, series.low, series.high, step=step, alpha=0.15, color=colour(number), lw=0)
         if series.second:
-            axes.step(series.x, series.second, ls=":", lw=1, **drawn)
+            axes.plot(series.x, series.second, ls=":", lw=1, **drawn)
     dotted = f" (dotted: {drawing.kinds[1]})" if drawing.kinds[1] else ""
     axes.set(ylim=(0, 1), xlabel=_plain(f"{drawing.x}, {drawing.title}"), ylabel=_plain(drawing.y + dotted))
-    axes.legend([_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
+    if drawing.ticks:
+        axes.set_xticks([*range(len(drawing.ticks))], [_plain(tick) for tick in drawing.ticks])
+    axes.legend(first, [_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
 
 
 def _plain(text: str) -> str:

@@ -34,23 +34,44 @@ def _bars(figure: Figure) -> tuple[int, int, list[str]]:
 
 
 def _curves(figure: Figure) -> tuple[int, int, list[str]]:
-    """A line of steps for each series."""
+    """A line of steps for each series, or of its points and of its second figure, dashed."""
     top = max((series.x[-1] for series in figure.series), default=1) or 1
     side, width, high = 34, 496, 180
-    ceiling = min(1.0, 1.1 * (max((y for series in figure.series for y in series.y), default=1.0) or 1.0))
+    shown = [y for series in figure.series for y in (*series.y, *(series.second if figure.lines else ()))]
+    ceiling = min(1.0, 1.1 * (max(shown, default=1.0) or 1.0))
     parts = []
     for i in range(5):
         y = high - (high - 10) * i / 4
         parts += [_line(side, side + width, y, "grid"), _text(side - 4, y + 4, f"{100 * ceiling * i / 4:.0f}", "end")]
     for number, series in enumerate(figure.series):
+        drawn = f'fill="none" stroke="{colour(number)}" stroke-width="1.6"'
+        if figure.lines:
+            for values, dashes in ((series.y, ""), (series.second, ' stroke-dasharray="3 3"')):
+                xs = [f"{side + width * x / top:.1f}" for x in series.x[: len(values)]]
+                places = [(x, f"{high - (high - 10) * y / ceiling:.1f}") for x, y in zip(xs, values, strict=True)]
+                line = " ".join(f"{x},{y}" for x, y in places)
+                parts.append(f'<polyline points="{line}" {drawn}{dashes}/>')
+                if not dashes:
+                    parts += [f'<circle cx="{x}" cy="{y}" r="2.5" fill="{colour(number)}"/>' for x, y in places]
+            continue
         line, y = f"{side},{high} ", float(high)
         for at, value in zip(series.x, series.y, strict=True):
             x, before, y = side + width * at / top, y, high - (high - 10) * value / ceiling
             line += f"{x:.1f},{before:.1f} {x:.1f},{y:.1f} "
         line += f"{side + width},{y:.1f}"
-        parts.append(f'<polyline points="{line}" fill="none" stroke="{colour(number)}" stroke-width="1.6"/>')
-    parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, f"{top:g} {figure.x}", "end")]
-    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, f"% {figure.y}", "middle")]
+        parts.append(f'<polyline points="{line}" {drawn}/>')
+    end, middle = f"{top:g} {figure.x}", f"% {figure.y}"
+    if figure.lines:
+        end, middle = f"{top:g}", f"{middle} (dashed: {figure.kinds[1]}) by {figure.x}"
+    if figure.ticks:
+        last, height = len(figure.ticks) - 1, 38
+        between = range(1, last)
+        parts += [_text(side + width * i / last, high + 16, figure.ticks[i], "middle") for i in between]
+        start, end = figure.ticks[0], figure.ticks[-1]
+    else:
+        start, height = "0", 22
+    parts += [_text(side, high + 16, start), _text(side + width, high + 16, end, "end")]
+    return side + width + 4, high + height, [*parts, _text(side + width / 2, high + height - 6, middle, "middle")]
 
 
 def _line(left: float, right: float, y: float, kind: str) -> str:
