@@ -24,6 +24,7 @@ COMMANDS = {
     "plot": ("runs.plot", "Length distributions and accuracy against token budget."),
     "leaderboard": ("compare.leaderboard", "Arms against a control, with paired differences."),
     "claims": ("compare.claims", "What a paper says of arms, tested on a run."),
+    "doses": ("compare.doses", "Arms trained at several doses, against a control."),
     "run-recipe": ("recipes.run_recipe", "Run an ablation to its leaderboard, claims and report."),
     "runs": ("runs.app", "The store of runs: ls, show, diff, gc, rates."),
     "recipes": ("recipes.app", "Recipes and profiles: ls, cat, cp, validate, graph."),

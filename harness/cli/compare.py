@@ -1,4 +1,4 @@
-"""``harness compare``, ``gate``, ``rescore``, ``leaderboard`` and ``claims``: what runs say about each other."""
+"""``harness compare``, ``gate``, ``rescore``, ``leaderboard``, ``claims``, ``doses``: what runs say of each other."""
 
 from __future__ import annotations
 
@@ -22,10 +22,13 @@ from harness.results import compare as comparing
 from harness.results import gate as gating
 from harness.results.claims import findings as tested
 from harness.results.collapses import collapses
-from harness.results.records import MAIN, Manifest
+from harness.results.doses import responses
+from harness.results.records import Manifest
 from harness.view import board as board_view
 from harness.view import claims as claims_view
 from harness.view import compare as view
+from harness.view import doses as doses_view
+from harness.view.render import picture
 
 Markdown = Annotated[bool, Option("--markdown", hidden=True)]
 _YAML = (".yaml", ".yml")
@@ -132,7 +135,7 @@ def leaderboard(
     elif chosen:
         table = board.of_runs(results, chosen)
     else:
-        table = board.of_record(board.saved(results, recipe), results, decoding or MAIN)
+        table = board.of_record(board.saved(results, recipe), results, decoding)
     options.show(board_view.page(table, layout), "md" if markdown else form, as_json)
 
 
@@ -156,3 +159,23 @@ def claims(
     samples, _ = board.all_samples(record, results)
     page = claims_view.page(record.title, made, tested(made, samples), collapses(samples))
     options.show(page, "md" if markdown else form, as_json)
+
+
+def doses(
+    recipe: Annotated[str | None, Argument(help="A recipe or run; default: newest.")] = None,
+    out: Annotated[Path | None, Option(help="A folder for the figure as PNG, or X.png, X.svg, X.pdf.")] = None,
+    form: Form = "table",
+    store: Store = Path("runs"),
+    markdown: Markdown = False,
+    as_json: Json = False,
+) -> None:
+    """Accuracy and items without an answer of arms that a recipe trained at several doses, against its control."""
+    results = options.results(store)
+    record = board.saved(results, recipe)
+    samples, _ = board.all_samples(record, results)
+    if not (rows := responses(record.control, samples)):
+        raise Usage(f"recipe {record.recipe} has no arms at several doses ('doses' of a recipe)")
+    options.show(doses_view.page(record.title, rows), "md" if markdown else form, as_json)
+    for path in picture.save_all(doses_view.page("", rows, pictures=True), out) if out is not None else []:
+        if not as_json:
+            options.say(str(path))

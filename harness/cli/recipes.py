@@ -21,11 +21,13 @@ from harness.results import board
 from harness.results.claims import findings as tested
 from harness.results.collapses import collapses
 from harness.results.curves import curves
+from harness.results.doses import responses
 from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
 from harness.view import board as board_view
 from harness.view import claims as claims_view
 from harness.view import curves as curves_view
+from harness.view import doses as doses_view
 from harness.view import recipes as view
 from harness.view.progress import Display
 from harness.view.text import hanging
@@ -123,6 +125,8 @@ def _conclude(plan: Recipe, store: Path, run: Path) -> None:
     samples, beside = board.all_samples(record, results)
     for decoding, arms in samples.items():
         options.show(board_view.page(board.of_samples(record, decoding, arms, beside.get(decoding))))
+    if dosed := responses(record.control, samples):
+        options.show(doses_view.page(record.title, dosed))
     if learned := curves(record, results):
         options.show(curves_view.page(record.title, learned))
     if findings := tested(plan.claims, samples):

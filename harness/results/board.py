@@ -76,13 +76,19 @@ def saved(store: Store, name: str | None = None) -> RunRecord:
 
 
 def decodings(record: RunRecord) -> dict[str, dict[str, list[str]]]:
-    """Digests of a recorded run's evaluations, by decoding (the main one first) and arm."""
-    return {MAIN: record.arms, **record.decodings}
+    """Digests of a recorded run's evaluations, by decoding (the main one first) and arm.
+
+    Where a further decoding is the same as the main one, as in a profile that is greedy throughout, it gives its name.
+    """
+    same = next((name for name, runs in record.decodings.items() if runs == record.arms), MAIN)
+    return {same: record.arms} | {name: runs for name, runs in record.decodings.items() if name != same}
 
 
-def of_record(record: RunRecord, store: Store, decoding: str = MAIN) -> Board:
-    """The board of a recorded run under one decoding. Raises NoRuns where samples are gone, or for an unknown one."""
+def of_record(record: RunRecord, store: Store, decoding: str = "") -> Board:
+    """The board of a recorded run under one decoding (empty: the main one). Raises NoRuns where samples are gone, or
+    for an unknown decoding."""
     known = decodings(record)
+    decoding = decoding or next(iter(known))
     if decoding not in known:
         raise NoRuns(f"{record.title}: no decoding {decoding!r}; there are {', '.join(known)}")
     return of_samples(record, decoding, *_split(record, samples_of(store, known[decoding])))

@@ -17,7 +17,7 @@ from harness.records import Record, Sample
 from harness.results import crossed
 from harness.results import statistics as tests
 from harness.results.effects import Effect
-from harness.results.records import MAIN, Claim
+from harness.results.records import Claim
 from harness.results.statistics import Samples
 
 Verdict = Literal["reproduced", "contradicted", "undecided", "nothing to repair", "too small to see"]
@@ -62,11 +62,11 @@ class _Test(NamedTuple):
 def findings(claims: Mapping[str, Claim], decodings: Mapping[str, Samples]) -> list[Finding]:
     """Every claim about arms that were run: its primary test, then its tasks if there are several.
 
-    ``decodings``: by name ("sampled" is the main one) the samples of each arm, a list for each training seed.
+    ``decodings``: by name, the main one first, the samples of each arm, a list for each training seed.
     """
     primary, secondary = [], {}
     for name, claim in claims.items():
-        arms = decodings.get(claim.decoding or MAIN, {})
+        arms = decodings.get(claim.decoding or next(iter(decodings)), {})
         if claim.arm in arms and claim.against in arms:
             tasks = list(dict.fromkeys(sample.task for sample in arms[claim.arm][0]))
             ours, others = ([_table(claim, arms[arm], task) for task in tasks] for arm in (claim.arm, claim.against))

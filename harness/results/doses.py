@@ -72,7 +72,7 @@ def _response(
     unanswered = (fmean(tests.mean(tests.no_answers(part).values()) for part in _by_task(one)) for one in trainings)
     return Response(
         decoding=decoding, arm=name, dose=dose, trainings=len(trainings), accuracy=accuracy, low=low, high=high,
-        no_answer=fmean(unanswered), thinking_tokens=median(sample.metrics.thinking_tokens for sample in every),
+        no_answer=fmean(unanswered), thinking_tokens=median(sample.thinking_tokens for sample in every),
         difference=effect.difference if effect else None, difference_low=apart[0], difference_high=apart[1],
     )  # fmt: skip
 

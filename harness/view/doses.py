@@ -5,11 +5,17 @@ from __future__ import annotations
 from collections.abc import Sequence
 
 from harness.results.doses import Response
-from harness.view.page import Figure, Line, Row, Series, Table
+from harness.view.page import Block, Figure, Line, Page, Row, Series, Table
 from harness.view.text import interval, percent, points
 
 _LEGEND = ("line 1: accuracy %; line 2: difference to control in points [95% interval], trainings and items counted;",
            "* excludes 0; na: no-answer %; t: median thinking tokens; x: trainings. Means over tasks")  # fmt: skip
+
+
+def page(title: str, responses: Sequence[Response], pictures: bool = False) -> Page:
+    """The tables; with ``pictures`` the figures, too, as ``harness doses --out`` writes them."""
+    blocks: list[Block] = [*tables(responses), *(figures(responses) if pictures else ())]
+    return Page(title=title, blocks=blocks, data=[one.model_dump() for one in responses])
 
 
 def tables(responses: Sequence[Response]) -> list[Table]:

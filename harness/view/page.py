@@ -101,7 +101,7 @@ class Branch:
 
 
 # Colours that people who see colours differently can tell apart (Okabe and Ito), for light and dark pages.
-COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a800")
+COLOURS = ("#0072b2", "#d55e00", "#009e73", "#cc79a7", "#e69f00", "#56b4e9", "#7f7f7f", "#b8a800", "#5d3a9b")
 SECOND = "#c00000"
 
 
@@ -130,7 +130,8 @@ class Figure:
     """Steps of shares from 0 to 1 against x; with ``bins``, counts by equal bins from 0 to ``bins`` instead.
 
     ``kinds``: names of the first and the second figure of each series; second counts are stacked upon the first.
-    ``lines``: instead of steps, points that were measured at each x, joined by lines.
+    ``lines``: instead of steps, points that were measured at each x, joined by lines; where there are ``ticks``, x
+    counts them from 0.
     """
 
     name: str
@@ -141,6 +142,7 @@ class Figure:
     kinds: tuple[str, str] = ("", "")
     bins: float | None = None
     lines: bool = False
+    ticks: Sequence[str] = ()
 
 
 def binned(values: Iterable[float], high: float, bins: int) -> list[int]:

@@ -12,11 +12,12 @@ from harness.results import board as boards
 from harness.results.claims import findings as tested
 from harness.results.collapses import collapses
 from harness.results.curves import Curve, curves
-from harness.results.records import MAIN, AskedProblem, Claim, RunRecord
+from harness.results.doses import Response, responses
+from harness.results.records import AskedProblem, Claim, RunRecord
 from harness.results.statistics import Samples, of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, claims
+from harness.view import board, claims, doses
 from harness.view import curves as view
 from harness.view.compare import figures
 from harness.view.page import Block, Page, Section, Table, Text, texts
@@ -34,15 +35,16 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     """
     record = read_kept(file, RunRecord)
     every, beside = boards.all_samples(record, store)
-    samples, learned = every[MAIN], curves(record, store)
+    samples, learned, dosed = next(iter(every.values())), curves(record, store), responses(record.control, every)
     head, end, errors = [*_head(record), *_tables(record, every, beside, claimed)], _end(record), _errors(samples)
     recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
     whole = [
-        *head, *_curves(learned, pictures=True), _figures(samples),
+        *head, *_doses(dosed, pictures=True), *_curves(learned, pictures=True), _figures(samples),
         Section(title="Failures", blocks=[errors, *_examples(store, record.arms, samples)]), *end,
         Section(title="recipe and profile as they were read", folded=True, blocks=[Text(text=recipe, verbatim=True)]),
     ]  # fmt: skip
-    short = [*head, *_curves(learned, pictures=False), Section(title="Failures", blocks=[errors]), *end]
+    drawn = [*_doses(dosed, pictures=False), *_curves(learned, pictures=False)]
+    short = [*head, *drawn, Section(title="Failures", blocks=[errors]), *end]
     out = [file.parent / "report.html", file.parent / "report.md"]
     for target, form, blocks in zip(out, (html, markdown), (whole, short), strict=True):
         write_whole(target, form.render(Page(title=f"{record.recipe} at {record.profile}", blocks=blocks)))
@@ -83,6 +85,16 @@ def _tables(
         )
         table = claims.table(claimed, results, collapses=collapses(every))
         yield Section(title="Claims", blocks=[table, *texts(about, style="dim")])
+
+
+def _doses(dosed: Sequence[Response], pictures: bool) -> list[Section]:
+    if not dosed:
+        return []
+    about = "Means over tasks; differences to the control, trainings paired by seed." + (
+        " Dashed: items without an answer." if pictures else ""
+    )
+    drawn = doses.figures(dosed) if pictures else []
+    return [Section(title="Dose and response", blocks=[*doses.tables(dosed), *texts(about, style="dim"), *drawn])]
 
 
 def _curves(learned: Sequence[Curve], pictures: bool) -> list[Section]:

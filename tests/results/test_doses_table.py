@@ -15,7 +15,8 @@ def training(right, missing=0, task="mini_math", n=20):
     return [
         Sample(
             key=f"{task}{i}", task=task, problem_id=f"{task}-{i}", index=0, seed=0, prompt_ids_hash="h", text="",
-            token_ids=[], finish="stop", thinking_tokens=10 + i, answer_tokens=1, grade=Grade(verdict=verdict, reason=""),
+            token_ids=[], finish="stop", thinking_tokens=10 + i, answer_tokens=1,
+            grade=Grade(verdict=verdict, reason=""),
         )
         for i, verdict in enumerate(verdicts)
     ]  # fmt: skip
@@ -64,7 +65,8 @@ def test_a_table_and_a_figure_for_each_decoding():
     assert sampled.columns == ("arm", "low", "high")
     [[arm, low, high]] = sampled.rows
     assert arm == "+dpo"
-    assert high[1].text.startswith("Δ -30.0 [") and high[1].text.endswith("]*")
+    assert high[1].text.startswith("Δ -30.0 [")
+    assert high[1].text.endswith("]*")
     assert high[2].text == "na 35.0, 20t, x3"
     assert "*" not in low[1].text
     figure = figures(rows)[0]

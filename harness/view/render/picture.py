@@ -74,6 +74,8 @@ def _curves(figure: Any, drawing: Drawing) -> None:
             axes.plot(series.x, series.second, ls=":", lw=1, **drawn)
     dotted = f" (dotted: {drawing.kinds[1]})" if drawing.kinds[1] else ""
     axes.set(ylim=(0, 1), xlabel=_plain(f"{drawing.x}, {drawing.title}"), ylabel=_plain(drawing.y + dotted))
+    if drawing.ticks:
+        axes.set_xticks([*range(len(drawing.ticks))], [_plain(tick) for tick in drawing.ticks])
     axes.legend(first, [_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
 
 

@@ -47,8 +47,8 @@ def _curves(figure: Figure) -> tuple[int, int, list[str]]:
         drawn = f'fill="none" stroke="{colour(number)}" stroke-width="1.6"'
         if figure.lines:
             for values, dashes in ((series.y, ""), (series.second, ' stroke-dasharray="3 3"')):
-                at = [f"{side + width * x / top:.1f}" for x in series.x[: len(values)]]
-                places = [(x, f"{high - (high - 10) * y / ceiling:.1f}") for x, y in zip(at, values, strict=True)]
+                xs = [f"{side + width * x / top:.1f}" for x in series.x[: len(values)]]
+                places = [(x, f"{high - (high - 10) * y / ceiling:.1f}") for x, y in zip(xs, values, strict=True)]
                 line = " ".join(f"{x},{y}" for x, y in places)
                 parts.append(f'<polyline points="{line}" {drawn}{dashes}/>')
                 if not dashes:
@@ -63,8 +63,15 @@ def _curves(figure: Figure) -> tuple[int, int, list[str]]:
     end, middle = f"{top:g} {figure.x}", f"% {figure.y}"
     if figure.lines:
         end, middle = f"{top:g}", f"{middle} (dashed: {figure.kinds[1]}) by {figure.x}"
-    parts += [_text(side, high + 16, "0"), _text(side + width, high + 16, end, "end")]
-    return side + width + 4, high + 22, [*parts, _text(side + width / 2, high + 16, middle, "middle")]
+    if figure.ticks:
+        last, height = len(figure.ticks) - 1, 38
+        between = range(1, last)
+        parts += [_text(side + width * i / last, high + 16, figure.ticks[i], "middle") for i in between]
+        start, end = figure.ticks[0], figure.ticks[-1]
+    else:
+        start, height = "0", 22
+    parts += [_text(side, high + 16, start), _text(side + width, high + 16, end, "end")]
+    return side + width + 4, high + height, [*parts, _text(side + width / 2, high + height - 6, middle, "middle")]
 
 
 def _line(left: float, right: float, y: float, kind: str) -> str:

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import io
+from collections.abc import Sequence
 
 from rich import box
 from rich.cells import cell_len
@@ -126,20 +127,21 @@ def drawn(figure: Figure) -> list[str]:
         lines, body = [f"{figure.x}, 0 to {figure.bins:g}"], _blocks
     side = min(26, max((len(series.label) for series in figure.series), default=0))
     for series in figure.series:
-        lines.append(f"  {series.label[:side]:<{side}} {body(series)}")
+        lines.append(f"  {series.label[:side]:<{side}} {body(series, figure.ticks)}")
         lines += [f"  {'':<{side}} {series.note}"] if series.note else []
     return [clean(line) for line in lines]
 
 
-def _blocks(series: Series) -> str:
+def _blocks(series: Series, ticks: Sequence[str] = ()) -> str:
     counts = series.totals()
     most = max(counts, default=0) or 1
     return "".join(_BLOCKS[int(-(-count * (len(_BLOCKS) - 1) // most))] for count in counts)
 
 
-def _points(series: Series) -> str:
+def _points(series: Series, ticks: Sequence[str] = ()) -> str:
     """Five points or so, the last among them."""
     count = len(series.x)
     shown = sorted({*range(0, count, max(1, -(-count // 5))), count - 1})
     second = [f" ({100 * value:.0f})" for value in series.second] or [""] * count
-    return "  ".join(f"{series.x[i]:g}: {100 * series.y[i]:.0f}{second[i]}" for i in shown)
+    at = [ticks[int(x)] if ticks else f"{x:g}" for x in series.x]
+    return "  ".join(f"{at[i]}: {100 * series.y[i]:.0f}{second[i]}" for i in shown)
