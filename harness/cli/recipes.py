@@ -17,17 +17,9 @@ from harness.pipeline import preview, record, runner
 from harness.pipeline.graph import Graph, build
 from harness.pipeline.recipe import MOST_SEEDS, SEEDS, Profile, Recipe, profile_names, recipe_names
 from harness.pipeline.recipe_files import find, is_profile, load_profile, load_recipe, split_settings
-from harness.results import board
-from harness.results.claims import findings as tested
-from harness.results.collapses import collapses
-from harness.results.curves import curves
-from harness.results.doses import responses
 from harness.results.records import RunRecord
 from harness.results.store import Store, read_kept
-from harness.view import board as board_view
-from harness.view import claims as claims_view
-from harness.view import curves as curves_view
-from harness.view import doses as doses_view
+from harness.view import conclusion
 from harness.view import recipes as view
 from harness.view.progress import Display
 from harness.view.text import hanging
@@ -119,18 +111,9 @@ def _seeds(text: str | None) -> list[int] | None:
 
 
 def _conclude(plan: Recipe, store: Path, run: Path) -> None:
-    """Show the table of a recorded run and its claims."""
-    results = options.results(store)
-    record = read_kept(run, RunRecord)
-    samples, beside = board.all_samples(record, results)
-    for decoding, arms in samples.items():
-        options.show(board_view.page(board.of_samples(record, decoding, arms, beside.get(decoding))))
-    if dosed := responses(record.control, samples):
-        options.show(doses_view.page(record.title, dosed))
-    if learned := curves(record, results):
-        options.show(curves_view.page(record.title, learned))
-    if findings := tested(plan.claims, samples):
-        options.show(claims_view.page(record.title, plan.claims, findings, collapses(samples)))
+    """Show the tables of a recorded run and its claims."""
+    for page in conclusion.pages(read_kept(run, RunRecord), options.results(store), plan.claims):
+        options.show(page)
     options.say(f"run {run.parent.name}: report in {run.parent / 'report.html'}")
 
 
