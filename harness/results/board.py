@@ -101,7 +101,7 @@ def of_samples(record: RunRecord, decoding: str, samples: Samples, retention: Sa
     control = record.control if record.control in runs else next(iter(runs))
     made = build(record.title, control, runs, samples)
     apart = build(record.title, control, runs, retention).rows if retention else []
-    return made.model_copy(update={"decoding": decoding if len(known) > 1 else "", "retention": apart})
+    return made.model_copy(update={"decoding": "" if [*known] == [MAIN] else decoding, "retention": apart})
 
 
 def all_samples(record: RunRecord, store: Store) -> tuple[dict[str, Samples], dict[str, Samples]]:

@@ -2,11 +2,15 @@
 
 from __future__ import annotations
 
+import json
+
 import pytest
 
+from harness.journal import write_rows
 from harness.records import Grade, Sample
 from harness.results.doses import families, responses, split
 from harness.view.doses import figures, tables
+from tests.commands import here as harness
 
 
 def training(right, missing=0, task="mini_math", n=20):
@@ -72,3 +76,54 @@ def test_a_table_and_a_figure_for_each_decoding():
     figure = figures(rows)[0]
     assert figure.ticks == ["low", "high"]
     assert [(series.label, [*series.x]) for series in figure.series] == [("sft", [0, 1]), ("+dpo", [0, 1])]
+
+
+@pytest.fixture
+def store(tmp_path):
+    """A store with one finished recipe, greedy throughout: its further decoding is its main one."""
+    digests = {arm: [f"{arm}-{i}" for i in range(len(trainings))] for arm, trainings in ARMS.items()}
+    for arm, trainings in ARMS.items():
+        for digest, samples in zip(digests[arm], trainings, strict=True):
+            (tmp_path / "stages" / digest).mkdir(parents=True)
+            write_rows(tmp_path / "stages" / digest / "samples.jsonl", (sample.model_dump() for sample in samples))
+    (tmp_path / "recipes" / "r0").mkdir(parents=True)
+    record = {
+        "recipe": "mine",
+        "profile": "laptop",
+        "control": "sft",
+        "arms": digests,
+        "decodings": {"greedy": digests},
+    }
+    (tmp_path / "recipes" / "r0" / "run.json").write_text(json.dumps(record | {"manifest": {"date": "2026"}}))
+    return tmp_path
+
+
+def test_the_command_shows_and_draws_them(store):
+    done = harness("doses", "--store", store, "--out", store / "d.svg", code=0)
+    assert max(map(len, done.stdout.splitlines())) <= 80 or str(store) in done.stdout
+    assert "dose and response, greedy" in done.stdout
+    assert "sampled" not in done.stdout
+    assert (store / "d.doses.greedy.svg").stat().st_size > 1000
+    rows = json.loads(harness("doses", "mine", "--store", store, "--json", code=0).stdout)
+    assert [(row["arm"], row["dose"], row["decoding"]) for row in rows][1:] == [
+        ("+dpo", "low", "greedy"), ("+dpo", "high", "greedy"),
+    ]  # fmt: skip
+    assert "| +dpo |" in harness("doses", "--store", store, "--markdown", code=0).stdout
+
+
+def test_a_decoding_that_is_the_main_one_is_shown_once_by_its_name(store):
+    board = json.loads(harness("leaderboard", "--store", store, "--json", code=0).stdout)
+    assert board["decoding"] == ""
+    assert harness("leaderboard", "--store", store, "--decoding", "greedy", code=0).stdout
+    done = harness("leaderboard", "--store", store, "--decoding", "sampled")
+    assert done.stderr.strip() == "harness: mine (laptop): no decoding 'sampled'; there are greedy"
+
+
+def test_a_run_without_doses_is_named(store):
+    file = store / "recipes" / "r0" / "run.json"
+    record = json.loads(file.read_text())
+    record |= {"arms": {"sft": record["arms"]["sft"]}, "decodings": {}}
+    file.write_text(json.dumps(record))
+    done = harness("doses", "--store", store)
+    assert done.returncode == 2
+    assert done.stderr.strip() == "harness: recipe mine has no arms at several doses ('doses' of a recipe)"
