@@ -8,8 +8,11 @@ from harness.results.doses import Response
 from harness.view.page import Block, Figure, Line, Page, Row, Series, Table
 from harness.view.text import interval, percent, points
 
-_LEGEND = ("line 1: accuracy %; line 2: difference to control in points [95% interval], trainings and items counted;",
-           "* excludes 0; na: no-answer %; t: median thinking tokens; x: trainings. Means over tasks")  # fmt: skip
+_LEGEND = (
+    "means over tasks. line 1: accuracy %",
+    "line 2: difference to control in points [95% interval, trainings counted]; * excludes 0",
+    "line 3: na no-answer %, t median thinking tokens, x trainings",
+)
 
 
 def page(title: str, responses: Sequence[Response], pictures: bool = False) -> Page:
@@ -42,7 +45,10 @@ def _cell(one: Response) -> list[Line]:
     rest = f"na {percent(one.no_answer)}, {one.thinking_tokens:.0f}t, x{one.trainings}"
     return [
         Line(strong=percent(one.accuracy), text=interval(one.low, one.high), short=""),
-        Line(text=f"Δ {points(gap)} [{points(low)}…{points(high)}]{clear}"),
+        Line(
+            text=f"Δ {points(gap)} [{points(low)}…{points(high)}]{clear}",
+            short=f"{points(gap, 0)} {interval(low, high, True)}{clear}",
+        ),
         Line(text=rest, style="dim"),
     ]
 

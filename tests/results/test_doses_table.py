@@ -113,7 +113,7 @@ def test_the_command_shows_and_draws_them(store):
 
 def test_a_decoding_that_is_the_main_one_is_shown_once_by_its_name(store):
     board = json.loads(harness("leaderboard", "--store", store, "--json", code=0).stdout)
-    assert board["decoding"] == ""
+    assert board["decoding"] == "greedy"
     assert harness("leaderboard", "--store", store, "--decoding", "greedy", code=0).stdout
     done = harness("leaderboard", "--store", store, "--decoding", "sampled")
     assert done.stderr.strip() == "harness: mine (laptop): no decoding 'sampled'; there are greedy"
