@@ -17,7 +17,7 @@ from harness.journal import write_whole
 from harness.pipeline.recipe import recipe_names
 from harness.pipeline.recipe_files import load_recipe
 from harness.processes import interrupts_end_twice
-from harness.results import board, runs
+from harness.results import board, runs, written
 from harness.results import compare as comparing
 from harness.results import gate as gating
 from harness.results.claims import findings as tested
@@ -140,13 +140,16 @@ def leaderboard(
 
 
 def claims(
-    recipe: Annotated[str | None, Argument(help="A recipe, run, or YAML file for its claims; default: newest.")] = None,
+    recipe: Annotated[str | None, Argument(help="A recipe, run, YAML file or file of --json; default: newest.")] = None,
     form: Form = "table",
     store: Store = Path("runs"),
     markdown: Markdown = False,
     as_json: Json = False,
 ) -> None:
     """What the paper says of a recipe's arms, and whether this run reproduces or contradicts it, or cannot tell."""
+    if recipe is not None and recipe.endswith(".json"):
+        page = claims_view.page(Path(recipe).name, *written.claims(Path(recipe)))
+        return options.show(page, "md" if markdown else form, as_json)
     read = recipe is not None and (recipe.endswith(_YAML) or recipe in recipe_names())
     plan = load_recipe(recipe) if recipe is not None and read else None
     if plan is not None and not plan.claims:
@@ -162,7 +165,7 @@ def claims(
 
 
 def doses(
-    recipe: Annotated[str | None, Argument(help="A recipe or run; default: newest.")] = None,
+    recipe: Annotated[str | None, Argument(help="A recipe, run or file of --json; default: newest.")] = None,
     out: Annotated[Path | None, Option(help="A folder for the figure as PNG, or X.png, X.svg, X.pdf.")] = None,
     form: Form = "table",
     store: Store = Path("runs"),
@@ -170,12 +173,14 @@ def doses(
     as_json: Json = False,
 ) -> None:
     """Accuracy and items without an answer of arms that a recipe trained at several doses, against its control."""
-    results = options.results(store)
-    record = board.saved(results, recipe)
-    samples, _ = board.all_samples(record, results)
-    if not (rows := responses(record.control, samples)):
-        raise Usage(f"recipe {record.recipe} has no arms at several doses ('doses' of a recipe)")
-    options.show(doses_view.page(record.title, rows), "md" if markdown else form, as_json)
+    if recipe is not None and recipe.endswith(".json"):
+        rows = written.responses(Path(recipe))
+    else:
+        results = options.results(store)
+        record = board.saved(results, recipe)
+        if not (rows := responses(record.control, board.all_samples(record, results)[0])):
+            raise Usage(f"recipe {record.recipe} has no arms at several doses ('doses' of a recipe)")
+    options.show(doses_view.page("", rows), "md" if markdown else form, as_json)
     for path in picture.save_all(doses_view.page("", rows, pictures=True), out) if out is not None else []:
         if not as_json:
             options.say(str(path))

@@ -244,6 +244,10 @@ def test_the_command_shows_every_claim_that_was_tested(store):
         "searched_data_helps": "reproduced", "long_cot_hurts": "reproduced",
     }  # fmt: skip
     assert "| reproduced |" in harness("claims", "--store", str(store), "--markdown").stdout
+    file = store / "claims.json"
+    file.write_text(json.dumps(rows))
+    tables = [harness("claims", *of, "--format", "md", code=0).stdout for of in ((file,), ("--store", store))]
+    assert len({"\n".join(line for line in shown.splitlines() if line.startswith("|")) for shown in tables}) == 1
     for name in ("ablation_full", "r0"):
         assert harness("claims", name, "--store", str(store)).stdout == done.stdout
     for name in ("r1", "ablation_ful"):

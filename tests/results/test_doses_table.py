@@ -119,6 +119,19 @@ def test_a_decoding_that_is_the_main_one_is_shown_once_by_its_name(store):
     assert done.stderr.strip() == "harness: mine (laptop): no decoding 'sampled'; there are greedy"
 
 
+def test_rows_in_a_file_are_shown_as_those_of_a_run(store, tmp_path):
+    file = tmp_path / "doses.json"
+    file.write_text(harness("doses", "--store", store, "--json", code=0).stdout)
+    form = ("--format", "md")
+    shown = harness("doses", "--store", store, *form, code=0).stdout
+    assert harness("doses", file, "--store", tmp_path / "none", *form, code=0).stdout == shown
+    file.write_text('[{"arm": "+dpo"}]')
+    done = harness("doses", file)
+    assert done.returncode != 0
+    assert done.stderr.startswith(f"harness: {file}: not what 'harness doses --json' writes (")
+    assert len(done.stderr.splitlines()) == 1
+
+
 def test_a_run_without_doses_is_named(store):
     file = store / "recipes" / "r0" / "run.json"
     record = json.loads(file.read_text())
