@@ -44,7 +44,7 @@ class Problem(Record):
 
     def document(self) -> dict[str, Any]:
         """The problem as a row of an lm-eval data set: the gold answer is JSON text, one column type for all."""
-        row = self.model_dump(exclude={"level", "split", *(() if self.conversation else ("conversation", "turn"))})
+        row = self.model_dump(exclude={"split", *(() if self.conversation else ("conversation", "turn"))})
         gold, native_id = json.dumps(self.gold, ensure_ascii=False), self.native_id or self.id
         return row | {"gold": gold, "native_id": native_id, "source": self.source or self.prompt}
 
@@ -58,6 +58,7 @@ class Problem(Record):
             gold=json.loads(gold) if isinstance(gold, str) else gold, split=split,
             native_id=str(document.get("native_id") or ""), source=document.get("source") or "",
             conversation=document.get("conversation") or "", turn=int(document.get("turn") or 0),
+            level=int(document.get("level") or 0),
         )  # fmt: skip
 
 
@@ -138,6 +139,7 @@ class Sample(Record):
     grade: Grade
     prefilled: bool = False
     forced: bool = False
+    level: int = Field(default=0, description="the problem's, 0: it has none", exclude_if=lambda level: not level)
     metrics: ResponseMetrics = ResponseMetrics()
 
 

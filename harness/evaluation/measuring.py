@@ -158,20 +158,20 @@ def _measured(generated: Generated, foreign: Grade | None, tags: Tags, ends: fro
     if foreign is not None:
         parts, name = split(text, tags, prefilled), f"{place.task}-{place.document}"
         grade = _foreign(foreign, finish, parts)
-        measured = of_response(parts, grade.verdict, finish, backend=_tokenizer, sampled=sampled)
+        measured, level = of_response(parts, grade.verdict, finish, backend=_tokenizer, sampled=sampled), 0
     else:
         problem = Problem.of_document(generated.document)
         grade, measured = judged(
             _grader, problem, text, finish, tags=tags, prefilled=prefilled, backend=_tokenizer, sampled=sampled
         )
-        name = problem.id
+        name, level = problem.id, problem.level
     return Sample(
         key=generated.key, task=place.task, problem_id=name, index=place.sample, seed=generated.seed,
         prompt_ids_hash=generated.prompt_hash, text=text, token_ids=list(completion.token_ids),
         finish=finish, thinking_tokens=measured.thinking_tokens, answer_tokens=measured.answer_tokens,
         # Without its seconds: the samples of equal runs are equal files.
         grade=grade.model_copy(update={"seconds": 0.0}), prefilled=prefilled, forced=completion.forced,
-        metrics=measured.metrics,
+        level=level, metrics=measured.metrics,
     )  # fmt: skip
 
 

@@ -14,6 +14,7 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+from harness.grading.families import kind_of
 from harness.grading.grade import Grader
 from harness.grading.messages import Statement
 from harness.grading.thinking import Parts, split
@@ -32,6 +33,18 @@ REFLECTION_CHINESE = (
 )  # fmt: skip
 _WORDS = rf"(?<![\w-])(?:{'|'.join(REFLECTION_WORDS)})(?![\w-])"
 _REFLECTION = re.compile("|".join((_WORDS, *REFLECTION_CHINESE)), re.IGNORECASE | re.ASCII)
+
+# Phrases that open another line of thought, as EvalScope and THINK-Bench count them; "check" or "but" also occur in a
+# plain calculation or in a problem's own words.
+SWITCHES = (
+    "alternatively", "but wait", "let me reconsider", "another way", "another approach", "another method",
+    "another angle",
+)  # fmt: skip
+_SWITCH = re.compile("|".join(SWITCHES), re.IGNORECASE)
+
+# Kinds of graders whose answers a thought states in the answer's own form. A plan's thought names states and steps in
+# another notation, and instructions have no answer to state.
+STATED = ("number", "math", "premise")
 
 # A suffix loop is at least this many copies of one block, together at least this many tokens long.
 LOOP_COPIES, LOOP_TOKENS = 4, 32
@@ -79,6 +92,11 @@ def reflection_words(thinking: str) -> int:
     return len(_REFLECTION.findall(strip_tags(thinking)))
 
 
+def switches(thinking: str) -> int:
+    """Count of the phrases of SWITCHES."""
+    return len(_SWITCH.findall(strip_tags(thinking)))
+
+
 def suffix_loop(ids: Sequence[int]) -> tuple[int, int]:
     """(period, copies) of the loop that ends the sequence, (0, 0) if there is none. Exact; the smallest period wins."""
     for period in range(1, len(ids) // LOOP_COPIES + 1):
@@ -103,19 +121,20 @@ def of_response(
     """Metrics of the first LONGEST characters of a response, for ``sampled`` token ids (default: the text's own).
 
     ``backend``: a ``tokenizers`` object, which knows offsets; without one, words and marks are counted. ``statements``
-    finds them in the text of thinking and answer; None: not in time, and what rests on them is None.
+    finds them in the text of thinking and answer; without it, or where it gives None (not in time), what rests on
+    them is None.
     """
     thinking = parts.thinking[:LONGEST]
     answer = parts.answer[: LONGEST - len(thinking)]
     text = f"{thinking}\n{answer}" if answer else thinking
     tokens = _tokens_of(text, backend)
+    found = statements(text) if statements else None
     response = Response(
         parts=parts._replace(thinking=thinking, answer=answer), verdict=verdict, finish=finish,
-        tokens=tokens, statements=(statements and statements(text)) or (),
-        ids=tokens.ids if sampled is None else sampled,
+        tokens=tokens, statements=found or (), ids=tokens.ids if sampled is None else sampled,
     )  # fmt: skip
-    stated = bool(response.statements and response.total)
-    values = {name: metric.of(response) if stated or not metric.stated else None for name, metric in METRICS.items()}
+    has = {"": True, "search": found is not None and response.total > 0, "statements": bool(found and response.total)}
+    values = {name: metric.of(response) if has[metric.needs] else None for name, metric in METRICS.items()}
     cut = (thinking, answer) != (parts.thinking, parts.answer)
     return Measured(
         thinking_tokens=response.thinking_tokens,
@@ -129,12 +148,13 @@ def judged(
     grader: Grader, problem: Problem, text: str, finish: Finish, *, tags: Tags, prefilled: bool, find: bool = True,
     backend: Any = None, sampled: Sequence[int] | None = None, thought: str = "",
 ) -> tuple[Grade, Measured]:  # fmt: skip
-    """Verdict and metrics of a response to ``problem``; ``find``: look for statements, too.
+    """Verdict and metrics of a response to ``problem``; ``find``: look for statements, too, where its kind has any.
 
     ``thought``: what came apart from ``text``.
     """
     grade = grader.grade(problem.family, problem.gold, text, finish, prefilled, tags, thought)
-    statements = partial(grader.statements, problem.family, problem.gold) if find else None
+    states = find and kind_of(problem.family, problem.gold) in STATED
+    statements = partial(grader.statements, problem.family, problem.gold) if states else None
     parts = split(text, tags, prefilled, thought)
     return grade, of_response(parts, grade.verdict, finish, backend=backend, sampled=sampled, statements=statements)
 
@@ -195,23 +215,34 @@ class Response:
 
 @dataclass(frozen=True, kw_only=True)
 class Metric:
-    """``of`` computes it; None: not defined for this response. ``stated``: of responses with statements alone.
+    """``of`` computes it; None: not defined for this response.
 
+    ``needs``: nothing, a ``search`` for statements that ended in time, or that it found some ``statements``.
     ``summary``: what a table of results says of it: its ``mean`` (of yes or no the share) or ``median`` over the
     samples for which it is known, or the ``share`` of all samples in which it is neither None nor 0. Empty: nothing.
     ``figure``: the name of that, where it is not the metric's.
     """
 
     of: Callable[[Response], MetricValue]
-    stated: bool = False
+    needs: Literal["", "search", "statements"] = ""
     summary: Literal["mean", "median", "share", ""] = ""
     figure: str = ""
 
 
+_UNANSWERED = ("unfinished", "no_answer")
+_FAILED = ("wrong", *_UNANSWERED)  # by the model; not by its grader or a call
+
+
 def _underthinking(r: Response) -> float | None:
-    if r.verdict != "wrong":
+    if r.verdict not in _FAILED:
         return None
     return round(1 - r.first / r.total, 4) if r.first is not None else 0.0
+
+
+def _oscillations(r: Response) -> int | None:
+    """Changes between successive marked answers, of responses that mark one inside the thought."""
+    inside = any(marked and end <= len(r.parts.thinking) for end, _, _, marked in r.statements)
+    return sum(a != b for a, b in pairwise(r.explicit)) if inside else None
 
 
 def _error_type(r: Response) -> ErrorType | None:
@@ -220,7 +251,7 @@ def _error_type(r: Response) -> ErrorType | None:
     The paper gives examples, no rule; this one is ours: a loop is *repetition*; many reflection words are
     *over_reflection*; an end without an answer for neither reason is *instruction_failure*, a cut is *length*.
     """
-    if r.verdict not in ("unfinished", "no_answer"):
+    if r.verdict not in _UNANSWERED:
         return None
     if r.loop[0] or r.looping:
         return "repetition"
@@ -232,17 +263,26 @@ def _error_type(r: Response) -> ErrorType | None:
 # Every metric of a response. A new one is an entry here: samples, summaries, tables and their JSON carry it.
 METRICS: dict[str, Metric] = {
     "reflection_words": Metric(of=lambda r: r.words),
+    "switches": Metric(of=lambda r: switches(r.parts.thinking)),
     "loop_period": Metric(of=lambda r: r.loop[0], summary="share", figure="loops"),
     "loop_copies": Metric(of=lambda r: r.loop[1]),
     "loop_onset": Metric(of=lambda r: len(r.ids) - r.loop[0] * r.loop[1] if r.loop[0] else None),
     "ngram_loop": Metric(of=lambda r: r.looping, summary="mean", figure="ngram_loops"),
     "seq_rep_4": Metric(of=lambda r: r.repeated, summary="mean"),
-    "first_correct": Metric(of=lambda r: r.first, stated=True, summary="median"),
-    "efficiency": Metric(of=lambda r: round((r.first or 0) / r.total, 4), stated=True, summary="mean"),
-    "underthinking": Metric(of=_underthinking, stated=True, summary="mean"),
-    "redundant": Metric(of=lambda r: round(1 - r.tokens.until(r.final[0]) / r.total, 4), stated=True, summary="mean"),
-    "repeats": Metric(of=lambda r: len(r.final) - 1, stated=True),
-    "oscillations": Metric(of=lambda r: sum(a != b for a, b in pairwise(r.explicit)), stated=True, summary="mean"),
-    "abandoned": Metric(of=lambda r: r.first is not None and r.verdict != "correct", stated=True, summary="mean"),
+    "first_correct": Metric(of=lambda r: r.first, needs="statements", summary="median"),
+    "efficiency": Metric(of=lambda r: round((r.first or 0) / r.total, 4), needs="statements", summary="mean"),
+    "underthinking": Metric(of=_underthinking, needs="search", summary="mean"),
+    "redundant": Metric(
+        of=lambda r: round(1 - r.tokens.until(r.final[0]) / r.total, 4), needs="statements", summary="mean"
+    ),
+    "repeats": Metric(of=lambda r: len(r.final) - 1, needs="statements"),
+    "oscillations": Metric(of=_oscillations, needs="statements", summary="mean"),
+    "abandoned": Metric(of=lambda r: r.first is not None and r.verdict in _FAILED, needs="statements", summary="mean"),
+    "right_then_wrong": Metric(
+        of=lambda r: r.first is not None and r.verdict == "wrong", needs="statements", summary="mean"
+    ),
+    "right_then_unanswered": Metric(
+        of=lambda r: r.first is not None and r.verdict in _UNANSWERED, needs="statements", summary="mean"
+    ),
     "error_type": Metric(of=_error_type),
 }

@@ -188,6 +188,7 @@ def score(
             key="", task="score", problem_id=str(response.ident), index=response.number, seed=0, prompt_ids_hash="",
             text=text, token_ids=[], finish=finish, thinking_tokens=measured.thinking_tokens,
             answer_tokens=measured.answer_tokens, grade=grade, prefilled=prefilled, metrics=measured.metrics,
+            level=problem.level if problem else 0,
         )  # fmt: skip
 
     return in_threads(one, responses, threads)

@@ -23,11 +23,6 @@ def cut(sample: Sample) -> bool:
     return sample.finish in ("length", "context")
 
 
-def auc(samples: Sequence[Sample], cap: int) -> float:
-    """Area under accuracy against budget up to ``cap``: mean of c * max(0, 1 - T/cap) (arXiv 2508.13141)."""
-    return sum(max(0.0, 1 - length(s) / cap) for s in samples if s.grade.correct) / len(samples)
-
-
 class Point(Record):
     """What the samples that end within ``budget`` tokens reach, as shares of all; ``low`` and ``high``: 95%."""
 

@@ -3,7 +3,7 @@
 from __future__ import annotations
 
 from collections.abc import Iterable, Mapping, Sequence
-from statistics import fmean, median
+from statistics import fmean
 
 from pydantic import Field
 
@@ -11,6 +11,7 @@ from harness.records import Record, Sample
 from harness.results import crossed
 from harness.results import statistics as tests
 from harness.results.statistics import Samples
+from harness.results.thinking import median_thinking
 
 AT = "@"  # between the name of an arm (or stage) and that of its dose
 
@@ -26,7 +27,8 @@ class Response(Record):
     low: float
     high: float
     no_answer: float
-    thinking_tokens: float = Field(description="median over all samples")
+    thinking_tokens: float = Field(description="median over all samples, thoughts that were cut right-censored")
+    thinking_over: bool = Field(description="the median is larger")
     difference: float | None = Field(description="of accuracy, to the control; None: the control itself")
     difference_low: float | None
     difference_high: float | None
@@ -66,13 +68,14 @@ def _response(
     decoding: str, name: str, dose: str, trainings: Sequence[Sequence[Sample]], control: list[crossed.Table] | None
 ) -> Response:
     tables, every = _tables(trainings), [sample for one in trainings for sample in one]
+    typical = median_thinking(every)
     accuracy, low, high = crossed.rate(tables)
     effect = crossed.difference(tables, control) if control else None
     apart = effect.interval if effect else (None, None)
     unanswered = (fmean(tests.mean(tests.no_answers(part).values()) for part in _by_task(one)) for one in trainings)
     return Response(
         decoding=decoding, arm=name, dose=dose, trainings=len(trainings), accuracy=accuracy, low=low, high=high,
-        no_answer=fmean(unanswered), thinking_tokens=median(sample.thinking_tokens for sample in every),
+        no_answer=fmean(unanswered), thinking_tokens=typical.value, thinking_over=typical.over,
         difference=effect.difference if effect else None, difference_low=apart[0], difference_high=apart[1],
     )  # fmt: skip
 

@@ -61,10 +61,12 @@ class Summary(Record):
     cut: float = Field(description="share of samples that met the limit of tokens or the context's end")
     loops: float = Field(description="share of samples that end in a repetition loop")
     ngram_loops: float | None
-    median_thinking_tokens: float
+    median_thinking_tokens: float = Field(description="thoughts that were cut or closed from outside right-censored")
+    median_thinking_over: bool = Field(False, description="the median is larger: half or more did not end")
     mean_thinking_tokens: float
     median_answer_tokens: float
     reflection_per_1000: float = Field(description="reflection words per 1,000 thinking tokens")
+    switches_per_1000: float | None = Field(None, description="phrases that open another line of thought, likewise")
     tokens_per_correct: float | None = Field(description="all tokens over correct samples; None: none is correct")
     seq_rep_4: float | None
     first_correct: float | None
@@ -74,7 +76,8 @@ class Summary(Record):
     oscillations: float | None
     abandoned: float | None
     error_types: dict[str, float] = Field(description="share of samples by type of error")
-    auc: float | None = Field(description="area under accuracy against budget; None: the run has no one token limit")
+    auc: float | None = Field(description="AUC_OAA up to 1,000 thinking tokens (docs/metrics.md)")
+    auc_100: float | None = Field(None, description="the same up to 100, for tiny models")
     test_at: dict[str, dict[int, float]] | None = _absent(
         "'pass' (pass@k) and 'test' (Test@N) by k; items with the same several samples"
     )

@@ -197,8 +197,7 @@ def keep(run: Run, samples: list[Sample]) -> None:
     """Put new verdicts in the place of the run's, with the grader's version. Raises NoRuns for a recipe's stage."""
     if (run.folder / "done.json").exists():
         raise NoRuns(f"{run.folder} is a stage of a recipe and named by its content; run the recipe again instead")
-    cap = run.manifest.decoding.max_tokens
-    rows = {task: row(of_task(samples, task), cap).model_dump() for task in run.tasks}
+    rows = {task: row(of_task(samples, task)).model_dump() for task in run.tasks}
     metrics = {**read_json(run.folder / "metrics.json", "run its evaluation again"), "rows": rows}
     write_rows(run.folder / "samples.jsonl", (sample.model_dump() for sample in samples))
     write_whole(run.folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")

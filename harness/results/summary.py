@@ -15,7 +15,7 @@ from harness.grading.answers import GUESSED
 from harness.journal import write_whole
 from harness.models.base import Completer
 from harness.records import Sample
-from harness.results import budget, twins
+from harness.results import budget, thinking, twins
 from harness.results.records import Data, Summary
 from harness.results.statistics import by_item, item_interval, mean, of_task, scores_by_item, test_at_n
 
@@ -30,24 +30,26 @@ def evaluate_and_summarise(
     from harness.evaluation.evaluate import evaluate
 
     done = evaluate(completer, tokenizer, plan, folder, progress)
-    figures = {task.name: row(of_task(done.samples, task.name), plan.decoding.max_tokens) for task in plan.tasks}
+    figures = {task.name: row(of_task(done.samples, task.name)) for task in plan.tasks}
     rows = {task: figure.model_dump() for task, figure in figures.items()}
     metrics = {"rows": rows, "lm_eval": done.lm_eval, "decoding": plan.decoding.model_dump(), "seconds": done.seconds}
     write_whole(folder / "metrics.json", json.dumps(metrics, indent=1) + "\n")
     return figures
 
 
-def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
-    """The figures of a task's samples. ``cap``: the run's token limit, for ``auc``. Raises ValueError on no samples."""
+def row(samples: Sequence[Sample]) -> Summary:
+    """The figures of a task's samples. Raises ValueError on no samples."""
     if not samples:
         raise ValueError("no samples: a row without items has no figures")
     n = len(samples)
     count = Counter(s.grade.verdict for s in samples)
     answered = count["correct"] + count["wrong"]
-    thinking = [s.thinking_tokens for s in samples]
+    thought = sum(s.thinking_tokens for s in samples)
     scores = scores_by_item(samples)
     low, high = item_interval(list(scores.values()))
     words = sum(s.metrics.reflection_words for s in samples)
+    switches = [v for s in samples if isinstance(v := getattr(s.metrics, "switches", None), int)]
+    typical = thinking.median_thinking(samples)
     sizes = {len(item) for item in scores.values()}
     return Summary(
         n=len(scores),
@@ -64,17 +66,21 @@ def row(samples: Sequence[Sample], cap: int | None = None) -> Summary:
         failed=(count["grader_timeout"] + count["infra_error"]) / n,
         wrong=count["wrong"] / n,
         cut=sum(map(budget.cut, samples)) / n,
-        median_thinking_tokens=statistics.median(thinking),
-        mean_thinking_tokens=statistics.fmean(thinking),
+        median_thinking_tokens=typical.value,
+        median_thinking_over=typical.over,
+        mean_thinking_tokens=thought / n,
         median_answer_tokens=statistics.median(s.answer_tokens for s in samples),
-        reflection_per_1000=1000 * words / sum(thinking) if sum(thinking) else 0.0,
+        reflection_per_1000=1000 * words / thought if thought else 0.0,
+        switches_per_1000=1000 * sum(switches) / thought if thought and len(switches) == n else None,
         tokens_per_correct=sum(map(budget.length, samples)) / count["correct"] if count["correct"] else None,
         error_types={t: sum(s.metrics.error_type == t for s in samples) / n for t in ERROR_TYPES},
-        auc=budget.auc(samples, cap) if cap else None,
+        auc=thinking.auc(samples, thinking.PUBLISHED),
+        auc_100=thinking.auc(samples, thinking.TINY),
         test_at=test_at_n(list(scores.values())) if len(sizes) == 1 and sizes != {1} else None,
         forced=sum(s.forced for s in samples) / n,
         relocated=_relocated(samples),
         **_measured(samples),
+        **thinking.by_level(samples),
         **twins.figures(samples),
     )
 

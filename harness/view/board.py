@@ -9,7 +9,7 @@ from harness.files import published_rows
 from harness.results.board import Board
 from harness.results.board import Cell as Score
 from harness.view.page import Line, Page, Table
-from harness.view.text import interval, percent, points
+from harness.view.text import interval, percent, points, thinking
 
 LAYOUTS = ("full", "paper")
 _SHORT = {"math500": "math", "blocksworld": "blocks", "multi_if_zh": "if_zh", "multi_if_en": "if_en",
@@ -72,7 +72,10 @@ def _lines(f: Score) -> list[Line]:
     causes = [(name, percent(share, 0)) for name, share in shares if share > 0.005]
     why = f" ({', '.join(f'{name} {share}' for name, share in causes)})" if causes else ""
     letters = "".join(f" {name[0]}{share}" for name, share in causes)
-    missing, tokens = percent(f.no_answer, 1 if f.no_answer < 0.1 else 0), f"{f.median_thinking_tokens:.0f}"
+    missing, tokens = (
+        percent(f.no_answer, 1 if f.no_answer < 0.1 else 0),
+        thinking(f),
+    )
     text = f"no answer {percent(f.no_answer)}{why}, {tokens} thinking tokens"
     out = [
         Line(strong=percent(f.accuracy), text=f"{inside}, {given} given an answer", short=f"{inside} |{given}"),

@@ -8,7 +8,7 @@ from typing import Any
 from harness.results.curves import Curve, Point
 from harness.results.records import MAIN
 from harness.view.page import Figure, Line, Page, Row, Series, Table
-from harness.view.text import interval, percent, points
+from harness.view.text import interval, percent, points, thinking
 
 _NOTES = ("at: of the steps of the arm's own stage; 0%: the model that it starts from, 100%: the arm itself",)
 _LEGEND = ("accuracy %, na: no-answer %, t: median thinking tokens; over all trainings",)
@@ -38,7 +38,11 @@ def table(curves: Sequence[Curve], title: str = "") -> Table:
 
 def _cell(point: Point) -> Line:
     f = point.cell
-    right, missing, tokens = percent(f.accuracy), percent(f.no_answer), f"{f.median_thinking_tokens:.0f}"
+    right, missing, tokens = (
+        percent(f.accuracy),
+        percent(f.no_answer),
+        thinking(f),
+    )
     change = f", Δ {points(f.difference.difference)}" if f.difference else ""
     text = f"{interval(f.low, f.high)}{change}, no answer {missing}, {tokens} thinking tokens"
     return Line(strong=right, text=text, short=f"na {missing}, {tokens}t")

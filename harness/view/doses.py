@@ -6,7 +6,7 @@ from collections.abc import Sequence
 
 from harness.results.doses import Response
 from harness.view.page import Block, Figure, Line, Page, Row, Series, Table
-from harness.view.text import interval, percent, points
+from harness.view.text import at_least, interval, percent, points
 
 _LEGEND = (
     "means over tasks. line 1: accuracy %",
@@ -31,9 +31,10 @@ def tables(responses: Sequence[Response]) -> list[Table]:
             cells = {one.dose: _cell(one) for one in rows[1:] if one.arm == arm}
             shown.append([arm, *(cells.get(dose, "") for dose in doses)])
         about = f"control {control.arm}: {percent(control.accuracy)}, na {percent(control.no_answer)}"
+        typical = at_least(control.thinking_tokens, control.thinking_over)
         out.append(Table(
             title=f"dose and response, {decoding}", columns=("arm", *doses), left=len(doses) + 1, rows=shown,
-            notes=(f"{about}, {control.thinking_tokens:.0f}t, x{control.trainings}",), legend=_LEGEND,
+            notes=(f"{about}, {typical}t, x{control.trainings}",), legend=_LEGEND,
             records=[one.model_dump() for one in rows],
         ))  # fmt: skip
     return out
@@ -42,7 +43,7 @@ def tables(responses: Sequence[Response]) -> list[Table]:
 def _cell(one: Response) -> list[Line]:
     gap, low, high = one.difference or 0.0, one.difference_low or 0.0, one.difference_high or 0.0
     clear = "*" if low > 0 or high < 0 else ""
-    rest = f"na {percent(one.no_answer)}, {one.thinking_tokens:.0f}t, x{one.trainings}"
+    rest = f"na {percent(one.no_answer)}, {at_least(one.thinking_tokens, one.thinking_over)}t, x{one.trainings}"
     return [
         Line(strong=percent(one.accuracy), text=interval(one.low, one.high), short=""),
         Line(

@@ -15,14 +15,15 @@ from harness.records import Sample
 from harness.results.compare import AtBudget
 from harness.results.records import Gap, Summary
 from harness.view.page import Block, Page, Table, Text, texts
-from harness.view.text import hanging, interval, number, one_line, percent, points
+from harness.view.text import hanging, interval, number, one_line, percent, points, thinking
 
-_NAMES = ("task", "n", "acc % [95%]", "|ans", "guess", "na", "unf", "emp", "think", "loop", "refl/1k")
+_NAMES = ("task", "n", "acc % [95%]", "|ans", "guess", "na", "unf", "emp", "think", "loop", "switch/1k")
 _LEGEND = (
     "in %: acc, |ans (accuracy given an answer), guess (verdicts on an answer that nothing marks | accuracy without "
     "them), na (no answer; the rest is wrong), of it unf (unfinished) and emp (empty), loop "
     "(ends in a repetition loop)",
-    "think: median thinking tokens; refl/1k: reflection words per 1,000 of them",
+    "think: median thinking tokens (>: half the thoughts or more were cut); switch/1k: phrases that open another line "
+    "of thought, per 1,000 of them",
 )
 _AT_K = (
     "@k: % of problems that one of the first k answers solves; tokens: generated, a problem",
@@ -43,8 +44,8 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
         shares = [percent(share, 0) for share in (f.no_answer, f.unfinished, f.empty)]
         shown.setdefault(task if budget else "", []).append([
             budget or task, str(f.n), f"{percent(f.accuracy)} {interval(f.low, f.high)}",
-            percent(f.accuracy_answered), _guessed(f), *shares, f"{f.median_thinking_tokens:.0f}", percent(f.loops, 0),
-            f"{f.reflection_per_1000:.1f}",
+            percent(f.accuracy_answered), _guessed(f), *shares, thinking(f),
+            percent(f.loops, 0), number(f.switches_per_1000, "{:.1f}"),
         ])  # fmt: skip
     records = [{"task": name, **f.model_dump()} for name, f in rows.items()]
     blocks: list[Block] = []
@@ -58,7 +59,7 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
     closed = [f"{name} {percent(f.forced, 0)} %{_longer(f.relocated)}" for name, f in rows.items() if f.forced]
     blocks += texts(f"thoughts closed at the thinking budget: {', '.join(closed)}") if closed else []
     for name, f in rows.items():
-        blocks += texts(*_twins(name, f))
+        blocks += texts(*_levels(name, f), *_twins(name, f))
     if left_to_server:
         blocks += texts(f"the server takes no {', '.join(left_to_server)}: its own defaults apply")
     where = folders[0] if len(folders) == 1 else f"{folders[0].parent}/{{{','.join(each.name for each in folders)}}}"
@@ -70,6 +71,18 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
 
 def _guessed(f: Summary) -> str:
     return percent(None) if f.guessed is None else f"{percent(f.guessed, 0)}|{percent(f.accuracy_marked, 0)}"
+
+
+def _levels(task: str, f: Summary) -> list[str]:
+    """What easy and hard problems show, of a task that has levels."""
+    found = f.model_extra or {}
+    if "f1" not in found:
+        return []
+    ratio = number(found["hard_to_easy"], "{:.2f}")
+    return [
+        f"{task}: hard problems take {ratio} times the thinking of easy ones; F1 of both {number(found['f1'], _2)} "
+        f"within 1,000 thinking tokens, {number(found['f1_100'], _2)} within 100"
+    ]
 
 
 def _twins(task: str, f: Summary) -> list[str]:
@@ -107,13 +120,17 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
         kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
         lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))
     lines += [f"  {line.removeprefix(f'{task}: ')}" for line in _twins(task, f)]
-    sizes = f"median thinking {f.median_thinking_tokens:g}, answer {f.median_answer_tokens:g} {samples[0].metrics.unit}"
+    sizes = f"median thinking {thinking(f)}, answer {f.median_answer_tokens:g} {samples[0].metrics.unit}"
     lines.append(f"  {sizes}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} per 1,000")
     if metrics:
+        extra = f.model_extra or {}
         lines += [
             f"  first correct at {number(f.first_correct, '{:g}')}, outcome efficiency {number(f.efficiency, _2)}, "
             f"under-thinking {number(f.underthinking, _2)}, redundant share {number(f.redundant, _2)}",
-            f"  oscillations {number(f.oscillations, _2)}, right, then abandoned {number(f.abandoned, _2)}, seq-rep-4 "
+            f"  oscillations {number(f.oscillations, _2)}, right, then abandoned {number(f.abandoned, _2)} (for a "
+            f"wrong answer {number(extra.get('right_then_wrong'), _2)}, for none "
+            f"{number(extra.get('right_then_unanswered'), _2)})",
+            f"  AUC to 1,000 thinking tokens {number(f.auc, _2)}, to 100 {number(f.auc_100, _2)}, seq-rep-4 "
             f"{number(f.seq_rep_4, _2)}, tokens per correct {number(f.tokens_per_correct, '{:.0f}')}",
         ]
     reasons = Counter((s.grade.verdict, s.grade.reason) for s in samples if s.grade.verdict not in ("correct", "wrong"))

@@ -5,6 +5,8 @@ from __future__ import annotations
 import re
 import textwrap
 
+from harness.results.records import Summary
+
 MISSING = "–"
 _COMMAND = re.compile(r"^(\s*[:#])(?=:|#\[)", re.MULTILINE)
 
@@ -53,6 +55,16 @@ def points(value: float, digits: int = 1) -> str:
 def interval(low: float, high: float, signed: bool = False) -> str:
     form = "{:+.0f}" if signed else "{:.0f}"
     return f"[{form.format(100 * low)}…{form.format(100 * high)}]"
+
+
+def at_least(value: float, over: bool) -> str:
+    """A length in tokens, or a bound that it exceeds."""
+    return f"{'>' if over else ''}{value:.0f}"
+
+
+def thinking(f: Summary) -> str:
+    """Median thinking tokens of a row."""
+    return at_least(f.median_thinking_tokens, f.median_thinking_over)
 
 
 def number(value: float | None, form: str = "{:,.0f}") -> str:

@@ -20,11 +20,6 @@ def sample(length, verdict="correct", item="p", index=0, finish="stop"):
     )  # fmt: skip
 
 
-def test_auc_is_taken_per_response_not_from_averages():
-    """Right at 0 tokens and wrong at 1000: 0.5 per response, 0.25 from averages (a published script's error)."""
-    assert budget.auc([sample(0), sample(1000, "wrong")], 1000) == pytest.approx(0.5)
-
-
 def test_curve_counts_what_ended_within_the_budget():
     found = budget.curve(
         [sample(10, item="a"), sample(20, "wrong", item="b"), sample(40, "unfinished", "c", 0, "length")]
@@ -57,7 +52,7 @@ def test_repeats_count_items_and_give_every_pass_at_k():
         for i in range(4)
         for k, v in enumerate(["correct"] * i + ["wrong"] * (4 - i))
     ]
-    found = row(samples, cap=100)
+    found = row(samples)
     assert (found.n, found.samples) == (4, 16)
     assert found.test_at["pass"][1] == pytest.approx(found.accuracy)
     assert found.test_at["test"][4] == pytest.approx(0.75)
@@ -93,7 +88,7 @@ def test_figures_that_a_task_does_not_have_are_left_out_of_its_json():
     plain, repeated = row([sample(5)]), row([sample(5), sample(5, index=1)])
     assert "test_at" not in plain.model_dump()
     assert "prompt_strict" not in plain.model_dump()
-    assert plain.model_dump()["auc"] is None  # every task has one, where the run has a limit
+    assert "f1" not in plain.model_dump()
     assert Summary.model_validate_json(repeated.model_dump_json()) == repeated
 
 
