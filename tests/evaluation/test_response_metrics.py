@@ -14,13 +14,19 @@ from harness.evaluation.response_metrics import (
     LONGEST,
     LOOP_COPIES,
     LOOP_TOKENS,
+    judged,
     of_response,
     reflection_words,
     suffix_loop,
+    switches,
 )  # fmt: skip
-from harness.grading.thinking import split
+from harness.grading.grade import Grader
+from harness.grading.messages import Statement
+from harness.grading.thinking import Parts, split
+from harness.problems.embedded import problems
 from harness.records import Grade, Sample
 from harness.results.summary import row
+from harness.thoughts import THINK_TAGS
 
 
 def sample(verdict="correct", thinking=10, finish="stop", loop=0, words=0, task="t", item="p", index=0):
@@ -70,6 +76,62 @@ def test_of_response_counts_tokens_of_both_parts(tokenizer):
     ids = [*tokenizer.encode(text, add_special_tokens=False), tokenizer.eos_token_id]
     found = of_response(split(text), "correct", "stop", backend=tokenizer.backend_tokenizer, sampled=ids)
     assert found.thinking_tokens + found.answer_tokens + 3 == len(ids)  # <think>, </think>, end of turn
+
+
+# A thought of ten words that states 12 (right) after five of them, and an answer of two words.
+THOUGHT, RIGHT_AT = "so we get then 12 or rather it is 13", 5
+STATED = (Statement(17, "12", True, False), Statement(len(THOUGHT), "13", False, False))
+
+
+def measured(verdict, statements, answer=" = 13", **more):
+    parts = Parts(thinking=THOUGHT, answer=answer, state="closed")
+    return of_response(parts, verdict, "stop", statements=lambda text: statements, **more).metrics.model_dump()
+
+
+@pytest.mark.parametrize("verdict", ["wrong", "unfinished", "no_answer", "correct", "grader_timeout", "infra_error"])
+def test_underthinking_is_of_every_failure_of_the_model(verdict):
+    """1 - F / N (arXiv 2501.18585): F = 5 of N = 12 words; 0 where nothing right was said, None where none looked."""
+    failed = verdict in ("wrong", "unfinished", "no_answer")
+    assert measured(verdict, STATED)["underthinking"] == (round(1 - RIGHT_AT / 12, 4) if failed else None)
+    assert measured(verdict, STATED[1:])["underthinking"] == (0 if failed else None)
+    assert measured(verdict, ())["underthinking"] == (0 if failed else None)
+    assert measured(verdict, None)["underthinking"] is None
+
+
+def test_a_right_answer_is_abandoned_for_a_wrong_one_or_for_none():
+    names = ("abandoned", "right_then_wrong", "right_then_unanswered")
+    found = {verdict: measured(verdict, STATED) for verdict in ("wrong", "unfinished", "correct", "infra_error")}
+    shown = {verdict: tuple(one[name] for name in names) for verdict, one in found.items()}
+    assert shown == {
+        "wrong": (True, True, False), "unfinished": (True, False, True), "correct": (False, False, False),
+        "infra_error": (False, False, False),
+    }  # fmt: skip
+
+
+def test_oscillations_are_of_answers_marked_inside_the_thought():
+    marked = [each._replace(marked=True) for each in STATED]
+    behind = Statement(len(THOUGHT) + 5, "13", False, True)
+    assert measured("wrong", [*marked, behind])["oscillations"] == 1
+    assert measured("wrong", [marked[1], behind])["oscillations"] == 0
+    assert measured("wrong", [*STATED, behind])["oscillations"] is None
+
+
+def test_switches_are_phrases_that_open_another_line_of_thought():
+    assert switches("But wait, another way: check it again. Alternatively, another block. LET ME RECONSIDER") == 4
+    assert switches("") == 0
+
+
+def test_thoughts_about_plans_and_rules_are_not_searched_for_answers():
+    """A plan's thought is in another notation than the plan: F would be N, and efficiency the accuracy."""
+    names = ("first_correct", "efficiency", "underthinking", "redundant", "oscillations", "abandoned")
+    seen = {}
+    with Grader() as grader:
+        for family in ("mini_math", "mini_blocks", "mini_rules"):
+            [problem] = problems(family, "eval", 1)
+            text = f"<think>x = {problem.gold.get('answer', 1)}</think>done"
+            _, found = judged(grader, problem, text, "stop", tags=THINK_TAGS, prefilled=False)
+            seen[family] = {getattr(found.metrics, name) for name in names} == {None}
+    assert seen == {"mini_math": False, "mini_blocks": True, "mini_rules": True}
 
 
 def test_row_adds_up():
