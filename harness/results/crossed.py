@@ -12,9 +12,10 @@ from statistics import fmean
 
 import numpy as np
 
+from harness.records import Sample
 from harness.results.effects import Array, Effect, pooled
 from harness.results.records import Gap
-from harness.results.statistics import Scores
+from harness.results.statistics import Scores, by_task, clusters_of, scores_by_item
 
 
 @dataclass(frozen=True, kw_only=True)
@@ -41,6 +42,12 @@ def table(trainings: Sequence[Scores], clusters: Mapping[str, str] | None = None
         scores=np.array(means, dtype=float), samples=min(len(one[item]) for one in trainings for item in items),
         clusters=np.array([numbers[name] for name in groups]) if len(numbers) < len(items) else None,
     )  # fmt: skip
+
+
+def of_arm(trainings: Sequence[Sequence[Sample]]) -> list[Table]:
+    """What one arm's trainings got right, one table a task. Raises KeyError where a training lacks an item."""
+    parts = zip(*(by_task(one).values() for one in trainings), strict=True)
+    return [table([scores_by_item(one) for one in task], clusters_of(task[0])) for task in parts]
 
 
 def difference(ours: Sequence[Table], others: Sequence[Table]) -> Effect:

@@ -57,7 +57,7 @@ def responses(control: str, decodings: Mapping[str, Samples]) -> list[Response]:
         spread = families(samples)
         if not spread or control not in samples:
             continue
-        of_control = _tables(samples[control])
+        of_control = crossed.of_arm(samples[control])
         out.append(_response(decoding, control, "", samples[control], None))
         for name, doses in spread.items():
             out += [_response(decoding, name, dose, samples[arm], of_control) for dose, arm in doses.items()]
@@ -67,24 +67,16 @@ def responses(control: str, decodings: Mapping[str, Samples]) -> list[Response]:
 def _response(
     decoding: str, name: str, dose: str, trainings: Sequence[Sequence[Sample]], control: list[crossed.Table] | None
 ) -> Response:
-    tables, every = _tables(trainings), [sample for one in trainings for sample in one]
+    tables, every = crossed.of_arm(trainings), [sample for one in trainings for sample in one]
     typical = median_thinking(every)
     accuracy, low, high = crossed.rate(tables)
     effect = crossed.difference(tables, control) if control else None
     apart = effect.interval if effect else (None, None)
-    unanswered = (fmean(tests.mean(tests.no_answers(part).values()) for part in _by_task(one)) for one in trainings)
+    unanswered = (
+        fmean(tests.mean(tests.no_answers(part).values()) for part in tests.by_task(one).values()) for one in trainings
+    )
     return Response(
         decoding=decoding, arm=name, dose=dose, trainings=len(trainings), accuracy=accuracy, low=low, high=high,
         no_answer=fmean(unanswered), thinking_tokens=typical.value, thinking_over=typical.over,
         difference=effect.difference if effect else None, difference_low=apart[0], difference_high=apart[1],
     )  # fmt: skip
-
-
-def _by_task(samples: Sequence[Sample]) -> list[list[Sample]]:
-    return [tests.of_task(samples, task) for task in dict.fromkeys(sample.task for sample in samples)]
-
-
-def _tables(trainings: Sequence[Sequence[Sample]]) -> list[crossed.Table]:
-    """One table a task."""
-    parts = zip(*(_by_task(one) for one in trainings), strict=True)
-    return [crossed.table([tests.scores_by_item(one) for one in task], tests.clusters_of(task[0])) for task in parts]

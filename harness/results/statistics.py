@@ -21,6 +21,11 @@ def of_task(samples: Sequence[Sample], task: str) -> list[Sample]:
     return [sample for sample in samples if sample.task == task]
 
 
+def by_task(samples: Sequence[Sample]) -> dict[str, list[Sample]]:
+    """The samples of each task, in the order in which tasks first occur."""
+    return {task: of_task(samples, task) for task in dict.fromkeys(sample.task for sample in samples)}
+
+
 def by_item(samples: Sequence[Sample], value: Callable[[Sample], float]) -> dict[str, list[float]]:
     """A value of each item's samples, in the order of their numbers."""
     out: dict[str, list[float]] = {}

@@ -11,10 +11,12 @@ from xml.etree import ElementTree
 from harness.records import Sample
 from harness.results import budget
 from harness.results.compare import Comparison
+from harness.results.frontier import frontier as spending
 from harness.results.gate import Check, Verdict
 from harness.results.records import Manifest, RunRecord, flat
 from harness.results.runs import Run
 from harness.results.store import StageFolder, Store
+from harness.view import frontier
 from harness.view.page import Block, Figure, Line, Page, Row, Section, Series, Style, Table, Text, binned, texts
 from harness.view.text import MISSING, clean, hanging, interval, number, one_line, percent, points
 
@@ -217,7 +219,7 @@ def figures(task: str, groups: Mapping[str, Sequence[Sample]]) -> list[Figure]:
 
 
 def plot(runs: Sequence[Run]) -> Page:
-    """Both figures of every task, the runs in one figure; its data are curves and Kaplan-Meier lengths."""
+    """Figures of every task, the runs in one figure; its data are curves, Kaplan-Meier lengths and what was spent."""
     labels = {run.name: f"{run.name[:12]}  {Path(run.manifest.model).name}" for run in runs}
     data: dict[str, dict[str, Any]] = {run.name: {} for run in runs}
     sections = []
@@ -225,7 +227,10 @@ def plot(runs: Sequence[Run]) -> Page:
         groups = {labels[run.name]: run.of(task) for run in runs if task in run.tasks}
         for run in (run for run in runs if task in run.tasks):
             curve = [point.model_dump() for point in budget.curve(run.of(task))]
-            data[run.name][task] = {"curve": curve, "lengths": budget.lengths(run.of(task)).model_dump()}
-        sections.append(Section(title=task, blocks=figures(task, groups)))
+            [spent] = spending({run.name: [run.of(task)]})
+            costs = spent.model_dump(include={"tokens", "accuracy", "tokens_per_correct"})
+            data[run.name][task] = {"curve": curve, "lengths": budget.lengths(run.of(task)).model_dump()} | costs
+        spent = [frontier.figure(task, {label: [samples] for label, samples in groups.items()})]
+        sections.append(Section(title=task, blocks=[*figures(task, groups), *(spent if len(groups) > 1 else ())]))
     record = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
     return Page(title=f"lengths and budgets of {', '.join(labels)}", blocks=sections, data=record)

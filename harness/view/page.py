@@ -111,7 +111,10 @@ def colour(number: int) -> str:
 
 @dataclass(frozen=True, kw_only=True)
 class Series:
-    """A group of a figure: ``y`` and, beside it, a ``second`` figure. ``x`` and the 95% interval: of steps alone."""
+    """A group of a figure: ``y`` and, beside it, a ``second`` figure. ``x`` and the 95% interval: of steps alone.
+
+    ``beaten``: of a figure of points alone, one than which another is better.
+    """
 
     label: str
     y: Sequence[float]
@@ -120,6 +123,7 @@ class Series:
     high: Sequence[float] = ()
     second: Sequence[float] = ()
     note: str = ""
+    beaten: bool = False
 
     def totals(self) -> list[float]:
         return [a + b for a, b in zip(self.y, self.second or [0] * len(self.y), strict=True)]
@@ -131,7 +135,7 @@ class Figure:
 
     ``kinds``: names of the first and the second figure of each series; second counts are stacked upon the first.
     ``lines``: instead of steps, points that were measured at each x, joined by lines; where there are ``ticks``, x
-    counts them from 0.
+    counts them from 0. ``points``: one labelled point a series, hollow where it is beaten; the others are joined.
     """
 
     name: str
@@ -143,6 +147,11 @@ class Figure:
     bins: float | None = None
     lines: bool = False
     ticks: Sequence[str] = ()
+    points: bool = False
+
+    def front(self) -> list[tuple[float, float]]:
+        """The points that none beats, from the left."""
+        return sorted((series.x[0], series.y[0]) for series in self.series if not series.beaten)
 
 
 def binned(values: Iterable[float], high: float, bins: int) -> list[int]:

@@ -17,7 +17,7 @@ from harness.results.records import AskedProblem, Claim, RunRecord
 from harness.results.statistics import Samples, of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, claims, doses
+from harness.view import board, claims, doses, frontier
 from harness.view import curves as view
 from harness.view.compare import figures
 from harness.view.page import Block, Page, Section, Table, Text, texts
@@ -36,7 +36,8 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     record = read_kept(file, RunRecord)
     every, beside = boards.all_samples(record, store)
     samples, learned, dosed = next(iter(every.values())), curves(record, store), responses(record.control, every)
-    head, end, errors = [*_head(record), *_tables(record, every, beside, claimed)], _end(record), _errors(samples)
+    head = [*_head(record), *_tables(record, every, beside, claimed), _frontiers(every)]
+    end, errors = _end(record), _errors(samples)
     recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
     whole = [
         *head, *_doses(dosed, pictures=True), *_curves(learned, pictures=True), _figures(samples),
@@ -85,6 +86,16 @@ def _tables(
         )
         table = claims.table(claimed, results, collapses=collapses(every))
         yield Section(title="Claims", blocks=[table, *texts(about, style="dim")])
+
+
+def _frontiers(every: Mapping[str, Samples]) -> Section:
+    about = (
+        "Means over tasks. Tokens: thinking and answer, of cut answers what they got; per correct: tokens / accuracy. "
+        "An arm is beaten (hollow) where another one is as accurate on as few tokens, and better in one of them. "
+        "Intervals count items and trainings."
+    )
+    shown = [frontier.figure(decoding, samples) for decoding, samples in every.items()]
+    return Section(title="Accuracy and tokens", blocks=[*texts(about, style="dim"), *shown])
 
 
 def _doses(dosed: Sequence[Response], pictures: bool) -> list[Section]:

@@ -168,8 +168,14 @@ def test_rescore_finds_a_verdict_that_was_tampered_with(store, tmp_path):
 def test_plots_in_the_terminal_and_as_png(store, tmp_path):
     out = harness("plot", "a", "b", "--store", store, "--out", tmp_path).stdout
     assert "within a budget of tokens" in out
+    data = json.loads(harness("plot", "a", "b", "--store", store, "--json").stdout)["runs"]
+    rows = {run["run"][:1]: run["tasks"]["letter_count"] for run in data}
+    shown = next(line.split() for line in out.splitlines() if line.split()[:1] == ["a"] and "per correct" in line)
+    assert shown[-3] == f"{rows['a']['tokens_per_correct']:,.0f}"
+    assert rows["b"]["tokens"] < rows["a"]["tokens"]
     pictures = sorted(tmp_path.glob("*.png"))
-    assert [p.name for p in pictures] == ["budget.letter_count.png", "lengths.letter_count.png"]
+    names = [f"{name}.letter_count.png" for name in ("budget", "frontier", "lengths")]
+    assert [p.name for p in pictures] == names
     assert all(p.read_bytes().startswith(b"\x89PNG") for p in pictures)
 
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import csv
 import io
+import itertools
 import json
 import re
 from dataclasses import replace
@@ -18,7 +19,8 @@ from harness.results import board as boards
 from harness.view import board, render
 from harness.view.page import Branch, Figure, Line, Page, Section, Series, Table, Text, binned, colour
 from harness.view.render import csv as csv_form
-from harness.view.render import html, latex, markdown, picture, terminal
+from harness.view.render import html, latex, markdown, picture, svg, terminal
+from harness.view.render.labels import places
 from harness.view.text import clean, one_line
 
 ROOT = Path(__file__).parents[2]
@@ -42,11 +44,14 @@ def page_of(one: str, other: str) -> Page:
     )  # fmt: skip
     curve = Figure(name=one, title=other, x=one, y=other, kinds=(other, one),
                    series=[Series(label=other, x=[1, 2], y=[0.1, 0.4], second=[0.2, 0.5], note=one)])  # fmt: skip
-    points = replace(curve, lines=True)
+    lines = replace(curve, lines=True)
+    spots = [Series(label=name, x=[2], y=[0.4], low=[0.1], high=[0.7], note=other, beaten=name == one)
+             for name in (one, other)]  # fmt: skip
+    points = Figure(name=other, title=one, x=one, y=other, series=spots, points=True)
     tree = Branch(spans=[(one, "strong"), (other, "")], children=[Branch(spans=[(other, "")])])
     texts = [Text(text=one), Text(text=other, verbatim=True)]
     return Page(
-        title=one, blocks=[*texts, table, Section(title=one, blocks=[tree, counts, curve, points], folded=True)]
+        title=one, blocks=[*texts, table, Section(title=one, blocks=[tree, counts, curve, lines, points], folded=True)]
     )
 
 
@@ -175,7 +180,7 @@ def test_another_form_is_one_file(tmp_path, monkeypatch):
 def test_figures_as_files_by_their_suffix(suffix, magic, tmp_path):
     page = page_of("$a_$ <b>", "y%")
     kept = [path.read_bytes() for path in picture.save_all(page, tmp_path / f"plot{suffix}")]
-    assert len(kept) == 3
+    assert len(kept) == 4
     assert all(data.startswith(magic) for data in kept)
     again = [path.read_bytes() for path in picture.save_all(page, tmp_path / f"again{suffix}")]
     assert again == kept
@@ -195,6 +200,45 @@ def test_a_legend_names_every_line_in_its_own_colour(lines):
     assert [(line.get_color(), line.get_linestyle()) for line in legend.get_lines()] == [
         (colour(0), "-"), (colour(1), "-"),
     ]  # fmt: skip
+
+
+def test_points_are_labelled_hollow_where_beaten_and_the_others_are_joined(tmp_path):
+    figure = Figure(
+        name="f", title="f", x="tokens", y="accuracy", points=True,
+        series=[
+            Series(label="cheap", x=[10], y=[0.2], note="50 per correct"),
+            Series(label="beaten", x=[50], y=[0.3], low=[0.2], high=[0.4], note="167 per correct", beaten=True),
+            Series(label="good", x=[40], y=[0.6], note="67 per correct"),
+        ],
+    )  # fmt: skip
+    assert figure.front() == [(10, 0.2), (40, 0.6)]
+    page = Page(blocks=[figure])
+    drawn = svg.draw(figure)
+    assert [fill == "Canvas" for fill in re.findall(r'<circle [^>]*fill="([^"]*)"', drawn)] == [False, True, False]
+    assert {"cheap", "beaten", "good"} <= set(re.findall(r">([^<>]+)</text>", drawn))
+    [joined] = re.findall(r'<polyline points="([^"]*)"', drawn)
+    circles = re.findall(r'<circle cx="([^"]*)" cy="([^"]*)"', drawn)
+    assert joined.split() == [",".join(circles[0]), ",".join(circles[2])]
+    shown = [line.split() for line in terminal.text(page, 80).splitlines()[1:]]
+    assert shown == [
+        ["cheap", "*", "10:", "20.0", "50", "per", "correct"],
+        ["beaten", "50:", "30.0", "[20…40]", "167", "per", "correct"],
+        ["good", "*", "40:", "60.0", "67", "per", "correct"],
+    ]
+    assert "".join(terminal.drawn(figure)) in "".join(markdown.render(page).splitlines())
+
+
+SPOTS = st.lists(st.tuples(st.floats(0, 400), st.floats(0, 250), st.floats(10, 150)), min_size=1, max_size=3)
+
+
+@given(SPOTS)
+def test_labels_stand_inside_the_picture_and_cover_nothing_while_there_is_room(spots):
+    inside = (0, 0, 400, 250)
+    at = places([(x, y) for x, y, _ in spots], [wide for *_, wide in spots], 12, inside)
+    boxes = [(left, middle - 6, left + wide, middle + 6) for (left, middle), (*_, wide) in zip(at, spots, strict=True)]
+    for a, b in itertools.combinations(boxes, 2):
+        assert min(a[2], b[2]) <= max(a[0], b[0]) + 1e-6 or min(a[3], b[3]) <= max(a[1], b[1]) + 1e-6
+    assert all(box[0] >= 0 and box[1] >= 0 and box[2] <= 400 and box[3] <= 250 for box in boxes)
 
 
 def test_bins_count_every_value():

@@ -77,5 +77,7 @@ def test_the_page_holds_what_a_reader_needs(run):
         assert "SFT on searched chains beats the base model" in text
         assert "of 1 claim; mean over tasks" in " ".join(text.split())
         assert "repetition" in text
-    assert html.count("<svg") == 2
+    assert html.count("<svg") == 3
+    for text in (html, markdown):
+        assert "Accuracy and tokens" in text
     assert "characters left out" in html

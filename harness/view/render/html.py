@@ -33,7 +33,7 @@ def block(one: Block) -> str:
         return table(one)
     if isinstance(one, Figure):
         key = ""
-        for i, series in enumerate(one.series):
+        for i, series in enumerate(() if one.points else one.series):
             key += f'<span><i style="background: {colour(i)}"></i>{escape(series.label)}</span>'
         heading = f"{escape(one.title)}: {escape(one.y)}"
         return f'<figure><h3>{heading}</h3><p class="key">{key}</p>{svg.draw(one)}</figure>'

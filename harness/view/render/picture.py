@@ -10,8 +10,10 @@ from harness.errors import Usage
 from harness.files import about
 from harness.view.page import SECOND, Page, colour, flat
 from harness.view.page import Figure as Drawing
+from harness.view.render.labels import LONGEST, places
 from harness.view.text import clean
 
+_LETTER = 4.6  # width of a label's character in points, about
 SUFFIXES = (".png", ".svg", ".pdf")
 
 
@@ -35,7 +37,7 @@ def save(drawing: Drawing, file: Path) -> Path:
 
     figure = Figure(layout="constrained")
     FigureCanvasAgg(figure)
-    (_curves if drawing.bins is None else _bars)(figure, drawing)
+    (_bars if drawing.bins is not None else _points if drawing.points else _curves)(figure, drawing)
     stable = {".svg": {"Date": None}, ".pdf": {"CreationDate": None}}  # the same figure, the same file
     with about(file):
         file.parent.mkdir(parents=True, exist_ok=True)
@@ -77,6 +79,31 @@ def _curves(figure: Any, drawing: Drawing) -> None:
     if drawing.ticks:
         axes.set_xticks([*range(len(drawing.ticks))], [_plain(tick) for tick in drawing.ticks])
     axes.legend(first, [_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
+
+
+def _points(figure: Any, drawing: Drawing) -> None:
+    figure.set_size_inches(7, 4.5)
+    axes = figure.subplots()
+    for number, series in enumerate(drawing.series):
+        shown = {"color": colour(number), "mfc": "white" if series.beaten else colour(number), "zorder": 3}
+        axes.plot(series.x, series.y, "o", ms=6, **shown)
+        axes.vlines(series.x[: len(series.low)], series.low, series.high, color=colour(number), alpha=0.4, lw=1)
+    axes.plot(*zip(*drawing.front(), strict=True), ls="--", lw=0.8, color="grey", zorder=1)
+    axes.set(xlabel=_plain(f"{drawing.x}, {drawing.title}"), ylabel=_plain(drawing.y))
+    axes.set_xlim(left=0, right=1.05 * max(1.0, *(series.x[0] for series in drawing.series)))
+    axes.set_ylim(bottom=0)
+    figure.draw_without_rendering()  # settles where the axes are
+    unit = 72 / figure.dpi  # pixels to points, in which offsets are given
+    box = axes.get_window_extent()
+    spots = [axes.transData.transform((series.x[0], series.y[0])) * unit for series in drawing.series]
+    labels = [clean(series.label)[:LONGEST] for series in drawing.series]
+    inside = (box.x0 * unit, -box.y1 * unit, box.x1 * unit, -box.y0 * unit)
+    at = places([(x, -y) for x, y in spots], [_LETTER * len(label) for label in labels], 9, inside)
+    for series, (x, y), label, (left, middle) in zip(drawing.series, spots, labels, at, strict=True):
+        axes.annotate(
+            _plain(label), (series.x[0], series.y[0]), (left - x, -middle - y), textcoords="offset points",
+            va="center", fontsize=8, arrowprops={"arrowstyle": "-", "lw": 0.3, "shrinkA": 0, "shrinkB": 3},
+        )  # fmt: skip
 
 
 def _plain(text: str) -> str:

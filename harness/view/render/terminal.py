@@ -120,7 +120,9 @@ def _label(branch: Branch) -> Styled:
 
 def drawn(figure: Figure) -> list[str]:
     """Lines of a figure: a row of blocks for each group of a histogram, some points of each curve."""
-    if figure.bins is None:
+    if figure.points:
+        lines, body = [f"{figure.y} % [95%] by {figure.x}; * beaten by none"], _point
+    elif figure.bins is None:
         second = f"(and {figure.kinds[1]}) " if figure.kinds[1] else ""
         lines, body = [f"{figure.y} {second}% {'by' if figure.lines else 'within a'} {figure.x}"], _points
     else:
@@ -128,7 +130,7 @@ def drawn(figure: Figure) -> list[str]:
     side = min(26, max((len(series.label) for series in figure.series), default=0))
     for series in figure.series:
         lines.append(f"  {series.label[:side]:<{side}} {body(series, figure.ticks)}")
-        lines += [f"  {'':<{side}} {series.note}"] if series.note else []
+        lines += [f"  {'':<{side}} {series.note}"] if series.note and not figure.points else []
     return [clean(line) for line in lines]
 
 
@@ -136,6 +138,13 @@ def _blocks(series: Series, ticks: Sequence[str] = ()) -> str:
     counts = series.totals()
     most = max(counts, default=0) or 1
     return "".join(_BLOCKS[int(-(-count * (len(_BLOCKS) - 1) // most))] for count in counts)
+
+
+def _point(series: Series, ticks: Sequence[str] = ()) -> str:
+    """A point with its interval and its note, in columns."""
+    sides = "".join(f" [{100 * a:.0f}…{100 * b:.0f}]" for a, b in zip(series.low, series.high, strict=True))
+    right = f"{100 * series.y[0]:.1f}{sides}"
+    return f"{' ' if series.beaten else '*'}{series.x[0]:>7,.0f}: {right:<16} {series.note}".rstrip()
 
 
 def _points(series: Series, ticks: Sequence[str] = ()) -> str:
