@@ -230,7 +230,9 @@ def plot(runs: Sequence[Run]) -> Page:
             [spent] = spending({run.name: [run.of(task)]})
             costs = spent.model_dump(include={"tokens", "accuracy", "tokens_per_correct"})
             data[run.name][task] = {"curve": curve, "lengths": budget.lengths(run.of(task)).model_dump()} | costs
-        spent = [frontier.figure(task, {label: [samples] for label, samples in groups.items()})]
-        sections.append(Section(title=task, blocks=[*figures(task, groups), *(spent if len(groups) > 1 else ())]))
+        drawn = figures(task, groups)
+        if len(groups) > 1:
+            drawn.append(frontier.figure(task, {label: [samples] for label, samples in groups.items()}))
+        sections.append(Section(title=task, blocks=drawn))
     record = {"runs": [{"run": name, "tasks": tasks} for name, tasks in data.items()]}
     return Page(title=f"lengths and budgets of {', '.join(labels)}", blocks=sections, data=record)
