@@ -17,7 +17,7 @@ from harness.results.records import AskedProblem, Claim, RunRecord
 from harness.results.statistics import Samples, of_task
 from harness.results.store import Store, read_kept
 from harness.results.summary import ERROR_TYPES
-from harness.view import board, claims, doses, frontier
+from harness.view import board, claims, doses, frontier, trainings
 from harness.view import curves as view
 from harness.view.compare import figures
 from harness.view.page import Block, Page, Section, Table, Text, texts
@@ -36,7 +36,7 @@ def write_report(store: Store, file: Path, claimed: Mapping[str, Claim]) -> list
     record = read_kept(file, RunRecord)
     every, beside = boards.all_samples(record, store)
     samples, learned, dosed = next(iter(every.values())), curves(record, store), responses(record.control, every)
-    head = [*_head(record), *_tables(record, every, beside, claimed), _frontiers(every)]
+    head = [*_head(record), *_tables(record, every, beside, claimed), _frontiers(every), *_trainings(record)]
     end, errors = _end(record), _errors(samples)
     recipe = json.dumps(record.manifest.model_dump(exclude={"stages"}), indent=1, ensure_ascii=False)
     whole = [
@@ -96,6 +96,15 @@ def _frontiers(every: Mapping[str, Samples]) -> Section:
     )
     shown = [frontier.figure(decoding, samples) for decoding, samples in every.items()]
     return Section(title="Accuracy and tokens", blocks=[*texts(about, style="dim"), *shown])
+
+
+def _trainings(record: RunRecord) -> list[Section]:
+    table = trainings.table(record.manifest.stages)
+    about = (
+        "A loss on differences falls as well where chosen and rejected chains both become less likely. Where the "
+        "chosen ones do, the model moves to texts that nobody chose."
+    )
+    return [Section(title="Likelihood of chosen chains", blocks=[*texts(about, style="dim"), table])] if table else []
 
 
 def _doses(dosed: Sequence[Response], pictures: bool) -> list[Section]:

@@ -52,6 +52,9 @@ def test_sft_then_dpo_then_an_answer_through_the_chat_template(data, tmp_path):
     figures = json.loads(done.stdout)
     assert figures["pairs"] == 12
     assert figures["last"]["sft"] < 1.0
+    again = harness("train", "dpo", "--model", base, "--data", data, "--out", tuned, "--trees", "--alpha", 1, "--beta",
+                    0.3, "--label-smoothing", 0.1, "--learning-rate", 1e-4)  # fmt: skip
+    assert "chosen rose by 0.00 nat\n" in again.stdout  # logged before the only step
 
     from transformers import AutoModelForCausalLM, AutoTokenizer
 

@@ -36,11 +36,13 @@ def run(tmp_path):
         write_rows(folder / "problems.jsonl", ({"id": f"p{i}", **asked} for i in range(20)))
     recipe = load_recipe("ablation_full").model_dump()
     stage = {"name": "eval a", "kind": "eval", "params": {}, "inputs": {}, "models": {}, "seconds": 2.0, "figures": {}}
+    end = {"chosen_change": -4.25, "rejected_change": -7.0, "preferred": 0.7}
+    trained = stage | {"name": "train dpo", "kind": "preference", "figures": {"pairs": 9, "end": end}}
     manifest = {
         "date": "2026-01-01", "seeds": [0, 1], "commit": "", "packages": {"torch": "2"}, "grader": {"code": "g"},
         "hardware": {"processor": "cpu", "cores": 2, "gpus": [], "python": "3.11"}, "seconds": 3.0,
         "command": "harness run-recipe mine.yaml --seeds 2 --set a.b=1",
-        "recipe": recipe | {"about": HOSTILE}, "profile": {}, "stages": {"a": stage, "b": stage},
+        "recipe": recipe | {"about": HOSTILE}, "profile": {}, "stages": {"a": stage, "b": stage, "c": trained},
     }  # fmt: skip
     data = {
         "run": "r0", "recipe": "mine", "profile": "tiny", "control": "base", "arms": {"base": ["a"], "sft": ["b"]},
@@ -80,4 +82,6 @@ def test_the_page_holds_what_a_reader_needs(run):
     assert html.count("<svg") == 3
     for text in (html, markdown):
         assert "Accuracy and tokens" in text
+        assert "Likelihood of chosen chains" in text
+        assert "-4.25" in text
     assert "characters left out" in html

@@ -11,6 +11,7 @@ from harness.pipeline.training import Row, Switches, TrainedStage, Training, Tra
 from harness.records import Chain
 from harness.spec import knob
 from harness.training.spec import Objective
+from harness.view import trainings
 
 
 class ArmObjective(Objective):
@@ -51,4 +52,8 @@ class Preference(Training):
             "rejected_tokens": sum(len(p.rejected_ids) for p in picked),
             "shared_tokens": sum(p.fork for p in picked),
         }
-        return rows, objective, {name: round(total / len(picked), 1) for name, total in totals.items()}
+        means: Params = {name: round(total / len(picked), 1) for name, total in totals.items()}
+        return rows, objective, means | {"length_normalized": objective.length_normalized}
+
+    def summary(self, figures: Params) -> str:
+        return ", ".join(part for part in (super().summary(figures), trainings.line(figures)) if part)
