@@ -30,6 +30,11 @@ _AT_K = (
     "plain: independent samples, as many answers as the tree's, or for as many tokens",
     "a tree's answers stand in a drawn order",
 )
+_WORTH = (
+    "tokens/right: all tokens per right answer; AUC: mean of what right answers are worth, 1 - thinking tokens / 1,000 "
+    "(or / 100)",
+    "F1: of AUC on easy and accuracy on hard problems (by level); hard/easy: ratio of their median thinking tokens",
+)
 _2 = "{:.2f}"  # the form of a figure with two digits
 
 
@@ -53,13 +58,14 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
         names = (task, *_NAMES[1:]) if task else _NAMES
         notes = _LEGEND if task == list(shown)[-1] else ()
         blocks.append(Table(columns=names, wrap=[0], rows=lines, notes=notes, records=[] if blocks else records))
+    blocks += _worth(rows)
     for what, field in (("cut by --max-tokens", "cut"), ("grader or model call failed", "failed")):
         named = ", ".join(f"{row['task']} {percent(row[field])} %" for row in records if row[field] > 0)
         blocks += texts(f"{what}: {named}") if named else []
     closed = [f"{name} {percent(f.forced, 0)} %{_longer(f.relocated)}" for name, f in rows.items() if f.forced]
     blocks += texts(f"thoughts closed at the thinking budget: {', '.join(closed)}") if closed else []
     for name, f in rows.items():
-        blocks += texts(*_levels(name, f), *_twins(name, f))
+        blocks += texts(*_twins(name, f))
     if left_to_server:
         blocks += texts(f"the server takes no {', '.join(left_to_server)}: its own defaults apply")
     where = folders[0] if len(folders) == 1 else f"{folders[0].parent}/{{{','.join(each.name for each in folders)}}}"
@@ -73,16 +79,22 @@ def _guessed(f: Summary) -> str:
     return percent(None) if f.guessed is None else f"{percent(f.guessed, 0)}|{percent(f.accuracy_marked, 0)}"
 
 
-def _levels(task: str, f: Summary) -> list[str]:
-    """What easy and hard problems show, of a task that has levels."""
-    found = f.model_extra or {}
-    if "f1" not in found:
-        return []
-    ratio = number(found["hard_to_easy"], "{:.2f}")
-    return [
-        f"{task}: hard problems take {ratio} times the thinking of easy ones; F1 of both {number(found['f1'], _2)} "
-        f"within 1,000 thinking tokens, {number(found['f1_100'], _2)} within 100"
-    ]
+def _worth(rows: Mapping[str, Summary]) -> list[Table]:
+    """What thinking is worth, and whether it follows difficulty; of tasks on which anything was thought."""
+    cells, records = [], []
+    for name, f in rows.items():
+        found = f.model_extra or {}
+        figures = {
+            "tokens_per_correct": f.tokens_per_correct, "auc": f.auc, "auc_100": f.auc_100, "f1": found.get("f1"),
+            "f1_100": found.get("f1_100"), "hard_to_easy": found.get("hard_to_easy"),
+        }  # fmt: skip
+        if f.mean_thinking_tokens:
+            each, *others = figures.values()
+            cells.append([name, number(each), *(number(value, _2) for value in others)])
+            records.append({"task": name, **figures})
+    columns = ("task", "tokens/right", "AUC", "AUC 100", "F1", "F1 100", "hard/easy")
+    title = "what thinking is worth"
+    return [Table(title=title, columns=columns, wrap=[0], rows=cells, notes=_WORTH, records=records)] if cells else []
 
 
 def _twins(task: str, f: Summary) -> list[str]:
