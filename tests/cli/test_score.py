@@ -114,6 +114,20 @@ def test_a_task_by_id_prompt_and_number_with_metrics(tmp_path):
     assert metrics["reflection_words"] == 2
 
 
+def test_levels_of_the_problems_are_those_of_the_responses(tmp_path):
+    from harness.problems.load import load
+
+    rows = [
+        {"id": p.id, "response": f"<think>1</think>\\boxed{{{p.gold['answer']}}}"} for p in load("mini_math", count=40)
+    ]
+    path = lines(tmp_path / "in.jsonl", rows)
+    done = score("--task", "mini_math", "--responses", path, "--out", tmp_path / "out.jsonl", "--json")
+    found = json.loads(done.stdout)
+    assert found["accuracy"] == 1
+    assert found["f1"] == pytest.approx(2 * found["auc"] / (found["auc"] + 1))
+    assert found["hard_to_easy"] == 1
+
+
 def test_one_scheme_of_ids_for_a_file_and_the_prompt_before_the_id():
     from pathlib import Path
 

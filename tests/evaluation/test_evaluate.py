@@ -17,7 +17,7 @@ from harness.files import shipped
 from harness.models.backends.hf import HFCompleter
 from harness.models.prompts import prompt_ids
 from harness.models.spec import Prompting
-from harness.problems.embedded import problems
+from harness.problems.embedded import FAMILIES, problems
 from harness.problems.registry import select, tasks
 from harness.results.runs import evaluate_and_summarise
 from tests.commands import here as harness
@@ -121,6 +121,10 @@ def test_our_tasks_give_the_same_files_without_lm_eval(tokenizer, tmp_path, name
         assert set(metrics["lm_eval"]) == set(names)
         files.append((*texts, metrics | {"seconds": 0}))
     assert files[0] == files[1]
+    levels = {p.id: p.level for family in FAMILIES for p in problems(family, "dev", 12)}
+    found = {s.problem_id: s.level for s in load_samples(tmp_path / "through")}
+    assert found == {name: levels.get(name, 0) for name in found}  # a sample keeps its problem's
+    assert len(set(found.values())) > 1 or names == ["letter_count"]
 
 
 def test_task_files_that_say_more_than_ours_are_left_to_lm_eval(tmp_path):
