@@ -167,7 +167,7 @@ def test_the_report_holds_curve_figures_and_what_stands_apart(run):
         assert "retention (nothing was trained on these)" in shown
         assert "mini_premise (retention)" in shown
     assert html.count("stroke-dasharray") == 2  # items without an answer, of each task
-    assert html.count("<circle") == 2 * 4
+    assert html.count("<circle") == 2 * 4 + 2  # and a point for each arm, of accuracy and tokens
     assert html.index("Learning curves") > html.index("<h2>Claims")
 
 

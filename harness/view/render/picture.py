@@ -88,7 +88,7 @@ def _points(figure: Any, drawing: Drawing) -> None:
         shown = {"color": colour(number), "mfc": "white" if series.beaten else colour(number), "zorder": 3}
         axes.plot(series.x, series.y, "o", ms=6, **shown)
         axes.vlines(series.x[: len(series.low)], series.low, series.high, color=colour(number), alpha=0.4, lw=1)
-    axes.plot(*zip(*drawing.front(), strict=True), ls="--", lw=0.8, color="grey", zorder=1)
+    axes.plot(*zip(*drawing.front(), strict=True), lw=0.8, color="grey", zorder=1)
     axes.set(xlabel=_plain(f"{drawing.x}, {drawing.title}"), ylabel=_plain(drawing.y))
     axes.set_xlim(left=0, right=1.05 * max(1.0, *(series.x[0] for series in drawing.series)))
     axes.set_ylim(bottom=0)

@@ -92,7 +92,7 @@ def _points(figure: Figure) -> tuple[int, int, list[str]]:
     parts += [_text(side - 4, at(0, tick / 100)[1] + 4, f"{tick:g}", "end") for tick in up]
     parts += [_text(at(tick, 0)[0], high + 16, f"{tick:g}", "middle") for tick in right]
     front = " ".join(f"{x:.1f},{y:.1f}" for x, y in (at(*point) for point in figure.front()))
-    parts.append(f'<polyline points="{front}" fill="none" class="axis" stroke-dasharray="3 3"/>')
+    parts.append(f'<polyline points="{front}" fill="none" class="axis"/>')
     spots = [at(series.x[0], series.y[0]) for series in figure.series]
     labels = [clean(series.label)[:LONGEST] for series in figure.series]
     texts = places(spots, [_LETTER * len(label) for label in labels], 12, (side, 0, side + width, high))
