@@ -90,7 +90,8 @@ def _tables(
 
 def _frontiers(every: Mapping[str, Samples]) -> Section:
     about = (
-        "Means over tasks. Tokens: thinking and answer, of cut answers what they got; per correct: tokens / accuracy. "
+        "Means over tasks. Tokens: thinking and answer, of cut answers what they got, of a tree's answers their own, "
+        "not those of the search; per correct: tokens / accuracy. "
         "An arm is beaten (hollow) where another one is as accurate on as few tokens, and better in one of them. "
         "Intervals count items and trainings."
     )

@@ -219,7 +219,8 @@ def test_points_are_labelled_hollow_where_beaten_and_the_others_are_joined(tmp_p
     [joined] = re.findall(r'<polyline points="([^"]*)"', drawn)
     circles = re.findall(r'<circle cx="([^"]*)" cy="([^"]*)"', drawn)
     assert joined.split() == [",".join(circles[0]), ",".join(circles[2])]
-    shown = [line.split() for line in terminal.text(page, 80).splitlines()[1:]]
+    head, *shown = [line.split() for line in terminal.text(page, 80).splitlines()]
+    assert " ".join(head) == "f: accuracy % [95%] by tokens; * beaten by none"
     assert shown == [
         ["cheap", "*", "10:", "20.0", "50", "per", "correct"],
         ["beaten", "50:", "30.0", "[20…40]", "167", "per", "correct"],

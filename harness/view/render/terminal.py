@@ -121,7 +121,7 @@ def _label(branch: Branch) -> Styled:
 def drawn(figure: Figure) -> list[str]:
     """Lines of a figure: a row of blocks for each group of a histogram, some points of each curve."""
     if figure.points:
-        lines, body = [f"{figure.y} % [95%] by {figure.x}; * beaten by none"], _point
+        lines, body = [f"{figure.title}: {figure.y} % [95%] by {figure.x}; * beaten by none"], _point
     elif figure.bins is None:
         second = f"(and {figure.kinds[1]}) " if figure.kinds[1] else ""
         lines, body = [f"{figure.y} {second}% {'by' if figure.lines else 'within a'} {figure.x}"], _points
