@@ -11,7 +11,8 @@ from tests.models.server.chat_service import Service, serving
 
 
 def test_a_chat_service_teaches(tokenizer, student, tmp_path):
-    params = {"families": ["mini_math"], "sources": [], "problems": 3, "seed": 0, "samples": 2, "max_tokens": 64,
+    params = {"families": ["mini_math"], "mix": "search", "sources": [], "problems": 3, "seed": 0, "samples": 2,
+              "max_tokens": 64,
               "temperature": 0.0, "sampling_seed": 0}  # fmt: skip
     with serving(Service(tokenizer=tokenizer)) as service:
         teacher = ModelSpec(model="some", tokenizer=student, backend="openai", base_url=service.url)
