@@ -69,9 +69,10 @@ def located(spec: ModelSpec, run: Run) -> ModelSpec:
     """The model to probe with: as named, else the run's own with its serving settings. Raises Usage."""
     if spec.model:
         return spec
-    if run.manifest.backend is None:
+    if run.manifest.backend is None or ((run.folder / "done.json").exists() and not run.weights):
         raise Usage(f"{run.folder}: does not say where its model is; name it with --model")
     kept = {name: getattr(run.manifest, name, None) for name in ModelSpec.model_fields}
+    kept |= {"model": run.weights} if run.weights else {}
     marks = ModelSpec(model="any").identity()
     return spec.model_copy(update={name: kept[name] for name in marks if kept[name] is not None})
 
@@ -89,7 +90,7 @@ def execute(
     if unknown := sorted(set(tasks) - set(run.tasks)):
         raise Usage(f"--tasks {', '.join(unknown)}: the run holds {', '.join(run.tasks)}")
     if manifest.model_digest is None:
-        raise NoRuns(f"{run.folder}: does not say which weights drew it; probe a run of 'harness eval'")
+        raise NoRuns(f"{run.folder}: does not say which weights drew it; evaluate its model again")
     check_writable(folder)
     problems = {(asked.task, asked.id): asked.problem() for asked in run.problems()}
     samples: list[Sample] = []

@@ -39,11 +39,12 @@ _AT_ONCE = 4  # samples that are graded again at once
 
 @dataclass(frozen=True, kw_only=True)
 class Run:
-    """A finished run: its folder, what identifies it, its samples."""
+    """A finished run: its folder, what identifies it, its samples; of a recipe's stage the folder of its model."""
 
     folder: Path
     manifest: Manifest
     samples: list[Sample]
+    weights: str = ""
 
     @property
     def name(self) -> str:
@@ -152,7 +153,14 @@ def load(store: Store, name: str) -> Run:
             decoding = Decoding(**known)
         except ValidationError as error:
             raise BadFile(f"{done}: {reason_of(error)}; run the recipe again") from None
-    return Run(folder=folder, manifest=Manifest(model=result.name, run=folder.name, decoding=decoding), samples=samples)
+    weights = folder.parent / result.inputs.get("model", "") / str(result.params.get("at", "model"))
+    manifest = Manifest(
+        model=result.name, run=folder.name, decoding=decoding, backend=result.params.get("backend"),
+        model_digest=result.figures.get("model_digest"),
+    )  # fmt: skip
+    return Run(
+        folder=folder, manifest=manifest, samples=samples, weights=str(weights) if "model" in result.inputs else ""
+    )
 
 
 def fresh(folder: Path) -> None:

@@ -112,6 +112,23 @@ def test_a_folder_that_names_no_model_is_refused(stored, tmp_path):
     assert "does not say which weights drew it" in told.stderr
 
 
+def test_an_arm_of_a_recipe_is_probed_with_the_model_that_its_stage_was_made_from(stored, student, tmp_path):
+    folder, trained = tmp_path / "stages" / "e1", tmp_path / "stages" / "t1"
+    folder.mkdir(parents=True)
+    trained.mkdir()
+    (trained / "model").symlink_to(student, target_is_directory=True)
+    for name in ("samples.jsonl", "problems.jsonl"):
+        (folder / name).write_bytes((stored / name).read_bytes())
+    digest = json.loads((stored / "manifest.json").read_text())["model_digest"]
+    done = {"name": "eval sft", "kind": "eval", "params": {"backend": "hf"}, "inputs": {"model": "t1"}}
+    done["figures"] = {"model_digest": digest}
+    (folder / "done.json").write_text(json.dumps(done))
+    command = ("probe", "e1", "--store", tmp_path, "--tasks", "mini_math", "--limit", "3", "--json")
+    assert json.loads(here(*command, code=0).stdout)["rows"][0]["samples"] > 0
+    (folder / "done.json").write_text(json.dumps(done | {"inputs": {}, "models": {"model": "student"}}))
+    assert "name it with --model" in here(*command, code=2).stderr
+
+
 def test_a_run_with_examples_in_its_prompts_is_refused(tmp_path):
     asked = ["--tasks", "mini_math", "--limit", "3", "--few-shot", "1", "--out", tmp_path]
     here("eval", "--model", "shipped:student", *asked, code=0)
