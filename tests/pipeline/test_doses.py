@@ -39,14 +39,14 @@ def test_each_dose_is_a_stage_and_an_arm_of_its_own(tmp_path):
     assert {(params["dose"]["learning_rate"], params["dose"]["epochs"]) for params in high} == {(1e-3, 2)}
     # What a dose does not name is the profile's.
     assert {(params["dose"]["beta"], params["dose"]["batch_size"]) for params in low} == {(0.1, 16)}
-    assert {params["dose"]["learning_rate"] for params in other} == {5e-4}
+    assert {params["dose"]["learning_rate"] for params in other} == {5e-5}
     assert not trainings(graph, "dpo")
     assert [len(graph.arms[arm]) for arm in ("sft", "+dpo@low", "+dpo@high")] == [3, 2, 3]
 
 
 def test_a_stage_without_a_dose_is_the_same_stage_as_one_that_says_what_the_profile_says(tmp_path):
     plain = build(loaded(tmp_path, RECIPE.partition("doses:")[0]), load_profile("tiny"))
-    text = "  masking: {kind: preference, model: sft, chains: trees, chosen: shortest, dose: {learning_rate: 5.0e-4},"
+    text = "  masking: {kind: preference, model: sft, chains: trees, chosen: shortest, dose: {learning_rate: 5.0e-5},"
     text += "\n    objective: {label_smoothing: 0.1, sft_weight: 1.0, mask_prefix: both}}\n"
     own = build(loaded(tmp_path, RECIPE.partition("doses:")[0] + "stages:\n" + text), load_profile("tiny"))
     assert plain.arms == own.arms
