@@ -15,6 +15,7 @@ from harness.view.text import clean
 
 _LETTER = 4.6  # width of a label's character in points, about
 SUFFIXES = (".png", ".svg", ".pdf")
+_BANDS = 4  # series of a figure up to which their intervals can be told apart, and a legend fits inside
 
 
 def save_all(page: Page, out: Path) -> list[Path]:
@@ -70,7 +71,7 @@ def _curves(figure: Any, drawing: Drawing) -> None:
     for number, series in enumerate(drawing.series):
         drawn = {"drawstyle": f"steps-{step}" if step else "default", "color": colour(number)}
         first += axes.plot(series.x, series.y, marker=marker, **drawn)
-        if series.low:
+        if series.low and len(drawing.series) <= _BANDS:
             axes.fill_between(series.x, series.low, series.high, step=step, alpha=0.15, color=colour(number), lw=0)
         if series.second:
             axes.plot(series.x, series.second, ls=":", lw=1, **drawn)
@@ -78,7 +79,8 @@ def _curves(figure: Any, drawing: Drawing) -> None:
     axes.set(ylim=(0, 1), xlabel=_plain(f"{drawing.x}, {drawing.title}"), ylabel=_plain(drawing.y + dotted))
     if drawing.ticks:
         axes.set_xticks([*range(len(drawing.ticks))], [_plain(tick) for tick in drawing.ticks])
-    axes.legend(first, [_plain(series.label) for series in drawing.series], frameon=False, fontsize=8)
+    beside: dict[str, Any] = {"loc": "center left", "bbox_to_anchor": (1, 0.5)} if len(drawing.series) > _BANDS else {}
+    axes.legend(first, [_plain(series.label) for series in drawing.series], frameon=False, fontsize=8, **beside)
 
 
 def _points(figure: Any, drawing: Drawing) -> None:
