@@ -96,8 +96,8 @@ def _train(
     job = TrainingJob(**task.model_dump() | {"model": path}, training=training, objective=objective, about=about)
     figures = train(job, rows.rows, _progress)
     if _FIRST:
-        told = figures.model_dump(exclude_none=True) | objective.model_dump(include={"length_normalized"})
-        show(view.trained(told, task.out), as_json=as_json)
+        shown = figures.model_dump(exclude_none=True) | objective.model_dump(include={"length_normalized"})
+        show(view.trained(shown, task.out), as_json=as_json)
 
 
 def _read(

@@ -195,11 +195,7 @@ def _gap(ours: list[list[Sample]], others: list[list[Sample]]) -> Gap:
     if len(ours) == len(others) == 1:
         a, b = (tests.scores_by_item(side[0]) for side in (ours, others))
         return tests.paired(a, b, tests.clusters_of(ours[0]))
-    return crossed.gap(_table(ours), _table(others))
-
-
-def _table(seeds: list[list[Sample]]) -> crossed.Table:
-    return crossed.table([tests.scores_by_item(one) for one in seeds], tests.clusters_of(seeds[0]))
+    return crossed.gap(*crossed.of_arm(ours), *crossed.of_arm(others))
 
 
 def _summary(seeds: list[list[Sample]]) -> Data:
@@ -209,7 +205,7 @@ def _summary(seeds: list[list[Sample]]) -> Data:
     # No pass@k: over the samples of all seeds it would be of different models.
     changes: Data = {"n": items, "seeds": len(seeds), "test_at": None}
     if len(seeds) > 1:
-        _, low, high = crossed.rate([_table(seeds)])
+        _, low, high = crossed.rate(crossed.of_arm(seeds))
         changes |= {"low": low, "high": high}
     answers = len(seeds[0]) // items
     if answers > 1:  # Test@N of each training

@@ -72,10 +72,7 @@ def _lines(f: Score) -> list[Line]:
     causes = [(name, percent(share, 0)) for name, share in shares if share > 0.005]
     why = f" ({', '.join(f'{name} {share}' for name, share in causes)})" if causes else ""
     letters = "".join(f" {name[0]}{share}" for name, share in causes)
-    missing, tokens = (
-        percent(f.no_answer, 1 if f.no_answer < 0.1 else 0),
-        thinking(f),
-    )
+    missing, tokens = percent(f.no_answer, 1 if f.no_answer < 0.1 else 0), thinking(f)
     text = f"no answer {percent(f.no_answer)}{why}, {tokens} thinking tokens"
     out = [
         Line(strong=percent(f.accuracy), text=f"{inside}, {given} given an answer", short=f"{inside} |{given}"),

@@ -38,11 +38,7 @@ def table(curves: Sequence[Curve], title: str = "") -> Table:
 
 def _cell(point: Point) -> Line:
     f = point.cell
-    right, missing, tokens = (
-        percent(f.accuracy),
-        percent(f.no_answer),
-        thinking(f),
-    )
+    right, missing, tokens = percent(f.accuracy), percent(f.no_answer), thinking(f)
     change = f", Δ {points(f.difference.difference)}" if f.difference else ""
     text = f"{interval(f.low, f.high)}{change}, no answer {missing}, {tokens} thinking tokens"
     return Line(strong=right, text=text, short=f"na {missing}, {tokens}t")

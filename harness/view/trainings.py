@@ -74,8 +74,8 @@ def table(stages: Mapping[str, StageRecord]) -> Table | None:
         fell, lowest, each = sum(one.fell for one in ends), min(one.chosen for one in ends), ends[0].each
         behind = f" (lowest {lowest:.2f})" if len(ends) > 1 else ""
         shown = Line(text=f"{chosen:+.2f}{each}{behind}", style="bad" if fell else "")
-        told = f"{fell} of {len(ends)}" if fell else MISSING
-        rows.append([name, str(len(ends)), shown, f"{rejected:+.2f}{each}", percent(ranked, 0), told])
+        many = f"{fell} of {len(ends)}" if fell else MISSING
+        rows.append([name, str(len(ends)), shown, f"{rejected:+.2f}{each}", percent(ranked, 0), many])
         records.append({
             "stage": name, "trainings": len(ends), "chosen_change": chosen, "chosen_change_lowest": lowest,
             "rejected_change": rejected, "preferred": ranked, "fell": fell, "per_token": bool(each),

@@ -63,13 +63,13 @@ def twins(whole: Problem, removal: Removal) -> tuple[Problem, Problem]:
     """The problem without its premise, and the complete one; each names the other."""
     stem = f"{NAME}-{whole.id.removeprefix('mini_')}"
     ids = {half: f"{stem}-{half}" for half in ("missing", "complete")}
-    told = {"family": whole.family, "gold": whole.gold}
+    source = {"family": whole.family, "gold": whole.gold}
     missing: Gold = {
         "half": "missing", "twin": ids["complete"], "answer": ANSWER, "removed": removal.removed,
         "completions": [list(each) for each in removal.completions],
-        "reference": f"It is not said {removal.removed}. The answer {ANSWER}.", **told,
+        "reference": f"It is not said {removal.removed}. The answer {ANSWER}.", **source,
     }  # fmt: skip
-    complete: Gold = {"half": "complete", "twin": ids["missing"], **told}
+    complete: Gold = {"half": "complete", "twin": ids["missing"], **source}
     made = Problem(
         id=ids["missing"], family=NAME, prompt=removal.prompt, gold=missing, level=whole.level, split=whole.split
     )
@@ -88,9 +88,9 @@ def _without_number(whole: Problem, rng: random.Random) -> Removal | None:
     gold = whole.gold
     place = rng.randrange(len(gold["steps"]) + 1)  # 0: the start
     answers = {value: answer for value in range(_CEILING + 1) if (answer := _answer(gold, place, value)) is not None}
-    told = gold["steps"][place - 1][1] if place else gold["start"]
+    given = gold["steps"][place - 1][1] if place else gold["start"]
     others = [value for value, answer in answers.items() if answer != gold["answer"]]
-    if answers.get(told) != gold["answer"] or not others:
+    if answers.get(given) != gold["answer"] or not others:
         return None  # 0 times anything is 0, say
     other = rng.choice(others)
     sentences = re.split(r"(?<=\.) ", whole.prompt)
@@ -101,7 +101,7 @@ def _without_number(whole: Problem, rng: random.Random) -> Removal | None:
     else:
         sentences[place] = _vague(sentence)
         what = f'which number belongs in "{sentences[place]}"'
-    completions = [(str(value), str(answers[value])) for value in (told, other)]
+    completions = [(str(value), str(answers[value])) for value in (given, other)]
     return Removal(" ".join(sentences), what, completions)
 
 
