@@ -32,12 +32,13 @@ class Evaluated:
 
 def evaluate(
     completer: Completer, tokenizer: Any, plan: EvalPlan, folder: Path,
-    progress: Progress = lambda done, total, tokens: None,
+    progress: Progress = lambda done, total, tokens: None, several: bool = False,
 ) -> Evaluated:  # fmt: skip
     """Run ``plan`` and write ``problems.jsonl`` and ``samples.jsonl`` into ``folder``.
 
-    A killed run goes on from its journal, ``generated.jsonl``. Raises Incomplete when model calls failed for good,
-    GraderBroken when grading is impossible.
+    ``several``: this process does further evaluations, for which the one that grades is kept. A killed run goes on from
+    its journal, ``generated.jsonl``. Raises Incomplete when model calls failed for good, GraderBroken when grading is
+    impossible.
     """
     started = time.monotonic()
     documents, bridge_of = _read(plan)
@@ -47,7 +48,7 @@ def evaluate(
         progress=_live(completer, progress),
         visible={name for name, rows in documents.items() if not all(map(has_grader, rows))},
     )  # fmt: skip
-    with Measurer(tokenizer, bridge.tags, plan.data.nltk_data) as measurer:
+    with Measurer(tokenizer, bridge.tags, plan.data.nltk_data, several) as measurer:
         samples, scores = _run(bridge, documents, plan, measurer)
     if samples and all(sample.finish == "context" and not sample.text for sample in samples):
         raise Incomplete(

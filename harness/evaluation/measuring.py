@@ -12,8 +12,9 @@ from concurrent.futures.process import BrokenProcessPool
 from contextlib import AbstractContextManager
 from dataclasses import dataclass
 from multiprocessing.connection import Connection
+from multiprocessing.util import Finalize
 from pathlib import Path
-from typing import Any, TypeVar
+from typing import Any, ClassVar, TypeVar
 
 from harness.errors import GraderBroken
 from harness.evaluation.plan import Document
@@ -58,20 +59,30 @@ Measuring = tuple[_Batch, int]  # a sample that is being measured: its batch, an
 class Measurer(AbstractContextManager["Measurer"]):
     """One process that grades and measures. A context manager.
 
-    The process leaves interrupts to this one, and ends with the context or with this process, however it ends.
+    The process leaves interrupts to this one, and ends with the context or with this process, however it ends. With
+    ``keep`` it outlives a context that ends well, for the next one with the same tokenizer and data: it takes some
+    seconds of a core to start and to load its graders.
     """
 
-    def __init__(self, tokenizer: Any, tags: Tags, nltk_data: Path | None) -> None:
+    _kept: ClassVar[dict[tuple[str | None, Path | None], tuple[ProcessPoolExecutor, Connection]]] = {}
+
+    def __init__(self, tokenizer: Any, tags: Tags, nltk_data: Path | None, keep: bool = False) -> None:
         context = multiprocessing.get_context("spawn")
         backend = getattr(tokenizer, "backend_tokenizer", None)  # it knows offsets
         text = None if backend is None else backend.to_str()
         self._reading = {"tags": tags, "ends": ends(tokenizer)}
+        self._batch, self._keep, self._key = _Batch(), keep, (text, nltk_data)
+        kept = self._kept.pop(self._key, None)
+        if kept is not None and not kept[0]._broken:  # it may have died since
+            self._pool, self._lifeline = kept
+            return
         # The process ends when this end of the pipe is closed: by us, or because we are gone.
         read_end, self._lifeline = context.Pipe(duplex=False)
-        self._batch = _Batch()
         self._pool = ProcessPoolExecutor(
             1, mp_context=context, initializer=_start, initargs=(os.getpid(), read_end, text, nltk_data)
         )
+        if keep:  # ended before this process waits for its children, which would wait for it
+            Finalize(None, _end, (self._pool, self._lifeline), exitpriority=10)
 
     def load(self, families: list[str]) -> None:
         """Start the process and load the graders of ``families`` in it, without waiting."""
@@ -113,9 +124,16 @@ class Measurer(AbstractContextManager["Measurer"]):
             raise GraderBroken(_BROKEN) from None
 
     def __exit__(self, *exc: object) -> None:
-        with interrupts_end_twice(deferred=True):
-            self._lifeline.close()
-            self._pool.shutdown(cancel_futures=True)
+        if self._keep and exc[0] is None and self._key not in self._kept:
+            self._kept[self._key] = self._pool, self._lifeline
+            return
+        _end(self._pool, self._lifeline)
+
+
+def _end(pool: ProcessPoolExecutor, lifeline: Connection) -> None:
+    with interrupts_end_twice(deferred=True):
+        lifeline.close()
+        pool.shutdown(cancel_futures=True)
 
 
 # --- in the measuring process ----------------------------------------------------------------------------------------

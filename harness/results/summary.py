@@ -24,12 +24,12 @@ ERROR_TYPES = ("repetition", "over_reflection", "instruction_failure", "length")
 
 def evaluate_and_summarise(
     completer: Completer, tokenizer: Any, plan: EvalPlan, folder: Path,
-    progress: Progress = lambda done, total, tokens: None,
+    progress: Progress = lambda done, total, tokens: None, several: bool = False,
 ) -> dict[str, Summary]:  # fmt: skip
     """Run ``plan`` as ``evaluate`` does, write ``metrics.json`` beside its samples; returns figures by task."""
     from harness.evaluation.evaluate import evaluate
 
-    done = evaluate(completer, tokenizer, plan, folder, progress)
+    done = evaluate(completer, tokenizer, plan, folder, progress, several)
     figures = {task.name: row(of_task(done.samples, task.name)) for task in plan.tasks}
     rows = {task: figure.model_dump() for task, figure in figures.items()}
     metrics = {"rows": rows, "lm_eval": done.lm_eval, "decoding": plan.decoding.model_dump(), "seconds": done.seconds}

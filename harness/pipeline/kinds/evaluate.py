@@ -113,7 +113,7 @@ class Evaluate(Kind):
             sampler=self.sampler(job),
         )
         with opened(model.replicas()[0], folder) as (completer, tokenizer):
-            summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report)
+            summaries = evaluate_and_summarise(completer, tokenizer, plan, folder, report, several=True)
         rows = {task: summary.model_dump() for task, summary in summaries.items()}
         return {"rows": rows, "model_digest": completer.digest, "generated_tokens": completer.generated_tokens}
 
