@@ -65,8 +65,8 @@ def test_a_dry_run_tells_what_is_left_out_and_what_is_not_known(tmp_path):
 
 
 def test_seeds_until_and_arms_choose_stages(tmp_path):
-    def stages(*options):
-        out = harness("run-recipe", "ablation_full", "--dry-run", "--store", tmp_path, *options, code=0).stdout
+    def stages(*options, recipe="ablation_full"):
+        out = harness("run-recipe", recipe, "--dry-run", "--store", tmp_path, *options, code=0).stdout
         return [
             line.split("to run")[0].split(maxsplit=1)[1].strip()
             for line in out.splitlines()
@@ -77,10 +77,11 @@ def test_seeds_until_and_arms_choose_stages(tmp_path):
     assert [s for s in stages("--seeds", "4,7") if s.startswith("train sft #")] == ["train sft #4", "train sft #7"]
     assert stages("--until", "trees") == ["search 1/2", "search 2/2", "chains"]
     some = stages("--arms", "+dpo", "--seeds", "1")
-    assert some[-5:] == [
-        "train dpo", "eval +dpo", "eval +dpo greedy", "eval +dpo at 0.25 greedy", "eval +dpo at 0.5 greedy",
-    ]  # fmt: skip
-    assert not any("masking" in stage for stage in some)
+    scored = ["train dpo", "eval +dpo", "eval +dpo greedy"]
+    assert some[-3:] == scored
+    assert not any("masking" in stage or " at " in stage for stage in some)
+    curve = stages("--arms", "+dpo", "--seeds", "1", recipe="learning_curves")
+    assert curve[-6:] == [*scored, *(f"eval +dpo at {part} greedy" for part in (0.1, 0.25, 0.5))]
 
 
 @pytest.mark.parametrize(
