@@ -24,12 +24,12 @@ _AT_ONCE = 512
 
 
 class DataRules(Spec):
-    """Which problems of a source are written. What stands under ``allow`` does not fail, but is told."""
+    """Which problems of a source are written, and what they must not be in."""
 
     count: int = knob(1000, "Problems.", ge=1)
     seed: int = knob(0, "Which problems are drawn, and their order.", ge=0)
-    against: list[str] = knob([], "Tasks and suites to compare with; default: all.")
-    allow: list[str] = knob([], "Tasks and suites whose overlap or absence is no failure.")
+    against: str = knob("", "Tasks and suites to compare with, separated by commas; default: all.")
+    allow: str = knob("", "Tasks and suites whose overlap or absence is no failure, separated by commas.")
     drop: bool = knob(False, "Leave overlapping problems out and go on to further ones.")
     share: float = knob(overlap.SHARE, "Of a suite problem's 13-word runs, to overlap; 0: any run.", ge=0, le=1)
 
@@ -48,7 +48,8 @@ class DataFigures(BaseModel):
     """What a file of problems holds. ``compared``: problems of each task that it was compared with.
 
     ``missing``: why a task was not compared with; ``left_out``: how many problems, and why; ``words``: of a prompt,
-    shortest, median, longest; ``digest``: of the file.
+    shortest, median, longest; ``digest``: of the file. What is not allowed by name: ``failing``, problems that overlap
+    with a task, and ``unseen``, tasks not compared with.
     """
 
     source: str
@@ -61,22 +62,9 @@ class DataFigures(BaseModel):
     compared: dict[str, int]
     missing: dict[str, str]
     overlaps: list[Overlap]
+    failing: dict[str, int]
+    unseen: list[str]
     digest: str
-
-    @property
-    def failing(self) -> dict[str, int]:
-        """Tasks with overlapping problems that are not allowed, and how many problems overlap with them."""
-        pairs = {(each.task, each.ours) for each in self.overlaps}
-        return dict(Counter(task for task, _ in sorted(pairs) if task not in self._allowed))
-
-    @property
-    def unseen(self) -> list[str]:
-        """Tasks that could not be compared with, and are not allowed."""
-        return [task for task in self.missing if task not in self._allowed]
-
-    @property
-    def _allowed(self) -> set[str]:
-        return set(overlap.named(self.rules.allow))
 
 
 def write_data(source: str, problems: Iterator[Problem], out: Path, index: Index, rules: DataRules) -> DataFigures:
@@ -84,7 +72,7 @@ def write_data(source: str, problems: Iterator[Problem], out: Path, index: Index
 
     Raises DataError where the source holds fewer, BadFile and NotWritten.
     """
-    left_out = Counter[str]()
+    allowed, left_out = overlap.named(rules.allow), Counter[str]()
     kept: list[Problem] = []
     overlaps: list[Overlap] = []
     fresh = _distinct(problems, left_out)
@@ -104,6 +92,7 @@ def write_data(source: str, problems: Iterator[Problem], out: Path, index: Index
         kept += group
         overlaps += found
     write_rows(out / FILE, (problem.document() for problem in kept))
+    pairs = {(each.ours, each.task) for each in overlaps if each.task not in allowed}
     lengths = sorted(len(problem.prompt.split()) for problem in kept)
     return DataFigures(
         source=source, rules=rules, problems=len(kept), compared=index.counts, missing=index.missing,
@@ -111,7 +100,8 @@ def write_data(source: str, problems: Iterator[Problem], out: Path, index: Index
         levels=dict(sorted(Counter(problem.level for problem in kept).items())),
         words=(lengths[0], lengths[len(lengths) // 2], lengths[-1]),
         left_out={why: number for why, number in left_out.items() if number}, overlaps=overlaps,
-        digest=file_digest(out / FILE),
+        failing=dict(sorted(Counter(task for _, task in pairs).items())),
+        unseen=[task for task in index.missing if task not in allowed], digest=file_digest(out / FILE),
     )  # fmt: skip
 
 

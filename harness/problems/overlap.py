@@ -18,7 +18,7 @@ from itertools import count, islice
 from pathlib import Path
 from typing import Any, NamedTuple
 
-from harness.errors import DataError
+from harness.errors import DataError, Usage
 from harness.problems.embedded import FAMILIES, mini_premise
 from harness.problems.load import is_ours, load
 from harness.problems.registry import SUITES, select, tasks
@@ -33,29 +33,33 @@ _BY_RULE = (*FAMILIES, mini_premise.NAME, "letter_count")
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
 _WORD = re.compile(rf"[{_CJK}]|\d+|[^\W\d_{_CJK}]+")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
-_STATEMENT = re.compile(r"\[STATEMENT\](.*?)My goal is to have that([^\n]*)", re.DOTALL)
-_FACT = re.compile(r"\n|, | and ")
+_STATEMENT = re.compile(r"\[statement\](.*?)\bmy\s+goal\s+is\s+to\s+have\s+that\b([^.\[]*)", re.DOTALL)
+_FACT = re.compile(r"\bthat\b|,|\band\b")
 _TEXTS = 2000  # at once
 _BITS = 24  # of the table that most runs are looked up in
 
 
 def words(text: str) -> list[str]:
     """The words of a text: runs of letters, runs of digits, single characters of Chinese and Japanese."""
-    if not text.isascii():
-        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
-    return _WORD.findall(text.casefold())
+    return _WORD.findall(_plain(text))
 
 
 def wholes(text: str) -> list[str]:
-    """What a text says as a whole, without its spacing; of a PlanBench prompt, what each of its statements says."""
-    if "[STATEMENT]" in text and (found := _STATEMENT.findall(text)):
-        return [" | ".join(" ".join(sorted(map(whole, _FACT.split(part)))) for part in each) for each in found]
-    return [whole(text)]
+    """What a text says as a whole, without any spacing; of a PlanBench prompt, what each of its statements says.
+
+    A statement stands as it is and then with its facts in order.
+    """
+    if not (found := _STATEMENT.findall(_plain(text))):
+        return ["".join(words(text))]
+    parts = [[["".join(words(fact)) for fact in _FACT.split(part)] for part in each] for each in found]
+    return ["|".join("".join(part) for part in way) for each in parts for way in (each, map(sorted, each))]
 
 
-def whole(text: str) -> str:
-    """A text's words without anything between them: equal for texts that differ in spacing, case and punctuation."""
-    return "".join(words(text))
+def _plain(text: str) -> str:
+    """Without differences of case and of forms of Unicode, and without what is not seen."""
+    if not text.isascii():
+        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
+    return text.casefold()
 
 
 class Match(NamedTuple):
@@ -107,14 +111,14 @@ class Index:
         first = len(self._asked)
         for problem in problems:
             said = words(question := problem.source or problem.prompt)
-            for key in {wholes(question)[-1], wholes(problem.prompt)[-1]}:
+            for key in {*wholes(question)[-2:], *wholes(problem.prompt)[-2:]}:
                 self._wholes.setdefault(key, []).append(len(self._asked))
             self._asked.append(_Asked(task, problem.id, said))
-            compared = len(said) >= SHORTEST and task not in _BY_RULE and "[STATEMENT]" not in question
+            compared = len(said) >= SHORTEST and task not in _BY_RULE and not _STATEMENT.search(_plain(question))
             for word in said if compared else ():
                 if word not in self._values:
                     self._values[word] = self._draw()
-            each = next(_hashes(self._ids([said]), [min(RUN, len(said))])) if compared else []
+            each = next(_hashes(self._ids([said])[:-1], [min(RUN, len(said))])) if compared else []
             runs.append({int(run): place for place, run in reversed(list(enumerate(each)))})
         shared = Counter(run for each in runs for run in each)
         return [
@@ -185,26 +189,25 @@ def _hashes(ids: Any, lengths: Sequence[int]) -> Iterator[Any]:
         yield (sums[length : length + many] - sums[:many]) * back[:many]
 
 
-def index_of(names: Sequence[str] = (), data_dir: Path | None = None) -> Index:
-    """An index of tasks and suites, without any of all tasks of ours. Raises Usage for names that are none.
+def index_of(names: str = "", data_dir: Path | None = None) -> Index:
+    """An index of tasks and suites, separated by commas; without any, of all tasks of ours. Raises Usage as ``named``.
 
     Tasks whose data are not to be had are in its ``missing``.
     """
-    wanted = named(names) or registered()
     found, missing = dict[str, Sequence[Problem]](), dict[str, str]()
-    for task in select(wanted, None):
+    for task in named(names) or [name for name in tasks() if is_ours(name)]:
         try:
-            found[task.name] = load(task.name, data_dir=data_dir)
+            found[task] = load(task, data_dir=data_dir)
         except DataError as error:
-            missing[task.name] = str(error)
+            missing[task] = str(error)
     return Index(found, missing)
 
 
-def named(names: Sequence[str]) -> list[str]:
-    """Tasks and suites as tasks."""
-    return [task for name in names for task in SUITES.get(name, (name,))]
-
-
-def registered() -> list[str]:
-    """All tasks whose problems can be compared with: those of ours."""
-    return [name for name in tasks() if is_ours(name)]
+def named(names: str) -> list[str]:
+    """Tasks and suites, separated by commas, as tasks. Raises Usage for names that are none, or no task of ours."""
+    given = [name.strip() for name in names.split(",") if name.strip()]
+    wanted = [task for name in given for task in SUITES.get(name, (name,))]
+    found = [task.name for task in select(wanted, None)] if wanted else []
+    if foreign := [name for name in found if not is_ours(name)]:
+        raise Usage(f"{foreign[0]}: no task of ours; its problems cannot be compared with")
+    return found

@@ -37,8 +37,7 @@ def page(figures: DataFigures, out: Path) -> Page:
         *texts(*_holds(figures)), _compared(figures), *texts(_verdict(figures), style="strong"),
         *texts(*_pairs(figures)[:3]), Text(text=f"{out / FILE}; data card: {out / 'README.md'}", wrap=False),
     ]  # fmt: skip
-    data = figures.model_dump(mode="json") | {"failing": figures.failing, "unseen": figures.unseen}
-    return Page(title=f"problems in {out}", blocks=blocks, data=data)
+    return Page(title=f"problems in {out}", blocks=blocks, data=figures.model_dump(mode="json"))
 
 
 def _card(figures: DataFigures) -> Page:
