@@ -93,14 +93,13 @@ class Index:
         self._wholes: dict[str, list[int]] = {}
         self._values: dict[str, int] = {}  # of each word that a question has
         self._draw = partial(random.Random(RUN).randrange, 1, 1 << 64)
-        found: list[tuple[Any, int, int]] = []
+        found: list[tuple[int, int, int]] = []
         for task, each in problems.items():
             found += self._add(task, each)
-        hashes, owners, places = zip(*found, strict=True) if found else ((), (), ())
-        order = np.argsort(hashes := np.array(hashes, np.uint64), kind="stable")
-        self._hashes, self._owners = hashes[order], np.array(owners, np.int64)[order]
-        self._places = np.array(places, np.int64)[order]
-        self._runs = Counter(self._owners.tolist())  # of each question, those that count
+        found.sort()
+        self._hashes = np.array([run for run, _, _ in found], np.uint64)
+        self._owners, self._places = ([each[part] for each in found] for part in (1, 2))
+        self._runs = Counter(self._owners)  # of each question, those that count
         self._lengths = sorted({min(RUN, len(self._asked[owner].words)) for owner in self._runs})
         self._table = np.zeros(1 << _BITS, bool)
         self._table[self._hashes >> np.uint64(64 - _BITS)] = True
@@ -160,7 +159,7 @@ class Index:
                 number = int(np.searchsorted(ends, spot, "right"))
                 start = int(spot) - int(ends[number - 1] if number else 0)
                 for at in range(low, high):
-                    owner, place = int(self._owners[at]), int(self._places[at])
+                    owner, place = self._owners[at], self._places[at]
                     if said[number][start : start + length] == self._asked[owner].words[place : place + length]:
                         hits.setdefault((number, owner), set()).add(place)
         for key, places in hits.items():
