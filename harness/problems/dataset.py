@@ -15,6 +15,7 @@ from harness.grading.families import gold_defect
 from harness.journal import write_rows
 from harness.problems import overlap
 from harness.problems.overlap import Index
+from harness.problems.registry import SUITES
 from harness.records import Problem
 from harness.spec import Spec, knob
 
@@ -28,7 +29,7 @@ class DataRules(Spec):
 
     count: int = knob(1000, "Problems.", ge=1)
     seed: int = knob(0, "Which problems are drawn, and their order.", ge=0)
-    against: str = knob("", "Tasks and suites to compare with, separated by commas; default: all.")
+    against: str = knob("", "Tasks and suites to compare with, separated by commas; default: all of them.")
     allow: str = knob("", "Tasks and suites whose overlap or absence is no failure, separated by commas.")
     drop: bool = knob(False, "Leave overlapping problems out and go on to further ones.")
     share: float = knob(overlap.SHARE, "Of a suite problem's 13-word runs, to overlap; 0: any run.", ge=0, le=1)
@@ -49,7 +50,7 @@ class DataFigures(BaseModel):
 
     ``missing``: why a task was not compared with; ``left_out``: how many problems, and why; ``words``: of a prompt,
     shortest, median, longest; ``digest``: of the file. What is not allowed by name: ``failing``, problems that overlap
-    with a task, and ``unseen``, tasks not compared with.
+    with a task, and ``unseen``, tasks of a suite or named ones that were not compared with.
     """
 
     source: str
@@ -92,6 +93,7 @@ def write_data(source: str, problems: Iterator[Problem], out: Path, index: Index
         kept += group
         overlaps += found
     write_rows(out / FILE, (problem.document() for problem in kept))
+    asked = overlap.named(rules.against) or [task for suite in SUITES.values() for task in suite]
     pairs = {(each.ours, each.task) for each in overlaps if each.task not in allowed}
     lengths = sorted(len(problem.prompt.split()) for problem in kept)
     return DataFigures(
@@ -101,7 +103,8 @@ def write_data(source: str, problems: Iterator[Problem], out: Path, index: Index
         words=(lengths[0], lengths[len(lengths) // 2], lengths[-1]),
         left_out={why: number for why, number in left_out.items() if number}, overlaps=overlaps,
         failing=dict(sorted(Counter(task for _, task in pairs).items())),
-        unseen=[task for task in index.missing if task not in allowed], digest=file_digest(out / FILE),
+        unseen=[task for task in index.missing if task in asked and task not in allowed],
+        digest=file_digest(out / FILE),
     )  # fmt: skip
 
 

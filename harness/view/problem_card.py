@@ -86,7 +86,7 @@ def _verdict(figures: DataFigures) -> str:
     if figures.unseen:
         names = ", ".join(figures.unseen)
         return f"{clean}, but NOT COMPARED with {names}: give --data-dir, name others with --against, or --allow them"
-    return f"{clean} with the tasks compared"
+    return f"{clean} with these tasks"
 
 
 def _pairs(figures: DataFigures) -> list[str]:

@@ -27,7 +27,7 @@ def test_a_generated_source_and_its_card(source, tmp_path):
     few, many = tmp_path / "few", tmp_path / "many"
     said = here("data", source, few, "--count", 8, "--against", "embedded", code=0).stdout
     here("data", source, many, "--count", 40, "--against", "embedded", "--json", code=0)
-    assert "no overlap with the tasks compared" in said
+    assert "no overlap with these tasks" in said
     assert made(few) == made(many)[:8]
     assert len({row["id"] for row in made(many)}) == 40
     assert [problem.id for problem in read_problems(many / "problems.jsonl")] == [row["id"] for row in made(many)]
@@ -79,6 +79,15 @@ def test_a_suite_that_could_not_be_compared_with_is_no_pass(tmp_path):
     assert "NOT COMPARED with gsm8k" in done.stdout
     assert "not compared with gsm8k" in (tmp_path / "out" / "README.md").read_text()
     here(*command, "--allow", "gsm8k", code=0)
+
+
+def test_without_names_all_suites_are_needed_and_other_tasks_are_told(tmp_path, shared_data):
+    command = ["data", "planning", tmp_path / "out", "--count", 2, "--data-dir", shared_data]
+    figures = json.loads(here(*command, "--json", code=3).stdout)
+    assert set(figures["unseen"]) == {"multi_if_zh", "multi_if_other"}
+    assert {"logistics"} <= set(figures["missing"])
+    assert {"aime", "blocksworld_hard", "ifeval", "mini_rules"} <= set(figures["compared"])
+    here(*command, "--allow", "paper", code=0)
 
 
 def test_repeated_questions_count_once(tmp_path):
