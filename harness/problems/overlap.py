@@ -1,9 +1,9 @@
 """Which texts of a training set stand in a suite: the same question, or runs of 13 of its words (arXiv 2005.14165, C).
 
-Words are compared without case, punctuation, spacing and forms of Unicode. A run of words that more than ten problems
-of a task share is its wording and says nothing. Problems that are made by rule (the embedded families, letter_count)
-or that state facts in a fixed form (PlanBench) share runs with all others of their kind: they are compared whole, facts
-in any order.
+Words are compared without case, punctuation, spacing and forms of Unicode; in a whole question signs of arithmetic
+count, too. A run of words that more than ten problems of a task share is its wording and says nothing. Problems made by
+rule (the embedded families, letter_count) or that state facts in a fixed form (PlanBench) share runs with all others of
+their kind: they are compared whole, facts in any order.
 """
 
 from __future__ import annotations
@@ -32,6 +32,7 @@ SHARE = 0.5  # of the runs of a question, from which on a text overlaps with it
 _BY_RULE = (*FAMILIES, mini_premise.NAME, "letter_count")
 _CJK = "\u3400-\u4dbf\u4e00-\u9fff\u3040-\u30ff"
 _WORD = re.compile(rf"[{_CJK}]|\d+|[^\W\d_{_CJK}]+")
+_SIGN_OR_WORD = re.compile(rf"[+*/^=<>%×÷≤≥≠]|-(?=\s*(?:\d|[a-z]\b))|{_WORD.pattern}")
 _UNSEEN = re.compile("[\u00ad\u200b-\u200f\u2060\ufeff]")
 _STATEMENT = re.compile(r"\[statement\](.*?)\bmy\s+goal\s+is\s+to\s+have\s+that\b([^.\[]*)", re.DOTALL)
 _FACT = re.compile(r"\bthat\b|,|\band\b")
@@ -45,20 +46,24 @@ def words(text: str) -> list[str]:
 
 
 def wholes(text: str) -> list[str]:
-    """What a text says as a whole, without any spacing; of a PlanBench prompt, what each of its statements says.
+    """What a text says as a whole, its words and signs of arithmetic without any spacing.
 
-    A statement stands as it is and then with its facts in order.
+    Of a PlanBench prompt: what each of its statements says, as it is and then with its facts in order.
     """
     if not (found := _STATEMENT.findall(_plain(text))):
-        return ["".join(words(text))]
-    parts = [[["".join(words(fact)) for fact in _FACT.split(part)] for part in each] for each in found]
+        return [_joined(text)]
+    parts = [[[_joined(fact) for fact in _FACT.split(part)] for part in each] for each in found]
     return ["|".join("".join(part) for part in way) for each in parts for way in (each, map(sorted, each))]
+
+
+def _joined(text: str) -> str:
+    return "".join(_SIGN_OR_WORD.findall(_plain(text)))
 
 
 def _plain(text: str) -> str:
     """Without differences of case and of forms of Unicode, and without what is not seen."""
     if not text.isascii():
-        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text))
+        text = _UNSEEN.sub("", unicodedata.normalize("NFKC", text).replace("\u2212", "-"))
     return text.casefold()
 
 

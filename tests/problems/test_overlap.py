@@ -121,8 +121,8 @@ def test_wording_that_a_task_repeats_says_nothing():
 
 
 def test_short_questions_and_other_scripts():
-    index = Index({"aime": asked("Find 2x+1.", "小明有三个苹果，又买了两个。他现在一共有几个苹果？")})
-    texts = ["Find 2 x + 1", "Do not find 2x+1.", "问题：小明有三个苹果,又买了两个.他现在一共有几个苹果?请回答。", ""]
+    index = Index({"aime": asked("Find 2x + 1.", "小明有三个苹果，又买了两个。他现在一共有几个苹果？")})
+    texts = ["FIND 2x+1", "Find 2x - 1.", "问题：小明有三个苹果,又买了两个.他现在一共有几个苹果?请回答。", ""]
     assert [(m.text, m.problem) for m in index.matches(texts)] == [(0, "0"), (2, "1")]
 
 

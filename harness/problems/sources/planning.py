@@ -14,9 +14,10 @@ from typing import NamedTuple
 from harness.problems.benchmarks.planbench import blocks_gold
 from harness.problems.embedded import mini_blocks, split_of
 from harness.problems.embedded.mini_blocks import INTRO, PALETTE, QUESTION, Facts, Move
-from harness.records import Problem
+from harness.records import Problem, Split
 
 BLOCKS = (3, 4, 5)
+_TO_TRAIN_ON: tuple[Split, ...] = ("pretrain", "search", "dev")  # of mini_blocks
 _PLAN = "\n\nMy plan is as follows:\n\n[PLAN]"
 
 
@@ -61,7 +62,7 @@ def _task(rng: random.Random) -> Task:
         goal = [[block, target[block]] for block in blocks if target[block] != "table"]
         content = mini_blocks.content({"init": state, "goal": goal})
         published = blocks == list(PALETTE[: len(blocks)])
-        if published or not goal or split_of("mini_blocks", content) == "eval":
+        if published or not goal or split_of("mini_blocks", content) not in _TO_TRAIN_ON:
             continue
         if plan := mini_blocks.shortest(state, goal):
             return Task(mini_blocks.facts(state), [["on", *pair] for pair in goal], plan)
