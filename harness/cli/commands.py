@@ -28,6 +28,7 @@ COMMANDS = {
     "run-recipe": ("recipes.run_recipe", "Run an ablation to its leaderboard, claims and report."),
     "runs": ("runs.app", "The store of runs: ls, show, diff, gc, rates."),
     "recipes": ("recipes.app", "Recipes and profiles: ls, cat, cp, validate, graph."),
+    "data": ("data.data", "Problems to search for training data, in none of the suites."),
     "search": ("search.app", "Tree-based data: run, show, stats, export, validate."),
     "train": ("train.app", "Train on searched chains: sft, dpo, masks."),
     "tasks": ("tasks.app", "Registered tasks and suites; 'show' prints a prompt."),

@@ -8,14 +8,14 @@ from functools import partial
 from harness.errors import DataError
 from harness.files import shipped
 from harness.problems.benchmarks.files import Loaders, published
-from harness.problems.embedded.mini_blocks import COLORS, FACTS, statement
+from harness.problems.embedded.mini_blocks import FACTS, PALETTE, statement
 from harness.problems.file import Row
 from harness.problems.planning import of_task
 from harness.records import Gold, Problem
 
 # The colour that stands for each letter; the published prompts use the first twelve.
 _COLORS = (
-    *COLORS, "green", "violet", "silver", "gold", "brown", "pink", "grey", "purple", "teal", "olive", "maroon", "navy",
+    *PALETTE, "brown", "pink", "grey", "purple", "teal", "olive", "maroon", "navy",
 )  # fmt: skip
 _WORDS = dict(zip("abcdefghijklmnopqrst", _COLORS, strict=True))
 _ALIASES = dict(zip(_COLORS[:12], _WORDS, strict=False))

@@ -15,7 +15,11 @@ SEARCH_LEVELS = SUITE_LEVELS
 # level: (block counts, smallest and largest number of moves of a shortest plan; a move is two actions)
 _SIZES = {1: ((3,), 1, 2), 2: ((3, 4), 1, 3), 3: ((4, 5), 2, 4), 4: ((5,), 3, 6)}
 
-COLORS = ("red", "blue", "orange", "yellow", "white", "magenta", "black", "cyan")
+# PlanBench's, in its order; this family has the first eight.
+PALETTE = (
+    "red", "blue", "orange", "yellow", "white", "magenta", "black", "cyan", "green", "violet", "silver", "gold",
+)  # fmt: skip
+COLORS = PALETTE[:8]
 
 INTRO = """I am playing with a set of blocks where I need to arrange the blocks into stacks. \
 Here are the actions I can do
@@ -122,11 +126,11 @@ def content(gold: Gold) -> str:
 def draw(rng: random.Random, level: int) -> tuple[str, str, Gold]:
     while True:
         blocks = rng.sample(COLORS, rng.choice(_SIZES[level][0]))
-        state, target = _stacks(rng, blocks), _stacks(rng, blocks)
+        state, target = stacks(rng, blocks), stacks(rng, blocks)
         facts = [[block, under] for block, under in positions(target).items() if under != "table"]
         if not facts:
             continue
-        goal = sorted(rng.sample(facts, rng.randint(1, len(facts))), key=lambda fact: COLORS.index(fact[0]))
+        goal = sorted(rng.sample(facts, rng.randint(1, len(facts))), key=lambda fact: PALETTE.index(fact[0]))
         gold = {"init": [list(stack) for stack in state], "goal": goal}
         return content(gold), _prompt(state, goal), gold
 
@@ -138,14 +142,15 @@ def finish(gold: Gold, level: int) -> Gold | None:
     return gold | {"optimal": 2 * optimal} if fewest <= optimal <= most else None
 
 
-def _stacks(rng: random.Random, blocks: list[str]) -> State:
-    stacks: list[list[str]] = []
+def stacks(rng: random.Random, blocks: list[str]) -> State:
+    """A random state of these blocks."""
+    out: list[list[str]] = []
     for block in rng.sample(blocks, len(blocks)):
-        place = rng.randint(0, len(stacks))
-        if place == len(stacks):
-            stacks.append([])
-        stacks[place].append(block)
-    return tuple(sorted((tuple(stack) for stack in stacks), key=lambda stack: COLORS.index(stack[0])))
+        place = rng.randint(0, len(out))
+        if place == len(out):
+            out.append([])
+        out[place].append(block)
+    return tuple(sorted((tuple(stack) for stack in out), key=lambda stack: PALETTE.index(stack[0])))
 
 
 def _prompt(state: State, goal: list[list[str]]) -> str:
@@ -154,8 +159,8 @@ def _prompt(state: State, goal: list[list[str]]) -> str:
 
 def facts(state: State) -> Facts:
     """All that holds in a state, in the order of prompts."""
-    places = sorted(positions(state).items(), key=lambda item: COLORS.index(item[0]))
-    out = [["clear", block] for block in sorted((stack[-1] for stack in state), key=COLORS.index)] + [["handempty"]]
+    places = sorted(positions(state).items(), key=lambda item: PALETTE.index(item[0]))
+    out = [["clear", block] for block in sorted((stack[-1] for stack in state), key=PALETTE.index)] + [["handempty"]]
     out += [["on", *place] for place in places if place[1] != "table"]
     return out + [["ontable", block] for block, under in places if under == "table"]
 
