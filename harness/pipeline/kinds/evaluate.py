@@ -14,7 +14,7 @@ from harness.models.backends import opened
 from harness.models.base import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
-from harness.problems.registry import Task, select
+from harness.problems.registry import SUITES, Task, select
 from harness.results.records import MAIN
 from harness.results.summary import evaluate_and_summarise
 from harness.spec import Spec, knob
@@ -82,6 +82,8 @@ class Evaluate(Kind):
         """
         more, read = self.more(plan)
         params = {"suite": plan.suite, **scale.identity(), **more, **({"at": at} if at else {})}
+        if [task.name for task in plan.tasks] != [*SUITES.get(plan.suite, ())]:
+            params["tasks"] = [task.name for task in plan.tasks]
         if plan.retention:
             params["retention"] = [task.name for task in plan.retention]
         tasks = [task.file for task in (*plan.tasks, *plan.retention) if task.file is not None]
@@ -136,5 +138,5 @@ class Evaluate(Kind):
 
 def _tasks(job: Job) -> list[Task]:
     """Those of the suite, then those beside it."""
-    beside = job.params.get("retention", [])
-    return [*select([], job.params["suite"]), *(select(beside, None) if beside else ())]
+    own, beside = job.params.get("tasks", []), job.params.get("retention", [])
+    return [*select(own, None if own else job.params["suite"]), *(select(beside, None) if beside else ())]
