@@ -54,7 +54,7 @@ def test_a_number_of_answers_that_is_named_holds_for_all_tasks():
     assert section.under("", 8, 0).repeats("aime") == 8
     with pytest.raises(ValueError, match="greater than or equal to 1"):
         EvalScale(samples_of={"aime": 0})
-    with pytest.raises(ValueError, match="no task 'aim'.*did you mean 'aime'"):
+    with pytest.raises(ValueError, match=r"no task 'aim'.*did you mean 'aime'"):
         EvalScale(samples_of={"aim": 2})
 
 

@@ -76,5 +76,5 @@ def test_faults_of_own_suites_are_named(tmp_path, suites, message):
 
 
 def test_an_unknown_suite_is_named_with_the_own_ones(tmp_path):
-    with pytest.raises(RecipeError, match="no suite 'sum'.*did you mean 'sums'"):
+    with pytest.raises(RecipeError, match=r"no suite 'sum'.*did you mean 'sums'"):
         load_recipe(written(tmp_path, "mine", extends="ablation_full", suite="sum", suites={"sums": ["mini_math"]}))
