@@ -78,3 +78,18 @@ def test_faults_of_own_suites_are_named(tmp_path, suites, message):
 def test_an_unknown_suite_is_named_with_the_own_ones(tmp_path):
     with pytest.raises(RecipeError, match=r"no suite 'sum'.*did you mean 'sums'"):
         load_recipe(written(tmp_path, "mine", extends="ablation_full", suite="sum", suites={"sums": ["mini_math"]}))
+
+
+@pytest.mark.parametrize(
+    ("launch", "message"),
+    [
+        (
+            "accelerate launch --config_file shipped:accelerate/fsdp.yaml",
+            r"fsdp.yaml: there is no such file.*fsdp2\.yaml",
+        ),
+        ("accelerate launch 'x", "No closing quotation"),
+    ],
+)
+def test_a_launch_that_cannot_be_is_refused_with_the_profile(launch, message):
+    with pytest.raises(RecipeError, match=message):
+        load_profile("paper", [f"sft.launch={launch}"])
