@@ -83,8 +83,8 @@ def _command(name: str, settings: list[str] | None, **chosen: str | None) -> str
 
 def _read(name: str, profile: str | None, settings: list[str] | None) -> tuple[Recipe, Profile]:
     of_recipe, of_profile = split_settings(settings or [])
-    plan = load_recipe(name, of_recipe)
-    return plan, load_profile(profile or plan.profile, of_profile)
+    scale = load_profile(profile or load_recipe(name, of_recipe).profile, of_profile)
+    return load_recipe(name, of_recipe, scale), scale
 
 
 def _graph(plan: Recipe, scale: Profile, arms: str | None, seeds: str | None) -> Graph:
@@ -159,9 +159,10 @@ def validate(
         lacks = [model for model, spec in alone.models.items() if spec is None]
         options.say(f"profile {alone.name}: valid" + (f"; without {', '.join(lacks)}" if lacks else ""))
         return
-    plan = load_recipe(name, of_recipe)
+    load_recipe(name, of_recipe)
     for scale in [profile] if profile else profile_names():
-        jobs = build(plan, load_profile(scale, of_profile))
+        plan, at = _read(name, scale, settings)
+        jobs = build(plan, at)
         out = f"; without {', '.join(jobs.left_out)}" if jobs.left_out else ""
         options.say(f"{plan.name} at {scale}: {len(jobs.jobs)} stages, {len(jobs.arms)} arms{out}")
 

@@ -82,7 +82,8 @@ class Bridge:
             ]
             for name, rows in documents.items()
         }
-        self.generate_until([one for each in asked.values() for one in each for _ in range(self.plan.decoding.samples)])
+        repeats = {task.lm_eval_name: self.plan.decoding.repeats(task.name) for task in self.plan.tasks}
+        self.generate_until([one for name, each in asked.items() for one in each for _ in range(repeats[name])])
         for name, instances in asked.items():
             right = [is_correct(one.doc["id"], self._text(Place(name, one.doc_id, 0))) for one in instances]
             scores[name] = sum(right) / len(right)

@@ -236,12 +236,13 @@ def preview(spec: ModelSpec, plan: EvalPlan, folder: Path) -> Preview:
     from harness.models.loading import load_tokenizer
 
     tokenizer = load_tokenizer(tokenizer_path(spec))
-    chat, each = uses_chat(tokenizer, plan.prompting), plan.decoding.samples
+    chat = uses_chat(tokenizer, plan.prompting)
     rows: list[dict[str, str | int]] = []
     first = ""
     for task, asked in as_sent(plan, tokenizer).items():
         first = first or (asked[0][1] if asked else "")
         tokens = sum(len(encode(tokenizer, text, chat)) for _, text in asked)
+        each = plan.decoding.repeats(task)
         rows.append(
             {"task": task, "problems": len(asked), "samples": len(asked) * each, "prompt_tokens": tokens * each}
         )

@@ -4,9 +4,9 @@ from __future__ import annotations
 
 from collections.abc import Sequence
 from pathlib import Path
-from typing import Any, Self
+from typing import Annotated, Any, Self
 
-from pydantic import field_validator, model_validator
+from pydantic import Field, field_validator, model_validator
 
 from harness.records import Split
 from harness.spec import Spec, knob
@@ -29,6 +29,11 @@ class Decoding(Spec):
     thinking_budget: int | None = knob(None, "Tokens after which an open thought is closed.", ge=1, option="-")
     seed: int = knob(0, "Each sample's seed derives from it.", ge=0)
     samples: int = knob(1, "Samples per problem.", ge=1)
+    samples_of: dict[str, Annotated[int, Field(ge=1)]] = knob({}, "Samples per problem of single tasks.", option="-")
+
+    def repeats(self, task: str) -> int:
+        """Samples of each problem of a task."""
+        return self.samples_of.get(task, self.samples)
 
     @field_validator("stop")
     @classmethod

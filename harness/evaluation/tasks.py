@@ -47,11 +47,12 @@ def load_tasks(plan: EvalPlan) -> dict[str, Any]:
             cause = " ".join(str(error.__cause__ or error).split())[:200]
             why = cause or f"{type(error).__name__}; is its file empty?"
             raise DataError(f"{', '.join(task.name for task in plan.tasks)}: cannot be loaded ({why})") from error
+        names = {task.lm_eval_name: task.name for task in plan.tasks}
         for name, task in tasks.items():
             graded_here = task.config.process_results is process_results or any(map(has_grader, documents[name]))
             if graded_here and not is_ours(name.removeprefix("harness_")):
                 check_documents(name, documents[name])
             if (kind := task.OUTPUT_TYPE) != "generate_until":
                 raise DataError(f"{name}: scores log-likelihoods ({kind}); harness evaluates generated text")
-            task.set_config("repeats", plan.decoding.samples)
+            task.set_config("repeats", plan.decoding.repeats(names[name]))
     return tasks

@@ -102,7 +102,8 @@ class _Planner:
     def __init__(self, recipe: Recipe, profile: Profile, seeds: tuple[int, ...]) -> None:
         self.recipe, self.profile, self.seeds, self.scale = recipe, profile, seeds, profile.scale
         self.profile_name, self.suite = profile.name, profile.suite or recipe.suite
-        self.tasks = select([], self.suite)
+        own = recipe.suites.get(self.suite)
+        self.tasks = select(own or [], None if own else self.suite)
         self.retention = select(recipe.retention, None) if recipe.retention else []
         trained_on = {task.name: f"of suite {self.suite}" for task in self.tasks}
         trained_on |= {str(source.family): "searched" for source in profile.scale(SearchScale).sources}

@@ -5,7 +5,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, TypeAdapter, create_model
+from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, create_model
 
 from harness.errors import nearest
 from harness.files import shipped
@@ -57,6 +57,7 @@ class Recipe(Spec):
     about: str = ""
     profile: str = "tiny"
     suite: str = "embedded"
+    suites: dict[str, list[str]] = knob({}, "Tasks of suites of its own; they stand before shipped ones of that name.")
     retention: list[str] = knob([], "Tasks that nothing is trained on, scored beside the suite and shown apart.")
     seeds: Seeds | None = None
     control: str = ""
@@ -102,13 +103,17 @@ class Recipe(Spec):
 
 
 class _Profile(Spec):
-    """A scale. Arms whose models are null are left out; ``suite`` replaces the recipe's; ``kind`` tells its file."""
+    """A scale. Arms whose models are null are left out; ``suite`` replaces the recipe's; ``kind`` tells its file.
+
+    ``stages``: a recipe that has none of such a name is not touched by it.
+    """
 
     kind: Literal["profile"] = "profile"
     name: str
     about: str = ""
     models: dict[str, ModelSpec | str | None]
     suite: str | None = None
+    stages: dict[str, dict[str, JsonValue]] = knob({}, "Keys of a recipe's stages at this scale, by the stage's name.")
     seeds: Seeds = knob([0], "Of training, where neither recipe nor command line names any.")
     workers: int = knob(2, "Stages at once.", ge=1, le=1024)
 
@@ -149,12 +154,22 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("doses", "arms"), f"doses: arm {name!r} is not of a stage that trains"
     recipe = recipe.spread()
     arms, stages = recipe.arms, recipe.stages
-    if recipe.suite not in SUITES:
-        yield ("suite",), f"no suite {recipe.suite!r}{nearest(recipe.suite, SUITES)}; there are {', '.join(SUITES)}"
-    known_tasks = tasks() if recipe.retention else {}
+    suites = {**SUITES, **recipe.suites}
+    if recipe.suite not in suites:
+        yield ("suite",), f"no suite {recipe.suite!r}{nearest(recipe.suite, suites)}; there are {', '.join(suites)}"
+    known_tasks = tasks() if recipe.retention or recipe.suites else {}
+    for own, names in recipe.suites.items():
+        if not names:
+            yield ("suites", own), f"suite {own!r} names no task"
+        for number, name in enumerate(names):
+            at = ("suites", own, number)
+            if name not in known_tasks:
+                yield at, f"suite {own!r}: no task {name!r}{nearest(name, known_tasks)}; 'harness tasks' lists all"
+            elif name in names[:number]:
+                yield at, f"suite {own!r}: {name} is named twice"
     for number, name in enumerate(recipe.retention):
         text = f"no task {name!r}{nearest(name, known_tasks)}; 'harness tasks' lists all"
-        if name in known_tasks and (name in SUITES.get(recipe.suite, ()) or name in recipe.retention[:number]):
+        if name in known_tasks and (name in suites.get(recipe.suite, ()) or name in recipe.retention[:number]):
             text = f"{name} is scored already; name tasks beside suite {recipe.suite}, each once"
         elif name in known_tasks:
             continue

@@ -32,12 +32,15 @@ def find(name: str, kind: Literal["recipe", "profile"]) -> Path:
     return shipped("recipes") / ("profiles" if kind == "profile" else "") / f"{name}.yaml"
 
 
-def load_recipe(name: str, settings: Iterable[str] = ()) -> Recipe:
+def load_recipe(name: str, settings: Iterable[str] = (), scale: Profile | None = None) -> Recipe:
     """A recipe by name or path, on what it ``extends``, under ``settings`` (``key=value``, dots between steps).
 
-    Raises RecipeError with all that is wrong, one finding a line.
+    ``scale``: a profile, whose ``stages`` lie between the recipe and the settings. Raises RecipeError with all that is
+    wrong, one finding a line.
     """
     source = _extended(Recipe, find(name, "recipe"), ())
+    if scale is not None:
+        _scaled(source, scale)
     recipe = _validated(Recipe, source, settings)
     if lines := [f"{source.place(*key)}: {text}" for key, text in findings(recipe)]:
         raise RecipeError("\n".join(lines))
@@ -91,6 +94,15 @@ def _extended(model: type[_Model], path: Path, above: tuple[Path, ...]) -> Sourc
             n: c for n, c in claims.items() if not isinstance(c, dict) or {c.get("arm"), c.get("against")} <= {*arms}
         }
     return Source(name=source.name, data=whole, places=under.places | source.places)
+
+
+def _scaled(source: Source, scale: Profile) -> None:
+    """Put the keys that a profile gives to stages of the recipe's in their places."""
+    stages = source.data.get("stages")
+    for name, keys in scale.stages.items() if isinstance(stages, dict) else ():
+        if isinstance(stage := stages.get(name), dict):
+            stages[name] = stage | keys
+            source.places |= {("stages", name, key): f"profile {scale.name}: stages.{name}" for key in keys}
 
 
 def _parsed(path: Path) -> Source:

@@ -7,9 +7,10 @@ from itertools import compress
 from pathlib import Path
 from typing import Any, ClassVar
 
-from pydantic import field_serializer
+from pydantic import field_serializer, field_validator
 
 from harness.errors import ModelError, TrainingError
+from harness.files import shipped
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.spec import ModelSpec
 from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
@@ -22,6 +23,7 @@ from harness.training.spec import Objective, SftObjective, Shares, TrainingFigur
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12
 _LORA = 0.2  # of that, with adapters alone
+_SHIPPED = "shipped:"
 Row = dict[str, list[int]]  # token ids: the prompt's, then those of each side
 Switches = Objective | SftObjective
 
@@ -54,7 +56,20 @@ class TrainingScale(TrainingSpec):
     """The dose of a kind of training, and how it is computed."""
 
     learning_rate: float = knob(..., "Peak, after the warm-up.", gt=0)
-    launch: str = knob("", "Starts it in several processes: 'accelerate launch --num_processes 8'.", how=True)
+    launch: str = knob(
+        "", "Starts it in several processes: 'accelerate launch --config_file FILE'; shipped:FILE is one of recipes/.",
+        how=True,
+    )  # fmt: skip
+
+    @field_validator("launch")
+    @classmethod
+    def _words(cls, value: str) -> str:
+        for word in shlex.split(value):  # which raises ValueError, too
+            if _shipped(word).startswith(_SHIPPED):
+                raise ValueError(
+                    f"{word}: there is no such file; there are {', '.join(_SHIPPED + f for f in _files())}"
+                )
+        return value
 
 
 class Training(Kind):
@@ -124,16 +139,23 @@ def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
     return kept
 
 
+def _files() -> list[str]:
+    return sorted(f"accelerate/{file.name}" for file in (shipped("recipes") / "accelerate").glob("*.yaml"))
+
+
+def _shipped(word: str) -> str:
+    """The path behind ``shipped:FILE``, where there is such a file; any other word as it is."""
+    file = shipped("recipes") / word.removeprefix(_SHIPPED)
+    return str(file) if word.startswith(_SHIPPED) and file.is_file() else word
+
+
 def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None]) -> TrainingFigures:
     """The training here, or as ``LAUNCH -m harness train job FILE``. Raises ModelError and TrainingError."""
     if not launch.strip():
         from harness.training.train import run
 
         return run(job, progress)
-    try:
-        words = shlex.split(launch)
-    except ValueError as error:
-        raise ModelError(f"launch {launch!r}: {error}") from None
+    words = [_shipped(word) for word in shlex.split(launch)]
     if shutil.which(words[0]) is None:
         raise ModelError(f"launch {launch!r}: there is no program {words[0]}")
     write_whole(folder / "job.json", job.model_dump_json(indent=1))

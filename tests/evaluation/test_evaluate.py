@@ -59,6 +59,21 @@ def run(completer, folder, **settings):
     return evaluate_and_summarise(completer, completer.tokenizer, plan, folder)
 
 
+def test_a_task_has_a_number_of_samples_of_its_own(completer, tmp_path):
+    decoding = Decoding(max_tokens=20, samples=1, samples_of={"mini_rules": 3})
+    data = ProblemData(split="dev", count=2)
+    for name, tasks_ in (("here", ["mini_math", "mini_rules"]), ("alone", ["mini_rules"])):
+        plan = EvalPlan(tasks=select(tasks_, None), decoding=decoding, data=data)
+        evaluate_and_summarise(completer, completer.tokenizer, plan, tmp_path / name)
+    drawn = {
+        name: [(s.task, s.problem_id, s.index, s.seed) for s in load_samples(tmp_path / name)]
+        for name in ("here", "alone")
+    }
+    assert [sum(task == of for task, *_ in drawn["here"]) for of in ("mini_math", "mini_rules")] == [2, 6]
+    assert [row for row in drawn["here"] if row[0] == "mini_rules"] == drawn["alone"]
+    assert len({seed for *_, seed in drawn["alone"]}) == 6
+
+
 def test_run_resume_and_agreement_with_lm_eval(completer, tmp_path):
     rows = run(completer, tmp_path / "whole")
     samples = load_samples(tmp_path / "whole")

@@ -45,6 +45,19 @@ def test_the_seed_of_sampling_is_that_of_the_training_and_the_same_for_all_arms(
     assert {(job["seed"], job["temperature"], job["samples"]) for job in greedy} == {(0, 0, 1)}
 
 
+def test_a_number_of_answers_that_is_named_holds_for_all_tasks():
+    section = EvalScale(
+        samples_of={"aime": 16}, decodings={"greedy": {"temperature": 0, "samples": 1}, "top": {"top_p": 0.9}}
+    )
+    repeats = {name: section.under(name, None, 0).repeats("aime") for name in ("", "greedy", "top")}
+    assert repeats == {"": 16, "greedy": 1, "top": 16}
+    assert section.under("", 8, 0).repeats("aime") == 8
+    with pytest.raises(ValueError, match="greater than or equal to 1"):
+        EvalScale(samples_of={"aime": 0})
+    with pytest.raises(ValueError, match=r"no task 'aim'.*did you mean 'aime'"):
+        EvalScale(samples_of={"aim": 2})
+
+
 def test_no_two_pairs_of_seeds_share_random_numbers():
     scales = [EvalScale(seed=seed) for seed in range(3)]
     drawn = [scale.under("", None, seed).seed for scale in scales for seed in (0, 1, 2**32 - 1)]

@@ -14,7 +14,7 @@ from harness.models.backends import opened
 from harness.models.base import Plain, Sampler
 from harness.models.spec import ModelSpec, Serving
 from harness.pipeline.kind import Job, Kind, Params, Planner, Report, part_of
-from harness.problems.registry import Task, select
+from harness.problems.registry import SUITES, Task, select, tasks
 from harness.results.records import MAIN
 from harness.results.summary import evaluate_and_summarise
 from harness.spec import Spec, knob
@@ -44,6 +44,15 @@ class EvalScale(Decoding, Selection, Serving):
             raise ValueError(f"{MAIN!r} is the main decoding, that of the section itself; give another name")
         return value
 
+    @field_validator("samples_of")
+    @classmethod
+    def _tasks(cls, value: dict[str, int]) -> dict[str, int]:
+        known = tasks() if value else {}
+        for name in value:
+            if name not in known:
+                raise ValueError(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
+        return value
+
     @field_validator("curve")
     @classmethod
     def _known(cls, value: str, known: ValidationInfo) -> str:
@@ -64,6 +73,8 @@ class EvalScale(Decoding, Selection, Serving):
         """
         changes: dict[str, Any] = {"samples": samples or self.samples, "decodings": {}, "curve": ""}
         changes |= self.decodings[decoding].model_dump(exclude_unset=True) if decoding else {}
+        if samples or (decoding and "samples" in self.decodings[decoding].model_fields_set):
+            changes.setdefault("samples_of", {})  # a number of answers that is named holds for all tasks
         changed = self.model_copy(update=changes)
         return changed.model_copy(update={"seed": changed.seed * SEEDS + seed if changed.temperature else 0})
 
@@ -82,13 +93,15 @@ class Evaluate(Kind):
         """
         more, read = self.more(plan)
         params = {"suite": plan.suite, **scale.identity(), **more, **({"at": at} if at else {})}
+        if [task.name for task in plan.tasks] != [*SUITES.get(plan.suite, ())]:
+            params["tasks"] = [task.name for task in plan.tasks]
         if plan.retention:
             params["retention"] = [task.name for task in plan.retention]
-        tasks = [task.file for task in (*plan.tasks, *plan.retention) if task.file is not None]
-        code = {file for task in tasks for file in task.parent.glob("*.py")}
+        files = [task.file for task in (*plan.tasks, *plan.retention) if task.file is not None]
+        code = {file for each in files for file in each.parent.glob("*.py")}
         how = scale.model_dump(mode="json", exclude={*params})
         job = Job(kind=self.name, name=name, params=params, inputs=inputs, models=models, how=how)
-        return plan.add(job, [*tasks, *sorted(code), *read])
+        return plan.add(job, [*files, *sorted(code), *read])
 
     def more(self, plan: Planner) -> tuple[Params, list[str]]:
         """Parameters beside those of plain sampling, and digests of what is read beside the tasks."""
@@ -130,11 +143,11 @@ class Evaluate(Kind):
             size = scale.count if task.group == "embedded" else number and int(number[0])
             if size is None:
                 return None
-            total += min(size, scale.limit or size)
-        return total * scale.samples
+            total += min(size, scale.limit or size) * scale.repeats(task.name)
+        return total
 
 
 def _tasks(job: Job) -> list[Task]:
     """Those of the suite, then those beside it."""
-    beside = job.params.get("retention", [])
-    return [*select([], job.params["suite"]), *(select(beside, None) if beside else ())]
+    own, beside = job.params.get("tasks", []), job.params.get("retention", [])
+    return [*select(own, None if own else job.params["suite"]), *(select(beside, None) if beside else ())]
