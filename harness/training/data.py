@@ -160,8 +160,7 @@ def _messages(value: Any, name: str) -> str | Messages:
         read = [(None, None, "")]
     if not all(isinstance(role, str) and isinstance(content, str) for role, content, _ in read):
         raise DataError(f"{name} is neither a text nor a list of messages with role and content")
-    # A thought that stands in the content, too, is one thought.
     return [
-        {"role": role, "content": content} | ({THOUGHTS[0]: thought} if thought.strip() not in content else {})
+        {"role": role, "content": content} | ({THOUGHTS[0]: thought} if thought.strip() else {})
         for role, content, thought in read
     ]

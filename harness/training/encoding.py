@@ -16,7 +16,6 @@ from harness.models.prompts import (
     encode,
     end_of_turn,
     ends,
-    first_token,
     is_prefilled,
     render,
     think_tags,
@@ -33,6 +32,9 @@ class Encoder:
         self.tokenizer, self.tags, self.ends, turn = tokenizer, think_tags(tokenizer), ends(tokenizer), None
         if (written := end_of_turn(tokenizer)) is not None:
             turn = tokenizer.convert_tokens_to_ids(written)
+        tokens = {token for token in (*tokenizer.get_added_vocab(), *tokenizer.all_special_tokens) if token.strip()}
+        # Looked up once: asking a tokenizer for its vocabulary at every row would cost more than encoding the row.
+        self._token = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))) or r"(?!)")
         self._turn_end = tokenizer.eos_token_id if turn is None else turn
         known = "|".join(re.escape(str(tokenizer.convert_ids_to_tokens(end))) for end in self.ends) or r"(?!)"
         self._ending = re.compile(rf"\s*({known})(?:\s*(?:{known}))*\s*\Z")
@@ -83,14 +85,17 @@ class Encoder:
         is.
         """
         content, thought = reply["content"], reply.get(THOUGHTS[0], "")
-        for name in THOUGHTS if thought else ():
-            if name in str(self.tokenizer.chat_template):
-                added = self._added(prompt, before, reply | {name: thought})
-                if thought.strip() in added and (found := self._ended(added, content)):
-                    return found
+        if self.tags[1] in content and thought.strip() in content:
+            thought = ""  # it stands there, too
+        plain = {"role": "assistant", "content": content}
+        added = self._added(prompt, before, plain)
+        for name in (name for name in THOUGHTS if thought and name in str(self.tokenizer.chat_template)):
+            more = self._added(prompt, before, plain | {name: thought})
+            if more != added and thought.strip() in more and (found := self._ended(more, content)):
+                return found
         if thought:
             content = self.tags[0] + thought + self.tags[1] + content
-        added = self._added(prompt, before, {"role": "assistant", "content": content})
+            added = self._added(prompt, before, plain | {"content": content})
         return self._ended(added, self._continuing(content, before)) or (content, False)
 
     def _added(self, prompt: Messages, before: str, reply: dict[str, str]) -> str:
@@ -104,5 +109,5 @@ class Encoder:
         if at < 0:
             return None
         end = at + len(written.strip())
-        first = first_token(self.tokenizer, added[end:])
-        return (added[: end + first[0] + len(first[1])], True) if first else (added.rstrip(), False)
+        first = self._token.search(added, end)
+        return (added[: first.end()], True) if first else (added.rstrip(), False)
