@@ -86,7 +86,7 @@ BROKEN = {
     "no answers": (replies(THOUGHT), "have nothing behind the thought"),
     "answers without thought": (replies(ANSWER), "have no thought before the answer"),
     "empty thoughts": (replies("<think>\n</think>" + ANSWER), "have an empty thought"),
-    "another template's thoughts": (replies(GOOD.removeprefix("<think>")), "close a thought (</think>) that nothing opens"),
+    "another template's thoughts": (replies(GOOD.removeprefix("<think>")), "(</think>) that nothing opens"),
     "wrong template": (texts(CHATML, GOOD, "<|im_end|>"), "do not end as evaluation's do (…<|end|><|assistant|>)"),
     "tokens of another model": (texts(OURS, GOOD, "<|im_end|>"), "hold <|im_end|>, which is no token of this model"),
     "no template": (texts("Q: {}\nA:", GOOD), "do not end as evaluation's do"),
@@ -166,7 +166,9 @@ FINE = {
     ],
     "rendered texts": texts(OURS, GOOD, "<|end|>"),
     "texts whose end is added": texts(OURS, GOOD),
-    "a system message": [{"messages": [said("system", "Be brief."), *row["prompt"], *row["completion"]]} for row in replies(GOOD)],
+    "a system message": [
+        {"messages": [said("system", "Be brief."), *row["prompt"], *row["completion"]]} for row in replies(GOOD)
+    ],
     "one bad row of many": [*(replies(GOOD) * 10), replies("<think>" + GOOD)[0]],
 }  # fmt: skip
 

@@ -28,6 +28,7 @@ TEMPLATES = {
     "thinking": TURNS + WITH_FIELD.replace("FIELD", "thinking") + END + "{% endif %}",
     "field, opens": TURNS + WITH_FIELD.replace("FIELD", "reasoning_content") + END + "<think>{{ '\n' }}{% endif %}",
     "strips thoughts": TURNS + "{{ m.content.split('</think>')[-1] }}" + END + "{% endif %}",
+    "splits, opens": TURNS + "{{ m.content.split('</think>')[-1] }}" + END + "<think>{{ '\n' }}{% endif %}",
     "shouts": TURNS + "{{ m.content | upper }}" + END + "<think>{% endif %}",
 }
 words = st.lists(st.sampled_from(["two", "plus", "3", "is", "5", "so", "\n"]), min_size=1, max_size=6).map(" ".join)
