@@ -28,7 +28,7 @@ TOLERATED = 0.01  # share of rows with a fault up to which it is a note
 _FINISHES, _CUT = ("finish_reason", "finish", "stop_reason"), ("length", "max_tokens", "max_output_tokens", "context")
 # How no answer ends.
 _OPEN_END = re.compile(
-    r"(?:[,:;=+(\[{]|\\boxed\{[^{}]*|\b(?:the|an|of|to|and|or|is|are|so|that|with|by|if|then|because))\s*\Z"
+    r"(?:[,:;=+(\[{]|\\boxed\{[^{}]*|\b(?:the|an|of|to|and|or|is|are|so|that|with|by|if|then|because))\Z"
 )
 # Control tokens of chat templates, which are text where the vocabulary does not hold them.
 _CONTROL = re.compile(r"<\|[\w-]{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_of_turn>|\[/?INST\]")
@@ -98,7 +98,7 @@ class Screen:
             stopped = str(error)
         yield self._rows(file, stopped)
         if kept := self._total - self._left_out.total():
-            yield from self._contents(file, kept)
+            yield from self._contents(kept)
 
     def _look(self, where: str, row: Row, ids: Sequence[Sequence[int]], sides: Sequence[str]) -> None:
         prompt, *texts = (self.tokenizer.decode(list(each)) for each in ids)
@@ -149,7 +149,7 @@ class Screen:
             yield "answers", "say themselves that they were cut at a limit"
         elif state != "unclosed" and not answer.strip():
             yield "answers", "have nothing behind the thought"
-        elif state != "unclosed" and _OPEN_END.search(answer):
+        elif state != "unclosed" and _OPEN_END.search(answer.rstrip()[-2000:]):
             yield "answers", "break off in the middle: cut?"
 
     def _rows(self, file: Path, stopped: str) -> Finding:
@@ -158,16 +158,17 @@ class Screen:
         for side, lengths in self._lengths.items():
             text += f"; {side} of {min(lengths):,} to {max(lengths):,} tokens, median {median(lengths):,.0f}"
         found = [f"{n:,} of {self._total:,} left out: {why}" for why, n in self._left_out.items()]
+        found += [f"{n:,} {text}" for text, n in self._notes.items() if "encoded anew" in text]
         is_bad = stopped or not kept or any(n > TOLERATED * self._total for n in self._left_out.values())
         text = "; ".join(filter(None, [stopped, *found, text]))
         return Finding(what=str(file.name), status="failed" if is_bad else "note" if found else "ok", text=text)
 
-    def _contents(self, file: Path, kept: int) -> Iterator[Finding]:
+    def _contents(self, kept: int) -> Iterator[Finding]:
         untrained = "hold a thought in {} that is not trained on: name it reasoning_content, in the reply's message"
         for text, n in self._notes.items():
             name = text.removeprefix("rows whose ").removesuffix(" is not trained on")
             if name != text.removeprefix("rows whose "):
-                self._faults["thoughts"][untrained.format(name)] += n
+                self._faults["thoughts"][untrained.format(name)] += min(n, kept)
         opening, closing = self._tags
         by = "the prompt" if self._opened else "the student"
         turn = end_of_turn(self.tokenizer) or self.tokenizer.eos_token

@@ -52,8 +52,8 @@ def read_rows(
     out = TrainingRows()
     for where, _, ids in encoded_rows(data, kind, tokenizer, out.notes):
         if why := unusable(ids, max_tokens):
-            longest = len(ids[0]) + max(map(len, ids[1:]))
-            if max_tokens and longest > max_tokens and too_long == "stop":
+            if why.startswith("rows of more than") and too_long == "stop":
+                longest = len(ids[0]) + max(map(len, ids[1:]))
                 raise DataError(f"{where}: {longest:,} tokens, more than {max_tokens:,}; use --too-long drop to go on")
             out.left_out[why] += 1
         else:

@@ -36,8 +36,7 @@ class Encoder:
         # Looked up once: asking a tokenizer for its vocabulary at every row would cost more than encoding the row.
         self._token = re.compile("|".join(map(re.escape, sorted(tokens, key=len, reverse=True))) or r"(?!)")
         self._turn_end = tokenizer.eos_token_id if turn is None else turn
-        known = "|".join(re.escape(str(tokenizer.convert_ids_to_tokens(end))) for end in self.ends) or r"(?!)"
-        self._ending = re.compile(rf"\s*({known})(?:\s*(?:{known}))*\s*\Z")
+        self._written_ends = [str(tokenizer.convert_ids_to_tokens(end)) for end in sorted(self.ends)]
 
     def ids(self, prompt: str | Messages, sides: list[Any], given: list[int] | None) -> list[list[int]] | None:
         """The ids of prompt and sides; None where the prompt's are those ``given``. Raises DataError, ModelError."""
@@ -53,23 +52,28 @@ class Encoder:
     def _completion(self, prompt: str | Messages, before: str, side: str | Messages) -> list[int]:
         """The ids that follow the prompt's: for a conversation what the template adds, up to the end of the turn."""
         if isinstance(prompt, str) and isinstance(side, str):
-            found, end = self._ending.search(side), self.tokenizer.eos_token_id
-            text, ended = (side[: found.end(1)], True) if found else (side, False)
-            is_empty = not side[: found.start() if found else None].strip()
+            content, first = self._unended(side)
+            text, ended, end = content + first, bool(first), self.tokenizer.eos_token_id
         elif isinstance(prompt, list) and isinstance(side, list):
             if len(side) > 1 or any(message["role"] != "assistant" for message in side):
                 raise DataError("a completion is one message of the assistant; put earlier turns into the prompt")
-            content, end = self._ending.sub("", side[0]["content"]) if side else "", self._turn_end
-            is_empty = not content.strip()
-            text, ended = ("", True) if is_empty else self._turn(prompt, before, side[0] | {"content": content})
+            (content, _), end = self._unended(side[0]["content"] if side else ""), self._turn_end
+            text, ended = self._turn(prompt, before, side[0] | {"content": content}) if content.strip() else ("", True)
         else:
             raise DataError("prompt and completion must both be texts or both be messages")
-        if is_empty:
+        if not content.strip():
             return []
         ids = list(self.tokenizer.encode(self._continuing(text, before), add_special_tokens=False))
         if not ended and end is None:
             raise DataError("the tokenizer has no end-of-sequence token to end a completion with")
         return ids if ended else [*ids, end]
+
+    def _unended(self, text: str) -> tuple[str, str]:
+        """The text without the ends of turn at its end, and the first of them."""
+        first = ""
+        while end := next((end for end in self._written_ends if text.rstrip().endswith(end)), ""):
+            text, first = text.rstrip().removesuffix(end), end
+        return text, first
 
     def _continuing(self, text: str, before: str) -> str:
         """The text without the opening tag, and the blanks behind it, in which the prompt ends already."""
