@@ -146,7 +146,7 @@ def test_preferences_that_hold_no_prompt_are_refused(row, words, ids_of):
         ids_of(row, kind="pairs")
 
 
-@pytest.mark.parametrize("template", ["as it is", "shouts"])
+@pytest.mark.parametrize("template", ["as it is", "splits, opens"])
 def test_a_base_model_learns_the_end_that_its_template_writes(template, ids_of, tokenizer):
     rows = [{"messages": [user(), reply("<think>2</think>five")]}]
     rows += [{"prompt": "2 + 3", "completion": f"five{end}"} for end in ("<|end|>", "<|end|><|user|>", "")]
