@@ -9,10 +9,11 @@ from typing import Annotated
 import typer
 from typer import Argument, Option
 
+from harness.chains.check import training_data
 from harness.cli import options
 from harness.cli.options import DataDir, Json, Store, Suite, TaskPath, Tasks
 from harness.cli.specs import Options
-from harness.errors import DataError
+from harness.errors import DataError, Usage
 from harness.evaluation import preflight
 from harness.evaluation.asking import as_sent, gold_of
 from harness.evaluation.plan import EvalPlan, has_grader
@@ -35,7 +36,11 @@ def check(
     tasks: Tasks = "",
     suite: Suite = None,
     model: Annotated[str | None, Option(help="Check prompts with its tokenizer; its weights are not loaded.")] = None,
-    max_tokens: Annotated[int, Option(min=1, help="Budget that must fit the context.")] = 512,
+    data: Annotated[Path | None, Option(help="Look at training data for --model: an export, JSONL, Parquet.")] = None,
+    samples: Annotated[Path | None, Option(help="With --data: a run of the student, or verdicts of score.")] = None,
+    max_tokens: Annotated[
+        int | None, Option(min=1, help="Budget that must fit the context (512); with --data: of a row (the context).")
+    ] = None,
     limit: Annotated[int | None, Option(min=1, help="Only the first N gold answers of each task.")] = None,
     data_dir: DataDir = None,
     task_path: TaskPath = None,
@@ -44,26 +49,34 @@ def check(
 ) -> None:
     """Grade every gold answer through the real graders, and look at libraries, prompts, context, output and server.
 
+    With --data: one screen before a training, of the rows as they would be trained on.
+
     Exit 0: all holds. Exit 1: something fails. Exit 3: something could not be looked at (no data here, no server).
     """
+    findings = Findings(as_json)
+    if data is not None or samples is not None:
+        if data is None or model is None:
+            raise Usage("training data are looked at with --data, and --model names the student to train")
+        findings.take(training_data(data, resolve(model), prompting, max_tokens or 0, samples))
+        if not (tasks or suite or server.base_url):
+            raise typer.Exit(findings.end())
     is_server_alone = server.base_url and not (tasks or suite)
     chosen = [] if is_server_alone else registry.select(options.names(tasks), suite, task_path or [])
-    data = ProblemData(data_dir=data_dir)
-    findings = Findings(as_json)
+    problems = ProblemData(data_dir=data_dir)
     tokenizer, context = None, 0
     for one in server.replicas() if server.base_url else ():
         found, tokenizer, context = preflight.server(one.model_copy(update={"model": model or ""}))
         findings.take(found)
-    with Grader(2, nltk_data=data.nltk_data) as grader:
+    with Grader(2, nltk_data=problems.nltk_data) as grader:
         findings.take([preflight.dependencies(), preflight.writable(store)])
         for task in [task.name for task in chosen]:
             report = partial(findings.report, task)
-            findings.take([preflight.gold_answers(task, data, grader, limit, report, task_path or [])])
+            findings.take([preflight.gold_answers(task, problems, grader, limit, report, task_path or [])])
         if model is not None and tokenizer is None:
             tokenizer, context = options.tokenizer_of(server.tokenizer or model), context_length(resolve(model))
         if tokenizer is not None:
-            plan = EvalPlan(tasks=chosen, data=data, prompting=prompting, task_paths=task_path or [])
-            findings.take(preflight.prompts(plan, tokenizer, max_tokens, context))
+            plan = EvalPlan(tasks=chosen, data=problems, prompting=prompting, task_paths=task_path or [])
+            findings.take(preflight.prompts(plan, tokenizer, max_tokens or 512, context))
     raise typer.Exit(findings.end())
 
 

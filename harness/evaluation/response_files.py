@@ -14,14 +14,13 @@ from typing import Any
 
 from harness.errors import DataError
 from harness.files import about
+from harness.models.messages import THOUGHTS, of_message
 
 # A row as it is in a file, with whatever fields its writer gave it.
 Row = Mapping[str, Any]
 # A sample of an Inspect log may unpack to this many bytes, and all of a log's samples together to MOST_BYTES.
 SAMPLE_BYTES, MOST_BYTES = 64 << 20, 4 << 30
 
-# The fields in which servers and tools keep a thought apart from its answer.
-THOUGHTS = ("reasoning_content", "reasoning", "thinking")
 _WRONG = (KeyError, ValueError, TypeError, AttributeError, IndexError)
 
 
@@ -192,13 +191,8 @@ def _asked(prompt: Any) -> str:
 
 
 def _of_message(message: Row) -> dict[str, Any]:
-    """Answer and thought of a chat message, whose content may be a list of parts, thoughts among them."""
-    content, thoughts = message.get("content"), [message[name] for name in THOUGHTS if message.get(name)][:1]
-    if isinstance(content, list):
-        inner = [part for part in content if part["type"] in ("reasoning", "thinking")]
-        thoughts += [part.get("reasoning") or part.get("thinking") or part.get("text") or "" for part in inner]
-        content = "".join(part["text"] for part in content if part["type"] in ("text", "output_text"))
-    return {"response": content, "reasoning_content": "\n".join(thoughts)}
+    content, thought = of_message(message)
+    return {"response": content, "reasoning_content": thought}
 
 
 _READERS: dict[str, Callable[[Row], Any]] = {

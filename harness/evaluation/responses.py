@@ -11,11 +11,12 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import DataError
-from harness.evaluation.response_files import THOUGHTS, Row
+from harness.evaluation.response_files import Row
 from harness.evaluation.response_metrics import judged, of_response
 from harness.grading.families import gold_defect
 from harness.grading.grade import Grader
 from harness.grading.thinking import split
+from harness.models.messages import THOUGHTS
 from harness.processes import in_threads
 from harness.records import Finish, Grade, Problem, Sample
 from harness.thoughts import THINK_TAGS, Tags

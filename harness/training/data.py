@@ -10,19 +10,22 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import DataError, ModelError
-from harness.models.prompts import encode, first_token, render, uses_chat
-from harness.models.spec import Prompting
+from harness.models.messages import THOUGHTS, of_message
+from harness.problems.file import Row
 from harness.problems.file import read_rows as rows_of
+from harness.training.encoding import Encoder, Messages
 
 TooLong = Literal["drop", "stop"]
-Messages = list[dict[str, str]]
-_KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected")}
+Kind = Literal["sft", "pairs"]
+SIDES: dict[Kind, tuple[str, ...]] = {"sft": ("completion",), "pairs": ("chosen", "rejected")}
+# Names under which data sets keep thoughts; those that are none of THOUGHTS, or of no message, are not trained on.
+_NAMES = {*THOUGHTS, "thought", "thoughts", "cot", "chain_of_thought", "rationale", "thought_process", "scratchpad"}
 
 
 @dataclass(kw_only=True)
@@ -39,115 +42,125 @@ class TrainingRows:
 
 
 def read_rows(
-    data: Path, kind: Literal["sft", "pairs"], tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop"
-) -> TrainingRows:
+    data: Path, kind: Kind, tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop"
+) -> TrainingRows:  # fmt: skip
     """The rows of ``data``: a file of JSONL, CSV or Parquet, or a folder with ``sft.jsonl`` or ``pairs.jsonl``.
 
     Rows of more than ``max_tokens`` (0: no limit) are dropped and counted, or stop the reading; so are pairs whose two
     sides are equal. Raises DataError naming file and row, BadFile when the file cannot be read.
     """
-    file = data / f"{kind}.jsonl" if data.is_dir() else data
-    sides, out = _KINDS[kind], TrainingRows()
-    for where, row in rows_of(file):
-        try:
-            prompt, *completions = _ids(row, sides, tokenizer, out.notes)
-        except (DataError, ModelError) as error:
-            raise DataError(f"{where}: {error}") from None
-        longest = len(prompt) + max(map(len, completions))
-        if not prompt or not all(completions):
-            out.left_out["rows with an empty prompt or completion"] += 1
-        elif len(sides) == 2 and completions[0] == completions[1]:
-            out.left_out["pairs of equal sides"] += 1
-        elif max_tokens and longest > max_tokens:
-            if too_long == "stop":
+    out = TrainingRows()
+    for where, _, ids in encoded_rows(data, kind, tokenizer, out.notes):
+        if why := unusable(ids, max_tokens):
+            if why.startswith("rows of more than") and too_long == "stop":
+                longest = len(ids[0]) + max(map(len, ids[1:]))
                 raise DataError(f"{where}: {longest:,} tokens, more than {max_tokens:,}; use --too-long drop to go on")
-            out.left_out[f"rows of more than {max_tokens:,} tokens"] += 1
+            out.left_out[why] += 1
         else:
-            out.rows.append((prompt, *completions))
+            out.rows.append(tuple(ids))
     if not out.rows:
         why = "; ".join(f"{n} {text}" for text, n in out.left_out.items())
-        raise DataError(f"{file}: no row to train on" + (f" ({why})" if why else ""))
+        raise DataError(f"{file_of(data, kind)}: no row to train on" + (f" ({why})" if why else ""))
     return out
 
 
-def _ids(row: Mapping[str, Any], sides: tuple[str, ...], tokenizer: Any, notes: Counter[str]) -> list[list[int]]:
-    """The ids of prompt and sides."""
+def file_of(data: Path, kind: Kind) -> Path:
+    return data / f"{kind}.jsonl" if data.is_dir() else data
+
+
+def encoded_rows(
+    data: Path, kind: Kind, tokenizer: Any, notes: Counter[str]
+) -> Iterator[tuple[str, Row, list[list[int]]]]:
+    """(where it stands, row, ids of prompt and sides) of each row, those included that cannot be trained on."""
+    encoder = Encoder(tokenizer)
+    for where, row in rows_of(file_of(data, kind)):
+        try:
+            yield where, row, _ids(row, SIDES[kind], encoder, notes)
+        except (DataError, ModelError) as error:
+            raise DataError(f"{where}: {error}") from None
+
+
+def unusable(ids: list[list[int]], max_tokens: int) -> str:
+    """Why a row is left out; empty: it is not."""
+    prompt, *sides = ids
+    if not all(ids):
+        return "rows with an empty prompt or completion"
+    if len(sides) == 2 and sides[0] == sides[1]:
+        return "pairs of equal sides"
+    if max_tokens and len(prompt) + max(map(len, sides)) > max_tokens:
+        return f"rows of more than {max_tokens:,} tokens"
+    return ""
+
+
+def _ids(row: Row, sides: tuple[str, ...], encoder: Encoder, notes: Counter[str]) -> list[list[int]]:
+    """The ids of prompt and sides. ``notes`` counts what a user should know of a row."""
     given: list[Any] = [row.get(f"{side}_ids") for side in ("prompt", *sides)]
-    size = len(tokenizer)
+    size = len(encoder.tokenizer)
     known = all(isinstance(ids, list) and all(type(x) is int and 0 <= x < size for x in ids) for ids in given)
     text = _texts(row, sides)
     if text is None and not known:
         raise DataError(f"has neither prompt, {', '.join(sides)} nor their token ids for this tokenizer")
-    if text is None:
-        return given
-    first, *others = text
-    chat = not isinstance(first, str)
-    prompt = list(encode(tokenizer, _render(tokenizer, first) if chat else first, chat))
-    if known and prompt == given[0]:
-        return given
-    if known:
-        notes["rows of another tokenizer's ids, encoded anew from their text"] += 1
-    return [prompt, *(_completion(tokenizer, first, side) for side in others)]
+    made = None if text is None else encoder.ids(text[0], text[1:], given[0] if known else None)
+    if made and known:
+        notes["rows of other token ids than this tokenizer's, encoded anew from their text"] += 1
+    ids = made or given
+    for name in _untrained(row, sides, ids[1:], encoder.tokenizer):
+        notes[f"rows whose {name!r} is not trained on"] += 1
+    return ids
 
 
-def _texts(row: Mapping[str, Any], sides: tuple[str, ...]) -> list[Any] | None:
-    """Prompt and sides as strings or Messages; a conversation under ``messages`` ends in its completion."""
+def _untrained(row: Row, sides: tuple[str, ...], ids: list[list[int]], tokenizer: Any) -> set[str]:
+    """Fields of a row and of its replies that hold a thought which is not in what is trained on."""
+    last = [value[-1] for name in ("messages", *sides) if isinstance(value := row.get(name), list) and value]
+    holders: list[Mapping[str, Any]] = [row, *(each for each in last if isinstance(each, dict))]
+    held = [(name, each[name]) for each in holders for name in _NAMES & each.keys()]
+    thoughts = [(name, "".join(value.split())) for name, value in held if isinstance(value, str)]
+    if not any(text for _, text in thoughts):
+        return set()
+    trained = "\n".join("".join(tokenizer.decode(side).split()) for side in ids)
+    return {name for name, text in thoughts if text not in trained}
+
+
+def _texts(row: Row, sides: tuple[str, ...]) -> list[Any] | None:
+    """Prompt and sides as strings or Messages; a conversation under ``messages`` ends in its completion.
+
+    Preferences without a prompt, or with a text beside two conversations, share their first messages (TRL's implicit
+    prompt).
+    """
     if sides == ("completion",) and row.get("messages"):
         messages = _messages(row["messages"], "messages")
         if isinstance(messages, str) or len(messages) < 2 or messages[-1]["role"] != "assistant":
             raise DataError("messages do not end in the assistant's reply to something")
         return [messages[:-1], messages[-1:]]
-    if any(row.get(name) is None for name in ("prompt", *sides)):
+    given = [row.get(name) for name in sides]
+    if None in given:
         return None
-    return [_messages(row[name], name) for name in ("prompt", *sides)]
+    others = [_messages(value, name) for name, value in zip(sides, given, strict=True)]
+    if isinstance(row.get("prompt"), list) or (row.get("prompt") is not None and isinstance(others[0], str)):
+        return [_messages(row["prompt"], "prompt"), *others]
+    if len(others) == 1:
+        return None if row.get("prompt") is None else [_messages(row["prompt"], "prompt"), *others]
+    if any(isinstance(side, str) for side in others):
+        raise DataError("texts without a prompt: where it ends is not to be seen; give it under prompt")
+    chosen, rejected = others
+    same = 0
+    while same < min(len(chosen), len(rejected)) - 1 and chosen[same] == rejected[same]:
+        same += 1
+    if not same:
+        raise DataError("chosen and rejected share no first message to be their prompt")
+    return [chosen[:same], chosen[same:], rejected[same:]]
 
 
 def _messages(value: Any, name: str) -> str | Messages:
     if isinstance(value, str):
         return value
-    if isinstance(value, list) and all(
-        isinstance(m, dict) and isinstance(m.get("role"), str) and isinstance(m.get("content"), str) for m in value
-    ):
-        return [{"role": m["role"], "content": m["content"]} for m in value]
-    raise DataError(f"{name} is neither a text nor a list of messages with role and content")
-
-
-def _render(tokenizer: Any, messages: Messages, generate: bool = True) -> str:
-    if not uses_chat(tokenizer, Prompting()):
-        raise DataError("a conversation, but the tokenizer has no chat template; give texts instead")
-    return render(tokenizer, messages, Prompting(), generate)
-
-
-def _completion(tokenizer: Any, prompt: str | Messages, side: str | Messages) -> list[int]:
-    """The ids that follow the prompt's: for a conversation what the template adds, up to the end of the turn."""
-    ended = False
-    if isinstance(prompt, str) and isinstance(side, str):
-        text = written = side
-    elif isinstance(prompt, list) and isinstance(side, list):
-        if len(side) > 1 or any(message["role"] != "assistant" for message in side):
-            raise DataError("a completion is one message of the assistant; put earlier turns into the prompt")
-        written = side[0]["content"] if side else ""
-        before, whole = _render(tokenizer, prompt), _render(tokenizer, [*prompt, *side], generate=False)
-        text, ended = _turn(tokenizer, before, whole, written)
-    else:
-        raise DataError("prompt and completion must both be texts or both be messages")
-    if not written.strip():
-        return []
-    ids = list(tokenizer.encode(text, add_special_tokens=False))
-    if not ended and tokenizer.eos_token_id is None:
-        raise DataError("the tokenizer has no end-of-sequence token to end a completion with")
-    return ids if ended else [*ids, tokenizer.eos_token_id]
-
-
-def _turn(tokenizer: Any, before: str, whole: str, written: str) -> tuple[str, bool]:
-    """What the template adds to the prompt, up to the token that ends the turn; whether there is such a token.
-
-    What follows it is nobody's to learn. Where a template rewrites the prompt or the reply, the reply stands as it is.
-    """
-    text = whole[len(before) :]
-    at = text.rfind(written.strip())
-    if not whole.startswith(before) or at < 0:
-        return written, False
-    end = at + len(written.strip())
-    first = first_token(tokenizer, text[end:])
-    return (text[: end + first[0] + len(first[1])], True) if first else (text.rstrip(), False)
+    try:
+        read = [(each["role"], *of_message(each)) for each in value]
+    except (KeyError, TypeError, AttributeError):
+        read = [(None, None, "")]
+    if not all(isinstance(role, str) and isinstance(content, str) for role, content, _ in read):
+        raise DataError(f"{name} is neither a text nor a list of messages with role and content")
+    return [
+        {"role": role, "content": content} | ({THOUGHTS[0]: thought} if thought.strip() else {})
+        for role, content, thought in read
+    ]
