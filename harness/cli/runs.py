@@ -11,6 +11,7 @@ from typer import Argument, Option
 from harness.cli import options
 from harness.cli.options import Form, Json, RunName, Store
 from harness.pipeline.preview import rates_of
+from harness.results import every_eval, hub_results
 from harness.results.compare import described, differences
 from harness.results.runs import load
 from harness.view import compare as view
@@ -62,6 +63,27 @@ def rates(store: Store = Path("runs")) -> None:
     options.show(Page(blocks=[], data=rows), as_json=True)
 
 
+def export(
+    name: RunName,
+    out: Annotated[Path, Argument(help="A folder; what stands there is replaced where it is of the same run.")],
+    form: Annotated[str, Option(help="every-eval-ever (schema 0.3.0), or hub (.eval_results).")] = "every-eval-ever",
+    model_id: Annotated[str, Option(help="The model's DEVELOPER/NAME; default: what was evaluated.")] = "",
+    organization: Annotated[str, Option(help="Who publishes the results.")] = "unknown",
+    store: Store = Path("runs"),
+) -> None:
+    """Write a run in a form that others read: Every Eval Ever, or evaluation results of the Hub."""
+    options.one_of("--form", form, ("every-eval-ever", "hub"))
+    run = load(options.results(store), name)
+    if form == "hub":
+        file, left = hub_results.export(run, out)
+        if left:
+            options.complain(f"left out, for they are no single data set of the Hub: {', '.join(left)}")
+        print(file)
+        return
+    for file in every_eval.export(run, out, model_id or run.manifest.model, organization):
+        print(file)
+
+
 def plot(
     names: Annotated[list[str], Argument(help="Runs: folders or first letters of ids.")],
     out: Annotated[Path | None, Option(help="A folder for PNG files, or X.png, X.svg, X.pdf: X.FIGURE.pdf.")] = None,
@@ -77,4 +99,4 @@ def plot(
             print(path)
 
 
-app = options.group(ls, show, diff, gc, rates, bare=default)
+app = options.group(ls, show, diff, export, gc, rates, bare=default)
