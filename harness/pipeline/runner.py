@@ -16,12 +16,13 @@ from itertools import product
 from pathlib import Path
 from typing import Any, Literal
 
-from harness.errors import Incomplete
+from harness.errors import DataError, Incomplete
 from harness.files import about
 from harness.journal import write_whole
 from harness.pipeline.graph import Graph
 from harness.pipeline.kind import Job, part_of
 from harness.pipeline.kinds import kind_of
+from harness.pipeline.sources import missing
 from harness.processes import follow_parent
 from harness.results.records import StageResult
 from harness.results.store import Store
@@ -43,18 +44,19 @@ def run(
     """Run all jobs that have no result in the store at ``folder`` yet, ``workers`` at once.
 
     ``executor``: "local", or "ray": tasks of the cluster at ``address``, or of one started here, that sees the store.
-    Raises Incomplete at the first failure, after the running jobs end; ModelError when there is no cluster.
+    Raises Incomplete at the first failure, after the running jobs end; DataError before the first where a file is
+    missing; ModelError when there is no cluster.
     """
     store = Store(folder.resolve())
     with about(store.stages):
         store.stages.mkdir(parents=True, exist_ok=True)
     events = _Events(graph, listen)
-    todo: dict[str, Job] = {}
+    todo = {digest: job for digest, job in graph.jobs.items() if store.result(digest) is None}
+    if lines := missing(todo.values()):  # before the first stage takes its hours
+        raise DataError("\n".join(lines))
     for digest, job in graph.jobs.items():
-        if (done := store.result(digest)) is None:
-            todo[digest] = job
-        else:
-            events.tell("cached", job, done)
+        if digest not in todo:
+            events.tell("cached", job, store.result(digest))
     if todo and executor == "ray":
         from harness.search.launch import connected
 

@@ -1,5 +1,6 @@
 """The problems that a recipe searches."""
 
+from collections.abc import Iterable
 from pathlib import Path
 from typing import Literal
 
@@ -17,6 +18,7 @@ class Source(Spec):
 
     file: str = knob(..., "A file of problems.", how=True)
     family: str | None = knob(None, "Whose grader its problems get; default: each row names its own.")
+    made_by: str = knob("", "The command that makes the file, told where it is missing.", how=True)
 
 
 class SearchScale(SearchSpec):
@@ -46,7 +48,17 @@ def searched(plan: Planner) -> tuple[Params, Params, list[Path]]:
         "sources": [source.family for source in scale.sources],
     }  # fmt: skip
     files = [source.file for source in scale.sources]
-    return params, {"files": files}, [Path(file) for file in files]
+    how: Params = {"files": files, "made_by": {source.file: source.made_by for source in scale.sources}}
+    return params, how, [Path(file) for file in files]
+
+
+def missing(jobs: Iterable[Job]) -> list[str]:
+    """A line for each file that a job reads and that is not there, with the command that makes it."""
+    files = {file: command for job in jobs for file, command in job.how.get("made_by", {}).items()}
+    return [
+        f"{file}: is not there; make it with: {command}" if command else f"{file}: is not there"
+        for file, command in files.items() if not Path(file).exists()
+    ]  # fmt: skip
 
 
 def problems_of(job: Job) -> list[Problem]:
