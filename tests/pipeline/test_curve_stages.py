@@ -15,8 +15,12 @@ from tests.pipeline.test_recipe import recipe_file
 CURVE = "stages.dpo.curve={}"
 
 
+CURVED = CURVE.format("[0.25, 0.5]")
+
+
 def graph(settings=(), profile=(), seeds=(3, 5), name="ablation_full", scale="tiny", **more):
-    return build(load_recipe(name, settings), load_profile(scale, profile), seeds=seeds, **more)
+    """With a curve of plain DPO, unless the settings say otherwise."""
+    return build(load_recipe(name, [CURVED, *settings]), load_profile(scale, profile), seeds=seeds, **more)
 
 
 def test_an_arm_whose_stage_has_a_curve_is_scored_on_the_way():
@@ -98,7 +102,7 @@ def test_shares_that_are_none_are_named(shares):
 
 
 def test_the_graph_shows_curves():
-    shown = terminal.text(tree(load_recipe("ablation_full"), load_profile("tiny")), 80)
+    shown = terminal.text(tree(load_recipe("ablation_full", [CURVED]), load_profile("tiny")), 80)
     assert "dpo: preference on trees, longest; curve at 0.25, 0.5\n" in shown
 
 

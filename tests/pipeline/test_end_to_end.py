@@ -17,7 +17,8 @@ from harness.pipeline.recipe_files import load_recipe
 
 pytestmark = pytest.mark.slow
 HARNESS = [sys.executable, "-m", "harness", "run-recipe"]
-COMMAND = [*HARNESS, "ablation_full", "--profile", "smoke", "--display", "plain"]
+CURVE = ["--set", "stages.dpo.curve=[0.25, 0.5]"]
+COMMAND = [*HARNESS, "ablation_full", "--profile", "smoke", *CURVE, "--display", "plain"]
 
 
 def verdicts(store: Path) -> dict[str, list[tuple[str, str, list[int]]]]:
