@@ -149,7 +149,7 @@ def test_a_budget_holds_for_its_arm_under_every_decoding_and_for_no_other():
 
 def test_a_curve_is_scored_within_the_budget_of_its_arm():
     arms = "arms={sft: sft, sft short: {model: sft, thinking_budget: 32}, dpo: {model: dpo, thinking_budget: 32}}"
-    made = graph(arms, "claims={}", "control=sft")
+    made = graph(arms, "claims={}", "control=sft", "stages.dpo.curve=[0.25, 0.5]")
     [(arm, points)] = made.curves.items()
     assert arm == "dpo"
     assert points[0.0] == made.decodings["greedy"]["sft short"]
