@@ -52,7 +52,7 @@ def dpo(
     reading: Reading,
     as_json: Json = False,
 ) -> None:
-    """Preference training: DPO, cDPO, prefix masks, joint SFT term; the reference is the model itself."""
+    """DPO and its kin (cDPO, SimPO, LD-DPO); the reference is the model itself."""
     _train(task, "pairs", objective, training, reading, as_json)
 
 

@@ -40,6 +40,11 @@ class TrainedStage(Stage):
     curve: Shares = knob([], "Shares of its steps after which the model is kept and scored, too.")
 
     @property
+    def sources(self) -> dict[str, str]:
+        """By role: the stages whose chains it reads."""
+        return {"chains": self.chains}
+
+    @property
     def points(self) -> list[float]:
         """The shares before the end, where the model is there anyway."""
         return [share for share in self.curve if share < 1]
@@ -80,10 +85,11 @@ class Training(Kind):
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         assert isinstance(stage, TrainedStage)
         inputs, models = plan.trained(stage.model, seed)
-        inputs = inputs | {"chains": plan.stage(stage.chains, seed, stage.model)}
+        inputs = inputs | {role: plan.stage(source, seed, stage.model) for role, source in stage.sources.items()}
         own = stage.dose.model_dump(exclude_unset=True) if stage.dose else {}
         dose = plan.scale(self.scale).model_copy(update=own)
-        rules = stage.model_dump(exclude={"kind", "model", "chains", "dose", "curve"})
+        named = dict.fromkeys(("kind", "model", "chains", "dose", "curve"), True) | {"mix": {"chains"}}
+        rules = stage.model_dump(exclude=named)
         params = rules | {"seed": seed, "dose": dose.identity()} | ({"curve": stage.points} if stage.points else {})
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
@@ -96,7 +102,9 @@ class Training(Kind):
         raise NotImplementedError
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        rows, objective, more = self.data(job, folder, read_records(inputs["chains"] / "chains.jsonl", Chain))
+        files = {role: path / "chains.jsonl" for role, path in inputs.items() if role != "model"}
+        chains = {role: read_records(file, Chain) for role, file in files.items()}
+        rows, objective, more = self.data(job, folder, **chains)
         write_rows(folder / "rows.jsonl", rows)
         task = TrainingJob(
             model=str(inputs["model"] / "model") if "model" in inputs else job.models["model"].model,

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from harness.spec import Spec, knob
 
@@ -59,10 +59,15 @@ class SftObjective(Spec):
     """Supervised fine-tuning on completions."""
 
     normalization: Normalization = knob("token_mean", "Of the loss", option="--mean")
+    dft: bool = knob(False, "Tokens weigh as likely as they are.")
 
 
 class Objective(Spec):
-    """Switches of the preference objective: each is an ablation of arXiv 2503.01461."""
+    """Switches of the preference objective: ablations of arXiv 2503.01461, and other answers to DPO's length bias.
+
+    SimPO (arXiv 2405.14734) is ``reference_free`` and ``length_normalized`` with ``gamma``; LD-DPO (arXiv 2409.06411)
+    is ``ld_alpha`` below 1.
+    """
 
     beta: float = knob(0.1, "Pull to the reference.", gt=0, allow_inf_nan=False)
     label_smoothing: float = knob(0.0, "Epsilon of cDPO; 0: plain DPO.", ge=0, lt=0.5)
@@ -70,6 +75,15 @@ class Objective(Spec):
     sft_normalization: Normalization = knob("sequence_mean", "Of SFT", option="--mean")
     mask_prefix: MaskPrefix = knob("none", "Shared prefix left out of")
     length_normalized: bool = knob(False, "Means, not sums, of log-ratios.")
+    reference_free: bool = knob(False, "No reference, as in SimPO.")
+    gamma: float = knob(0.0, "Margin to exceed, as in SimPO.", ge=0, allow_inf_nan=False)
+    ld_alpha: float = knob(1.0, "LD-DPO: past the shorter side.", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_length_rule(self) -> Self:
+        if self.length_normalized and self.ld_alpha != 1:
+            raise ValueError("ld_alpha weighs sums and length_normalized takes means: use one of the two")
+        return self
 
     @property
     def masks_dpo(self) -> bool:

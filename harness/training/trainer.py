@@ -123,7 +123,8 @@ class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
     """``SFTTrainer`` on groups of chains (batches.groups_of); the loss covers the completions alone."""
 
     def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
-        value = sft_loss(logps, inputs["completion"], self.objective.normalization, totals)
+        objective = self.objective
+        value = sft_loss(logps, inputs["completion"], objective.normalization, totals, objective.dft)
         return value, {"sft": value}, {"completion_tokens": inputs["completion"].sum() / totals.sequences}
 
 
@@ -138,6 +139,8 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
 
         The file holds those of all chains as one row, whole or not at all; two processes may write the same file.
         """
+        if self.objective.reference_free:
+            return dataset
         lengths = [[len(ids) for ids in chains] for chains in dataset["chains"]]
         main = self.accelerator.is_main_process  # decides for all
         flat = torch.empty(0)
@@ -179,7 +182,8 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
 
     def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
         rows, masks = pair_masks(inputs)
-        value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
+        reference = None if self.objective.reference_free else inputs["reference"][rows]
+        value, parts = preference_loss(logps[rows], reference, masks, self.objective, totals)
         graph = {name: parts.pop(name) for name in ("preference", "sft") if name in parts}
         sizes = masks.completion.sum(1)
         chosen, rejected = sizes.chunk(2)
