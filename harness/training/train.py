@@ -12,6 +12,7 @@ import json
 import math
 import os
 from collections.abc import Callable, Sequence
+from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -22,12 +23,27 @@ from harness.journal import read
 from harness.models.loading import context_length, model_digest
 from harness.models.places import trainable
 from harness.spec import digest
-from harness.training.batches import Row, groups_of
+from harness.training.batches import groups_of
 from harness.training.checkpoints import claimed, is_kept, write_model
-from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob, kept_model
+from harness.training.spec import (
+    GrpoObjective,
+    KtoObjective,
+    Objective,
+    OpdObjective,
+    Sampling,
+    SftObjective,
+    TrainingFigures,
+    TrainingJob,
+    TrainingSpec,
+    kept_model,
+)  # fmt: skip
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
-_COLUMNS = {SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids")}
+_COLUMNS = {
+    SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids"),
+    OpdObjective: ("prompt_ids",), GrpoObjective: ("prompt_ids", "family", "gold"),
+    KtoObjective: ("prompt_ids", "completion_ids", "desirable"),
+}  # fmt: skip
 
 
 def run(job: TrainingJob, progress: Progress = lambda step, total: None) -> TrainingFigures:
@@ -39,44 +55,64 @@ def run(job: TrainingJob, progress: Progress = lambda step, total: None) -> Trai
     return train(job, rows, progress)
 
 
-def train(job: TrainingJob, rows: Sequence[Row], progress: Progress = lambda step, total: None) -> TrainingFigures:
+def train(job: TrainingJob, rows: Sequence[Any], progress: Progress = lambda step, total: None) -> TrainingFigures:
     """Train a model into the folder ``job.out``; a training that is already finished there is not run again.
 
-    ``rows`` of token ids: (prompt, completion) for SFT, (prompt, chosen, rejected) under a preference objective, whose
-    reference is the model itself. Only completions are trained on. Raises TrainingError, ModelError.
+    ``rows`` as tuples. Of token ids: (prompt, completion) for SFT, (prompt, chosen, rejected) under a preference
+    objective, (prompt, completion, whether it is desirable) for KTO, whose references are the model itself; (prompt,)
+    for on-policy distillation, and with (family, gold) of its grader for GRPO. Only completions are trained on. Raises
+    TrainingError, ModelError.
     """
     job = job.model_copy(update={"out": job.out.resolve()})
-    if not rows:
-        raise TrainingError(f"no rows to train {job.model} on: the stage before it found none")
-    if not all(len(side) for row in rows for side in row):
-        raise TrainingError(f"a row to train {job.model} on has an empty prompt or completion")
-    limit = context_length(trainable(job.model))
-    longest = max(len(row[0]) + len(side) for row in rows for side in row[1:])
-    if limit and longest > limit:
-        reason = f"exceeds the {limit} positions of {job.model}; drop the long rows"
-        raise TrainingError(f"a row of {longest} tokens {reason}")
-    groups = groups_of(rows, job.training.trees)
-    arguments = _arguments(job, len(groups))
-    content = hashlib.sha256(json.dumps(groups, separators=(",", ":")).encode()).hexdigest()
-    identity = digest(model_digest(job.model), content, job.objective, job.training, job.seed)
-    with claimed(job.out, identity) as figures:
+    sizes, objective = _checked(job, rows), job.objective
+    chains = isinstance(objective, Objective | SftObjective)
+    data: Sequence[Any] = groups_of(rows, job.training.trees) if chains else rows
+    arguments = _arguments(job, len(data))
+    content = hashlib.sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()
+    teacher = [model_digest(job.teacher)] if job.teacher else []
+    identity = digest(model_digest(job.model), content, objective, job.training, job.seed, *teacher)
+    with claimed(job.out, identity) as figures, ExitStack() as held:
         gone = [at for at in (kept_model(job.out, share) for share in job.keep) if not is_kept(at, identity)]
         if figures and gone:
             raise TrainingError(f"{job.out} is trained, but {gone[0].name} is not beside it; remove it to train anew")
         if figures is None:
+            from harness.training import kto, online, trainer
             from harness.training.keeping import Keeper
-            from harness.training.trainer import fit, trainer_of
 
-            trainer = trainer_of(job, groups, arguments, progress)
+            if chains:
+                work = trainer.trainer_of(job, data, arguments, progress)
+            elif isinstance(objective, KtoObjective):
+                work = kto.trainer_of(job, data, arguments, progress)
+            else:
+                work = online.trainer_of(job, data, arguments, progress, held)
             if job.keep:
-                trainer.add_callback(Keeper(trainer, job, identity))
-            figures = fit(trainer, rows)
-            write_model(trainer, job, identity, figures)
+                work.add_callback(Keeper(work, job, identity))
+            figures = trainer.fit(work, sizes)
+            write_model(work, job, identity, figures)
     return figures
 
 
+def _checked(job: TrainingJob, rows: Sequence[Any]) -> dict[str, int]:
+    """The sizes of the data, for the figures. Raises TrainingError for rows that cannot be trained on."""
+    if not rows:
+        raise TrainingError(f"no rows to train {job.model} on: the stage before it found none")
+    sides = {SftObjective: 2, Objective: 3, KtoObjective: 2}.get(type(job.objective), 1)  # of a row, in token ids
+    if not all(len(side) for row in rows for side in row[:sides]):
+        raise TrainingError(f"a row to train {job.model} on has an empty prompt or completion")
+    limit = context_length(trainable(job.model))
+    drawn = job.objective.answer_tokens if isinstance(job.objective, Sampling) else 0
+    longest = max(len(row[0]) + max(map(len, row[1:sides]), default=drawn) for row in rows)
+    if limit and longest > limit:
+        reason = f"exceeds the {limit} positions of {job.model}; drop the long rows"
+        reason += f", or let answers be shorter than {drawn} tokens" if drawn else ""
+        raise TrainingError(f"a row of {longest} tokens {reason}")
+    if isinstance(job.objective, Objective):
+        return {"pairs": len(rows)}
+    return {"rows": len(rows)} | ({"completion_tokens": sum(len(row[1]) for row in rows)} if sides == 2 else {})
+
+
 def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
-    """Keyword arguments of SFTConfig and DPOConfig; their defaults are for GPUs, so all is set here.
+    """Keyword arguments of TRL's configurations; their defaults are for GPUs, so all is set here.
 
     Raises TrainingError where a batch cannot be split as asked.
     """
@@ -93,6 +129,7 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
         read_json(training.deepspeed)  # a file of another kind is one line
         if importlib.util.find_spec("deepspeed") is None:
             raise Usage(f"--deepspeed {training.deepspeed}: the package deepspeed is not installed")
+    _check_tracker(training)
     micro = training.micro_batch or max(min(training.batch_size, rows) // processes, 1)
     return {
         "output_dir": str(job.out.with_name(job.out.name + ".work")),
@@ -113,8 +150,17 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
         "logging_nan_inf_filter": False,  # a loss that is no number ends the run instead of looking like the last one
         "save_steps": training.save_steps,
         "save_total_limit": 2,
-        "report_to": "none",
+        "report_to": training.report_to,
         "disable_tqdm": True,
         "dataloader_pin_memory": False,
         "deepspeed": str(training.deepspeed) if training.deepspeed else None,
     }
+
+
+def _check_tracker(training: TrainingSpec) -> None:
+    """Raise Usage where a tracker is not installed, or would write into the working folder, which is removed."""
+    name, variable = training.report_to, "TENSORBOARD_LOGGING_DIR"
+    if name != "none" and importlib.util.find_spec(name) is None:
+        raise Usage(f"--report-to {name}: the package {name} is not installed")
+    if name == "tensorboard" and variable not in os.environ:
+        raise Usage(f"--report-to {name}: name a folder for it in the environment variable {variable}")
