@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -17,23 +17,21 @@ from harness.processes import run_kept
 from harness.records import Chain
 from harness.spec import knob
 from harness.training.checkpoints import finished
-from harness.training.spec import Objective, SftObjective, Shares, TrainingFigures, TrainingJob, TrainingSpec
+from harness.training.spec import AnyObjective, Objective, Shares, TrainingFigures, TrainingJob, TrainingSpec
 
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12
 _LORA = 0.2  # of that, with adapters alone
-Row = dict[str, list[int]]  # token ids: the prompt's, then those of each side
-Switches = Objective | SftObjective
+Row = dict[str, Any]  # token ids: the prompt's, then those of each side; verdicts, or what a grader needs
+Switches = AnyObjective
 
 
-class TrainedStage(Stage):
-    """Trains ``model`` on ``chains``."""
+class LearningStage(Stage):
+    """Trains ``model``."""
 
     yields = ("model",)
-    needs = {"model": "model", "chains": "chains"}
+    needs = {"model": "model"}
     model: str = knob(..., "A model of the profile, or a stage that yields one.")
-    chains: str = knob(..., "The stage that yields the data.")
-    per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
     dose: TrainingSpec | None = knob(None, "Keys of the profile's dose that are this stage's own.")
     curve: Shares = knob([], "Shares of its steps after which the model is kept and scored, too.")
 
@@ -50,6 +48,14 @@ class TrainedStage(Stage):
         return None if value is None else value.model_dump(mode="json", exclude_unset=True)
 
 
+class TrainedStage(LearningStage):
+    """Trains ``model`` on ``chains``."""
+
+    needs = {"model": "model", "chains": "chains"}
+    chains: str = knob(..., "The stage that yields the data.")
+    per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
+
+
 class TrainingScale(TrainingSpec):
     """The dose of a kind of training, and how it is computed."""
 
@@ -63,28 +69,43 @@ class Training(Kind):
     scale: ClassVar[type[TrainingScale]]
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
-        assert isinstance(stage, TrainedStage)
+        assert isinstance(stage, LearningStage)
+        chains = {"chains": plan.stage(stage.chains, seed, stage.model)} if hasattr(stage, "chains") else {}
+        return self.job(plan, name, stage, seed, Job(name="", kind=self.name, inputs=chains))
+
+    def job(
+        self, plan: Planner, name: str, stage: LearningStage, seed: int, more: Job, reads: Sequence[Path] = ()
+    ) -> str:
+        """Add the job that trains, with what is in ``more`` beside the model, the stage's rules and the dose."""
         inputs, models = plan.trained(stage.model, seed)
-        inputs = inputs | {"chains": plan.stage(stage.chains, seed, stage.model)}
         own = stage.dose.model_dump(exclude_unset=True) if stage.dose else {}
         dose = plan.scale(self.scale).model_copy(update=own)
-        rules = stage.model_dump(exclude={"kind", "model", "chains", "dose", "curve"})
+        rules = stage.model_dump(exclude={"kind", "dose", "curve", *stage.needs})
         params = rules | {"seed": seed, "dose": dose.identity()} | ({"curve": stage.points} if stage.points else {})
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
-        return plan.add(
-            Job(kind=self.name, name=label, params=params, inputs=inputs, models=models, how=how, stage=name)
-        )
+        job = Job(
+            kind=self.name, name=label, params=params | more.params, inputs=inputs | more.inputs,
+            models=models | more.models, how=how | more.how, stage=name,
+        )  # fmt: skip
+        return plan.add(job, reads)
 
     def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
         """What a job trains on, as token ids, and with which objective; figures of the data."""
         raise NotImplementedError
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        rows, objective, more = self.data(job, folder, read_records(inputs["chains"] / "chains.jsonl", Chain))
+        chains = read_records(inputs["chains"] / "chains.jsonl", Chain)
+        return self.train(job, folder, inputs, report, *self.data(job, folder, chains))
+
+    def train(
+        self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: list[Row],
+        objective: Switches, more: Params,
+    ) -> Params:  # fmt: skip
+        """Train the job's model on ``rows``; the figures of the training and ``more``."""
         write_rows(folder / "rows.jsonl", rows)
         task = TrainingJob(
-            model=str(inputs["model"] / "model") if "model" in inputs else job.models["model"].model,
+            model=place("model", job, inputs) or "", teacher=place("teacher", job, inputs),
             data=folder / "rows.jsonl", out=folder / "model", seed=job.params["seed"],
             # Arms that differ in the objective alone share what is computed of their reference.
             reference=folder.parent.parent / "reference" if isinstance(objective, Objective) else None,
@@ -110,6 +131,13 @@ class Training(Kind):
         share = _LORA if job.params["dose"]["lora"] else 1
         kept = 1 + len(job.params.get("curve", []))
         return round(parameters * _TRAINING * share), parameters * (SAMPLING * kept + _MOMENTS)
+
+
+def place(role: str, job: Job, inputs: Mapping[str, Path]) -> str | None:
+    """Where the model in this role lies: that of a stage, or of the profile; None where a job has none."""
+    if role in inputs:
+        return str(inputs[role] / "model")
+    return job.models[role].model if role in job.models else None
 
 
 def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:

@@ -52,10 +52,10 @@ class UnpairedTrainer(Kept, KTOTrainer):
             moved = [self._moved(self._prepare_inputs(batch)) for batch in batch_samples]
         self._divergence = self.accelerator.gather(torch.cat(moved)).mean()
 
-    def _moved(self: Any, inputs: Any) -> torch.Tensor:
+    def _moved(self: Any, inputs: Any) -> Any:
         return super()._compute_kl_logps(self.model_wrapped, inputs) - inputs["ref_KL_logps"]
 
-    def _compute_kl_logps(self: Any, model: Any, batch: Any) -> torch.Tensor:
+    def _compute_kl_logps(self: Any, model: Any, batch: Any) -> Any:
         """Such that their mean change against the reference is the one of the whole step."""
         return batch["ref_KL_logps"] + self._divergence
 

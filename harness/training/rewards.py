@@ -7,7 +7,7 @@ from __future__ import annotations
 
 import json
 import math
-from collections.abc import Callable, Sequence
+from collections.abc import Callable, Collection, Sequence
 from concurrent.futures import ThreadPoolExecutor
 from statistics import fmean, pstdev
 from typing import Any
@@ -38,7 +38,7 @@ def rewards(correct: Sequence[bool | None], lengths: Sequence[int], weight: floa
 
 
 def verdict_reward(
-    grader: Grader, workers: int, tokenizer: Any, stops: set[int], answers: int, weight: float
+    grader: Grader, workers: int, tokenizer: Any, stops: Collection[int], answers: int, weight: float
 ) -> Reward:
     """The reward function of a training whose prompts have so many ``answers`` each, one after the other.
 
