@@ -1,19 +1,16 @@
 """What the kinds of stages that train a model on its own answers have in common: problems in, a checkpoint out."""
 
-import math
-from collections.abc import Mapping, Sequence
+from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
 from typing import ClassVar
 
-from harness.errors import ModelError
 from harness.models.loading import context_length, load_tokenizer
-from harness.models.prompts import prompt_ids
 from harness.pipeline.kind import Job, Params, Planner, Report, Stage, part_of
 from harness.pipeline.sources import problem_count, problems_of, searched
-from harness.pipeline.training import LearningStage, Row, Training, TrainingScale, place
-from harness.records import Problem
+from harness.pipeline.training import LearningStage, Training, TrainingScale, place
 from harness.spec import knob
+from harness.training.data import asked_rows
 from harness.training.spec import GrpoObjective, OpdObjective, Sampling
 
 
@@ -38,21 +35,12 @@ class Online(Training):
             more = replace(more, inputs=named, models={"teacher": models["model"]} if models else {})
         return self.job(plan, name, stage, seed, more, files)
 
-    def row(self, problem: Problem, ids: Sequence[int]) -> Row:
-        """A problem as a row, with its prompt's token ids."""
-        return {"prompt_ids": [*ids]}
-
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         path, objective = place("model", job, inputs) or "", part_of(self.objective, job.params | job.params["dose"])
-        tokenizer, problems = load_tokenizer(path), problems_of(_asked(job))
-        every = [self.row(problem, prompt_ids(tokenizer, problem.prompt)) for problem in problems]
-        room = job.params["dose"]["max_tokens"] or context_length(path) or math.inf
-        rows = [row for row in every if len(row["prompt_ids"]) + objective.answer_tokens <= room]
-        if not rows:
-            raise ModelError(
-                f"no prompt of the {len(every)} leaves room for {objective.answer_tokens} tokens of answer"
-            )
-        return self.train(job, folder, inputs, report, rows, objective, {"left_out": len(every) - len(rows)})
+        room = job.params["dose"]["max_tokens"] or context_length(path)
+        asked = asked_rows(problems_of(_asked(job)), load_tokenizer(path), objective.answer_tokens, room)
+        rows = [{"prompt_ids": ids, "family": family, "gold": gold} for ids, family, gold in asked.rows]
+        return self.train(job, folder, inputs, report, rows, objective, {"left_out": dict(asked.left_out)})
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return problem_count(_asked(job))

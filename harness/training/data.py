@@ -10,24 +10,26 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Mapping
+from collections.abc import Iterable, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import DataError, ModelError
-from harness.models.prompts import encode, first_token, render, uses_chat
+from harness.models.prompts import encode, first_token, prompt_ids, render, uses_chat
 from harness.models.spec import Prompting
 from harness.problems.file import read_rows as rows_of
+from harness.records import Problem
 
 TooLong = Literal["drop", "stop"]
 Messages = list[dict[str, str]]
-_KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected")}
+_KINDS = {"sft": ("completion",), "pairs": ("chosen", "rejected"), "verified": ("completion",)}
+RowKind = Literal["sft", "pairs", "verified"]
 
 
 @dataclass(kw_only=True)
 class TrainingRows:
-    """``rows`` of (prompt ids, completion ids ...), what was left out and why, and the digest of what is kept."""
+    """What is kept (token ids of prompt and sides; of verified rows the label, too), what was left out, and why."""
 
     rows: list[Any] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -39,9 +41,9 @@ class TrainingRows:
 
 
 def read_rows(
-    data: Path, kind: Literal["sft", "pairs"], tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop"
+    data: Path, kind: RowKind, tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop"
 ) -> TrainingRows:
-    """The rows of ``data``: a file of JSONL, CSV or Parquet, or a folder with ``sft.jsonl`` or ``pairs.jsonl``.
+    """The rows of ``data``: a file of JSONL, CSV or Parquet, or a folder with ``KIND.jsonl``.
 
     Rows of more than ``max_tokens`` (0: no limit) are dropped and counted, or stop the reading; so are pairs whose two
     sides are equal. Raises DataError naming file and row, BadFile when the file cannot be read.
@@ -51,6 +53,7 @@ def read_rows(
     for where, row in rows_of(file):
         try:
             prompt, *completions = _ids(row, sides, tokenizer, out.notes)
+            label = [_label(row)] if kind == "verified" else []
         except (DataError, ModelError) as error:
             raise DataError(f"{where}: {error}") from None
         longest = len(prompt) + max(map(len, completions))
@@ -63,11 +66,35 @@ def read_rows(
                 raise DataError(f"{where}: {longest:,} tokens, more than {max_tokens:,}; use --too-long drop to go on")
             out.left_out[f"rows of more than {max_tokens:,} tokens"] += 1
         else:
-            out.rows.append((prompt, *completions))
+            out.rows.append((prompt, *completions, *label))
     if not out.rows:
         why = "; ".join(f"{n} {text}" for text, n in out.left_out.items())
         raise DataError(f"{file}: no row to train on" + (f" ({why})" if why else ""))
     return out
+
+
+def asked_rows(problems: Iterable[Problem], tokenizer: Any, answer_tokens: int, room: int = 0) -> TrainingRows:
+    """Rows (prompt ids, family, gold) of problems whose prompt and answer have at most ``room`` tokens (0: no limit).
+
+    Raises DataError for none.
+    """
+    out = TrainingRows()
+    for problem in problems:
+        ids = list(prompt_ids(tokenizer, problem.prompt))
+        if room and len(ids) + answer_tokens > room:
+            out.left_out[f"prompts that leave no room for {answer_tokens:,} tokens of answer in {room:,}"] += 1
+        else:
+            out.rows.append((ids, problem.family, problem.gold))
+    if not out.rows:
+        why = "; ".join(f"{n:,} {text}" for text, n in out.left_out.items())
+        raise DataError(f"no prompt to train on ({why or 'there are no problems'})")
+    return out
+
+
+def _label(row: Mapping[str, Any]) -> bool:
+    if not isinstance(row.get("label"), bool):
+        raise DataError("has no label that is true or false")
+    return bool(row["label"])
 
 
 def _ids(row: Mapping[str, Any], sides: tuple[str, ...], tokenizer: Any, notes: Counter[str]) -> list[list[int]]:

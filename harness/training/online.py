@@ -92,8 +92,7 @@ def trainer_of(
 ) -> Any:
     """The trainer of ``job``; what has to be closed after the training is put into ``held``. Raises TrainingError.
 
-    ``rows``: (prompt,) or (prompt, family, gold), prompts as token ids; ``arguments``: what TRL's configurations have
-    in common.
+    ``rows``: (token ids of the prompt, family, gold); ``arguments``: what TRL's configurations have in common.
     """
     objective = job.objective
     assert isinstance(objective, OpdObjective | GrpoObjective)
@@ -104,8 +103,8 @@ def trainer_of(
     batch = arguments["per_device_train_batch_size"] * arguments["gradient_accumulation_steps"]
     batch *= int(os.environ.get("WORLD_SIZE", "1"))
     order = passes(len(rows), job.training.epochs, batch, job.seed)
-    columns = ("prompt", "family", "gold")
-    data = [dict(zip(columns, (p, *map(_text, more)), strict=False)) for p, *more in (rows[i] for i in order)]
+    # Gold answers of several families have no columns in common.
+    data = [{"prompt": p, "family": family, "gold": json.dumps(gold)} for p, family, gold in (rows[i] for i in order)]
     drawn = {"max_completion_length": objective.answer_tokens, "temperature": objective.temperature}
     common = arguments | drawn | {"num_train_epochs": 1, "shuffle_dataset": False}
     del common["max_length"]
@@ -135,11 +134,6 @@ def trainer_of(
         )  # fmt: skip
     trainer.remove_callback(PrinterCallback)
     return trainer
-
-
-def _text(value: Any) -> str:
-    """Gold answers of several families have no columns in common."""
-    return value if isinstance(value, str) else json.dumps(value)
 
 
 def _teacher(job: TrainingJob, model: Any, tokenizer: Any) -> Any:

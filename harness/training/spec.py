@@ -41,7 +41,7 @@ class TrainingSpec(Spec):
 
     learning_rate: float = knob(1e-5, "Peak, after the warm-up.", gt=0, allow_inf_nan=False)
     epochs: float = knob(1.0, "Passes over the rows.", gt=0, le=1e6, allow_inf_nan=False)
-    batch_size: int = knob(16, "Rows a step; --trees: prompts.", ge=1)
+    batch_size: int = knob(16, "Rows a step; --trees, own answers: prompts.", ge=1)
     warmup: float = knob(0.1, "Share of the steps.", ge=0, lt=1)
     lora: int = knob(0, "Rank of adapters; 0: all weights.", ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = knob("auto", "Of forward passes")
@@ -108,7 +108,7 @@ class GrpoSwitches(Spec):
     """Switches of GRPO: what an answer earns, and which answers are trained on."""
 
     length: float = knob(0.0, "Weight of the length among a prompt's correct answers.", ge=0, lt=1)
-    scale: Literal["group", "none"] = knob("group", "Advantages divided by the deviation of their")
+    scale: Literal["group", "none"] = knob("group", "Deviation that advantages are divided by, of their")
     train_cut: bool = knob(False, "Train on answers that were cut, too.")
 
 

@@ -41,7 +41,7 @@ from harness.training.spec import (
 Progress = Callable[[int, int], None]  # (step, steps in all)
 _COLUMNS = {
     SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids"),
-    OpdObjective: ("prompt_ids",), GrpoObjective: ("prompt_ids", "family", "gold"),
+    OpdObjective: ("prompt_ids", "family", "gold"), GrpoObjective: ("prompt_ids", "family", "gold"),
     KtoObjective: ("prompt_ids", "completion_ids", "desirable"),
 }  # fmt: skip
 
@@ -59,8 +59,8 @@ def train(job: TrainingJob, rows: Sequence[Any], progress: Progress = lambda ste
     """Train a model into the folder ``job.out``; a training that is already finished there is not run again.
 
     ``rows`` as tuples. Of token ids: (prompt, completion) for SFT, (prompt, chosen, rejected) under a preference
-    objective, (prompt, completion, whether it is desirable) for KTO, whose references are the model itself; (prompt,)
-    for on-policy distillation, and with (family, gold) of its grader for GRPO. Only completions are trained on. Raises
+    objective, (prompt, completion, whether it is desirable) for KTO, whose references are the model itself; (prompt,
+    family, gold) of problems for on-policy distillation and GRPO. Only completions are trained on. Raises
     TrainingError, ModelError.
     """
     job = job.model_copy(update={"out": job.out.resolve()})

@@ -74,7 +74,7 @@ def trained(figures: Mapping[str, Any], out: Path) -> Page:
     count = f"{figures['rows']:,} rows" if "rows" in figures else f"{figures['pairs']:,} pairs"
     lines = [
         f"{figures['steps']:,} steps on {count}; mean loss {figures['loss']:.4f}, last {figures['last']['loss']:.4f}",
-        *filter(None, [trainings.line(figures)]),
+        *filter(None, [trainings.line(figures), trainings.answers(figures)]),
         f"{through:,} tokens through the network for {rows:,} in rows ({rows / max(through, 1):.2f} times)",
         f"model: {out}",
         f"score it: harness eval --model {out} --suite embedded",

@@ -1,11 +1,9 @@
 """GRPO on the problems of the search, with the verdicts of our graders as reward."""
 
-from collections.abc import Sequence
 from typing import Literal
 
 from harness.pipeline.online import Online, OnlineScale
-from harness.pipeline.training import LearningStage, Row
-from harness.records import Problem
+from harness.pipeline.training import LearningStage
 from harness.training.spec import Grouped, GrpoObjective, GrpoSwitches
 
 
@@ -27,6 +25,3 @@ class Grpo(Online):
     stage = GrpoStage
     scale = GrpoScale
     objective = GrpoObjective
-
-    def row(self, problem: Problem, ids: Sequence[int]) -> Row:
-        return super().row(problem, ids) | {"family": problem.family, "gold": problem.gold}
