@@ -11,7 +11,7 @@ from collections.abc import Sequence
 from typing import Any
 
 import torch
-from datasets import Dataset
+from datasets import Dataset, disable_progress_bars
 from transformers import PrinterCallback
 from trl import KTOConfig, KTOTrainer
 
@@ -76,7 +76,8 @@ def trainer_of(job: TrainingJob, rows: Sequence[KtoRow], arguments: dict[str, An
         what = "2 rows a pass or more (--batch-size, --micro-batch)" if micro < 2 else "desirable and undesirable rows"
         raise TrainingError(f"KTO needs {what}; there are {micro if micro < 2 else 'rows of one kind alone'}")
     batch = micro * arguments["gradient_accumulation_steps"] * int(os.environ.get("WORLD_SIZE", "1"))
-    os.environ.setdefault("TQDM_DISABLE", "1")  # TRL's bars would run through our lines
+    os.environ.setdefault("TQDM_DISABLE", "1")  # TRL's bars, and those of datasets, would run through our lines
+    disable_progress_bars()
     args = KTOConfig(
         **arguments | {"num_train_epochs": 1}, beta=job.objective.beta, precompute_ref_log_probs=True,
         desirable_weight=job.objective.desirable, undesirable_weight=job.objective.undesirable,

@@ -11,6 +11,7 @@ import importlib.util
 import json
 import math
 import os
+import warnings
 from collections.abc import Callable, Sequence
 from contextlib import ExitStack
 from typing import Any
@@ -117,6 +118,8 @@ def _arguments(job: TrainingJob, rows: int) -> dict[str, Any]:
     Raises TrainingError where a batch cannot be split as asked.
     """
     training = job.training
+    # Newer transformers have another name for the setting, TRL has not.
+    warnings.filterwarnings("ignore", ".*gradient_checkpointing.*", FutureWarning)
     gpu = torch.cuda.is_available()
     processes = int(os.environ.get("WORLD_SIZE", "1"))
     if torch.cuda.device_count() > 1 and "WORLD_SIZE" not in os.environ:
