@@ -110,9 +110,10 @@ def job(file: Annotated[Path, Argument(help="A training as JSON, as a recipe wit
     follow_launcher()
     work = read_record(file, TrainingJob)
     os.environ.setdefault(*_PASSIVE)
+    from harness.training.makers import maker_of
     from harness.training.train import run
 
-    run(work, _progress)
+    run(work, _progress, maker_of(work.objective))
 
 
 def masks(
@@ -160,6 +161,7 @@ def _finish(
 ) -> None:  # fmt: skip
     """Say what was left out, train, and show the figures."""
     _complain(rows)
+    from harness.training.makers import maker_of
     from harness.training.train import train
 
     about: dict[str, JsonValue] = {"data": f"{task.data} ({kind}, digest {rows.digest})"}
@@ -167,7 +169,7 @@ def _finish(
     job = TrainingJob(
         **task.model_dump() | {"model": path}, training=training, objective=objective, about=about, teacher=teacher
     )
-    figures = train(job, rows.rows, _progress)
+    figures = train(job, rows.rows, _progress, maker_of(objective))
     if _FIRST:
         shown = figures.model_dump(exclude_none=True) | objective.model_dump(include={"length_normalized"})
         show(view.trained(shown, task.out), as_json=as_json)

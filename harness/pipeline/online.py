@@ -3,7 +3,7 @@
 from collections.abc import Mapping
 from dataclasses import replace
 from pathlib import Path
-from typing import ClassVar
+from typing import Any, ClassVar
 
 from harness.models.loading import context_length, load_tokenizer
 from harness.pipeline.kind import Job, Params, Planner, Report, Stage, part_of
@@ -34,6 +34,11 @@ class Online(Training):
             named = {"teacher": stages["model"]} if stages else {}
             more = replace(more, inputs=named, models={"teacher": models["model"]} if models else {})
         return self.job(plan, name, stage, seed, more, files)
+
+    def maker(self) -> Any:
+        from harness.training.online import trainer_of
+
+        return trainer_of
 
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         path, objective = place("model", job, inputs) or "", part_of(self.objective, job.params | job.params["dose"])

@@ -94,6 +94,12 @@ class Training(Kind):
         """What a job trains on, as token ids, and with which objective; figures of the data."""
         raise NotImplementedError
 
+    def maker(self) -> Any:
+        """What makes its trainer; imported here, for it takes seconds."""
+        from harness.training.trainer import trainer_of
+
+        return trainer_of
+
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
         chains = read_records(inputs["chains"] / "chains.jsonl", Chain)
         return self.train(job, folder, inputs, report, *self.data(job, folder, chains))
@@ -113,7 +119,8 @@ class Training(Kind):
             keep=job.params.get("curve", []),
             about={"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params},
         )  # fmt: skip
-        figures = _run(task, job.how.get("launch", ""), folder, lambda step, total: report(step, total, 0))
+        launch = job.how.get("launch", "")
+        figures = _run(task, launch, folder, lambda step, total: report(step, total, 0), self.maker)
         return figures.model_dump(exclude_none=True) | more
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
@@ -152,12 +159,14 @@ def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
     return kept
 
 
-def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None]) -> TrainingFigures:
+def _run(
+    job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None], maker: Callable[[], Any]
+) -> TrainingFigures:
     """The training here, or as ``LAUNCH -m harness train job FILE``. Raises ModelError and TrainingError."""
     if not launch.strip():
         from harness.training.train import run
 
-        return run(job, progress)
+        return run(job, progress, maker())
     try:
         words = shlex.split(launch)
     except ValueError as error:

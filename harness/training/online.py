@@ -12,7 +12,6 @@ import logging
 import math
 import os
 from collections.abc import Sequence
-from contextlib import ExitStack
 from typing import Any
 
 import torch
@@ -66,6 +65,10 @@ class VerdictTrainer(_Online, GRPOTrainer):
 
     remedy = "its prompts may have been answered all right or all wrong: take others, more answers, a higher rate"
 
+    def __init__(self, *, grader: Grader, **kwargs: Any) -> None:
+        self.close = grader.close  # type: ignore[method-assign]
+        super().__init__(**kwargs)
+
     def _generate_and_score_completions(self: Any, inputs: Any) -> Any:
         out, log = super()._generate_and_score_completions(inputs), self._metrics["train"]
         log["share_zero_variance"].append(log["frac_reward_zero_std"][-1])
@@ -87,10 +90,8 @@ class TeacherTrainer(_Online, DistillationTrainer):
         return prompt_ids, completion_ids, masks, *rest
 
 
-def trainer_of(
-    job: TrainingJob, rows: Sequence[tuple[Any, ...]], arguments: dict[str, Any], progress: Progress, held: ExitStack
-) -> Any:
-    """The trainer of ``job``; what has to be closed after the training is put into ``held``. Raises TrainingError.
+def trainer_of(job: TrainingJob, rows: Sequence[tuple[Any, ...]], arguments: dict[str, Any], progress: Progress) -> Any:
+    """The trainer of ``job``. Raises TrainingError.
 
     ``rows``: (token ids of the prompt, family, gold); ``arguments``: what TRL's configurations have in common.
     """
@@ -119,14 +120,13 @@ def trainer_of(
         )  # it would print answers without a verdict
         common["per_device_train_batch_size"] *= objective.answers
         workers = max(1, min(8, (os.cpu_count() or 1) // 2))
-        reward = verdict_reward(
-            held.enter_context(Grader(workers)), workers, tokenizer, stops, objective.answers, objective.length
-        )
+        grader = Grader(workers)
+        reward = verdict_reward(grader, workers, tokenizer, stops, objective.answers, objective.length)
         args = GRPOConfig(
             **common, num_generations=objective.answers, scale_rewards=objective.scale,
             mask_truncated_completions=not objective.train_cut,
         )  # fmt: skip
-        trainer = VerdictTrainer(args=args, reward_funcs=[reward], **whole)
+        trainer = VerdictTrainer(grader=grader, args=args, reward_funcs=[reward], **whole)
     else:
         trainer = TeacherTrainer(
             args=DistillationConfig(**common), share=objective.share, teacher_model=_teacher(job, model, tokenizer),

@@ -5,7 +5,7 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal
 
 from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
 
@@ -59,12 +59,14 @@ class TrainingSpec(Spec):
 class SftObjective(Spec):
     """Supervised fine-tuning on completions."""
 
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "completion_ids")  # of a row
     normalization: Normalization = knob("token_mean", "Of the loss", option="--mean")
 
 
 class Objective(Spec):
     """Switches of the preference objective: each is an ablation of arXiv 2503.01461."""
 
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "chosen_ids", "rejected_ids")  # of a row
     beta: float = knob(0.1, "Pull to the reference.", gt=0, allow_inf_nan=False)
     label_smoothing: float = knob(0.0, "Epsilon of cDPO; 0: plain DPO.", ge=0, lt=0.5)
     sft_weight: float = knob(0.0, "Weight of the joint SFT term.", ge=0, allow_inf_nan=False, option="--alpha")
@@ -84,6 +86,7 @@ class Objective(Spec):
 class Sampling(Spec):
     """How a model's own answers are drawn while it is trained on them."""
 
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "family", "gold")  # of a row
     answer_tokens: int = knob(512, "Most tokens of an answer.", ge=1)
     temperature: float = knob(1.0, "Of sampling.", gt=0, allow_inf_nan=False)
 
@@ -119,6 +122,7 @@ class GrpoObjective(GrpoSwitches, Grouped):
 class KtoObjective(Spec):
     """KTO (arXiv 2402.01306): chains that are desirable or not, each by itself."""
 
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "completion_ids", "desirable")  # of a row
     beta: float = knob(0.1, "Pull to the reference.", gt=0, allow_inf_nan=False)
     desirable: float = knob(1.0, "Weight of the desirable chains.", gt=0, allow_inf_nan=False)
     undesirable: float = knob(1.0, "Weight of the others.", gt=0, allow_inf_nan=False)

@@ -13,7 +13,7 @@ import math
 import os
 import warnings
 from collections.abc import Callable, Sequence
-from contextlib import ExitStack
+from contextlib import closing
 from typing import Any
 
 import torch
@@ -27,38 +27,34 @@ from harness.spec import digest
 from harness.training.batches import groups_of
 from harness.training.checkpoints import claimed, is_kept, write_model
 from harness.training.spec import (
-    GrpoObjective,
-    KtoObjective,
     Objective,
-    OpdObjective,
     Sampling,
     SftObjective,
     TrainingFigures,
     TrainingJob,
     TrainingSpec,
     kept_model,
-)  # fmt: skip
+)
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
-_COLUMNS = {
-    SftObjective: ("prompt_ids", "completion_ids"), Objective: ("prompt_ids", "chosen_ids", "rejected_ids"),
-    OpdObjective: ("prompt_ids", "family", "gold"), GrpoObjective: ("prompt_ids", "family", "gold"),
-    KtoObjective: ("prompt_ids", "completion_ids", "desirable"),
-}  # fmt: skip
+Maker = Callable[[TrainingJob, Sequence[Any], dict[str, Any], Progress], Any]  # ... and TRL's arguments, to a trainer
 
 
-def run(job: TrainingJob, progress: Progress = lambda step, total: None) -> TrainingFigures:
+def run(job: TrainingJob, progress: Progress = lambda step, total: None, maker: Maker | None = None) -> TrainingFigures:
     """The training that ``job`` describes, on the rows of its file. Raises TrainingError, ModelError, JournalBroken."""
     try:
-        rows = [tuple(row[column] for column in _COLUMNS[type(job.objective)]) for row in read(job.data)]
+        rows = [tuple(row[column] for column in job.objective.columns) for row in read(job.data)]
     except KeyError as error:
         raise TrainingError(f"{job.data}: a row has no {error.args[0]}") from None
-    return train(job, rows, progress)
+    return train(job, rows, progress, maker)
 
 
-def train(job: TrainingJob, rows: Sequence[Any], progress: Progress = lambda step, total: None) -> TrainingFigures:
+def train(
+    job: TrainingJob, rows: Sequence[Any], progress: Progress = lambda step, total: None, maker: Maker | None = None
+) -> TrainingFigures:
     """Train a model into the folder ``job.out``; a training that is already finished there is not run again.
 
+    ``maker``: of the objective's trainer (``makers.maker_of``); default: that of trainings on chains.
     ``rows`` as tuples. Of token ids: (prompt, completion) for SFT, (prompt, chosen, rejected) under a preference
     objective, (prompt, completion, whether it is desirable) for KTO, whose references are the model itself; (prompt,
     family, gold) of problems for on-policy distillation and GRPO. Only completions are trained on. Raises
@@ -72,24 +68,19 @@ def train(job: TrainingJob, rows: Sequence[Any], progress: Progress = lambda ste
     content = hashlib.sha256(json.dumps(data, separators=(",", ":")).encode()).hexdigest()
     teacher = [model_digest(job.teacher)] if job.teacher else []
     identity = digest(model_digest(job.model), content, objective, job.training, job.seed, *teacher)
-    with claimed(job.out, identity) as figures, ExitStack() as held:
+    with claimed(job.out, identity) as figures:
         gone = [at for at in (kept_model(job.out, share) for share in job.keep) if not is_kept(at, identity)]
         if figures and gone:
             raise TrainingError(f"{job.out} is trained, but {gone[0].name} is not beside it; remove it to train anew")
         if figures is None:
-            from harness.training import kto, online, trainer
             from harness.training.keeping import Keeper
+            from harness.training.trainer import fit, trainer_of
 
-            if chains:
-                work = trainer.trainer_of(job, data, arguments, progress)
-            elif isinstance(objective, KtoObjective):
-                work = kto.trainer_of(job, data, arguments, progress)
-            else:
-                work = online.trainer_of(job, data, arguments, progress, held)
-            if job.keep:
-                work.add_callback(Keeper(work, job, identity))
-            figures = trainer.fit(work, sizes)
-            write_model(work, job, identity, figures)
+            with closing((maker or trainer_of)(job, data, arguments, progress)) as trainer:
+                if job.keep:
+                    trainer.add_callback(Keeper(trainer, job, identity))
+                figures = fit(trainer, sizes)
+                write_model(trainer, job, identity, figures)
     return figures
 
 
@@ -97,7 +88,7 @@ def _checked(job: TrainingJob, rows: Sequence[Any]) -> dict[str, int]:
     """The sizes of the data, for the figures. Raises TrainingError for rows that cannot be trained on."""
     if not rows:
         raise TrainingError(f"no rows to train {job.model} on: the stage before it found none")
-    sides = {SftObjective: 2, Objective: 3, KtoObjective: 2}.get(type(job.objective), 1)  # of a row, in token ids
+    sides = sum(column.endswith("_ids") for column in job.objective.columns)
     if not all(len(side) for row in rows for side in row[:sides]):
         raise TrainingError(f"a row to train {job.model} on has an empty prompt or completion")
     limit = context_length(trainable(job.model))

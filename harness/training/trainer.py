@@ -43,6 +43,9 @@ class Kept:
     unread: tuple[str, ...] = ()  # how the names of those of TRL's figures begin that are left out of the log
     progress: Progress
 
+    def close(self) -> None:
+        """End what was started for the training."""
+
     def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
         loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
         if not torch.isfinite(loss):

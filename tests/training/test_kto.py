@@ -12,7 +12,7 @@ from hypothesis import strategies as st
 
 from harness.errors import TrainingError
 from harness.training.batches import passes
-from harness.training.kto import kto_rows
+from harness.training.kto import kto_rows, trainer_of
 from harness.training.spec import KtoObjective, TrainingJob, TrainingSpec
 from harness.training.train import train
 from tests.training.test_online import answer_to, float64, log_probs
@@ -43,10 +43,8 @@ def test_completions_move_on_by_one_within_a_batch(batch, epochs, seed):
 
 def trained(student, out, micro, rows=ROWS):
     spec = TrainingSpec(learning_rate=1e-4, epochs=2, batch_size=8, micro_batch=micro, warmup=0)
-    train(
-        TrainingJob(model=student, data=Path("in memory"), out=out, training=spec, objective=OBJECTIVE, keep=[0.5]),
-        rows,
-    )
+    job = TrainingJob(model=student, data=Path("in memory"), out=out, training=spec, objective=OBJECTIVE, keep=[0.5])
+    train(job, rows, maker=trainer_of)
     return [line for line in map(json.loads, (out / "training.jsonl").read_text().splitlines()) if "loss" in line]
 
 

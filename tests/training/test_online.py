@@ -16,6 +16,7 @@ from harness.journal import write_rows
 from harness.models.loading import model_digest, resolve
 from harness.models.prompts import prompt_ids
 from harness.problems.embedded import problems
+from harness.training.makers import maker_of
 from harness.training.online import TeacherTrainer, VerdictTrainer
 from harness.training.spec import GrpoObjective, KtoObjective, OpdObjective, TrainingJob, TrainingSpec
 from harness.training.train import run, train
@@ -40,7 +41,7 @@ def asked(tokenizer):
 
 def trained(model, rows, out, objective, spec=SPEC, **more):
     job = TrainingJob(model=model, data=Path("in memory"), out=out, training=spec, objective=objective, **more)
-    return train(job, rows)
+    return train(job, rows, maker=maker_of(objective))
 
 
 def log_of(out):
@@ -158,8 +159,15 @@ ARMS = {
     "opd": OpdObjective(answer_tokens=40, share=0.5),
     "kto": KtoObjective(),
 }
-KILLED = "import os, sys; from harness.training.train import run; from harness.training.spec import TrainingJob; \
-run(TrainingJob.model_validate_json(sys.argv[1]), lambda step, total: os._exit(9) if step == 3 else None)"
+KILLED = """
+import os, sys
+from harness.training.makers import maker_of
+from harness.training.spec import TrainingJob
+from harness.training.train import run
+
+job = TrainingJob.model_validate_json(sys.argv[1])
+run(job, lambda step, total: os._exit(9) if step == 3 else None, maker_of(job.objective))
+"""
 
 
 @pytest.mark.parametrize("arm", ARMS)
@@ -184,12 +192,12 @@ def test_a_killed_training_ends_in_the_same_weights(arm, asked, student, tmp_pat
         )
         for name in ("whole", "killed")
     ]
-    figures = run(jobs[0])
+    figures = run(jobs[0], maker=maker_of(ARMS[arm]))
     assert figures.steps == 4
     done = subprocess.run([sys.executable, "-c", KILLED, jobs[1].model_dump_json()], capture_output=True, text=True)
     assert done.returncode == 9, done.stderr
     assert not (tmp_path / "killed").exists()
-    assert run(jobs[1]) == figures
+    assert run(jobs[1], maker=maker_of(ARMS[arm])) == figures
     for at in ("", "@0.25"):
         assert model_digest(f"{tmp_path}/killed{at}") == model_digest(f"{tmp_path}/whole{at}")
     assert model_digest(str(tmp_path / "whole")) != model_digest(str(tmp_path / "whole@0.25"))

@@ -2,7 +2,7 @@
 
 from collections.abc import Iterator, Mapping
 from pathlib import Path
-from typing import Literal
+from typing import Any, Literal
 
 from harness.pipeline.kind import Job, Params
 from harness.pipeline.training import LearningStage, Row, Switches, Training, TrainingScale, fitting
@@ -39,6 +39,11 @@ class Kto(Training):
         rows = [row | {"desirable": side} for side, of in sides.items() for row in of]
         counts = {"desirable": len(sides[True]), "undesirable": len(sides[False])}
         return rows, KtoObjective(**job.params["objective"]), counts
+
+    def maker(self) -> Any:
+        from harness.training.kto import trainer_of
+
+        return trainer_of
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return None  # how many chains the trees hold is not known before
