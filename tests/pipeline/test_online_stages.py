@@ -67,10 +67,8 @@ def test_arms_from_end_to_end(tmp_path):
     assert done.returncode == 0, done.stderr[-3000:]
     [file] = (tmp_path / "runs" / "recipes").glob("*/run.json")
     stages = json.loads(file.read_text())["manifest"]["stages"]
-    figures = {
-        stage["name"].removeprefix("train "): json.loads((tmp_path / "runs/stages" / digest / "done.json").read_text())["figures"]
-        for digest, stage in stages.items() if stage["name"].startswith("train ")
-    }  # fmt: skip
+    done_by = {stage["name"]: tmp_path / "runs" / "stages" / digest / "done.json" for digest, stage in stages.items()}
+    figures = {arm: json.loads(done_by[f"train {arm}"].read_text())["figures"] for arm in ("grpo", "opd", "kto")}
     assert figures["grpo"]["rows"] == figures["opd"]["rows"] == 12
     assert figures["grpo"]["sampled_tokens"] > figures["opd"]["sampled_tokens"] > 0
     assert {"share_cut", "share_zero_variance", "correct"} <= set(figures["grpo"]["end"])
