@@ -74,7 +74,7 @@ def trainer_of(job: TrainingJob, rows: Sequence[KtoRow], arguments: dict[str, An
     micro = arguments["per_device_train_batch_size"]
     if micro < 2 or len({row[2] for row in rows}) < 2:
         what = "2 rows a pass or more (--batch-size, --micro-batch)" if micro < 2 else "desirable and undesirable rows"
-        raise TrainingError(f"KTO needs {what}; there are {micro if micro < 2 else 'rows of one kind alone'}")
+        raise TrainingError(f"KTO needs {what}")
     batch = micro * arguments["gradient_accumulation_steps"] * int(os.environ.get("WORLD_SIZE", "1"))
     os.environ.setdefault("TQDM_DISABLE", "1")  # TRL's bars, and those of datasets, would run through our lines
     disable_progress_bars()

@@ -115,9 +115,7 @@ def trainer_of(job: TrainingJob, rows: Sequence[tuple[Any, ...]], arguments: dic
     }  # fmt: skip
     trainer: Any
     if isinstance(objective, GrpoObjective):
-        logging.getLogger("trl.trainer.grpo_trainer").setLevel(
-            logging.ERROR
-        )  # it would print answers without a verdict
+        logging.getLogger("trl.trainer.grpo_trainer").setLevel(logging.ERROR)  # else it prints ungraded answers
         common["per_device_train_batch_size"] *= objective.answers
         workers = max(1, min(8, (os.cpu_count() or 1) // 2))
         grader = Grader(workers)

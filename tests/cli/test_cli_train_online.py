@@ -50,7 +50,9 @@ def test_grpo_and_opd_on_problems_of_a_file(data, tmp_path):
     assert figures["rows"] == 2
     assert 0 < figures["sampled_tokens"] <= 48
     assert 0 <= figures["end"]["share_cut"] <= 1
-    assert "share 0.5" in (tmp_path / "opd" / "README.md").read_text()
+    card = (tmp_path / "opd" / "README.md").read_text()
+    assert "share 0.5" in card
+    assert "generator-qwen2" in card
     assert json.loads(harness(*opd, *asked, "--share", 0.5).stdout) == figures  # it was done
     done = harness(*opd, *asked, "--share", 0.6)
     assert done.returncode != 0
