@@ -41,7 +41,7 @@ class TrainingSpec(Spec):
 
     learning_rate: float = knob(1e-5, "Peak, after the warm-up.", gt=0, allow_inf_nan=False)
     epochs: float = knob(1.0, "Passes over the rows.", gt=0, le=1e6, allow_inf_nan=False)
-    batch_size: int = knob(16, "Rows a step; --trees, own answers: prompts.", ge=1)
+    batch_size: int = knob(16, "Rows a step; --trees: prompts.", ge=1)
     warmup: float = knob(0.1, "Share of the steps.", ge=0, lt=1)
     lora: int = knob(0, "Rank of adapters; 0: all weights.", ge=0)
     precision: Literal["auto", "float32", "bfloat16"] = knob("auto", "Of forward passes")
@@ -53,7 +53,7 @@ class TrainingSpec(Spec):
     recompute: bool = knob(False, "Activation checkpointing.", how=True)
     term_norms: int = knob(0, "Terms' gradients every N steps.", how=True, ge=0)
     deepspeed: Path | None = knob(None, "A DeepSpeed configuration.", how=True)
-    report_to: Literal["none", "tensorboard", "trackio", "wandb"] = knob("none", "Tracker that gets the log", how=True)
+    report_to: Literal["none", "tensorboard", "trackio", "wandb"] = knob("none", "Gets the log", how=True, hidden=True)
 
 
 class SftObjective(Spec):
