@@ -11,9 +11,13 @@ from harness.training.train import Maker
 
 def maker_of(objective: AnyObjective) -> Maker:
     if isinstance(objective, KtoObjective):
-        from harness.training.kto import trainer_of
-    elif isinstance(objective, Sampling):
-        from harness.training.online import trainer_of
-    else:
-        from harness.training.trainer import trainer_of
-    return trainer_of
+        from harness.training import kto
+
+        return kto.trainer_of
+    if isinstance(objective, Sampling):
+        from harness.training import online
+
+        return online.trainer_of
+    from harness.training import trainer
+
+    return trainer.trainer_of
