@@ -18,7 +18,7 @@ from harness.pipeline.kind import Job, Params
 from harness.pipeline.kinds import evaluate, evaluate_trees, kind_of
 from harness.pipeline.recipe import Profile, Recipe
 from harness.pipeline.sources import SearchScale
-from harness.pipeline.training import TrainedStage
+from harness.pipeline.training import LearningStage
 from harness.problems.registry import select
 from harness.results.records import MAIN
 from harness.spec import digest
@@ -171,7 +171,7 @@ class _Planner:
         """
         arm, section = self.recipe.arm(name), self.scale(evaluate.EvalScale)
         stage = self.recipe.stages.get(arm.model)
-        if not isinstance(stage, TrainedStage) or not stage.curve or arm.decode != "sample":
+        if not isinstance(stage, LearningStage) or not stage.curve or arm.decode != "sample":
             return {}
         seeds, budget = self.seeds[: arm.seeds], arm.thinking_budget
         start = next((other for other in scored if self._plain(other, budget) == stage.model), None)

@@ -13,7 +13,7 @@ from harness.models.spec import ModelSpec
 from harness.pipeline.doses import Doses
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
-from harness.pipeline.training import TrainedStage
+from harness.pipeline.training import LearningStage
 from harness.problems.registry import SUITES, tasks
 from harness.results.doses import AT
 from harness.results.records import Claim
@@ -82,7 +82,7 @@ class Recipe(Spec):
         for name in self.doses.arms if self.doses else ():
             arm = self.arm(name) if name in self.arms else None
             stage = self.stages.get(arm.model) if arm else None
-            if self.doses and arm and isinstance(stage, TrainedStage):
+            if self.doses and arm and isinstance(stage, LearningStage):
                 del arms[name]
                 for label, dose in self.doses.at.items():
                     own = (stage.dose.model_dump(exclude_unset=True) if stage.dose else {}) | dose.given()
@@ -157,7 +157,7 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for name in recipe.doses.arms if recipe.doses else ():
         if name not in recipe.arms:
             yield ("doses", "arms"), f"doses: {name!r} is no arm{nearest(name, recipe.arms)}"
-        elif not isinstance(recipe.stages.get(recipe.arm(name).model), TrainedStage):
+        elif not isinstance(recipe.stages.get(recipe.arm(name).model), LearningStage):
             yield ("doses", "arms"), f"doses: arm {name!r} is not of a stage that trains"
     recipe = recipe.spread()
     arms, stages = recipe.arms, recipe.stages
