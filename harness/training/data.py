@@ -59,7 +59,7 @@ def read_rows(data: Path, kind: Kind, tokenizer: Any, max_tokens: int = 0, too_l
                 raise DataError(f"{where}: {longest:,} tokens, more than {max_tokens:,}; use --too-long drop to go on")
             out.left_out[why] += 1
         else:
-            out.rows.append((*ids, _label(row, where)) if kind == "verified" else tuple(ids))
+            out.rows.append((*ids, *([row["label"]] if kind == "verified" else [])))
     if not out.rows:
         why = "; ".join(f"{n} {text}" for text, n in out.left_out.items())
         raise DataError(f"{file_of(data, kind)}: no row to train on" + (f" ({why})" if why else ""))
@@ -77,6 +77,8 @@ def encoded_rows(
     encoder = Encoder(tokenizer)
     for where, row in rows_of(file_of(data, kind)):
         try:
+            if kind == "verified" and not isinstance(row.get("label"), bool):
+                raise DataError("has no label that is true or false")
             yield where, row, _ids(row, SIDES[kind], encoder, notes)
         except (DataError, ModelError) as error:
             raise DataError(f"{where}: {error}") from None
@@ -110,12 +112,6 @@ def asked_rows(problems: Iterable[Problem], tokenizer: Any, answer_tokens: int, 
         why = "; ".join(f"{n:,} {text}" for text, n in out.left_out.items())
         raise DataError(f"no prompt to train on ({why or 'there are no problems'})")
     return out
-
-
-def _label(row: Mapping[str, Any], where: str) -> bool:
-    if not isinstance(row.get("label"), bool):
-        raise DataError(f"{where}: has no label that is true or false")
-    return bool(row["label"])
 
 
 def _ids(row: Row, sides: tuple[str, ...], encoder: Encoder, notes: Counter[str]) -> list[list[int]]:
