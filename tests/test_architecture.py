@@ -36,7 +36,7 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Raised by hand, with the feature that needs it (docs/decisions.md).
-LINES = 25_000
+LINES = 28_500
 FILES = sorted(ROOT.rglob("*.py"))
 SOURCE = {file: file.read_text(encoding="utf-8") for file in FILES}
 
