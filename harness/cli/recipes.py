@@ -54,8 +54,7 @@ def run_recipe(
     whole = _graph(plan, scale, arms, seeds)
     graph = whole if until is None else whole.until(until)
     if dry_run:
-        title = f"{plan.name} at {scale.name}, seeds {', '.join(map(str, graph.seeds))}"
-        options.show(view.dry_run(title, scale.workers, preview.stage_rows(graph, store)))
+        options.show(preview.dry_run(plan, scale, graph, store))
         return
     again = _command(name, settings, profile=profile, arms=arms, seeds=seeds, until=until)
     kept = Store(store)

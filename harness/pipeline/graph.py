@@ -65,9 +65,9 @@ def build(
     for arm in recipe.arms if arms is None else arms:
         if arm not in recipe.arms:
             raise RecipeError(f"no arm {arm!r}{nearest(arm, recipe.arms)}; arms: {', '.join(recipe.arms)}")
-        origin = recipe.origin(recipe.arm(arm).model)
-        if origin in profile.models and profile.model(origin) is None:
-            left_out[arm] = origin
+        lacks = [each for each in recipe.reached(recipe.arm(arm).model) if profile.models.get(each, "") is None]
+        if lacks := [each for each in lacks if each not in recipe.stages]:
+            left_out[arm] = lacks[0]
         else:
             for decoding, digests in plan.arm(arm).items():
                 chosen.setdefault(decoding, {})[arm] = digests

@@ -8,6 +8,7 @@ from typing import Any, ClassVar, Protocol, TypeVar
 from pydantic import BaseModel
 
 from harness.models.spec import ModelSpec
+from harness.pipeline.estimates import Gpu
 from harness.spec import Spec
 
 _Spec = TypeVar("_Spec", bound=Spec)
@@ -136,3 +137,7 @@ class Kind:
         """Bytes of memory that a model of so many ``parameters`` takes here, and of the result on the disk."""
         memory = None if self.quick or parameters is None else parameters * SAMPLING
         return memory, None if tokens is None else tokens * TOKEN
+
+    def computed(self, job: Job, parameters: int, tokens: int, gpu: Gpu) -> tuple[float, str] | None:
+        """(seconds, by what arithmetic) of a job that nothing like it was measured of; None: not to be computed."""
+        return None

@@ -6,6 +6,7 @@ from pathlib import Path
 from typing import Any, ClassVar
 
 from harness.models.loading import context_length, load_tokenizer
+from harness.pipeline.estimates import Gpu
 from harness.pipeline.kind import Job, Params, Planner, Report, Stage, part_of
 from harness.pipeline.sources import problem_count, problems_of, searched
 from harness.pipeline.training import LearningStage, Training, TrainingScale, place
@@ -49,6 +50,9 @@ class Online(Training):
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
         return problem_count(_asked(job))
+
+    def computed(self, job: Job, parameters: int, tokens: int, gpu: Gpu) -> None:
+        """What sampling takes is not known beforehand."""
 
     def most(self, job: Job) -> int | None:
         dose = job.params["dose"]

@@ -11,21 +11,25 @@ from typing import Any, NamedTuple
 
 from harness.files import shipped
 from harness.models.spec import ModelSpec
+from harness.pipeline.estimates import Gpu
 from harness.pipeline.graph import Graph
-from harness.pipeline.kind import Job
+from harness.pipeline.kind import SAMPLING, Job
 from harness.pipeline.kinds import all_kinds, kind_of
 from harness.pipeline.recipe import Profile, Recipe
+from harness.pipeline.sources import missing
 from harness.results.records import StageResult
 from harness.results.store import Store
+from harness.view import recipes as view
 from harness.view.page import Branch, Page
 from harness.view.recipes import StageRow
 
 
 class Rate(NamedTuple):
-    """Medians over finished stages: tokens of an item (a problem, a row, an answer), seconds of a token."""
+    """Medians over finished stages: tokens of an item (a problem, a row, an answer), seconds of a token; of which."""
 
     per_item: float
     seconds: float
+    of: str = "in this store"
 
 
 Rates = dict[tuple[str, str], Rate]  # by kind and model
@@ -36,15 +40,30 @@ def summary(result: StageResult) -> str:
     return kind_of(result.kind).summary(result.figures).partition("\n")[0]
 
 
-def stage_rows(graph: Graph, folder: Path) -> list[StageRow]:
-    """Every stage: its result in words, or an estimate by the rates of finished stages, in the store or shipped."""
+def dry_run(recipe: Recipe, profile: Profile, graph: Graph, folder: Path) -> Page:
+    """Every stage of a run, what it would take and by what that is estimated, and files that are not there yet."""
+    title = f"{recipe.name} at {profile.name}, seeds {', '.join(map(str, graph.seeds))}"
+    todo = [job for job in graph.jobs.values() if Store(folder).result(job.digest) is None]
+    gpu = profile.gpu
+    card = (gpu.name, round(gpu.memory * 1e9)) if gpu else None
+    return view.dry_run(title, profile.workers, stage_rows(graph, folder, gpu), card, missing(todo))
+
+
+def stage_rows(graph: Graph, folder: Path, gpu: Gpu | None = None) -> list[StageRow]:
+    """Every stage: its result in words, or an estimate by the rates of finished stages, in the store or shipped.
+
+    Where nothing like it was measured, the time of a training is computed for ``gpu``.
+    """
     store, rows, items = Store(folder), list[StageRow](), dict[str, int | None]()
     known = json.loads(shipped("rates.json").read_text())
-    rates = {(row["kind"], row["model"]): Rate(row["per_item"], row["seconds"]) for row in known} | rates_of(folder)
+    rates = {
+        (row["kind"], row["model"]): Rate(row["per_item"], row["seconds"], "on two CPU cores, rates.json")
+        for row in known
+    } | rates_of(folder)  # fmt: skip
     for digest, job in graph.jobs.items():
         items[digest] = kind_of(job.kind).items(job, {role: items[needed] for role, needed in job.inputs.items()})
         if (result := store.result(digest)) is None:
-            rows.append(_estimate(graph, job, rates, items[digest]))
+            rows.append(_estimate(graph, job, rates, items[digest], gpu))
         else:
             line, *more = kind_of(job.kind).summary(result.figures).split("\n")
             row = StageRow(digest=digest, name=job.name, done=True, seconds=result.seconds, summary=line, details=more)
@@ -72,7 +91,7 @@ def _asked(stage: Job | StageResult, others: Mapping[str, Job | StageResult]) ->
     return next(iter(stage.models.values()), None)
 
 
-def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None) -> StageRow:
+def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None, gpu: Gpu | None) -> StageRow:
     kind = kind_of(job.kind)
     model: ModelSpec | None = _asked(job, graph.jobs)
     path = model.model if model else ""
@@ -80,13 +99,20 @@ def _estimate(graph: Graph, job: Job, rates: Rates, items: int | None) -> StageR
     each = most if rate is None else rate.per_item
     tokens = None if items is None or each is None else round(items * each)
     memory, disk = kind.bytes_of(job, size, tokens)
+    seconds, basis = None, ""
+    if tokens is not None and rate is not None:
+        seconds = tokens * rate.seconds
+        basis = f"{job.kind} of {Path(path).name}, {1 / rate.seconds:,.0f} tokens/s {rate.of}"
+    elif tokens and size and gpu and (computed := kind.computed(job, size, tokens, gpu)):
+        seconds, basis = computed
     if size is not None and model is not None and model.backend != "hf" and not kind.quick:
         memory = 0  # of its server
+    if memory is not None and not kind.quick:
+        beside = [each for each in job.models.values() if each is not model and each.backend == "hf"]
+        memory += SAMPLING * sum(parameters(each.model) or 0 for each in beside)
     return StageRow(
         digest=job.digest, name=job.name, done=False, quick=kind.quick, tokens=tokens,
-        at_most=tokens is not None and rate is None,
-        seconds=tokens * rate.seconds if tokens is not None and rate is not None else None,
-        memory=memory, disk=disk,
+        at_most=tokens is not None and rate is None, seconds=seconds, basis=basis, memory=memory, disk=disk,
     )  # fmt: skip
 
 

@@ -11,6 +11,7 @@ from harness.errors import nearest
 from harness.files import shipped
 from harness.models.spec import ModelSpec
 from harness.pipeline.doses import Doses
+from harness.pipeline.estimates import Gpu
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
 from harness.pipeline.training import LearningStage
@@ -104,6 +105,14 @@ class Recipe(Spec):
             line.append(self.stages[line[-1]].starts_from)
         return line
 
+    def reached(self, target: str) -> list[str]:
+        """A stage or model with all that it is made of, and of what that is made."""
+        found = [target]
+        for name in found:
+            stage = self.stages.get(name)
+            found += [other for other, _ in stage.takes().values() if other not in found] if stage else []
+        return found
+
     def origin(self, target: str) -> str:
         """The model of the profile that a line of training starts from, or the stage that makes one."""
         return self.line(target)[-1]
@@ -123,6 +132,7 @@ class _Profile(Spec):
     stages: dict[str, dict[str, JsonValue]] = knob({}, "Keys of a recipe's stages at this scale, by the stage's name.")
     seeds: Seeds = knob([0], "Of training, where neither recipe nor command line names any.")
     workers: int = knob(2, "Stages at once.", ge=1, le=1024)
+    gpu: Gpu | None = knob(None, "The GPU that it is for; a dry run says what does not fit.")
 
     def model(self, name: str) -> ModelSpec | None:
         """A model in its long form; None where this profile leaves it out."""

@@ -13,6 +13,7 @@ from harness.errors import ModelError, TrainingError
 from harness.files import shipped
 from harness.journal import read_records, write_rows, write_whole
 from harness.models.spec import ModelSpec
+from harness.pipeline.estimates import Gpu, basis, training_bytes, training_seconds
 from harness.pipeline.kind import SAMPLING, Job, Kind, Params, Planner, Profiled, Report, Stage, part_of
 from harness.processes import run_kept
 from harness.records import Chain
@@ -20,9 +21,7 @@ from harness.spec import knob
 from harness.training.checkpoints import finished
 from harness.training.spec import AnyObjective, Objective, Shares, TrainingFigures, TrainingJob, TrainingSpec
 
-# Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
-_TRAINING, _MOMENTS = 16, 12
-_LORA = 0.2  # of that, with adapters alone
+_MOMENTS = 12  # bytes of a parameter that a checkpoint holds beside the weights
 _SHIPPED = "shipped:"
 Row = dict[str, Any]  # token ids: the prompt's, then those of each side; verdicts, or what a grader needs
 Switches = AnyObjective
@@ -96,6 +95,7 @@ class Training(Kind):
     """A kind that trains. Its params: the stage's rules and curve, its seed, ``dose``: identity of a TrainingScale."""
 
     scale: ClassVar[type[TrainingScale]]
+    sides: ClassVar[int] = 1  # chains of a row
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         assert isinstance(stage, LearningStage)
@@ -166,9 +166,13 @@ class Training(Kind):
     def bytes_of(self, job: Job, parameters: int | None, tokens: int | None) -> tuple[int | None, int | None]:
         if parameters is None:
             return super().bytes_of(job, parameters, tokens)
-        share = _LORA if job.params["dose"]["lora"] else 1
+        memory = training_bytes(job.params["dose"] | job.how, parameters, self.sides, _words(job))
         kept = 1 + len(job.params.get("curve", []))
-        return round(parameters * _TRAINING * share), parameters * (SAMPLING * kept + _MOMENTS)
+        return memory, parameters * (SAMPLING * kept + _MOMENTS)
+
+    def computed(self, job: Job, parameters: int, tokens: int, gpu: Gpu) -> tuple[float, str] | None:
+        dose, words = job.params["dose"] | job.how, _words(job)
+        return training_seconds(dose, parameters, tokens, words, gpu), basis(dose, words, gpu)
 
 
 def place(role: str, job: Job, inputs: Mapping[str, Path]) -> str | None:
@@ -198,6 +202,11 @@ def _shipped(word: str) -> str:
     """The path behind ``shipped:FILE``, where there is such a file; any other word as it is."""
     file = shipped("recipes") / word.removeprefix(_SHIPPED)
     return str(file) if word.startswith(_SHIPPED) and file.is_file() else word
+
+
+def _words(job: Job) -> list[str]:
+    """The words that launch a job's training."""
+    return [_shipped(word) for word in shlex.split(job.how.get("launch", ""))]
 
 
 def _run(

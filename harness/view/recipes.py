@@ -12,8 +12,9 @@ from harness.view.page import Page, Table, texts
 from harness.view.text import MISSING, bytes_of, duration, magnitude
 
 _DRY_LEGEND = (
-    "time: from finished stages of the same kind and model; –: not known; ≤: the bound of the token limit; memory: "
-    "weights, gradients, moments; no activations"
+    "–: not known; ≤: the bound of the token limit; memory: 4 bytes a parameter to sample (2 on a GPU, with room for "
+    "the cache), in training weights, gradients, moments and, where the length of rows is bounded, activations; sizes "
+    "of models that are not here by their names, which may be a quarter less than they have"
 )
 
 
@@ -21,13 +22,15 @@ _DRY_LEGEND = (
 class StageRow:
     """A stage. Of a finished one: ``seconds`` it took, its result in a ``summary``, and ``details`` to stand beneath.
 
-    Else estimates, None where not known; ``at_most``: tokens are the bound of budgets; ``quick``: not worth estimating.
+    Else estimates, None where not known; ``basis``: what the time is estimated by; ``at_most``: tokens are the bound of
+    budgets; ``quick``: not worth estimating.
     """
 
     digest: str
     name: str
     done: bool
     seconds: float | None = None
+    basis: str = ""
     summary: str = ""
     details: Sequence[str] = ()
     quick: bool = False
@@ -36,26 +39,44 @@ class StageRow:
     memory: int | None = None
     disk: int | None = None
 
-    def cells(self) -> list[str]:
-        """Digest, stage, state, tokens, time, memory, disk."""
+    def cells(self, bases: Sequence[str] = ()) -> list[str]:
+        """Digest, stage, state, tokens, time with the number of its basis, memory, disk."""
         tokens = MISSING if self.tokens is None else ("≤ " if self.at_most else "") + magnitude(self.tokens)
-        estimates = [tokens, duration(self.seconds), bytes_of(self.memory), bytes_of(self.disk)]
+        note = _raised(bases.index(self.basis) + 1) if self.basis in bases else ""
+        estimates = [tokens, duration(self.seconds) + note, bytes_of(self.memory), bytes_of(self.disk)]
         if self.done or self.quick:
             estimates = ["", f"{self.seconds or 0:.0f} s" if self.done else "", "", ""]
         return [self.digest[:8], self.name, "cached" if self.done else "to run", *estimates]
 
 
-def dry_run(title: str, workers: int, rows: Sequence[StageRow]) -> Page:
-    """Every stage with its digest, whether it is there, and what it would take."""
+def dry_run(
+    title: str, workers: int, rows: Sequence[StageRow], card: tuple[str, int] | None = None, missing: Sequence[str] = ()
+) -> Page:
+    """Every stage with its digest, whether it is there, and what it would take.
+
+    ``card``: name and bytes of the GPU that the profile is for; ``missing``: files that are not there yet.
+    """
     todo = [row for row in rows if not row.done]
     seconds, disk = sum(row.seconds or 0.0 for row in todo), sum(row.disk or 0 for row in todo)
     unknown = sum(row.seconds is None and not row.quick for row in todo)
-    waits = f"; {unknown} stages of no measured rate" if unknown else ""
+    waits = f"; {unknown} stages of no known rate" if unknown else ""
     work = f"{duration(seconds)} of work" if seconds or not unknown else "work not known"
+    bases = list(dict.fromkeys(row.basis for row in todo if row.basis and not row.quick))
     names = ("digest", "stage", "state", "tokens", "time", "memory", "disk")
-    table = Table(columns=names, left=3, rows=[row.cells() for row in rows])
-    about = f"{len(todo)} of {len(rows)} stages to run: {work}, {workers} at once{waits}; disk {bytes_of(disk)}"
-    return Page(title=title, blocks=[*texts(title), table, *texts(about), *texts(_DRY_LEGEND, style="note")])
+    table = Table(columns=names, left=3, rows=[row.cells(bases) for row in rows])
+    about = [f"{len(todo)} of {len(rows)} stages to run: {work}, {workers} at once{waits}; disk {bytes_of(disk)}"]
+    if card:
+        above = [row.name for row in todo if (row.memory or 0) > card[1]]
+        most = f"the largest stage takes {bytes_of(max((row.memory or 0 for row in todo), default=0))}"
+        fits = f"does not fit: {', '.join(above)}" if above else "every stage fits, as far as known"
+        about.append(f"{card[0]}, {bytes_of(card[1])}: {fits}; {most}")
+    by = [f"time{_raised(number)}: {basis}" for number, basis in enumerate(bases, 1)]
+    notes = texts(*by, _DRY_LEGEND, style="note")
+    return Page(title=title, blocks=[*texts(title), table, *texts(*about), *notes, *texts(*missing)])
+
+
+def _raised(number: int) -> str:
+    return str(number).translate(str.maketrans("0123456789", "⁰¹²³⁴⁵⁶⁷⁸⁹"))
 
 
 def stage_times(rows: Sequence[StageRow], wall: float) -> Page:

@@ -3,12 +3,16 @@
 from __future__ import annotations
 
 import json
+from pathlib import Path
 
 import pytest
 
+from harness.files import shipped
+from harness.pipeline.estimates import operations, processes, training_bytes
 from harness.pipeline.graph import build
 from harness.pipeline.preview import parameters, rates_of, stage_rows
 from harness.pipeline.recipe_files import load_profile, load_recipe
+from tests.commands import here
 
 
 def test_parameters_are_those_of_the_weights(student):
@@ -58,3 +62,60 @@ def test_without_a_rate_the_token_limit_is_the_bound_and_no_time_is_told(tmp_pat
     assert found.tokens % 16384 == 0
     assert found.seconds is None
     assert found.memory == 32e9
+
+
+def arithmetic(recipe, profile, stage):
+    scale = load_profile(profile)
+    graph = build(load_recipe(recipe, scale=scale), scale, seeds=[0])
+    [row] = [row for row in stage_rows(graph, Path("nowhere"), scale.gpu) if row.name == stage]
+    return row, scale.gpu
+
+
+def test_a_training_that_was_never_measured_is_computed_and_says_how():
+    row, _ = arithmetic("ablation_full", "paper", "train sft")
+    assert row.basis == "8 × parameters × tokens at 40% of 8 × 989 TFLOP/s (NVIDIA H100)"
+    assert row.seconds == pytest.approx(8 * 8e9 * row.tokens / (0.4 * 8 * 989e12))
+    # 18 bytes a parameter on 8 GPUs; of 32 layers of width 4,096 the inputs in float32, and half as much again.
+    assert row.memory == pytest.approx(8e9 * 18 / 8 + 6 * 32 * 4096 * 16384, rel=0.2)
+    pairs, _ = arithmetic("ablation_full", "paper", "train dpo")
+    assert pairs.memory - row.memory == pytest.approx(row.memory - 18e9, rel=1e-6)  # two sides
+
+
+@pytest.mark.parametrize("recipe", ["ablation_full", "sft_data"])
+@pytest.mark.parametrize("profile", ["small", "paper"])
+def test_what_is_trained_fits_the_card_that_the_profile_names(recipe, profile):
+    scale = load_profile(profile)
+    graph = build(load_recipe(recipe, scale=scale), scale, seeds=[0])
+    rows = stage_rows(graph, Path("nowhere"), scale.gpu)
+    # A quarter more: Llama-3.2-1B has 1.24e9 parameters.
+    assert max(1.25 * (row.memory or 0) for row in rows) < scale.gpu.memory * 1e9
+
+
+@pytest.mark.parametrize(
+    ("words", "found"),
+    [
+        ("", (1, False)),
+        ("accelerate launch --num_processes 4", (4, False)),
+        ("accelerate launch --num_processes 4 --use_fsdp", (4, True)),
+        (f"accelerate launch --config_file {shipped('recipes')}/accelerate/fsdp2.yaml", (8, True)),
+        (f"accelerate launch --config_file {shipped('recipes')}/accelerate/fsdp2.yaml --num_processes 2", (2, True)),
+    ],
+)
+def test_a_launch_tells_over_how_many_gpus_a_model_is_shared_out(words, found):
+    assert processes(words.split()) == found
+
+
+def test_adapters_and_recomputation_change_what_is_computed():
+    dose = {"lora": 0, "recompute": False, "precision": "float32", "micro_batch": 2, "batch_size": 8, "max_tokens": 0}
+    assert training_bytes(dose, 1000, 1, []) == 16_000
+    assert training_bytes(dose | {"lora": 8}, 1000, 1, []) == 4500  # frozen weights are float32, too
+    assert [operations(dose | more) for more in ({}, {"recompute": True}, {"lora": 8})] == [6, 8, 4]
+
+
+def test_a_dry_run_names_bases_and_what_does_not_fit(tmp_path):
+    less = ("--set", "profile.gpu.memory=12", "--store", tmp_path, "--dry-run")
+    out = " ".join(here("run-recipe", "sft_data", "--profile", "small", *less, code=0).stdout.split())
+    assert "12 GB: does not fit: train sft_long_cot_b" in out
+    assert "time¹: 8 × parameters × tokens at 40% of 1 × 362 TFLOP/s (NVIDIA L40S)" in out
+    tiny = " ".join(here("run-recipe", "ablation_full", *less[2:], code=0).stdout.split())
+    assert "tokens/s on two CPU cores, rates.json" in tiny

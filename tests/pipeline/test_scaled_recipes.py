@@ -1,12 +1,20 @@
 """What a profile changes of a recipe's stages, and suites that a recipe names itself."""
 
+import shlex
+from pathlib import Path
+
 import pytest
 import yaml
 
-from harness.errors import RecipeError
+from harness.errors import ModelError, RecipeError
 from harness.pipeline.graph import build
+from harness.pipeline.kinds import evaluate
+from harness.pipeline.kinds.sft import SftScale
 from harness.pipeline.recipe import profile_names, recipe_names
 from harness.pipeline.recipe_files import load_profile, load_recipe
+from harness.pipeline.sources import SearchScale
+from harness.problems.file import read_problems
+from tests.commands import here
 
 
 def written(tmp_path, name, **data):
@@ -93,3 +101,71 @@ def test_an_unknown_suite_is_named_with_the_own_ones(tmp_path):
 def test_a_launch_that_cannot_be_is_refused_with_the_profile(launch, message):
     with pytest.raises(RecipeError, match=message):
         load_profile("paper", [f"sft.launch={launch}"])
+
+
+@pytest.mark.parametrize("name", ["small", "paper"])
+def test_each_file_that_a_profile_searches_is_made_by_a_command_that_it_gives(name, tmp_path, monkeypatch):
+    """The commands of the generators are run, with a smaller count and without the files of suites."""
+    monkeypatch.chdir(tmp_path)
+    scale = load_profile(name)
+    for source in scale.scale(SearchScale).sources:
+        program, command, kind, out, *words = shlex.split(source.made_by)
+        assert (program, command, source.file) == ("harness", "data", f"{out}/problems.jsonl")
+        given = dict(zip(words[::2], words[1::2], strict=False))
+        assert int(given["--count"]) == scale.scale(SearchScale).problems
+        if kind in ("planning", "instructions"):
+            here(command, kind, out, "--count", 3, "--against", "letter_count", code=0)
+            assert {each.family for each in read_problems(Path(source.file))} == {source.family}
+
+
+def test_a_run_tells_every_missing_file_with_its_command_before_it_begins(tmp_path):
+    done = here("run-recipe", "ablation_full", "--profile", "paper", cwd=tmp_path, code=2)
+    lines = done.stderr.splitlines()
+    assert len(lines) == 4
+    made = "is not there; make it with: harness data math data/search/math --count 5000"
+    assert any(f"data/search/math/problems.jsonl: {made}" in line for line in lines)
+    assert "data/sky_t1_17k.jsonl: is not there; make it with: python -c " in done.stderr
+    assert not list(tmp_path.glob("runs/stages/*/*"))
+    sources = "profile.search.sources=[{file: own.jsonl, family: number}]"
+    command = ("run-recipe", "ablation_full", "--profile", "small", "--set", sources)
+    assert here(*command, cwd=tmp_path, code=2).stderr == "harness: own.jsonl: is not there\n"
+    dry = here("run-recipe", "ablation_full", "--profile", "paper", "--dry-run", cwd=tmp_path, code=0).stdout
+    assert "data/search/planning/problems.jsonl: is not there" in dry
+
+
+def test_the_teacher_is_asked_what_is_searched_though_the_profile_has_a_file_of_outputs():
+    paper = load_profile("paper")
+    jobs = build(load_recipe("sft_data", scale=paper), paper).jobs.values()
+    taught = {job.stage: job for job in jobs if job.kind == "teach"}
+    assert taught["long_cot"].how["file"] == "data/sky_t1_17k.jsonl"
+    assert taught["taught"].models["model"].model == "Qwen/QwQ-32B-Preview"
+    [search] = {tuple(job.how["files"]) for job in jobs if job.kind == "search"}
+    assert tuple(taught["taught"].how["files"]) == search
+    assert taught["taught"].params["max_tokens"] == paper.scale(SftScale).max_tokens
+
+
+def test_arms_whose_teacher_the_profile_leaves_out_are_left_out():
+    scale = load_profile("paper", ["models.teacher=null"])
+    graph = build(load_recipe("sft_data", scale=scale), scale)
+    assert graph.left_out == {"teacher": "teacher"}
+    assert "long_cot" in graph.arms
+
+
+def test_all_arms_are_evaluated_in_one_dtype_and_by_one_backend(monkeypatch, tmp_path):
+    """Base, trained and merged ones, also where the profile says otherwise of the base model."""
+    seen = []
+
+    def opened(spec, folder):
+        seen.append((spec.dtype, spec.backend))
+        raise ModelError("seen")
+
+    monkeypatch.setattr(evaluate, "opened", opened)
+    student = "{model: 'shipped:student', dtype: float16, backend: %s}"
+    for backend in ("hf", "vllm"):
+        scale = load_profile("tiny", [f"models.student={student % backend}", "eval.dtype=bfloat16"])
+        graph = build(load_recipe("ablation_full"), scale, ["base", "sft"], [0])
+        for job in (job for job in graph.jobs.values() if job.kind == "eval"):
+            with pytest.raises(ModelError, match="seen"):
+                evaluate.Evaluate().run(job, tmp_path, {"model": tmp_path}, lambda *_: None)
+    assert set(seen) == {("bfloat16", "hf")}
+    assert len(seen) == 8

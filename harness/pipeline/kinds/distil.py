@@ -36,6 +36,7 @@ class DistilScale(Spec):
     """Outputs to the problems of the search, or out of a file."""
 
     file: str | None = knob(None, "A file of outputs; default: the teacher is asked.", how=True)
+    made_by: str = knob("", "The command that makes the file, told where it is missing.", how=True)
     family: str = knob("number", "Whose grader the outputs of a file get.")
     problems: int = knob(0, "Outputs taken from the file; 0: all.", ge=0)
     samples: int = knob(4, "Outputs a problem.", ge=1)
@@ -58,7 +59,7 @@ class Distil(Kind):
         inputs, models = dict[str, str](), dict[str, ModelSpec]()
         if scale.file is not None and not stage.teacher:
             params: Params = {"family": scale.family, "problems": scale.problems}
-            how, files = {"file": scale.file}, [Path(scale.file)]
+            how, files = {"file": scale.file, "made_by": {scale.file: scale.made_by}}, [Path(scale.file)]
         else:
             problems, how, files = searched(plan)
             sampling = scale.model_dump(include={"samples", "max_tokens", "temperature"})

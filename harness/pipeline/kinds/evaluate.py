@@ -118,7 +118,7 @@ class Evaluate(Kind):
         model = job.models.get("model")
         if model is None:
             model = ModelSpec(model=str(inputs["model"] / job.params.get("at", "model")))
-        if model.backend == "hf":  # else a server of its own
+        if model.backend in ("hf", "vllm") and not model.base_url:  # else a server of its own; so arms share one dtype
             model = model.model_copy(update=scale.model_dump(include={*Serving.model_fields}))
         plan = EvalPlan(
             tasks=_tasks(job),

@@ -39,6 +39,7 @@ class Preference(Training):
     line = "{pairs} pairs, {chosen_tokens:g} against {rejected_tokens:g} tokens, {steps} steps, loss {loss:g}"
     stage = PreferenceStage
     scale = PreferenceScale
+    sides = 2
 
     def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
         picked = pairs(chains, part_of(PairRule, job.params), job.params["seed"])
