@@ -52,7 +52,7 @@ def training_seconds(dose: Mapping[str, Any], parameters: int, tokens: int, word
 
 def operations(dose: Mapping[str, Any]) -> int:
     """Of each parameter and token: 2 forward, 2 back, 2 for the weights, 2 where activations are computed again."""
-    return 4 + 2 * (not dose["lora"]) + 2 * bool(dose["recompute"])
+    return 6 - 2 * bool(dose["lora"]) + 2 * bool(dose["recompute"])
 
 
 def basis(dose: Mapping[str, Any], words: Sequence[str], gpu: Gpu) -> str:

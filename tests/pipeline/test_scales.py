@@ -20,7 +20,7 @@ import pytest
 import yaml
 
 from harness.files import shipped
-from harness.journal import read, write_rows
+from harness.journal import write_rows
 from harness.models.backends.mock import scripted_text
 from harness.problems.embedded import FAMILIES, problems
 from tests.commands import here
@@ -155,11 +155,15 @@ def test_the_paper_scale_runs_over_servers_and_shards(files, tokenizer, tmp_path
         )  # fmt: skip
         arms = ("--arms", "base,sft_long_cot,sft,+masking")
         _, saved = run(tmp_path, "ablation_full", "paper", *swapped, *arms)
+        asked = ("--until", "taught", "--display", "none")
+        here("run-recipe", "sft_data", "--profile", "paper", *swapped, *asked, cwd=tmp_path, code=0)
+    [taught] = [stage for stage in stages(tmp_path) if stage["name"] == "teach taught"]
+    assert taught["figures"]["outputs"] == 21  # of every problem that was searched, though there is a file
     assert len(saved["arms"]) == 4
     trained = [stage for stage in stages(tmp_path) if stage["kind"] in ("sft", "preference")]
     assert {stage["figures"]["processes"] for stage in trained} == {2}
     [sft] = [stage for stage in trained if stage["name"] == "train sft"]
     assert sft["params"]["rule"] == "longest"
-    families = {row["family"] for file in tmp_path.glob("runs/stages/*/problems.jsonl") for row in read(file)}
-    assert families == {"math500", "blocksworld", "ifeval"}
-    assert {stage["params"]["grammar"] for stage in stages(tmp_path) if stage["kind"] == "search"} == {"paper_tasks"}
+    [chains] = [stage for stage in stages(tmp_path) if stage["kind"] == "chains"]
+    assert {*chains["figures"]["by_family"]} == {"math500", "blocksworld", "ifeval"}
+    assert chains["params"]["grammar"] == "paper_tasks"

@@ -19,5 +19,5 @@ def as_gpus(self, *args, **kwargs):
 
 
 PartialState.__init__ = as_gpus
-sys.argv = sys.argv[1:]
+sys.argv = sys.argv[2:] if sys.argv[1] == "-m" else sys.argv[1:]
 runpy.run_module(sys.argv[0], run_name="__main__", alter_sys=True)
