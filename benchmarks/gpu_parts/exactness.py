@@ -1,0 +1,172 @@
+"""Loss and gradient of the objective, over each layout, against float64: how far off, in float32 and in bfloat16.
+
+The float64 side shares nothing with ours but the weights: one row at a time without padding, log-softmax over all
+logits, and the formulas of docs/training.md written out. Random weights, token ids and reference log-probs.
+"""
+
+from __future__ import annotations
+
+import math
+import random
+from collections import defaultdict
+from collections.abc import Callable
+from functools import partial
+from typing import Any, NamedTuple
+
+import torch
+from accelerate.utils import send_to_device
+from torch.nn.functional import logsigmoid
+from transformers import Qwen2Config, Qwen2ForCausalLM
+from trl.trainer.utils import add_fused_lm_head
+
+from benchmarks.train_shared_prefix import synthetic, tree_cases
+from harness.training.attention import batch_logps, register
+from harness.training.batches import Collator, groups_of
+from harness.training.objective import preference_loss, sft_loss
+from harness.training.spec import Objective
+from harness.training.trainer import pair_masks
+
+BOUNDS = {"float32": 1e-4, "bfloat16": 5e-2}  # of relative errors; TF32 would give about 3e-4
+JOINT = Objective(label_smoothing=0.1, sft_weight=1.0, mask_prefix="both")
+
+
+class Case(NamedTuple):
+    """``rows``: of ``tree_cases``, or "apart"; whether a prompt's are one group; layout; objective (None: SFT)."""
+
+    rows: str
+    trees: bool
+    layout: str
+    objective: Objective | None
+
+
+CASES = {
+    "sft, padded rows": Case("tree_sft", False, "rows", None),
+    "sft, whole trees": Case("tree_sft", True, "shared", None),
+    "sft, unrelated rows packed": Case("apart", False, "shared", None),
+    "dpo, pairs in padded rows": Case("pair", False, "rows", Objective()),
+    "dpo, pairs share their prefix": Case("pair", False, "shared", Objective()),
+    "dpo, whole trees": Case("tree_dpo", True, "shared", Objective()),
+    "cdpo + sft + masks, pairs in padded rows": Case("pair", False, "rows", JOINT),
+    "cdpo + sft + masks, whole trees": Case("tree_dpo", True, "shared", JOINT),
+}
+
+
+class Model(NamedTuple):
+    """``exact``: the same weights in float64, with the plain head and attention."""
+
+    ours: Any
+    exact: Any
+    device: str
+    vocabulary: int
+
+
+def build(quick: bool) -> Model:
+    device = "cuda" if torch.cuda.is_available() else "cpu"
+    shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 128}
+    if not quick:
+        shape = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6, "vocab_size": 32000}
+    config = Qwen2Config(**shape, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096)
+    torch.manual_seed(0)
+    ours = Qwen2ForCausalLM._from_config(config, attn_implementation=register(), dtype=torch.float32)
+    exact = Qwen2ForCausalLM._from_config(config, attn_implementation="sdpa", dtype=torch.float64)
+    exact.load_state_dict(ours.state_dict())
+    add_fused_lm_head(ours)
+    return Model(ours.to(device).eval(), exact.to(device).eval(), device, int(config.vocab_size))
+
+
+def drawn(case: Case, seed: int, quick: bool, vocabulary: int) -> list[Any]:
+    """Groups of random token ids."""
+    rng = random.Random(seed)
+    if case.rows != "apart":
+        made = synthetic(1 if quick else 2, rng, vocabulary, 12 if quick else 150)
+        return groups_of(tree_cases(made, 1)[case.rows][0][1], case.trees)
+
+    def ids(least: int, most: int) -> list[int]:
+        return [rng.randrange(vocabulary) for _ in range(rng.randint(least, most))]
+
+    return groups_of([(ids(3, 40), ids(5, 30 if quick else 600)) for _ in range(8)])
+
+
+def exact_logps(model: Model, groups: list[Any]) -> list[list[torch.Tensor]]:
+    """[group][chain] (T,) log-probs of the chain's tokens, in float64."""
+    out = []
+    for group in groups:
+        start = len(group["prompt"])
+        logps = []
+        for chain in group["chains"]:
+            ids = torch.tensor([group["prompt"] + chain], device=model.device)
+            scores = model.exact(input_ids=ids, use_cache=False).logits[0, start - 1 : -1].log_softmax(-1)
+            logps.append(scores.gather(1, ids[0, start:, None])[:, 0])
+        out.append(logps)
+    return out
+
+
+def exact_loss(logps: list[list[torch.Tensor]], groups: list[Any], objective: Objective | None) -> torch.Tensor:
+    """The formulas, one chain or pair at a time; the objective's SFT term as a mean of the chains' means."""
+    if objective is None:
+        everything = torch.cat([one for chains in logps for one in chains])
+        return -everything.sum() / len(everything)
+    terms = []
+    for chains, group in zip(logps, groups, strict=True):
+        for chosen, rejected in group["pairs"]:
+            sides = [group["chains"][chosen], group["chains"][rejected]]
+            same = [a == b for a, b in zip(*sides, strict=False)]
+            fork = same.index(False) if False in same else len(same)
+            ratio = []
+            for side in (chosen, rejected):
+                known = torch.tensor(group["reference"][side], dtype=torch.float64, device=chains[side].device)
+                ratio.append((chains[side] - known)[fork if objective.masks_dpo else 0 :].sum())
+            margin, e = objective.beta * (ratio[0] - ratio[1]), objective.label_smoothing
+            learnt = chains[chosen][fork if objective.masks_sft else 0 :]
+            sft = -learnt.sum() / max(len(learnt), 1)
+            terms.append(-(1 - e) * logsigmoid(margin) - e * logsigmoid(-margin) + objective.sft_weight * sft)
+    return torch.stack(terms).mean()
+
+
+def our_loss(model: Model, groups: list[Any], case: Case, precision: str) -> torch.Tensor:
+    """As a training step has it."""
+    batch: Any = send_to_device(Collator(pad=0, choice=case.layout, objective=case.objective)(groups), model.device)  # type: ignore[arg-type]
+    with torch.autocast(model.device, torch.bfloat16, enabled=precision == "bfloat16"):
+        logps = batch_logps(model.ours, batch)
+        if case.objective is None:
+            return sft_loss(logps, batch["completion"], "token_mean")
+        rows, masks = pair_masks(batch)
+        return preference_loss(logps[rows], batch["reference"][rows], masks, case.objective)[0]
+
+
+def gradient(model: Any, loss: torch.Tensor) -> torch.Tensor:
+    """Of all parameters, as one float64 vector."""
+    model.zero_grad()
+    loss.backward()  # type: ignore[no-untyped-call]
+    return torch.cat([p.grad.flatten().double() for p in model.parameters()])
+
+
+def errors(model: Model, case: Case, quick: bool) -> dict[str, Any]:
+    """The largest of several draws. Relative: of the loss, of the gradient's norm, of its largest element."""
+    draws: dict[str, list[float]] = defaultdict(list)
+    for seed in range(2 if quick else 3):
+        groups = drawn(case, seed, quick, model.vocabulary)
+        logps = exact_logps(model, groups)
+        if case.objective:
+            noise = torch.Generator().manual_seed(seed)
+            for group, chains in zip(groups, logps, strict=True):
+                group["reference"] = [
+                    (one.detach().cpu() + 0.1 * torch.randn(len(one), generator=noise)).float().tolist()
+                    for one in chains
+                ]
+        loss = exact_loss(logps, groups, case.objective)
+        exact = gradient(model.exact, loss)
+        for precision in BOUNDS:
+            ours = our_loss(model, groups, case, precision)
+            off = gradient(model.ours, ours) - exact
+            draws[f"{precision}_loss"].append(abs(float(ours.double() - loss)) / abs(float(loss)))
+            draws[f"{precision}_gradient"].append(float(off.norm() / exact.norm()))
+            draws[f"{precision}_element"].append(float(off.abs().max() / exact.abs().max()))
+    bad = [key for key, each in draws.items() if not all(x <= BOUNDS[key.partition("_")[0]] for x in each)]
+    largest = {key: max(each) if all(map(math.isfinite, each)) else None for key, each in draws.items()}
+    return largest | ({"fault": f"further from float64 than it may be: {', '.join(bad)}"} if bad else {})
+
+
+def measurements(quick: bool) -> dict[str, Callable[[], dict[str, Any]]]:
+    model = build(quick)
+    return {name: partial(errors, model, case, quick) for name, case in CASES.items()}
