@@ -64,7 +64,7 @@ def build(quick: bool) -> Model:
     device = "cuda" if torch.cuda.is_available() else "cpu"
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 128}
     if not quick:
-        shape = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6, "vocab_size": 32000}
+        shape = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6, "vocab_size": 8192}
     config = Qwen2Config(**shape, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096)
     torch.manual_seed(0)
     ours = Qwen2ForCausalLM._from_config(config, attn_implementation=register(), dtype=torch.float32)

@@ -97,7 +97,8 @@ def test_what_was_measured_before_a_part_broke_stays(tmp_path):
         import json, os, sys, types
         part = types.ModuleType("part")
         part.measurements = lambda quick: {
-            "good": lambda: {"value": 1}, "bad": lambda: 1 / 0, "next": lambda: {"value": 2}, "deadly": lambda: os._exit(7)
+            "good": lambda: {"value": 1}, "bad": lambda: 1 / 0, "next": lambda: {"value": 2},
+            "deadly": lambda: os._exit(7),
         }
         sys.modules["benchmarks.gpu_parts.broken"] = part
         from benchmarks.gpu_parts.__main__ import main
