@@ -5,7 +5,7 @@
 1. exactness: loss and gradient of objectives and layouts against float64, in float32 and bfloat16;
 2. training: trees and pairs against stock TRL at the shapes of Qwen2.5 0.5B and 1.5B, step time and peak memory;
 3. generation: tokens a second of the in-process sampler beside the bare model's generate;
-4. family: a few hundred SFT steps of the embedded student's shape at 15M parameters.
+4. family: a few hundred SFT steps of the embedded student's shape at 14M parameters.
 
 Nothing is downloaded: random weights, and the tokenizer of the checkout. The JSON is written after each part, so a kill
 loses the part in flight at most. Each part has its share of the deadline, time left over goes to the next, and a part

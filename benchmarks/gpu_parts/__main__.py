@@ -11,6 +11,7 @@ import json
 import os
 import sys
 import time
+import traceback
 from pathlib import Path
 from typing import Any
 
@@ -27,15 +28,20 @@ def device() -> dict[str, Any]:
     return about | {"capability": f"{card.major}.{card.minor}"}
 
 
-def first_line(error: Exception) -> str:
-    return f"{type(error).__name__}: {(str(error).strip().splitlines() or [''])[0][:300]}"
+def in_a_line(error: Exception) -> str:
+    """Of its whole text: transformers names the reason of a failed import in the second line."""
+    return f"{type(error).__name__}: {' '.join(str(error).split())[:400]}"
 
 
 def main() -> None:
     name, file, seconds, quick = sys.argv[1], Path(sys.argv[2]), float(sys.argv[3]), "quick" in sys.argv[4:]
     until = time.monotonic() + seconds
     os.environ["HF_HUB_OFFLINE"] = "1"
-    measurements = importlib.import_module(f"benchmarks.gpu_parts.{name}").measurements(quick)
+    try:
+        measurements = importlib.import_module(f"benchmarks.gpu_parts.{name}").measurements(quick)
+    except Exception as error:
+        traceback.print_exc()
+        sys.exit(in_a_line(error))
     found: dict[str, Any] = {"device": device(), "planned": list(measurements), "measured": {}}
 
     def write() -> None:
@@ -51,7 +57,7 @@ def main() -> None:
         try:
             result = measure()
         except Exception as error:
-            result = {"fault": first_line(error)}
+            result = {"fault": in_a_line(error)}
         found["measured"][what] = result | {"took": round(time.monotonic() - begun, 1)}
         write()
 

@@ -65,13 +65,17 @@ def build(quick: bool) -> Model:
     shape = {"hidden_size": 32, "intermediate_size": 64, "num_hidden_layers": 2, "vocab_size": 128}
     if not quick:
         shape = {"hidden_size": 512, "intermediate_size": 2048, "num_hidden_layers": 6, "vocab_size": 8192}
-    config = Qwen2Config(**shape, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096)
     torch.manual_seed(0)
-    ours = Qwen2ForCausalLM._from_config(config, attn_implementation=register(), dtype=torch.float32)
-    exact = Qwen2ForCausalLM._from_config(config, attn_implementation="sdpa", dtype=torch.float64)
+
+    def model_with(attention: str, dtype: torch.dtype) -> Any:
+        # A configuration of its own for each: it is what names the attention.
+        config = Qwen2Config(**shape, num_attention_heads=4, num_key_value_heads=2, max_position_embeddings=4096)
+        return Qwen2ForCausalLM._from_config(config, attn_implementation=attention, dtype=dtype).to(device).eval()
+
+    ours, exact = model_with(register(), torch.float32), model_with("sdpa", torch.float64)
     exact.load_state_dict(ours.state_dict())
     add_fused_lm_head(ours)
-    return Model(ours.to(device).eval(), exact.to(device).eval(), device, int(config.vocab_size))
+    return Model(ours, exact, device, shape["vocab_size"])
 
 
 def drawn(case: Case, seed: int, quick: bool, vocabulary: int) -> list[Any]:
@@ -159,7 +163,7 @@ def errors(model: Model, case: Case, quick: bool) -> dict[str, Any]:
         for precision in BOUNDS:
             ours = our_loss(model, groups, case, precision)
             off = gradient(model.ours, ours) - exact
-            draws[f"{precision}_loss"].append(abs(float(ours.double() - loss)) / abs(float(loss)))
+            draws[f"{precision}_loss"].append(float(((ours.double() - loss) / loss).detach().abs()))
             draws[f"{precision}_gradient"].append(float(off.norm() / exact.norm()))
             draws[f"{precision}_element"].append(float(off.abs().max() / exact.abs().max()))
     bad = [key for key, each in draws.items() if not all(x <= BOUNDS[key.partition("_")[0]] for x in each)]
