@@ -5,10 +5,12 @@ How fast anything is, is no matter of a test.
 
 from __future__ import annotations
 
+import contextlib
 import json
 import os
 import subprocess
 import sys
+import time
 from pathlib import Path
 
 import pytest
@@ -67,6 +69,35 @@ def test_quick_measures_every_part_and_is_exact(tmp_path):
     assert min(greedy["harness"], greedy["bare"], sampled["harness"], sampled["bare"]) > 0
     (family,) = found["parts"]["family"]["measured"].values()
     assert family["last_loss"] < 0.9 * family["first_loss"]
+
+
+def alive(marker: str) -> list[int]:
+    """Processes whose environment holds this."""
+    found = []
+    for place in Path("/proc").glob("[0-9]*"):
+        with contextlib.suppress(OSError):
+            if marker.encode() in (place / "environ").read_bytes():
+                found.append(int(place.name))
+    return found
+
+
+@pytest.mark.slow
+def test_a_killed_run_keeps_its_finished_parts_and_leaves_no_process(tmp_path):
+    marker = f"GPU_BENCHMARK_TEST={tmp_path}"
+    environment = os.environ | {"OMP_NUM_THREADS": "1", "CUDA_VISIBLE_DEVICES": ""} | dict([marker.split("=")])
+    command = [sys.executable, "benchmarks/gpu.py", "--quick", "--out", str(tmp_path / "gpu.json")]
+    with subprocess.Popen(command, cwd=ROOT, env=environment, stderr=subprocess.PIPE, text=True) as process:
+        next(line for line in process.stderr if line == "training ...\n")
+        time.sleep(2)
+        assert len(alive(marker)) == 3  # it, the keeper of the part, the part
+        process.kill()
+    parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
+    assert [part["state"] for part in parts.values()] == ["done", "not run", "not run", "not run"]
+    assert len(parts["exactness"]["measured"]) == 8
+    deadline = time.monotonic() + 20
+    while alive(marker) and time.monotonic() < deadline:
+        time.sleep(0.2)
+    assert not alive(marker)
 
 
 def test_parts_for_which_no_time_is_left_are_named(tmp_path):
