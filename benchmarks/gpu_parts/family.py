@@ -27,7 +27,7 @@ from harness.training.train import train
 
 def rows_of(tokenizer: Any, count: int) -> list[Row]:
     """(prompt, chain): the chains' faults are trained on here, for the loss is all that is looked at."""
-    rng, out = random.Random(0), []
+    rng, out = random.Random(0), list[Row]()
     for number in range(count):
         problem = draw(list(FAMILIES)[number % len(FAMILIES)], rng, rng.choice((1, 2, 3)), "pretrain")
         ids, labels = encode(tokenizer, problem, worked.chain(problem, rng, worked.GENERATOR))
