@@ -74,7 +74,8 @@ def run(name: str, limit: float, quick: bool) -> dict[str, Any]:
     """One part in a process of its own, ended after ``limit`` seconds."""
     from harness.processes import kept
 
-    environment = os.environ | {"PYTHONPATH": os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])}
+    path = os.pathsep.join([str(ROOT), os.environ.get("PYTHONPATH", "")])
+    environment = {"CUDA_VISIBLE_DEVICES": "0"} | os.environ | {"PYTHONPATH": path}  # one card, also among several
     with tempfile.TemporaryDirectory() as folder, tempfile.TemporaryFile("w+") as log:
         file = Path(folder) / "found.json"
         command = [sys.executable, "-m", "benchmarks.gpu_parts", name, str(file), str(limit), *["quick"] * quick]

@@ -23,31 +23,37 @@ from benchmarks.train_shared_prefix import synthetic, tree_cases
 from harness.training.attention import batch_logps, register
 from harness.training.batches import Collator, groups_of
 from harness.training.objective import preference_loss, sft_loss
-from harness.training.spec import Objective
+from harness.training.spec import Objective, SftObjective
 from harness.training.trainer import pair_masks
 
 BOUNDS = {"float32": 1e-4, "bfloat16": 5e-2}  # of relative errors; TF32 would give about 3e-4
+SFT, DFT, DPO = SftObjective(), SftObjective(dft=True), Objective()
 JOINT = Objective(label_smoothing=0.1, sft_weight=1.0, mask_prefix="both")
+SIMPO = Objective(reference_free=True, length_normalized=True, beta=2.0, gamma=0.5)
+LD_DPO = Objective(ld_alpha=0.5)
 
 
 class Case(NamedTuple):
-    """``rows``: of ``tree_cases``, or "apart"; whether a prompt's are one group; layout; objective (None: SFT)."""
+    """``rows``: of ``tree_cases``, or "apart"; ``trees``: whether a prompt's are one group."""
 
     rows: str
     trees: bool
     layout: str
-    objective: Objective | None
+    objective: Objective | SftObjective
 
 
 CASES = {
-    "sft, padded rows": Case("tree_sft", False, "rows", None),
-    "sft, whole trees": Case("tree_sft", True, "shared", None),
-    "sft, unrelated rows packed": Case("apart", False, "shared", None),
-    "dpo, pairs in padded rows": Case("pair", False, "rows", Objective()),
-    "dpo, pairs share their prefix": Case("pair", False, "shared", Objective()),
-    "dpo, whole trees": Case("tree_dpo", True, "shared", Objective()),
+    "sft, padded rows": Case("tree_sft", False, "rows", SFT),
+    "sft, whole trees": Case("tree_sft", True, "shared", SFT),
+    "sft with dft, whole trees": Case("tree_sft", True, "shared", DFT),
+    "sft, unrelated rows packed": Case("apart", False, "shared", SFT),
+    "dpo, pairs in padded rows": Case("pair", False, "rows", DPO),
+    "dpo, pairs share their prefix": Case("pair", False, "shared", DPO),
+    "dpo, whole trees": Case("tree_dpo", True, "shared", DPO),
     "cdpo + sft + masks, pairs in padded rows": Case("pair", False, "rows", JOINT),
     "cdpo + sft + masks, whole trees": Case("tree_dpo", True, "shared", JOINT),
+    "simpo, whole trees": Case("tree_dpo", True, "shared", SIMPO),
+    "ld-dpo, whole trees": Case("tree_dpo", True, "shared", LD_DPO),
 }
 
 
@@ -105,22 +111,27 @@ def exact_logps(model: Model, groups: list[Any]) -> list[list[torch.Tensor]]:
     return out
 
 
-def exact_loss(logps: list[list[torch.Tensor]], groups: list[Any], objective: Objective | None) -> torch.Tensor:
+def exact_loss(logps: list[list[torch.Tensor]], groups: list[Any], objective: Any) -> torch.Tensor:
     """The formulas, one chain or pair at a time; the objective's SFT term as a mean of the chains' means."""
-    if objective is None:
+    if isinstance(objective, SftObjective):
         everything = torch.cat([one for chains in logps for one in chains])
-        return -everything.sum() / len(everything)
+        weights = everything.detach().exp() if objective.dft else torch.ones_like(everything)
+        return -(weights * everything).sum() / len(everything)
     terms = []
     for chains, group in zip(logps, groups, strict=True):
         for chosen, rejected in group["pairs"]:
             sides = [group["chains"][chosen], group["chains"][rejected]]
             same = [a == b for a, b in zip(*sides, strict=False)]
             fork = same.index(False) if False in same else len(same)
-            ratio = []
+            score = []
             for side in (chosen, rejected):
-                known = torch.tensor(group["reference"][side], dtype=torch.float64, device=chains[side].device)
-                ratio.append((chains[side] - known)[fork if objective.masks_dpo else 0 :].sum())
-            margin, e = objective.beta * (ratio[0] - ratio[1]), objective.label_smoothing
+                known = chains[side].new_tensor([0.0] if objective.reference_free else group["reference"][side])
+                counted = chains[side] - known
+                shorter = min(map(len, sides))
+                counted = torch.cat([counted[:shorter], objective.ld_alpha * counted[shorter:]])
+                counted = counted[fork if objective.masks_dpo else 0 :]
+                score.append(counted.mean() if objective.length_normalized else counted.sum())
+            margin, e = objective.beta * (score[0] - score[1]) - objective.gamma, objective.label_smoothing
             learnt = chains[chosen][fork if objective.masks_sft else 0 :]
             sft = -learnt.sum() / max(len(learnt), 1)
             terms.append(-(1 - e) * logsigmoid(margin) - e * logsigmoid(-margin) + objective.sft_weight * sft)
@@ -129,13 +140,16 @@ def exact_loss(logps: list[list[torch.Tensor]], groups: list[Any], objective: Ob
 
 def our_loss(model: Model, groups: list[Any], case: Case, precision: str) -> torch.Tensor:
     """As a training step has it."""
-    batch: Any = send_to_device(Collator(pad=0, choice=case.layout, objective=case.objective)(groups), model.device)  # type: ignore[arg-type]
+    objective, preference = case.objective, case.objective if isinstance(case.objective, Objective) else None
+    batch: Any = Collator(pad=0, choice=case.layout, objective=preference)(groups)  # type: ignore[arg-type]
+    batch = send_to_device(batch, model.device)
     with torch.autocast(model.device, torch.bfloat16, enabled=precision == "bfloat16"):
         logps = batch_logps(model.ours, batch)
-        if case.objective is None:
-            return sft_loss(logps, batch["completion"], "token_mean")
+        if isinstance(objective, SftObjective):
+            return sft_loss(logps, batch["completion"], "token_mean", dft=objective.dft)
         rows, masks = pair_masks(batch)
-        return preference_loss(logps[rows], batch["reference"][rows], masks, case.objective)[0]
+        reference = None if objective.reference_free else batch["reference"][rows]
+        return preference_loss(logps[rows], reference, masks, objective)[0]
 
 
 def gradient(model: Any, loss: torch.Tensor) -> torch.Tensor:
@@ -151,7 +165,7 @@ def errors(model: Model, case: Case, quick: bool) -> dict[str, Any]:
     for seed in range(2 if quick else 3):
         groups = drawn(case, seed, quick, model.vocabulary)
         logps = exact_logps(model, groups)
-        if case.objective:
+        if isinstance(case.objective, Objective):
             noise = torch.Generator().manual_seed(seed)
             for group, chains in zip(groups, logps, strict=True):
                 group["reference"] = [

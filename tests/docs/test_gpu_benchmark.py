@@ -51,7 +51,7 @@ def test_quick_measures_every_part_and_is_exact(tmp_path):
         assert name in screen
 
     exactness = found["parts"]["exactness"]["measured"]
-    assert len(exactness) == 8
+    assert len(exactness) == 11
     for what, errors in exactness.items():
         for figure in ("loss", "gradient", "element"):
             assert 0 <= errors[f"float32_{figure}"] < 1e-4, what
@@ -93,7 +93,7 @@ def test_a_killed_run_keeps_its_finished_parts_and_leaves_no_process(tmp_path):
         process.kill()
     parts = json.loads((tmp_path / "gpu.json").read_text())["parts"]
     assert [part["state"] for part in parts.values()] == ["done", "not run", "not run", "not run"]
-    assert len(parts["exactness"]["measured"]) == 8
+    assert len(parts["exactness"]["measured"]) == 11
     deadline = time.monotonic() + 20
     while alive(marker) and time.monotonic() < deadline:
         time.sleep(0.2)
