@@ -56,7 +56,8 @@ def training_data(
 ) -> Iterator[Finding]:
     """All there is to say of training data for the student ``model``; ``max_tokens`` of a row, 0: what it takes.
 
-    ``samples``: of the student, see ``solved``; ``data_dir``: where benchmarks' data lie. Raises DataError, BadFile and ModelError for what cannot be read.
+    ``samples``: of the student, see ``solved``; ``data_dir``: where benchmarks' data lie. Raises DataError, BadFile and
+    ModelError for what cannot be read.
     """
     tokenizer, limit = load_tokenizer(model), max_tokens or context_length(model)
     questions: list[tuple[str, str]] = []

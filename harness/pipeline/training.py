@@ -50,7 +50,7 @@ class LearningStage(Stage):
         return super().line(plan) + (f"; curve at {', '.join(map(str, self.points))}" if self.points else "")
 
     @field_serializer("dose")
-    def _given(self, value: TrainingSpec | None) -> dict[str, Any] | None:
+    def _given(self, value: TrainingSpec | None) -> Params | None:
         return None if value is None else value.model_dump(mode="json", exclude_unset=True)
 
 
@@ -217,7 +217,10 @@ def _run(
         from harness.training.train import run
 
         return run(job, progress, maker())
-    words = [_shipped(word) for word in shlex.split(launch)]
+    try:
+        words = [_shipped(word) for word in shlex.split(launch)]
+    except ValueError as error:
+        raise ModelError(f"launch {launch!r}: {error}") from None
     if shutil.which(words[0]) is None:
         raise ModelError(f"launch {launch!r}: there is no program {words[0]}")
     write_whole(folder / "job.json", job.model_dump_json(indent=1))

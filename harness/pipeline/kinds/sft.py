@@ -54,11 +54,11 @@ class Sft(Training):
     ) -> tuple[list[Row], Switches, Params]:
         params, figures = job.params, Params()
         rows = _rows(job, chains, {})
-        if added := params["mix"]:
+        if added := params.get("mix"):
             others = _rows(job, mix, {"rule": added["rule"] or params["rule"]})
             rows, figures["mixed"] = mixed(rows, others, added["share"], params["seed"])
         figures["mean_tokens"] = round(sum(len(row["completion_ids"]) for row in rows) / len(rows), 1)
-        return rows, SftObjective(**params["objective"]), figures
+        return rows, SftObjective(**params.get("objective", {})), figures
 
     def summary(self, figures: Params) -> str:
         return super().summary(figures) + (f", {figures['mixed']} of them mixed in" if "mixed" in figures else "")
