@@ -14,9 +14,9 @@ _TRAINED, _ADAPTED, _COPY = 16, 4.5, 2
 # Layers times width of a model of 1e9 parameters, which grow with the power 2/3: fitted to Qwen2.5 and Llama 3, 0.5B to
 # 72B, within a fifth.
 _WIDTH = 34_400
-# Bytes of each token, layer and unit of width: all activations of a layer (arXiv 2205.05198, without the attention's
-# matrix), or its input in float32 and the share of the one layer that is computed again.
-_STORED, _AGAIN = 34, 6
+# Bytes for each token, layer and unit of width that the backward pass of Qwen2 and Llama needs under bfloat16: of all
+# layers (counted: 61 to 76), or each layer's input in float32 and the one layer that is computed again.
+_STORED, _AGAIN = 70, 7
 _USED = 0.4  # of the peak: large trainings reach 30 to 50 %
 
 
@@ -43,7 +43,7 @@ def training_bytes(dose: Mapping[str, Any], parameters: int, sides: int, words: 
     whole = parameters * ((_ADAPTED if dose["lora"] else _TRAINED) + (0 if dose["precision"] == "float32" else _COPY))
     rows = sides * (dose["micro_batch"] or -(-dose["batch_size"] // number))
     layers = _WIDTH * (parameters / 1e9) ** (2 / 3) * (_AGAIN if dose["recompute"] else _STORED)
-    return round(whole / (number if shared else 1) + layers * rows * dose["max_tokens"])
+    return int(whole / (number if shared else 1) + layers * rows * dose["max_tokens"])
 
 
 def training_seconds(dose: Mapping[str, Any], parameters: int, tokens: int, words: Sequence[str], gpu: Gpu) -> float:
