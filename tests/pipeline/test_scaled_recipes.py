@@ -151,21 +151,27 @@ def test_arms_whose_teacher_the_profile_leaves_out_are_left_out():
     assert "long_cot" in graph.arms
 
 
-def test_all_arms_are_evaluated_in_one_dtype_and_by_one_backend(monkeypatch, tmp_path):
-    """Base, trained and merged ones, also where the profile says otherwise of the base model."""
+STUDENT = "models.student={model: 'shipped:student', dtype: float16, backend: %s}"
+
+
+@pytest.mark.parametrize(
+    ("profile", "settings", "served"),
+    [
+        ("tiny", [STUDENT % "hf", "eval.dtype=bfloat16"], ("bfloat16", "hf", 1)),
+        ("tiny", [STUDENT % "vllm", "eval.dtype=bfloat16"], ("bfloat16", "hf", 1)),
+        ("paper", [], ("auto", "vllm", 8)),  # which is bfloat16 for all: tests/models/test_vllm.py
+    ],
+)
+def test_all_arms_are_evaluated_alike_whatever_the_base_model_says(profile, settings, served, monkeypatch, tmp_path):
     seen = []
 
     def opened(spec, folder):
-        seen.append((spec.dtype, spec.backend))
+        seen.append((spec.dtype, spec.backend, spec.data_parallel_size))
         raise ModelError("seen")
 
     monkeypatch.setattr(evaluate, "opened", opened)
-    student = "{model: 'shipped:student', dtype: float16, backend: %s}"
-    for backend in ("hf", "vllm"):
-        scale = load_profile("tiny", [f"models.student={student % backend}", "eval.dtype=bfloat16"])
-        graph = build(load_recipe("ablation_full"), scale, ["base", "sft"], [0])
-        for job in (job for job in graph.jobs.values() if job.kind == "eval"):
-            with pytest.raises(ModelError, match="seen"):
-                evaluate.Evaluate().run(job, tmp_path, {"model": tmp_path}, lambda *_: None)
-    assert set(seen) == {("bfloat16", "hf")}
-    assert len(seen) == 8
+    graph = build(load_recipe("ablation_full"), load_profile(profile, settings), ["base", "sft"], [0])
+    for job in (job for job in graph.jobs.values() if job.kind == "eval"):
+        with pytest.raises(ModelError, match="seen"):
+            evaluate.Evaluate().run(job, tmp_path, {"model": tmp_path}, lambda *_: None)
+    assert seen == [served] * 4
