@@ -56,6 +56,7 @@ def run_recipe(
     if dry_run:
         options.show(preview.dry_run(plan, scale, graph, store))
         return
+    runner.check_files(graph, store)
     again = _command(name, settings, profile=profile, arms=arms, seeds=seeds, until=until)
     kept = Store(store)
     with (

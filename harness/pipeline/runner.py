@@ -44,19 +44,18 @@ def run(
     """Run all jobs that have no result in the store at ``folder`` yet, ``workers`` at once.
 
     ``executor``: "local", or "ray": tasks of the cluster at ``address``, or of one started here, that sees the store.
-    Raises Incomplete at the first failure, after the running jobs end; DataError before the first where a file is
-    missing; ModelError when there is no cluster.
+    Raises Incomplete at the first failure, after the running jobs end; ModelError when there is no cluster.
     """
     store = Store(folder.resolve())
     with about(store.stages):
         store.stages.mkdir(parents=True, exist_ok=True)
     events = _Events(graph, listen)
-    todo = {digest: job for digest, job in graph.jobs.items() if store.result(digest) is None}
-    if lines := missing(todo.values()):  # before the first stage takes its hours
-        raise DataError("\n".join(lines))
+    todo: dict[str, Job] = {}
     for digest, job in graph.jobs.items():
-        if digest not in todo:
-            events.tell("cached", job, store.result(digest))
+        if (done := store.result(digest)) is None:
+            todo[digest] = job
+        else:
+            events.tell("cached", job, done)
     if todo and executor == "ray":
         from harness.search.launch import connected
 
@@ -67,6 +66,13 @@ def run(
     elif todo:
         with _pool(min(workers, len(todo)), events) as pool:
             _schedule(lambda job: pool.submit(_work, job, store.folder), todo, workers, store, events)
+
+
+def check_files(graph: Graph, folder: Path) -> None:
+    """Raise DataError where a job that is to run reads a file that is not there: hours before its turn comes."""
+    store = Store(folder)
+    if lines := missing(job for digest, job in graph.jobs.items() if store.result(digest) is None):
+        raise DataError("\n".join(lines))
 
 
 class _Events:

@@ -125,7 +125,7 @@ def test_a_run_tells_every_missing_file_with_its_command_before_it_begins(tmp_pa
     made = "is not there; make it with: harness data math data/search/math --count 5000"
     assert any(f"data/search/math/problems.jsonl: {made}" in line for line in lines)
     assert "data/sky_t1_17k.jsonl: is not there; make it with: python -c " in done.stderr
-    assert not list(tmp_path.glob("runs/stages/*/*"))
+    assert not list(tmp_path.iterdir())
     sources = "profile.search.sources=[{file: own.jsonl, family: number}]"
     command = ("run-recipe", "ablation_full", "--profile", "small", "--set", sources)
     assert here(*command, cwd=tmp_path, code=2).stderr == "harness: own.jsonl: is not there\n"
