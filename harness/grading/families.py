@@ -15,8 +15,9 @@ from harness.records import Gold
 KINDS = ("number", "math", "plan", "instructions", "premise")
 FAMILIES = {
     "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "mini_premise": "premise",
-    "gsm8k": "number", "aime": "number", "letter_count": "number", "math500": "math", "blocksworld": "plan",
-    "mystery_blocksworld": "plan", "logistics": "plan", "ifeval": "instructions", "multi_if": "instructions",
+    "gsm8k": "number", "aime": "number", "letter_count": "number", "mgsm": "number", "math500": "math",
+    "blocksworld": "plan", "mystery_blocksworld": "plan", "logistics": "plan", "ifeval": "instructions",
+    "multi_if": "instructions",
     **{kind: kind for kind in KINDS},
 }  # fmt: skip
 

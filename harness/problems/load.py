@@ -8,14 +8,14 @@ from pathlib import Path
 from typing import Any
 
 from harness.errors import Usage
-from harness.problems.benchmarks import instructions, math, planbench
+from harness.problems.benchmarks import instructions, math, mgsm, planbench
 from harness.problems.embedded import FAMILIES, mini_premise, problems
 from harness.problems.file import read_problems
 from harness.problems.registry import select
 from harness.records import Problem, Split
 from harness.spec import Spec, knob
 
-_BENCHMARKS = math.LOADERS | planbench.LOADERS | instructions.LOADERS
+_BENCHMARKS = math.LOADERS | mgsm.LOADERS | planbench.LOADERS | instructions.LOADERS
 
 
 def load(
@@ -24,9 +24,9 @@ def load(
 ) -> list[Problem]:  # fmt: skip
     """The problems of one of our tasks (see ``is_ours``), at most ``limit`` of them.
 
-    ``split``, ``count`` (default 300; letter_count 200) and ``problem_seed`` say which problems a generated task draws;
-    a published benchmark is always whole, and read from ``data_dir`` or the hub. Raises DataError when its data are not
-    to be had.
+    ``split``, ``count`` (default 300; letter_count 200) and ``problem_seed`` say which problems
+    a generated task draws; a published benchmark is always whole, and read from ``data_dir`` or the hub. Raises
+    DataError when its data are not to be had.
     """
     if task in FAMILIES:
         return problems(task, split, count or 300, problem_seed)[:limit]
@@ -39,7 +39,7 @@ def load(
 
 def is_ours(task: str) -> bool:
     """Whether ``load`` knows this task."""
-    return task in (*FAMILIES, mini_premise.NAME, "letter_count") or task in _BENCHMARKS
+    return task in (*FAMILIES, mini_premise.NAME, "letter_count", *_BENCHMARKS)
 
 
 class Source(Spec):

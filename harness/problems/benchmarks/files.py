@@ -16,20 +16,29 @@ Loaders = dict[str, Callable[[str | None], list[Problem]]]
 
 # Checksums of the published files by their name under --data-dir, in the form of the program sha256sum.
 _SUMS = Path(__file__).parent / "published.sha256"
+# Where files come from that neither the package nor (of some) a hub has, by their folder.
+_ORIGINS = {
+    "mgsm": ", of github.com/google-research/url-nlp",
+    "planbench": ", of github.com/karthikv792/LLMs-Planning",
+}
 
 
 def read(data_dir: str, name: str) -> list[Row]:
-    """Rows of a file (JSONL, CSV, or the ``instances`` of a JSON file) under ``data_dir``.
+    """Rows of a file (JSONL, CSV, MGSM's TSV, or the ``instances`` of a JSON file) under ``data_dir``.
 
     Raises DataError when it is missing or its sha256 is not the published one.
     """
     folder = Path(data_dir)
     path = next((p for p in (folder / name, folder / Path(name).name) if p.is_file()), None)
     if path is None:
-        raise DataError(f"{folder / name}: no such file; --data-dir must hold {name}")
+        origin = _ORIGINS.get(name.partition("/")[0], "")
+        raise DataError(f"{folder / name}: no such file; --data-dir must hold {name}{origin}")
     sums = {file: checksum for checksum, file in map(str.split, read_text(_SUMS).splitlines())}
     if name in sums and file_digest(path, 64) != sums[name]:
         raise DataError(f"{path}: not the published file (sha256 differs); scores on it would not be comparable")
+    if name.endswith(".tsv"):  # without a header or quotes
+        lines = (line.split("\t") for line in read_text(path).splitlines())
+        return [dict(zip(("question", "answer"), line, strict=True)) for line in lines]
     return list(read_json(path)["instances"]) if name.endswith(".json") else [row for _, row in read_rows(path)]
 
 
