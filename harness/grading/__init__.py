@@ -12,6 +12,7 @@ PACKAGES = (
     "math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime", "lm-eval", "langdetect", "nltk",
     "unified-planning",
 )  # fmt: skip
+_OPTIONAL = ("reasoning-gym",)  # named where they are installed
 
 
 @cache
@@ -22,7 +23,7 @@ def grader_version() -> dict[str, str]:
     files = sorted(Path(__file__).parent.glob("*.py"))
     code = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files))
     versions = {"code": code.hexdigest()[:12], **dict.fromkeys(PACKAGES, "missing")}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *_OPTIONAL):
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions

@@ -12,7 +12,7 @@ from harness.grading.simulators import VOCABULARIES
 from harness.grading.wording import compiled
 from harness.records import Gold
 
-KINDS = ("number", "math", "plan", "instructions", "premise")
+KINDS = ("number", "math", "plan", "instructions", "premise", "reasoning_gym")
 FAMILIES = {
     "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "mini_premise": "premise",
     "gsm8k": "number", "aime": "number", "letter_count": "number", "mgsm": "number", "math500": "math",
@@ -39,10 +39,13 @@ _ARITY = {"on": 2, "ontable": 1, "clear": 1, "handempty": 0, "holding": 1}
 
 
 def kind_of(family: str, gold: Gold | None = None) -> str:
-    """The grader of a family (a grader's own name is one, too), "pddl" for a plan in PDDL. Raises NoGrader."""
+    """The grader of a family (a grader's own name is one, too), "pddl" for a plan in PDDL, "reasoning_gym:NAME" for
+    an answer to that data set. Raises NoGrader."""
     if family not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise NoGrader(f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {known}")
+    if FAMILIES[family] == "reasoning_gym" and "dataset" in (gold or {}):
+        return f"reasoning_gym:{(gold or {})['dataset']}"
     return "pddl" if FAMILIES[family] == "plan" and "domain" in (gold or {}) else FAMILIES[family]
 
 
@@ -53,6 +56,10 @@ def gold_defect(family: str, gold: Gold) -> str:
         return _premise(gold)
     if kind in ("instructions", "plan"):
         return _instructions(gold) if kind == "instructions" else _plan(gold)
+    if kind == "reasoning_gym":
+        entry, of = gold.get("entry"), str(gold.get("dataset"))
+        usable = of.isidentifier() and isinstance(entry, dict) and {"answer", "metadata"} <= entry.keys()
+        return "" if usable else "the gold answer needs dataset, a name, and entry, an object of reasoning-gym"
     if answer is None:
         return "the gold answer has nothing under answer"
     if isinstance(answer, dict | list) or not str(answer).strip():

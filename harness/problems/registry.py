@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.errors import Usage, nearest
 from harness.files import read_text, shipped
+from harness.grading.gym import GYM
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
@@ -119,6 +120,11 @@ def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), 
     if not wanted:
         raise Usage("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
     for name in wanted:
+        if name.startswith(GYM):
+            known[name] = Task(
+                name=name, lm_eval_name=PREFIX + name, group="reasoning_gym", title=name.removeprefix(GYM),
+                source="reasoning-gym", items="any number", max_tokens=4096,
+            )  # fmt: skip
         if name not in known:
             if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
                 raise Usage(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")
