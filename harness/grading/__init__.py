@@ -10,7 +10,7 @@ from pathlib import Path
 # Libraries whose versions change verdicts: antlr and langdetect, too (docs/graders.md).
 PACKAGES = (
     "math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime", "lm-eval", "langdetect", "nltk",
-    "unified-planning",
+    "unified-planning", "sacrebleu",
 )  # fmt: skip
 _OPTIONAL = ("reasoning-gym",)  # named where they are installed
 

@@ -9,10 +9,11 @@ from harness.errors import DataError, NoGrader, nearest
 from harness.grading.numbers import value
 from harness.grading.pddl import actions
 from harness.grading.simulators import VOCABULARIES
+from harness.grading.translation import TOKENIZERS
 from harness.grading.wording import compiled
 from harness.records import Gold
 
-KINDS = ("number", "math", "plan", "instructions", "premise", "reasoning_gym")
+KINDS = ("number", "math", "plan", "instructions", "premise", "reasoning_gym", "translation")
 FAMILIES = {
     "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "mini_premise": "premise",
     "gsm8k": "number", "aime": "number", "letter_count": "number", "mgsm": "number", "math500": "math",
@@ -60,6 +61,8 @@ def gold_defect(family: str, gold: Gold) -> str:
         entry, of = gold.get("entry"), str(gold.get("dataset"))
         usable = of.isidentifier() and isinstance(entry, dict) and {"answer", "metadata"} <= entry.keys()
         return "" if usable else "the gold answer needs dataset, a name, and entry, an object of reasoning-gym"
+    if kind == "translation":
+        return _translation(gold)
     if answer is None:
         return "the gold answer has nothing under answer"
     if isinstance(answer, dict | list) or not str(answer).strip():
@@ -67,6 +70,17 @@ def gold_defect(family: str, gold: Gold) -> str:
     if kind == "number" and value(str(answer)) is None:
         return f"the gold answer {str(answer)[:40]!r} is not a number"
     return ""
+
+
+def _translation(gold: Gold) -> str:
+    given, at_least = gold.get("reference"), gold.get("at_least", 0)
+    wanted = given if isinstance(given, list) else [given]
+    if not wanted or not all(isinstance(each, str) and each.strip() for each in wanted):
+        return "the gold answer's reference is a translation, or a list of them"
+    if gold.get("tokenize", TOKENIZERS[0]) not in TOKENIZERS:
+        return f"the gold answer's tokenize is one of {', '.join(TOKENIZERS)}"
+    usable = isinstance(at_least, int | float) and 0 <= at_least <= 100
+    return "" if usable else "the gold answer's at_least is a chrF, a number from 0 to 100"
 
 
 def _premise(gold: Gold) -> str:

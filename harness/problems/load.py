@@ -11,14 +11,14 @@ from typing import Any
 from harness.errors import Usage
 from harness.grading.gym import GYM
 from harness.problems import reasoning_gym
-from harness.problems.benchmarks import instructions, math, mgsm, planbench
+from harness.problems.benchmarks import instructions, math, mgsm, planbench, translation
 from harness.problems.embedded import FAMILIES, mini_premise, problems
 from harness.problems.file import read_problems
 from harness.problems.registry import select
 from harness.records import Problem, Split
 from harness.spec import Spec, knob
 
-_BENCHMARKS = math.LOADERS | mgsm.LOADERS | planbench.LOADERS | instructions.LOADERS
+_BENCHMARKS = math.LOADERS | mgsm.LOADERS | planbench.LOADERS | instructions.LOADERS | translation.LOADERS
 
 
 def load(
