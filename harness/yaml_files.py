@@ -40,6 +40,8 @@ def validated(model: type[_Model], source: Source) -> _Model:
     except ValidationError as error:
         lines = []
         for entry in error.errors():
+            if entry["type"] == "string_type" and entry["loc"][-1] == "str" and isinstance(entry["input"], dict):
+                continue  # the long form of a name, whose own faults are told
             key, text = _path(source.data, entry["loc"]), entry["msg"].removeprefix("Value error, ")
             if entry["type"] == "extra_forbidden":
                 text = f"unknown key{nearest(str(key[-1]), _names(model, entry['loc']))}"

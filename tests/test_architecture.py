@@ -36,7 +36,7 @@ FLOORS = [
 ]
 FLOOR = {room: number for number, rooms in enumerate(FLOORS) for room in rooms}
 # Raised by hand, with the feature that needs it (docs/decisions.md).
-LINES = 25_000
+LINES = 28_500
 FILES = sorted(ROOT.rglob("*.py"))
 SOURCE = {file: file.read_text(encoding="utf-8") for file in FILES}
 
@@ -106,7 +106,7 @@ def test_files_can_be_held_in_the_head():
     long = {str(file.relative_to(ROOT)): n for file, n in lines.items() if n > 400}
     assert not long
     assert sum(lines.values()) <= LINES
-    assert sum(n for file, n in lines.items() if file.is_relative_to(ROOT / "cli")) <= 1_500
+    assert sum(n for file, n in lines.items() if file.is_relative_to(ROOT / "cli")) <= 1_700
     assert statistics.median(n for n in lines.values() if n > 5) <= 125
 
 

@@ -20,6 +20,7 @@ from harness.grading.thinking import split
 from harness.models.loading import context_length, load_tokenizer
 from harness.models.prompts import end_of_turn, ends, is_prefilled, may_think, prompt_text, think_tags
 from harness.models.spec import Prompting
+from harness.problems import overlap
 from harness.problems.file import Row
 from harness.problems.file import read_rows as rows_of
 from harness.training.data import SIDES, Kind, encoded_rows, file_of, unusable
@@ -35,22 +36,28 @@ _CONTROL = re.compile(r"<\|[\w-]{1,40}\|>|<｜[^｜<>]{1,40}｜>|<(?:start|end)_
 
 
 def kinds_of(data: Path) -> list[Kind]:
-    """What a file or folder of training data holds. Raises DataError, BadFile."""
+    """What a file or folder of training data holds. Raises DataError, BadFile.
+
+    The verified rows of an export hold the chains of its other files and wrong ones: they are looked at where they are
+    alone.
+    """
     if not data.is_dir():
         _, first = next(rows_of(data), ("", {}))
-        return ["pairs" if {"chosen", "chosen_ids"} & first.keys() else "sft"]
+        pairs = {"chosen", "chosen_ids"} & first.keys()
+        return ["pairs" if pairs else "verified" if isinstance(first.get("label"), bool) else "sft"]
     files: dict[Kind, Path] = {kind: file_of(data, kind) for kind in SIDES}
     if not (found := [kind for kind, file in files.items() if file.exists() and file.stat().st_size]):
         raise DataError(f"{data}: holds no rows in sft.jsonl or pairs.jsonl")
-    return found
+    return [kind for kind in found if kind != "verified"] or found
 
 
 def training_data(
-    data: Path, model: str, prompting: Prompting, max_tokens: int, samples: Path | None
+    data: Path, model: str, prompting: Prompting, max_tokens: int, samples: Path | None, data_dir: Path | None = None
 ) -> Iterator[Finding]:
     """All there is to say of training data for the student ``model``; ``max_tokens`` of a row, 0: what it takes.
 
-    ``samples``: of the student, see ``solved``. Raises DataError, BadFile and ModelError for what cannot be read.
+    ``samples``: of the student, see ``solved``; ``data_dir``: where benchmarks' data lie. Raises DataError, BadFile and
+    ModelError for what cannot be read.
     """
     tokenizer, limit = load_tokenizer(model), max_tokens or context_length(model)
     questions: list[tuple[str, str]] = []
@@ -58,11 +65,24 @@ def training_data(
         screen = Screen(tokenizer, prompting, limit)
         yield from screen.findings(data, kind)
         questions += screen.questions
-    # What is said of the questions themselves, such as their overlap with a suite, belongs here.
+    yield _overlap([question for _, question in questions], data_dir)
     if samples is None:
         yield Finding(what="solved", status="note", text="not looked at; --samples RUN: what the student solves")
     else:
         yield solved(samples, questions)
+
+
+def _overlap(questions: Sequence[str], data_dir: Path | None) -> Finding:
+    index = overlap.index_of("", data_dir)
+    found = list(index.matches(questions))
+    by_task = Counter(task for task, _ in {(match.task, match.text) for match in found})
+    rows = len({match.text for match in found})
+    said = [f"{rows:,} of {len(questions):,} rows ask what a suite asks: "] if found else []
+    said += [", ".join(f"{task} {n:,}" for task, n in by_task.most_common())] if found else []
+    said += [f"; the first: {found[0].problem} ({found[0].shown})"] if found else []
+    text = "".join(said) or f"none with {len(index.counts)} tasks"
+    text += f"; not compared with {', '.join(index.missing)}: no data (--data-dir)" if index.missing else ""
+    return Finding(what="overlap", status="failed" if found else "note" if index.missing else "ok", text=text)
 
 
 class Screen:
@@ -120,7 +140,7 @@ class Screen:
         self, row: Row, side: str, prefilled: bool, text: str, ids: Sequence[int]
     ) -> Iterator[tuple[str, str]]:
         """(what, fault) of a completion. A rejected one may be cut, or without a thought: that may be why."""
-        of = "" if side != "rejected" else " (rejected)"
+        of = " (rejected)" if side == "rejected" or row.get("label") is False else ""
         ended, (opening, closing) = ids[-1] in self._ends, self._tags
         body = self.tokenizer.decode(list(ids[:-1])) if ended else text
         if self._ends & {*ids[:-1]}:
@@ -132,8 +152,8 @@ class Screen:
         state, thinking, answer, _ = split(body, self._tags, prefilled)
         if state == "orphan_close":
             yield "thoughts", f"close a thought ({closing}) that nothing opens{of}"
-        self._thoughts += state == "closed" and side != "rejected"
-        self._opened += prefilled and side != "rejected"
+        self._thoughts += state == "closed" and not of
+        self._opened += prefilled and not of
         if of:
             return
         if not ended:

@@ -1,8 +1,9 @@
-"""Training data from a search: SFT rows and preference pairs that TRL takes as they are.
+"""Training data from a search: SFT rows, preference pairs and all verified chains, as TRL takes them.
 
-``sft`` has TRL's prompt-completion format, ``pairs`` its preference format, both conversational; beside them stand the
-same as token ids of the model to be trained, where a chain forks from its pair, and where it came from. Problems are
-read, picked from and written one after the other, so a search may be larger than memory.
+``sft`` has TRL's prompt-completion format, ``pairs`` its preference format, ``verified`` its format for unpaired
+preferences (``label``: whether a chain is correct), all conversational; beside them stand the same as token ids of the
+model to be trained, where a chain forks from its pair, and where it came from. Problems are read, picked from and
+written one after the other, so a search may be larger than memory.
 """
 
 from __future__ import annotations
@@ -67,6 +68,7 @@ class ExportFigures(BaseModel):
     sft: Sizes
     pairs: Sizes
     rejected: Sizes
+    verified: Sizes
     left_out: dict[str, int]
     rules: ExportRules
     tokenizer: str
@@ -79,7 +81,7 @@ def export_data(
     search: Path, out: Path, tokenizer: Any, *, sft: SftRule, pair: PairRule, max_tokens: int = 0, seed: int = 0,
     tokenizer_name: str = "",
 ) -> ExportFigures:  # fmt: skip
-    """Write ``sft`` and ``pairs`` (JSONL and Parquet) into ``out``.
+    """Write ``sft``, ``pairs`` and ``verified`` (JSONL and Parquet) into ``out``.
 
     Raises DataError without any correct chain, BadFile without a search or where ``out`` holds one.
     """
@@ -87,11 +89,12 @@ def export_data(
         raise BadFile(f"{out}: holds a search; give the data a folder of its own")
     forest, total, picker = Forest(search), SearchYield(), Picker(sft, pair, seed)
     left_out, lengths = Counter[str](), Lengths()
-    rows, chosen, rejected = list[int](), list[int](), list[int]()
+    rows, chosen, rejected, verified = list[int](), list[int](), list[int](), list[int]()
     too_long = f"chains of more than {max_tokens:,} tokens"
     with ExitStack() as stack:
         add_row = stack.enter_context(_table(out, "sft"))
         add_pair = stack.enter_context(_table(out, "pairs"))
+        add_verified = stack.enter_context(_table(out, "verified"))
         for problem, chains in chains_of_search(forest, forest.ids, tokenizer, total):
             kept = [chain for chain in chains if not max_tokens or chain.length <= max_tokens]
             left_out[too_long] += len(chains) - len(kept)
@@ -103,6 +106,9 @@ def export_data(
             for chain in right:
                 add_row(_sft_row(chain, problem.prompt))
                 rows.append(chain.length)
+            for chain in kept:
+                add_verified(_sft_row(chain, problem.prompt) | {"label": chain.correct})
+                verified.append(chain.length)
             texts = {chain.node: chain.text for chain in kept}
             for picked in picker.pairs(kept):
                 add_pair(_pair_row(picked, problem.prompt, texts))
@@ -115,6 +121,7 @@ def export_data(
     left_out |= Counter({f"nodes never on a chain: {why}": n for why, n in figures["discarded"].items()})
     return ExportFigures(
         sft=Sizes.of(rows), pairs=Sizes.of(chosen), rejected=Sizes.of(rejected),
+        verified=Sizes.of(verified),
         left_out={text: number for text, number in left_out.items() if number},
         rules=ExportRules(sft=sft, pair=pair, max_tokens=max_tokens, seed=seed), tokenizer=tokenizer_name,
         search=figures, settings=forest.settings, lengths=dict(sorted(lengths.items())),

@@ -57,7 +57,7 @@ def check(
     if data is not None or samples is not None:
         if data is None or model is None:
             raise Usage("training data are looked at with --data, and --model names the student to train")
-        findings.take(training_data(data, resolve(model), prompting, max_tokens or 0, samples))
+        findings.take(training_data(data, resolve(model), prompting, max_tokens or 0, samples, data_dir))
         if not (tasks or suite or server.base_url):
             raise typer.Exit(findings.end())
     is_server_alone = server.base_url and not (tasks or suite)

@@ -18,7 +18,7 @@ from harness.pipeline.kind import Job, Params
 from harness.pipeline.kinds import evaluate, evaluate_trees, kind_of
 from harness.pipeline.recipe import Profile, Recipe
 from harness.pipeline.sources import SearchScale
-from harness.pipeline.training import TrainedStage
+from harness.pipeline.training import LearningStage
 from harness.problems.registry import select
 from harness.results.records import MAIN
 from harness.spec import digest
@@ -156,7 +156,7 @@ class _Planner:
         out: dict[str, list[str]] = {}
         for seed in self.seeds[: arm.seeds]:
             for decoding in ("", *(section.decodings if arm.decode == "sample" else ())):
-                scale = section.under(decoding, arm.samples, seed)
+                scale = section.under(decoding, arm.samples, seed, arm.thinking_budget)
                 numbered = len(self.seeds) > 1 and (trained or scale.temperature)
                 label = f"eval {name}" + (f" #{seed}" if numbered else "") + (f" {decoding}" if decoding else "")
                 job = _DECODE[arm.decode].arm(self, label, *self.trained(arm.model, seed), scale)
@@ -171,10 +171,10 @@ class _Planner:
         """
         arm, section = self.recipe.arm(name), self.scale(evaluate.EvalScale)
         stage = self.recipe.stages.get(arm.model)
-        if not isinstance(stage, TrainedStage) or not stage.curve or arm.decode != "sample":
+        if not isinstance(stage, LearningStage) or not stage.curve or arm.decode != "sample":
             return {}
-        seeds = self.seeds[: arm.seeds]
-        start = next((other for other in scored if self._plain(other) == stage.model), None)
+        seeds, budget = self.seeds[: arm.seeds], arm.thinking_budget
+        start = next((other for other in scored if self._plain(other, budget) == stage.model), None)
         out = {0.0: scored[start][: len(seeds)]} if start else {}
         for share in stage.points:
             out[share] = []
@@ -182,10 +182,11 @@ class _Planner:
                 label = f"eval {name} at {share}" + (f" #{seed}" if len(self.seeds) > 1 else "")
                 label += f" {section.curve}" if section.curve else ""
                 inputs, models = self.trained(arm.model, seed)
-                at, scale = kept_model(Path("model"), share).name, section.under(section.curve, 1, seed)
+                at, scale = kept_model(Path("model"), share).name, section.under(section.curve, 1, seed, budget)
                 out[share].append(_DECODE["sample"].arm(self, label, inputs, models, scale, at))
         return out | {1.0: scored[name]}
 
-    def _plain(self, arm: str) -> str:
-        """The model of an arm whose answers are each drawn alone."""
-        return self.recipe.arm(arm).model if self.recipe.arm(arm).decode == "sample" else ""
+    def _plain(self, name: str, budget: int | None) -> str:
+        """The model of an arm whose answers are each drawn alone, within this thinking budget."""
+        arm = self.recipe.arm(name)
+        return arm.model if arm.decode == "sample" and arm.thinking_budget == budget else ""

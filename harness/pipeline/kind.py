@@ -60,6 +60,13 @@ class Stage(Spec):
     # Keys that name another stage, with what that stage must yield. "model" may also name a model of the profile.
     needs: ClassVar[Mapping[str, str]] = {}
 
+    def takes(self) -> dict[tuple[str, ...], tuple[str, str]]:
+        """By key: the other stage (or model) that stands there, and what it must yield."""
+        given = {key: str(getattr(self, key)) for key in self.needs}
+        return {
+            (k,): (given[k], product) for k, product in self.needs.items() if given[k] or k in self.model_fields_set
+        }
+
     @property
     def starts_from(self) -> str:
         """The model or stage that training starts from; empty for a stage that needs none."""

@@ -113,6 +113,7 @@ def tree(recipe: Recipe, profile: Profile) -> Page:
             if arm.model == target:
                 of = " of a tree" if arm.decode == "mcts" else ""
                 drawn = f", {arm.samples} answers{of}" if arm.samples and arm.samples > 1 else ""
+                drawn += f", thoughts closed at {arm.thinking_budget} tokens" if arm.thinking_budget else ""
                 branch.add(f"▸ arm {name}{drawn}" + (" (control)" if name == recipe.control else ""))
         for name, stage in recipe.stages.items():
             if stage.starts_from == target:

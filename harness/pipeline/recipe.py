@@ -5,7 +5,7 @@ from functools import reduce
 from operator import or_
 from typing import TYPE_CHECKING, Annotated, Literal, Self, TypeVar
 
-from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, create_model
+from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, create_model, model_validator
 
 from harness.errors import nearest
 from harness.files import shipped
@@ -14,7 +14,7 @@ from harness.models.spec import ModelSpec
 from harness.pipeline.doses import Doses
 from harness.pipeline.kind import Stage
 from harness.pipeline.kinds import all_kinds
-from harness.pipeline.training import TrainedStage
+from harness.pipeline.training import LearningStage
 from harness.problems.registry import SUITES, tasks
 from harness.results.doses import AT
 from harness.results.records import Claim
@@ -48,7 +48,14 @@ class Arm(Spec):
     model: str = knob(..., "A model of the profile, or a stage that yields one.")
     samples: int | None = knob(None, "Answers a problem; default: the profile's.", ge=1)
     decode: Literal["sample", "mcts"] = knob("sample", "Each answer drawn alone, or all from one tree.")
+    thinking_budget: int | None = knob(None, "Tokens after which an open thought is closed.", ge=1)
     seeds: int | None = knob(None, "Only the first so many of the run's seeds; default: all.", ge=1)
+
+    @model_validator(mode="after")
+    def _no_budget_of_trees(self) -> Self:
+        if self.thinking_budget and self.decode != "sample":
+            raise ValueError("thinking_budget does not go with decode: mcts, whose grammar caps each thought")
+        return self
 
 
 class Recipe(Spec):
@@ -76,7 +83,7 @@ class Recipe(Spec):
         for name in self.doses.arms if self.doses else ():
             arm = self.arm(name) if name in self.arms else None
             stage = self.stages.get(arm.model) if arm else None
-            if self.doses and arm and isinstance(stage, TrainedStage):
+            if self.doses and arm and isinstance(stage, LearningStage):
                 del arms[name]
                 for label, dose in self.doses.at.items():
                     own = (stage.dose.model_dump(exclude_unset=True) if stage.dose else {}) | dose.given()
@@ -151,7 +158,7 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str | int, ...], str]]:
     for name in recipe.doses.arms if recipe.doses else ():
         if name not in recipe.arms:
             yield ("doses", "arms"), f"doses: {name!r} is no arm{nearest(name, recipe.arms)}"
-        elif not isinstance(recipe.stages.get(recipe.arm(name).model), TrainedStage):
+        elif not isinstance(recipe.stages.get(recipe.arm(name).model), LearningStage):
             yield ("doses", "arms"), f"doses: arm {name!r} is not of a stage that trains"
     recipe = recipe.spread()
     arms, stages = recipe.arms, recipe.stages
@@ -190,15 +197,29 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str | int, ...], str]]:
             text = f"no published rows {claim.published!r}{nearest(claim.published, published)}"
             yield ("claims", name, "published"), f"claim {name!r}: {text}; there are {', '.join(published)}"
     for name, stage in stages.items():
-        for key, product in stage.needs.items():
-            target = getattr(stage, key)
+        for path, (target, product) in stage.takes().items():
+            key = path[-1]
             known = [other for other in stages if product in stages[other].yields]
             kinds = (kind.name for kind in all_kinds().values() if kind.stage and product in kind.stage.yields)
             text = f"{key} {target!r} is no {' or '.join(kinds)} stage{nearest(target, known)}"
             if product == "model" and target in stages:
-                text = f"model {target!r} is a {stages[target].kind} stage, which yields no model"
+                text = f"{key} {target!r} is a {stages[target].kind} stage, which yields no model"
             if target not in known and (product != "model" or target in stages):
-                yield ("stages", name, key), f"stage {name!r}: {text}"
-        *line, last = recipe.line(name)
-        if last in line:
-            yield ("stages", line[-1], "model"), f"stage {name!r} starts from itself, by way of {', '.join(line)}"
+                yield ("stages", name, *path), f"stage {name!r}: {text}"
+        if line := _circle(recipe, name):
+            key, *_ = next(path for path, (target, _) in stages[line[-1]].takes().items() if target == name)
+            yield ("stages", line[-1], key), f"stage {name!r} starts from itself, by way of {', '.join(line)}"
+
+
+def _circle(recipe: Recipe, name: str) -> list[str]:
+    """Stages from ``name`` on, each of which takes something from the next one and the last from the first; or none."""
+    todo, seen = [[name]], set[str]()
+    while todo:
+        line = todo.pop()
+        for target, _ in recipe.stages[line[-1]].takes().values():
+            if target == name:
+                return line
+            if target in recipe.stages and target not in seen:
+                seen.add(target)
+                todo.append([*line, target])
+    return []

@@ -2,7 +2,7 @@
 
 import shlex
 import shutil
-from collections.abc import Callable, Iterator, Mapping
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import compress
 from pathlib import Path
 from typing import Any, ClassVar
@@ -18,26 +18,29 @@ from harness.processes import run_kept
 from harness.records import Chain
 from harness.spec import knob
 from harness.training.checkpoints import finished
-from harness.training.spec import Objective, SftObjective, Shares, TrainingFigures, TrainingJob, TrainingSpec
+from harness.training.spec import AnyObjective, Objective, Shares, TrainingFigures, TrainingJob, TrainingSpec
 
 # Bytes of a parameter: weights, gradient and two moments; and the moments that a checkpoint holds beside the weights.
 _TRAINING, _MOMENTS = 16, 12
 _LORA = 0.2  # of that, with adapters alone
 _SHIPPED = "shipped:"
-Row = dict[str, list[int]]  # token ids: the prompt's, then those of each side
-Switches = Objective | SftObjective
+Row = dict[str, Any]  # token ids: the prompt's, then those of each side; verdicts, or what a grader needs
+Switches = AnyObjective
 
 
-class TrainedStage(Stage):
-    """Trains ``model`` on ``chains``."""
+class LearningStage(Stage):
+    """Trains ``model``."""
 
     yields = ("model",)
-    needs = {"model": "model", "chains": "chains"}
+    needs = {"model": "model"}
     model: str = knob(..., "A model of the profile, or a stage that yields one.")
-    chains: str = knob(..., "The stage that yields the data.")
-    per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
     dose: TrainingSpec | None = knob(None, "Keys of the profile's dose that are this stage's own.")
     curve: Shares = knob([], "Shares of its steps after which the model is kept and scored, too.")
+
+    @property
+    def sources(self) -> dict[str, str]:
+        """By role: the stages whose chains it reads."""
+        return {}
 
     @property
     def points(self) -> list[float]:
@@ -48,8 +51,25 @@ class TrainedStage(Stage):
         return super().line(plan) + (f"; curve at {', '.join(map(str, self.points))}" if self.points else "")
 
     @field_serializer("dose")
-    def _given(self, value: TrainingSpec | None) -> dict[str, Any] | None:
+    def _given(self, value: TrainingSpec | None) -> Params | None:
         return None if value is None else value.model_dump(mode="json", exclude_unset=True)
+
+
+class ChainsStage(LearningStage):
+    """Trains ``model`` on ``chains``."""
+
+    needs = {"model": "model", "chains": "chains"}
+    chains: str = knob(..., "The stage that yields the data.")
+
+    @property
+    def sources(self) -> dict[str, str]:
+        return {"chains": self.chains}
+
+
+class TrainedStage(ChainsStage):
+    """Trains ``model`` on some of each problem's ``chains``."""
+
+    per_problem: int = knob(2, "Chains or pairs taken of a problem.", ge=1)
 
 
 class TrainingScale(TrainingSpec):
@@ -78,28 +98,51 @@ class Training(Kind):
     scale: ClassVar[type[TrainingScale]]
 
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
-        assert isinstance(stage, TrainedStage)
+        assert isinstance(stage, LearningStage)
+        return self.job(plan, name, stage, seed, Job(name="", kind=self.name))
+
+    def job(
+        self, plan: Planner, name: str, stage: LearningStage, seed: int, more: Job, reads: Sequence[Path] = ()
+    ) -> str:
+        """Add the job that trains, with what is in ``more`` beside the model, the stage's rules and the dose."""
         inputs, models = plan.trained(stage.model, seed)
-        inputs = inputs | {"chains": plan.stage(stage.chains, seed, stage.model)}
+        inputs = inputs | {role: plan.stage(source, seed, stage.model) for role, source in stage.sources.items()}
         own = stage.dose.model_dump(exclude_unset=True) if stage.dose else {}
         dose = plan.scale(self.scale).model_copy(update=own)
-        rules = stage.model_dump(exclude={"kind", "model", "chains", "dose", "curve"})
+        named = dict.fromkeys(("kind", "dose", "curve", *stage.needs), True) | {"mix": {"chains"}}
+        rules = stage.model_dump(exclude=named)
         params = rules | {"seed": seed, "dose": dose.identity()} | ({"curve": stage.points} if stage.points else {})
         how = dose.model_dump(mode="json", exclude={*params["dose"]})
         label = f"train {name}" + (f" #{seed}" if len(plan.seeds) > 1 else "")
-        return plan.add(
-            Job(kind=self.name, name=label, params=params, inputs=inputs, models=models, how=how, stage=name)
-        )
+        job = Job(
+            kind=self.name, name=label, params=params | more.params, inputs=inputs | more.inputs,
+            models=models | more.models, how=how | more.how, stage=name,
+        )  # fmt: skip
+        return plan.add(job, reads)
 
     def data(self, job: Job, folder: Path, chains: Iterator[Chain]) -> tuple[list[Row], Switches, Params]:
         """What a job trains on, as token ids, and with which objective; figures of the data."""
         raise NotImplementedError
 
+    def maker(self) -> Any:
+        """What makes its trainer; imported here, for it takes seconds."""
+        from harness.training.trainer import trainer_of
+
+        return trainer_of
+
     def run(self, job: Job, folder: Path, inputs: dict[str, Path], report: Report) -> Params:
-        rows, objective, more = self.data(job, folder, read_records(inputs["chains"] / "chains.jsonl", Chain))
+        files = {role: path / "chains.jsonl" for role, path in inputs.items() if role not in ("model", "teacher")}
+        chains = {role: read_records(file, Chain) for role, file in files.items()}
+        return self.train(job, folder, inputs, report, *self.data(job, folder, **chains))
+
+    def train(
+        self, job: Job, folder: Path, inputs: dict[str, Path], report: Report, rows: list[Row],
+        objective: Switches, more: Params,
+    ) -> Params:  # fmt: skip
+        """Train the job's model on ``rows``; the figures of the training and ``more``."""
         write_rows(folder / "rows.jsonl", rows)
         task = TrainingJob(
-            model=str(inputs["model"] / "model") if "model" in inputs else job.models["model"].model,
+            model=place("model", job, inputs) or "", teacher=place("teacher", job, inputs),
             data=folder / "rows.jsonl", out=folder / "model", seed=job.params["seed"],
             # Arms that differ in the objective alone share what is computed of their reference.
             reference=folder.parent.parent / "reference" if isinstance(objective, Objective) else None,
@@ -107,7 +150,8 @@ class Training(Kind):
             keep=job.params.get("curve", []),
             about={"stage": job.name, "digest of the stage and all before it": job.digest, "data": job.params},
         )  # fmt: skip
-        figures = _run(task, job.how.get("launch", ""), folder, lambda step, total: report(step, total, 0))
+        launch = job.how.get("launch", "")
+        figures = _run(task, launch, folder, lambda step, total: report(step, total, 0), self.maker)
         return figures.model_dump(exclude_none=True) | more
 
     def items(self, job: Job, inputs: Mapping[str, int | None]) -> int | None:
@@ -125,6 +169,13 @@ class Training(Kind):
         share = _LORA if job.params["dose"]["lora"] else 1
         kept = 1 + len(job.params.get("curve", []))
         return round(parameters * _TRAINING * share), parameters * (SAMPLING * kept + _MOMENTS)
+
+
+def place(role: str, job: Job, inputs: Mapping[str, Path]) -> str | None:
+    """Where the model in this role lies: that of a stage, or of the profile; None where a job has none."""
+    if role in inputs:
+        return str(inputs[role] / "model")
+    return job.models[role].model if role in job.models else None
 
 
 def fitting(job: Job, rows: list[Row], what: str) -> list[Row]:
@@ -149,13 +200,18 @@ def _shipped(word: str) -> str:
     return str(file) if word.startswith(_SHIPPED) and file.is_file() else word
 
 
-def _run(job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None]) -> TrainingFigures:
+def _run(
+    job: TrainingJob, launch: str, folder: Path, progress: Callable[[int, int], None], maker: Callable[[], Any]
+) -> TrainingFigures:
     """The training here, or as ``LAUNCH -m harness train job FILE``. Raises ModelError and TrainingError."""
     if not launch.strip():
         from harness.training.train import run
 
-        return run(job, progress)
-    words = [_shipped(word) for word in shlex.split(launch)]
+        return run(job, progress, maker())
+    try:
+        words = [_shipped(word) for word in shlex.split(launch)]
+    except ValueError as error:
+        raise ModelError(f"launch {launch!r}: {error}") from None
     if shutil.which(words[0]) is None:
         raise ModelError(f"launch {launch!r}: there is no program {words[0]}")
     write_whole(folder / "job.json", job.model_dump_json(indent=1))

@@ -26,6 +26,7 @@ from harness.results.summary import row
 from harness.thoughts import THINK_TAGS
 
 VERSION = "0.3.0"
+Fields = dict[str, Any]  # of a JSON object
 # name: (what it is, kind, unit, whether less is better, highest value)
 _FIGURES: dict[str, tuple[str, str, str, bool, float | None]] = {
     "accuracy": ("share of right answers, an item without an answer not right", "accuracy", "proportion", False, 1.0),
@@ -42,7 +43,8 @@ def export(run: Run, out: Path, model: str, organization: str) -> tuple[Path, Pa
     """
     if not HUB_ID.fullmatch(model):
         raise Usage(f"--model-id {model[:80]}: write DEVELOPER/NAME, as on the Hub")
-    name = uuid.uuid5(uuid.NAMESPACE_URL, f"harness/{run.manifest.run}/{model}")
+    # The schema wants the form of a random id (version 4); a digest makes it the same for the same run.
+    name = uuid.UUID(bytes=hashlib.sha256(f"{run.manifest.run}/{model}".encode()).digest()[:16], version=4)
     folder = out / "data" / "harness" / model
     record, samples = folder / f"{name}.json", folder / f"{name}_samples.jsonl"
     ident = f"harness/{model}/{_seconds(run)}"
@@ -70,7 +72,7 @@ def _texts(values: Mapping[str, Any]) -> dict[str, str]:
     return {key: value if isinstance(value, str) else json.dumps(value) for key, value in values.items() if value}
 
 
-def _record(run: Run, ident: str, model: str, organization: str) -> dict[str, Any]:
+def _record(run: Run, ident: str, model: str, organization: str) -> Fields:
     manifest = run.manifest
     packages = manifest.packages or {}
     engine = {"hf": "transformers"}.get(manifest.backend or "", manifest.backend or "unknown")
@@ -97,7 +99,7 @@ def _record(run: Run, ident: str, model: str, organization: str) -> dict[str, An
     }  # fmt: skip
 
 
-def _results(run: Run, task: str) -> Iterator[dict[str, Any]]:
+def _results(run: Run, task: str) -> Iterator[Fields]:
     summary, decoding = row(run.of(task)), run.manifest.decoding
     arguments = {
         "temperature": decoding.temperature, "top_p": decoding.top_p, "top_k": decoding.top_k or None,
@@ -120,7 +122,7 @@ def _results(run: Run, task: str) -> Iterator[dict[str, Any]]:
         }  # fmt: skip
 
 
-def _uncertainty(figure: str, summary: Summary) -> dict[str, Any]:
+def _uncertainty(figure: str, summary: Summary) -> Fields:
     if figure != "accuracy":
         return {"details": _texts({"samples": summary.samples})}
     interval = {"lower": summary.low, "upper": summary.high, "confidence_level": 0.95, "method": "over items"}
@@ -130,7 +132,7 @@ def _uncertainty(figure: str, summary: Summary) -> dict[str, Any]:
     }
 
 
-def _source(task: str, summary: Summary) -> dict[str, Any]:
+def _source(task: str, summary: Summary) -> Fields:
     known = tasks().get(task)
     if known and HUB_ID.fullmatch(known.source):
         return {"dataset_name": known.title or task, "source_type": "hf_dataset", "hf_repo": known.source,
@@ -139,7 +141,7 @@ def _source(task: str, summary: Summary) -> dict[str, Any]:
     return {"dataset_name": (known and known.title) or task, "source_type": "other", "additional_details": details}
 
 
-def _lines(run: Run, ident: str, model: str) -> Iterator[dict[str, Any]]:
+def _lines(run: Run, ident: str, model: str) -> Iterator[Fields]:
     """A line for each sample. A turn of a conversation is one of its own, without the turns before it."""
     problems = {(one.task, one.id): one for one in run.problems()}
     several = max(sample.index for sample in run.samples) > 0
@@ -149,7 +151,7 @@ def _lines(run: Run, ident: str, model: str) -> Iterator[dict[str, Any]]:
         parts = split(sample.text, tags, sample.prefilled)
         asked, wanted = (problem.prompt, _wanted(problem)) if problem else ("", [])
         grade = sample.grade
-        output: dict[str, Any] = {"raw": [sample.text]}
+        output: Fields = {"raw": [sample.text]}
         if parts.thinking:
             output["reasoning_trace"] = [parts.thinking]
         failed = grade.verdict not in ("correct", "wrong", "no_answer", "unfinished")
@@ -175,7 +177,7 @@ def _wanted(problem: AskedProblem) -> list[str]:
     return [str(gold["answer"])] if "answer" in gold else [problem.gold]
 
 
-def _about(sample: Sample) -> dict[str, Any]:
+def _about(sample: Sample) -> Fields:
     return {
         "verdict": sample.grade.verdict, "finish": sample.finish, "thinking_tokens": str(sample.thinking_tokens),
         "answer_tokens": str(sample.answer_tokens), "seed": str(sample.seed),

@@ -31,7 +31,7 @@ def export(run: Run, out: Path) -> tuple[Path, list[str]]:
             left.append(name)
             continue
         summary = row(run.of(name))
-        entry: dict[str, Any] = {
+        entry = {
             "dataset": {"id": task.source, "task_id": "default"}, "value": round(100 * summary.accuracy, 2),
             "notes": _notes(run, name, summary, task.items),
         }  # fmt: skip

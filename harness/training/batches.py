@@ -12,6 +12,8 @@ arXiv 2511.00413 (trees).
 
 from __future__ import annotations
 
+import math
+import random
 from collections.abc import Iterable, Sequence
 from dataclasses import dataclass
 from itertools import pairwise
@@ -55,6 +57,16 @@ class Batch(TypedDict):
     fork: NotRequired[Tensor]
     reference: NotRequired[Tensor]
     layout: NotRequired[Layout]
+
+
+def passes(rows: int, epochs: float, batch: int, seed: int) -> list[int]:
+    """Numbers of rows, pass after pass in an order of its own, in whole batches: the last one is filled up."""
+    wanted, out = max(1, math.ceil(rows * epochs / batch - 1e-9)) * batch, list[int]()
+    while len(out) < wanted:
+        order = list(range(rows))
+        random.Random(f"{seed}/{len(out)}").shuffle(order)
+        out += order
+    return out[:wanted]
 
 
 def groups_of(rows: Iterable[Row], trees: bool = False) -> list[GroupRow]:

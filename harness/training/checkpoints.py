@@ -293,7 +293,7 @@ def _end_turns(folder: Path, tokenizer: Any) -> None:
 def _card(job: TrainingJob, name: str, figures: dict[str, Any]) -> str:
     """A model card: what it was trained from, on what, under which objective, and how training went."""
     dumped = job.model_dump(mode="json")
-    settings = {name: dumped[name] for name in ("objective", "training", "seed")}
+    settings = {name: dumped[name] for name in ("objective", "teacher", "training", "seed") if dumped[name] is not None}
     rows = settings | job.about | figures
     cells = [("base model", f"`{job.model}`"), *((key.replace("_", " "), _cell(value)) for key, value in rows.items())]
     table = "\n".join(f"| {key} | {value} |" for key, value in cells)

@@ -10,27 +10,31 @@ from __future__ import annotations
 import hashlib
 import json
 from collections import Counter
-from collections.abc import Iterator, Mapping
+from collections.abc import Iterable, Iterator, Mapping
 from dataclasses import dataclass, field
 from pathlib import Path
 from typing import Any, Literal
 
 from harness.errors import DataError, ModelError
 from harness.models.messages import THOUGHTS, of_message
+from harness.models.prompts import prompt_ids
 from harness.problems.file import Row
 from harness.problems.file import read_rows as rows_of
+from harness.records import Problem
 from harness.training.encoding import Encoder, Messages
 
 TooLong = Literal["drop", "stop"]
-Kind = Literal["sft", "pairs"]
-SIDES: dict[Kind, tuple[str, ...]] = {"sft": ("completion",), "pairs": ("chosen", "rejected")}
+Kind = Literal["sft", "pairs", "verified"]
+SIDES: dict[Kind, tuple[str, ...]] = {
+    "sft": ("completion",), "pairs": ("chosen", "rejected"), "verified": ("completion",),
+}  # fmt: skip
 # Names under which data sets keep thoughts; those that are none of THOUGHTS, or of no message, are not trained on.
 _NAMES = {*THOUGHTS, "thought", "thoughts", "cot", "chain_of_thought", "rationale", "thought_process", "scratchpad"}
 
 
 @dataclass(kw_only=True)
 class TrainingRows:
-    """``rows`` of (prompt ids, completion ids ...), what was left out and why, and the digest of what is kept."""
+    """What is kept (token ids of prompt and sides; of verified rows the label, too), what was left out, and why."""
 
     rows: list[Any] = field(default_factory=list)
     left_out: Counter[str] = field(default_factory=Counter)
@@ -41,23 +45,21 @@ class TrainingRows:
         return hashlib.sha256(json.dumps(self.rows, separators=(",", ":")).encode()).hexdigest()[:16]
 
 
-def read_rows(
-    data: Path, kind: Kind, tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop"
-) -> TrainingRows:  # fmt: skip
-    """The rows of ``data``: a file of JSONL, CSV or Parquet, or a folder with ``sft.jsonl`` or ``pairs.jsonl``.
+def read_rows(data: Path, kind: Kind, tokenizer: Any, max_tokens: int = 0, too_long: TooLong = "drop") -> TrainingRows:
+    """The rows of ``data``: a file of JSONL, CSV or Parquet, or a folder with ``KIND.jsonl``.
 
     Rows of more than ``max_tokens`` (0: no limit) are dropped and counted, or stop the reading; so are pairs whose two
     sides are equal. Raises DataError naming file and row, BadFile when the file cannot be read.
     """
     out = TrainingRows()
-    for where, _, ids in encoded_rows(data, kind, tokenizer, out.notes):
+    for where, row, ids in encoded_rows(data, kind, tokenizer, out.notes):
         if why := unusable(ids, max_tokens):
             if why.startswith("rows of more than") and too_long == "stop":
                 longest = len(ids[0]) + max(map(len, ids[1:]))
                 raise DataError(f"{where}: {longest:,} tokens, more than {max_tokens:,}; use --too-long drop to go on")
             out.left_out[why] += 1
         else:
-            out.rows.append(tuple(ids))
+            out.rows.append((*ids, *([row["label"]] if kind == "verified" else [])))
     if not out.rows:
         why = "; ".join(f"{n} {text}" for text, n in out.left_out.items())
         raise DataError(f"{file_of(data, kind)}: no row to train on" + (f" ({why})" if why else ""))
@@ -75,6 +77,8 @@ def encoded_rows(
     encoder = Encoder(tokenizer)
     for where, row in rows_of(file_of(data, kind)):
         try:
+            if kind == "verified" and not isinstance(row.get("label"), bool):
+                raise DataError("has no label that is true or false")
             yield where, row, _ids(row, SIDES[kind], encoder, notes)
         except (DataError, ModelError) as error:
             raise DataError(f"{where}: {error}") from None
@@ -90,6 +94,24 @@ def unusable(ids: list[list[int]], max_tokens: int) -> str:
     if max_tokens and len(prompt) + max(map(len, sides)) > max_tokens:
         return f"rows of more than {max_tokens:,} tokens"
     return ""
+
+
+def asked_rows(problems: Iterable[Problem], tokenizer: Any, answer_tokens: int, room: int = 0) -> TrainingRows:
+    """Rows (prompt ids, family, gold) of problems whose prompt and answer have at most ``room`` tokens (0: no limit).
+
+    Raises DataError for none.
+    """
+    out = TrainingRows()
+    for problem in problems:
+        ids = list(prompt_ids(tokenizer, problem.prompt))
+        if room and len(ids) + answer_tokens > room:
+            out.left_out[f"prompts that leave no room for {answer_tokens:,} tokens of answer in {room:,}"] += 1
+        else:
+            out.rows.append((ids, problem.family, problem.gold))
+    if not out.rows:
+        why = "; ".join(f"{n:,} {text}" for text, n in out.left_out.items())
+        raise DataError(f"no prompt to train on ({why or 'there are no problems'})")
+    return out
 
 
 def _ids(row: Row, sides: tuple[str, ...], encoder: Encoder, notes: Counter[str]) -> list[list[int]]:

@@ -5,9 +5,9 @@ from __future__ import annotations
 import math
 from itertools import pairwise
 from pathlib import Path
-from typing import Annotated, Literal
+from typing import Annotated, ClassVar, Literal, Self
 
-from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue
+from pydantic import AfterValidator, BaseModel, ConfigDict, Field, JsonValue, model_validator
 
 from harness.spec import Spec, knob
 
@@ -53,23 +53,40 @@ class TrainingSpec(Spec):
     recompute: bool = knob(False, "Activation checkpointing.", how=True)
     term_norms: int = knob(0, "Terms' gradients every N steps.", how=True, ge=0)
     deepspeed: Path | None = knob(None, "A DeepSpeed configuration.", how=True)
+    report_to: Literal["none", "tensorboard", "trackio", "wandb"] = knob("none", "Gets the log", how=True, hidden=True)
 
 
 class SftObjective(Spec):
     """Supervised fine-tuning on completions."""
 
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "completion_ids")  # of a row
     normalization: Normalization = knob("token_mean", "Of the loss", option="--mean")
+    dft: bool = knob(False, "Tokens weigh as likely as they are.")
 
 
 class Objective(Spec):
-    """Switches of the preference objective: each is an ablation of arXiv 2503.01461."""
+    """Switches of the preference objective: ablations of arXiv 2503.01461, and other answers to DPO's length bias.
 
+    SimPO (arXiv 2405.14734) is ``reference_free`` and ``length_normalized`` with ``gamma``; LD-DPO (arXiv 2409.06411)
+    is ``ld_alpha`` below 1.
+    """
+
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "chosen_ids", "rejected_ids")  # of a row
     beta: float = knob(0.1, "Pull to the reference.", gt=0, allow_inf_nan=False)
     label_smoothing: float = knob(0.0, "Epsilon of cDPO; 0: plain DPO.", ge=0, lt=0.5)
     sft_weight: float = knob(0.0, "Weight of the joint SFT term.", ge=0, allow_inf_nan=False, option="--alpha")
     sft_normalization: Normalization = knob("sequence_mean", "Of SFT", option="--mean")
     mask_prefix: MaskPrefix = knob("none", "Shared prefix left out of")
     length_normalized: bool = knob(False, "Means, not sums, of log-ratios.")
+    reference_free: bool = knob(False, "No reference, as in SimPO.")
+    gamma: float = knob(0.0, "Margin to exceed, as in SimPO.", ge=0, allow_inf_nan=False)
+    ld_alpha: float = knob(1.0, "LD-DPO: past the shorter side.", ge=0, le=1)
+
+    @model_validator(mode="after")
+    def _one_length_rule(self) -> Self:
+        if self.length_normalized and self.ld_alpha != 1:
+            raise ValueError("ld_alpha weighs sums and length_normalized takes means: use one of the two")
+        return self
 
     @property
     def masks_dpo(self) -> bool:
@@ -78,6 +95,54 @@ class Objective(Spec):
     @property
     def masks_sft(self) -> bool:
         return self.mask_prefix in ("sft", "both")
+
+
+class Sampling(Spec):
+    """How a model's own answers are drawn while it is trained on them."""
+
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "family", "gold")  # of a row
+    answer_tokens: int = knob(512, "Most tokens of an answer.", ge=1)
+    temperature: float = knob(1.0, "Of sampling.", gt=0, allow_inf_nan=False)
+
+
+class OpdSwitches(Spec):
+    """Switches of on-policy distillation."""
+
+    share: float = knob(1.0, "Share of each answer, from its beginning, that is trained on.", gt=0, le=1)
+
+
+class OpdObjective(OpdSwitches, Sampling):
+    """On-policy distillation: the teacher's distribution at every token of the student's own answers (reverse KL)."""
+
+
+class Grouped(Sampling):
+    """How groups of answers to one prompt are drawn."""
+
+    answers: int = knob(8, "Answers of a prompt.", ge=2)
+
+
+class GrpoSwitches(Spec):
+    """Switches of GRPO: what an answer earns, and which answers are trained on."""
+
+    length: float = knob(0.0, "Weight of the length among a prompt's correct answers.", ge=0, lt=1)
+    scale: Literal["group", "none"] = knob("group", "Deviation that advantages are divided by, of their")
+    train_cut: bool = knob(False, "Train on answers that were cut, too.")
+
+
+class GrpoObjective(GrpoSwitches, Grouped):
+    """GRPO (arXiv 2402.03300) with the verdicts of the graders as reward."""
+
+
+class KtoObjective(Spec):
+    """KTO (arXiv 2402.01306): chains that are desirable or not, each by itself."""
+
+    columns: ClassVar[tuple[str, ...]] = ("prompt_ids", "completion_ids", "desirable")  # of a row
+    beta: float = knob(0.1, "Pull to the reference.", gt=0, allow_inf_nan=False)
+    desirable: float = knob(1.0, "Weight of the desirable chains.", gt=0, allow_inf_nan=False)
+    undesirable: float = knob(1.0, "Weight of the others.", gt=0, allow_inf_nan=False)
+
+
+AnyObjective = Objective | SftObjective | OpdObjective | GrpoObjective | KtoObjective
 
 
 class TrainingTask(Spec):
@@ -93,7 +158,8 @@ class TrainingJob(TrainingTask):
     """A whole training as a file: what a launched program receives. ``data`` is JSONL of token ids."""
 
     training: TrainingSpec = knob(..., "Dose, and how it is computed.")
-    objective: Objective | SftObjective = knob(..., "Preference training, or SFT.")
+    objective: AnyObjective = knob(..., "What is trained for.")
+    teacher: str | None = knob(None, "A model's path, for on-policy distillation.", how=True)
     reference: Path | None = knob(None, "Where the reference's log-probs are kept; default: beside out.", how=True)
     about: dict[str, JsonValue] = knob({}, "Goes into the model card.", how=True)
     keep: Shares = knob([], "Shares of the steps after which the model is kept, too, as OUT@SHARE.", how=True)
@@ -104,6 +170,7 @@ class TrainingFigures(BaseModel):
 
     ``end``: means of what was logged over the last quarter of the steps, which say more than a single batch.
     ``tokens_through_network`` and ``tokens_in_rows``: summed over all steps; a shared prefix passes the network once.
+    ``sampled_tokens``: of the model's own answers, where it was trained on these; ``rows`` are their prompts then.
     """
 
     model_config = ConfigDict(frozen=True)
@@ -118,4 +185,5 @@ class TrainingFigures(BaseModel):
     torch: str
     tokens_through_network: int
     tokens_in_rows: int
+    sampled_tokens: int | None = None
     processes: int

@@ -11,7 +11,7 @@ import hashlib
 import json
 import math
 import os
-from collections.abc import Callable, Iterator, Sequence
+from collections.abc import Callable, Iterator, Mapping, Sequence
 from itertools import chain
 from pathlib import Path
 from typing import Any
@@ -29,15 +29,62 @@ from harness.errors import TrainingError
 from harness.models.loading import load_model, load_tokenizer, model_digest
 from harness.training import checkpoints
 from harness.training.attention import batch_logps, layout_for
-from harness.training.batches import Batch, Collator, GroupRow, Row, padding
+from harness.training.batches import Batch, Collator, GroupRow, padding
 from harness.training.objective import Masks, Totals, preference_loss, sft_loss
 from harness.training.spec import Objective, SftObjective, TrainingFigures, TrainingJob
 
 Progress = Callable[[int, int], None]  # (step, steps in all)
 
 
-class _ChainTrainer:
-    """What both trainers do alike: a batch of groups to per-token log-probs, exact global means, whole checkpoints."""
+class Kept:
+    """What all trainers do alike: numbers that are none end the training, checkpoints are whole, progress is told."""
+
+    remedy = "raise the learning rate or train for more steps"  # where no weight changed
+    unread: tuple[str, ...] = ()  # how the names of those of TRL's figures begin that are left out of the log
+    progress: Progress
+
+    def close(self) -> None:
+        """End what was started for the training."""
+
+    def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
+        loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
+        if not torch.isfinite(loss):
+            raise self._spoilt(f"the loss became {float(loss)}", self.state.global_step + 1)
+        return loss
+
+    def log(self: Any, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
+        for name in [name for name in self._metrics["train"] if name.startswith(self.unread)]:
+            del self._metrics["train"][name]
+        super().log(logs, *args, **kwargs)  # type: ignore[misc]
+        norm = float(logs.get("grad_norm", 0.0))
+        if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
+            raise self._spoilt(f"the gradient became {norm}", self.state.global_step)
+        if "loss" in logs and self.state.is_world_process_zero:
+            self.progress(self.state.global_step, self.state.max_steps)
+
+    def _spoilt(self: Any, what: str, step: int) -> TrainingError:
+        again = f"{checkpoints.kept(Path(self.args.output_dir))}. To start anew, remove {self.args.output_dir}"
+        return TrainingError(f"step {step}: {what}; lower the learning rate. {again}")
+
+    def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
+        """A warm-up begins at a learning rate of 0, so a training of one step has none."""
+        if num_training_steps <= 1:
+            self.args.warmup_steps = 0
+        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
+
+    def check_weights(self: Any) -> None:
+        """Raise TrainingError where a weight is no finite number, in any process."""
+        bad = not all(bool(torch.isfinite(part).all()) for part in _trained(self.model))
+        if self.accelerator.reduce(torch.tensor(float(bad), device=self.accelerator.device), "sum"):
+            raise self._spoilt("weights became inf or nan", self.state.global_step)
+
+    def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
+        self.check_weights()
+        checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
+
+
+class _ChainTrainer(Kept):
+    """What SFT and preference training do alike: a batch of groups to per-token log-probs, exact global means."""
 
     loss_is_scaled_for_ga = True  # every loss is divided by totals of the global batch
 
@@ -84,46 +131,13 @@ class _ChainTrainer:
                 norm = torch.stack([g.float().norm() for g in grads if g is not None]).norm()
                 metrics[f"grad_norm/{name}"].append(float(norm))
 
-    def training_step(self: Any, *args: Any, **kwargs: Any) -> Any:
-        loss = super().training_step(*args, **kwargs)  # type: ignore[misc]
-        if not torch.isfinite(loss):
-            raise self._spoilt(f"the loss became {float(loss)}", self.state.global_step + 1)
-        return loss
-
-    def log(self: Any, logs: dict[str, float], *args: Any, **kwargs: Any) -> None:
-        super().log(logs, *args, **kwargs)  # type: ignore[misc]
-        norm = float(logs.get("grad_norm", 0.0))
-        if not math.isfinite(norm):  # the weights are spoilt; the step is not saved
-            raise self._spoilt(f"the gradient became {norm}", self.state.global_step)
-        if "loss" in logs and self.state.is_world_process_zero:
-            self.progress(self.state.global_step, self.state.max_steps)
-
-    def _spoilt(self: Any, what: str, step: int) -> TrainingError:
-        again = f"{checkpoints.kept(Path(self.args.output_dir))}. To start anew, remove {self.args.output_dir}"
-        return TrainingError(f"step {step}: {what}; lower the learning rate. {again}")
-
-    def create_scheduler(self: Any, num_training_steps: int, optimizer: Any = None) -> Any:
-        """A warm-up begins at a learning rate of 0, so a training of one step has none."""
-        if num_training_steps <= 1:
-            self.args.warmup_steps = 0
-        return super().create_scheduler(num_training_steps, optimizer)  # type: ignore[misc]
-
-    def check_weights(self: Any) -> None:
-        """Raise TrainingError where a weight is no finite number, in any process."""
-        bad = not all(bool(torch.isfinite(part).all()) for part in _trained(self.model))
-        if self.accelerator.reduce(torch.tensor(float(bad), device=self.accelerator.device), "sum"):
-            raise self._spoilt("weights became inf or nan", self.state.global_step)
-
-    def _save_checkpoint(self: Any, model: Any, trial: Any) -> None:
-        self.check_weights()
-        checkpoints.save_whole(self, super()._save_checkpoint, model, trial)  # type: ignore[misc]
-
 
 class ChainSFTTrainer(_ChainTrainer, SFTTrainer):
     """``SFTTrainer`` on groups of chains (batches.groups_of); the loss covers the completions alone."""
 
     def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
-        value = sft_loss(logps, inputs["completion"], self.objective.normalization, totals)
+        objective = self.objective
+        value = sft_loss(logps, inputs["completion"], objective.normalization, totals, objective.dft)
         return value, {"sft": value}, {"completion_tokens": inputs["completion"].sum() / totals.sequences}
 
 
@@ -138,6 +152,8 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
 
         The file holds those of all chains as one row, whole or not at all; two processes may write the same file.
         """
+        if self.objective.reference_free:
+            return dataset
         lengths = [[len(ids) for ids in chains] for chains in dataset["chains"]]
         main = self.accelerator.is_main_process  # decides for all
         flat = torch.empty(0)
@@ -179,7 +195,8 @@ class PreferenceTrainer(_ChainTrainer, DPOTrainer):
 
     def terms(self: Any, logps: Any, inputs: Any, totals: Totals) -> Any:
         rows, masks = pair_masks(inputs)
-        value, parts = preference_loss(logps[rows], inputs["reference"][rows], masks, self.objective, totals)
+        reference = None if self.objective.reference_free else inputs["reference"][rows]
+        value, parts = preference_loss(logps[rows], reference, masks, self.objective, totals)
         graph = {name: parts.pop(name) for name in ("preference", "sft") if name in parts}
         sizes = masks.completion.sum(1)
         chosen, rejected = sizes.chunk(2)
@@ -198,16 +215,19 @@ def reference_file(folder: Path, model: str, groups: Sequence[GroupRow], numbers
     return folder / f"{hashlib.sha256(content.encode()).hexdigest()[:16]}.safetensors"
 
 
+def adapters(rank: int) -> LoraConfig | None:
+    return LoraConfig(r=rank, lora_alpha=2 * rank, target_modules="all-linear", task_type="CAUSAL_LM") if rank else None
+
+
 def trainer_of(job: TrainingJob, groups: Sequence[GroupRow], arguments: dict[str, Any], progress: Progress) -> Any:
     """The trainer of ``job`` on ``groups``. ``arguments``: of SFTConfig or DPOConfig."""
     model, tokenizer = load_model(job.model, dtype=torch.float32), load_tokenizer(job.model)
-    preference, r = job.objective if isinstance(job.objective, Objective) else None, job.training.lora
+    preference = job.objective if isinstance(job.objective, Objective) else None
     collator = Collator(pad=padding(tokenizer), choice=layout_for(job.training.layout, model), objective=preference)
-    adapters = LoraConfig(r=r, lora_alpha=2 * r, target_modules="all-linear", task_type="CAUSAL_LM") if r else None
     common = {
         "model": model, "processing_class": tokenizer, "train_dataset": Dataset.from_list(groups),
-        "data_collator": collator, "peft_config": adapters, "progress": progress, "objective": job.objective,
-        "term_norms": job.training.term_norms,
+        "data_collator": collator, "peft_config": adapters(job.training.lora), "progress": progress,
+        "objective": job.objective, "term_norms": job.training.term_norms,
     }  # fmt: skip
     trainer: Any
     if preference:
@@ -222,8 +242,11 @@ def trainer_of(job: TrainingJob, groups: Sequence[GroupRow], arguments: dict[str
     return trainer
 
 
-def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
-    """Train from the last whole checkpoint on, or from the start. Raises TrainingError where no weight changed."""
+def fit(trainer: Any, sizes: Mapping[str, int]) -> TrainingFigures:
+    """Train from the last whole checkpoint on, or from the start. Raises TrainingError where no weight changed.
+
+    ``sizes``: of the data, for the figures.
+    """
     before, args = fingerprint(trainer.model), trainer.args
     with trainer.accelerator.main_process_first():
         checkpoint = checkpoints.last_complete(Path(args.output_dir))
@@ -231,14 +254,11 @@ def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
         trainer.train(resume_from_checkpoint=str(checkpoint) if checkpoint else None)
     if fingerprint(trainer.model) == before:
         steps = f"{trainer.state.global_step} step(s) at a learning rate of at most {args.learning_rate:g}"
-        why = "changed no weight: raise the learning rate or train for more steps"
-        raise TrainingError(f"{steps} {why}. To start anew, remove {args.output_dir}")
+        raise TrainingError(f"{steps} changed no weight: {trainer.remedy}. To start anew, remove {args.output_dir}")
     history = [row for row in trainer.state.log_history if "loss" in row]
     end = history[-max(1, len(history) // 4) :]
-    through, in_rows = (sum(row.get(f"tokens/{name}", 0.0) for row in history) for name in ("network", "rows"))
-    sizes = {"pairs": len(rows)}
-    if len(rows[0]) == 2:
-        sizes = {"rows": len(rows), "completion_tokens": sum(len(completion) for _, completion in rows)}
+    names = ("network", "rows", "sampled")
+    through, in_rows, sampled = (int(sum(row.get(f"tokens/{name}", 0.0) for row in history)) for name in names)
     return TrainingFigures(
         **sizes,
         steps=trainer.state.global_step,
@@ -247,8 +267,9 @@ def fit(trainer: Any, rows: Sequence[Row]) -> TrainingFigures:
         last=_means(history[-1:]),
         end=_means(end),
         torch=torch.__version__,
-        tokens_through_network=int(through),
-        tokens_in_rows=int(in_rows),
+        tokens_through_network=through,
+        tokens_in_rows=in_rows,
+        sampled_tokens=sampled or None,
         processes=trainer.accelerator.num_processes,
     )
 

@@ -39,6 +39,7 @@ def card(figures: ExportFigures) -> str:
     rows = [
         ["sft", "prompt-completion", f"{figures.sft.rows:,}", _range(figures.sft)],
         ["pairs", "preference", f"{figures.pairs.rows:,}", pairs],
+        ["verified", "unpaired preference", f"{figures.verified.rows:,}", _range(figures.verified)],
     ]
     sft, pair, settings, search = figures.rules.sft, figures.rules.pair, figures.settings, figures.search
     roles = "; ".join(f"{role}: {settings.names.get(role)} ({digest})" for role, digest in settings.models.items())
@@ -51,7 +52,7 @@ def card(figures: ExportFigures) -> str:
         "followed": f"{search['reflections_followed']:,}",
     }  # fmt: skip
     left_out = (markdown.line(f"Left out: {count:,} {text}.") + "\n\n" for text, count in figures.left_out.items())
-    configs = ["sft", "pairs"] if figures.pairs.rows else ["sft"]
+    configs = ["sft", "pairs", "verified"] if figures.pairs.rows else ["sft", "verified"]
     head = "".join(f"- config_name: {name}\n  data_files: {name}.parquet\n" for name in configs)
     return f"---\nconfigs:\n{head}---\n" + _CARD.substitute(
         {name: markdown.escape(value) for name, value in values.items()},

@@ -71,10 +71,11 @@ def stage_times(rows: Sequence[StageRow], wall: float) -> Page:
 def trained(figures: Mapping[str, Any], out: Path) -> Page:
     """What a training did, and how to score its model."""
     through, rows = figures["tokens_through_network"], figures["tokens_in_rows"]
-    count = f"{figures['rows']:,} rows" if "rows" in figures else f"{figures['pairs']:,} pairs"
+    what = "prompts" if figures.get("sampled_tokens") else "rows" if "rows" in figures else "pairs"
+    count = f"{figures['pairs' if what == 'pairs' else 'rows']:,} {what}"
     lines = [
         f"{figures['steps']:,} steps on {count}; mean loss {figures['loss']:.4f}, last {figures['last']['loss']:.4f}",
-        *filter(None, [trainings.line(figures)]),
+        *filter(None, [trainings.line(figures), trainings.answers(figures)]),
         f"{through:,} tokens through the network for {rows:,} in rows ({rows / max(through, 1):.2f} times)",
         f"model: {out}",
         f"score it: harness eval --model {out} --suite embedded",

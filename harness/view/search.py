@@ -63,7 +63,7 @@ def summary(f: Figures, folder: Path) -> Page:
 
 def exported(figures: Figures, out: Path) -> Page:
     """What an export wrote."""
-    records = [{"file": name, **figures[name]} for name in ("sft", "pairs")]
+    records = [{"file": name, **figures[name]} for name in ("sft", "pairs", "verified")]
     sizes = ("shortest", "median", "longest")
     rows = [[f"{r['file']}.jsonl, .parquet", _count(r["rows"]), *(f"{r[s]:,} t" for s in sizes)] for r in records]
     blocks: list[Block] = [

@@ -56,6 +56,17 @@ def line(figures: Mapping[str, Any]) -> str:
     return f"{warning}chosen {way} by {abs(found.chosen):.2f} nat{found.each}"
 
 
+def answers(figures: Mapping[str, Any]) -> str:
+    """In words, the answers that a model was trained on as it gave them; empty for other trainings."""
+    if not (sampled := figures.get("sampled_tokens")):
+        return ""
+    named = {"correct": "correct", "share_cut": "cut", "share_zero_variance": "groups without a difference"}
+    shares = (
+        f"{percent(figures['end'][name], 0)} % {words}" for name, words in named.items() if name in figures["end"]
+    )
+    return f"{sampled:,} tokens sampled; in the last quarter of the steps {', '.join(shares)}"
+
+
 def table(stages: Mapping[str, StageRecord]) -> Table | None:
     """A row for each preference stage of a recipe, over its trainings; None without any."""
     by_stage: dict[str, list[Moved]] = {}

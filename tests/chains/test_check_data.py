@@ -105,6 +105,25 @@ def test_broken_data_are_named_on_one_screen(name, check):
     assert words in check(rows, code=1)
 
 
+def test_questions_of_a_suite_are_named(check):
+    from harness.problems.load import load
+
+    rows = replies(GOOD)
+    for row, problem in zip(rows[:2], load("mini_math", limit=2), strict=True):
+        row["prompt"] = [user(0) | {"content": problem.prompt.replace(" ", "  ")}]
+    out = check(rows, code=1)
+    assert "overlap: 2 of 12 rows ask what a suite asks: mini_math 2; the first: " in out
+
+
+def test_verified_chains_may_be_wrong_in_any_way(check):
+    right, wrong = replies(GOOD), replies("<think>" + GOOD)
+    rows = [row | {"label": True} for row in right] + [row | {"label": False} for row in wrong]
+    out = check(rows, code=1)
+    assert "12 of 24 rows open or close the thought twice (rejected)" in out
+    wrong = replies("<think>{0} and one more, that would be")
+    assert "in 12 of 24 rows" in check(rows[:12] + [row | {"label": False} for row in wrong], code=0)
+
+
 def test_data_without_an_end_of_turn_are_named(check, tokenizer):
     ids = [
         {"prompt_ids": tokenizer.encode(OURS.format(i)), "completion_ids": tokenizer.encode(GOOD.format(i, i + 1))}

@@ -61,6 +61,13 @@ def test_rows_are_whole_chains(exported, tokenizer):
             assert text.count(tag) == kinds.count(tag.strip("</>"))
         assert any(prompt[0]["content"] == problem.prompt for problem in PROBLEMS)
     assert len({(r["problem_id"], r["completion"][0]["content"]) for r in sft}) == len(sft)
+    verified = rows(out, "verified")
+    assert figures.verified.rows == len(verified) > len(sft)
+    both = {label: {(r["problem_id"], r["node"]) for r in verified if r["label"] is label} for label in (True, False)}
+    assert both[True] >= {(r["problem_id"], r["node"]) for r in sft} | {
+        (r["problem_id"], r["chosen_node"]) for r in pairs
+    }
+    assert both[False] >= {(r["problem_id"], r["rejected_node"]) for r in pairs}
     for pair in pairs:
         assert pair["fork"] == common_prefix(pair["chosen_ids"], pair["rejected_ids"])
         assert pair["chosen"] != pair["rejected"]
@@ -70,7 +77,7 @@ def test_both_files_load_in_datasets_and_hold_the_same(exported):
     from datasets import load_dataset
 
     out, _ = exported
-    for name in ("sft", "pairs"):
+    for name in ("sft", "pairs", "verified"):
         by_card = load_dataset(str(out), name, split="train", cache_dir=str(out / "cache"))
         by_lines = load_dataset(
             "json", data_files=str(out / f"{name}.jsonl"), split="train", cache_dir=str(out / "cache")

@@ -88,7 +88,9 @@ def test_what_cannot_be_exported_is_refused_in_one_line(store, tmp_path):
         (["--form", "hub"], "no task of it is one data set of the Hub"),
         (["--form", "csv"], "--form csv"),
     ):
-        done = harness("runs", "export", "a", tmp_path, "--store", store, *words, code=2 if "hub" not in words else None)
+        done = harness(
+            "runs", "export", "a", tmp_path, "--store", store, *words, code=2 if "hub" not in words else None
+        )
         assert message in done.stderr
         assert len(done.stderr.strip().splitlines()) == 1
     assert not list(tmp_path.iterdir())

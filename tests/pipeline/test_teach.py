@@ -16,7 +16,7 @@ def test_a_chat_service_teaches(tokenizer, student, tmp_path):
               "temperature": 0.0, "sampling_seed": 0}  # fmt: skip
     with serving(Service(tokenizer=tokenizer)) as service:
         teacher = ModelSpec(model="some", tokenizer=student, backend="openai", base_url=service.url)
-        job = Job(kind="teach", name="teach", params=params, models={"teacher": teacher}, how={"files": []})
+        job = Job(kind="teach", name="teach", params=params, models={"model": teacher}, how={"files": []})
         figures = Teach().run(job, tmp_path, {}, lambda done, total, tokens: None)
     assert figures["outputs"] == 6
     asked = [body["messages"][-1]["content"] for body in service.bodies[1:]]

@@ -22,13 +22,14 @@ class DistilStage(Stage):
 
     kind: Literal["distil"]
     yields = ("chains",)
-    teacher: str = knob("teacher", "The model that is asked.")
+    needs = {"teacher": "model"}
+    teacher: str = knob("", "The model or stage that is asked; default: the profile's file, without one its teacher.")
     plain: bool = knob(False, "Leave outputs as they are where the profile pads them.")
 
     def line(self, plan: Profiled) -> str:
         scale = plan.scale(DistilScale)
         padded = f", padded by {scale.padding}" if scale.padding and not self.plain else ""
-        return (scale.file or f"outputs of {self.teacher}") + padded
+        return (scale.file if scale.file and not self.teacher else f"outputs of {self.teacher or 'teacher'}") + padded
 
 
 class DistilScale(Spec):
@@ -54,22 +55,29 @@ class Distil(Kind):
     def jobs(self, plan: Planner, name: str, stage: Stage, seed: int, vocabulary: ModelSpec | None) -> str:
         assert isinstance(stage, DistilStage)
         scale = plan.scale(DistilScale)
-        models: dict[str, ModelSpec] = {}
-        if scale.file is not None:
+        inputs, models = dict[str, str](), dict[str, ModelSpec]()
+        if scale.file is not None and not stage.teacher:
             params: Params = {"family": scale.family, "problems": scale.problems}
             how, files = {"file": scale.file}, [Path(scale.file)]
         else:
             problems, how, files = searched(plan)
             sampling = scale.model_dump(include={"samples", "max_tokens", "temperature"})
-            params, models = problems | sampling | {"sampling_seed": scale.seed}, {"teacher": plan.model(stage.teacher)}
-        teach = Job(kind="teach", name=f"teach {name}", params=params, models=models, how=how, stage=name)
+            params = problems | sampling | {"sampling_seed": scale.seed}
+            if stage.teacher:
+                inputs, models = plan.trained(stage.teacher, seed)
+            else:
+                models = {"model": plan.model("teacher")}
+        label = name + (f" #{seed}" if inputs and len(plan.seeds) > 1 else "")
+        teach = Job(
+            kind="teach", name=f"teach {label}", params=params, inputs=inputs, models=models, how=how, stage=name
+        )
         padding = 0 if stage.plain else scale.padding
         if padding and not params.get("families"):
             raise RecipeError(
                 f"profile {plan.profile_name}: distil.padding writes re-checks for embedded families alone; set it to 0"
             )
         return plan.add(Job(
-            kind=self.name, name=f"distil {name}", params={"padding": padding, "seed": scale.seed},
+            kind=self.name, name=f"distil {label}", params={"padding": padding, "seed": scale.seed},
             inputs={"taught": plan.add(teach, files)}, models={"tokenizer": vocabulary or plan.model("student")},
             how={"samples": params.get("samples", 1)}, stage=name,
         ))  # fmt: skip

@@ -65,14 +65,16 @@ class EvalScale(Decoding, Selection, Serving):
     def _differing(self, value: dict[str, Decoding]) -> dict[str, Any]:
         return {name: each.model_dump(mode="json", exclude_unset=True) for name, each in value.items()}
 
-    def under(self, decoding: str, samples: int | None, seed: int) -> Self:
+    def under(self, decoding: str, samples: int | None, seed: int, budget: int | None = None) -> Self:
         """The section under one decoding (empty: the main one) for an arm of the training ``seed``.
 
-        ``samples``: the arm's own number of answers, under the main decoding. Arms of one training seed draw from the
-        same random numbers, those of another seed from others; greedy answers depend on no seed.
+        ``samples``: the arm's own number of answers, under the main decoding; ``budget``: its own thinking
+        budget, under each. Arms of one training seed draw from the same random numbers, those of another seed from
+        others; greedy answers depend on no seed.
         """
         changes: dict[str, Any] = {"samples": samples or self.samples, "decodings": {}, "curve": ""}
         changes |= self.decodings[decoding].model_dump(exclude_unset=True) if decoding else {}
+        changes |= {"thinking_budget": budget} if budget else {}
         if samples or (decoding and "samples" in self.decodings[decoding].model_fields_set):
             changes.setdefault("samples_of", {})  # a number of answers that is named holds for all tasks
         changed = self.model_copy(update=changes)

@@ -12,6 +12,7 @@ from harness.journal import Journal, read, write_rows
 from harness.models.backends import opened
 from harness.models.base import Asked, Completion, Conversation, Plain, Request, seed_of
 from harness.models.prompts import is_prefilled, prompt_ids, think_tags, whole_text
+from harness.models.spec import ModelSpec
 from harness.pipeline.kind import Job, Kind, Params, Report
 from harness.pipeline.sources import problem_count, problems_of
 
@@ -26,7 +27,8 @@ class Teach(Kind):
             rows = read_outputs(Path(job.how["file"]), job.params["family"])
             outputs, tokens = list(islice(rows, job.params["problems"] or None)), 0
         else:
-            outputs, tokens = _sampled(job, folder, report)
+            teacher = job.models.get("model") or ModelSpec(model=str(inputs["model"] / "model"))
+            outputs, tokens = _sampled(job, teacher, folder, report)
         kept, left_out = filtered(outputs)
         taught = []
         with Grader() as grader:
@@ -55,13 +57,13 @@ class Teach(Kind):
         return problem_count(job) * int(job.params["samples"])
 
 
-def _sampled(job: Job, folder: Path, report: Report) -> tuple[list[Output], int]:
+def _sampled(job: Job, teacher: ModelSpec, folder: Path, report: Report) -> tuple[list[Output], int]:
     """The teacher's outputs to the plain prompts, and their tokens. A killed job goes on from its journal."""
     params, problems = job.params, [p for p in problems_of(job) for _ in range(job.params["samples"])]
     logs = folder / "teacher"
     logs.mkdir(exist_ok=True)
     with (
-        opened(job.models["teacher"].replicas()[0], logs) as (completer, tokenizer),
+        opened(teacher.replicas()[0], logs) as (completer, tokenizer),
         Journal(folder / "outputs.journal.jsonl") as journal,
     ):
         requests = [
