@@ -6,6 +6,7 @@ cannot decide within its limits gets ``grader_timeout``, which is neither right 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
 from typing import Any
 
@@ -38,7 +39,7 @@ class Grader(Pool):
         """
         kind = kind_of(family, gold)
         if finish == "error":
-            blank = self._unanswered(kind, gold)
+            blank = dict(self._unanswered(kind, gold))
             return Grade(verdict="infra_error", reason="the model call failed", details=blank)
         cut = finish in ("length", "context")
         state, _, text, _ = split(response, tags, prefilled, thought)
@@ -51,7 +52,7 @@ class Grader(Pool):
             reply = self.ask(Question(kind=kind, gold=gold, answer=text, cut=cut))
         assert reply.judgement is not None
         verdict, reason, answer, found = reply.judgement
-        details = dict(found) or self._unanswered(kind, gold)
+        details = dict(found or self._unanswered(kind, gold))
         if cut and verdict == "no_answer":
             verdict, reason = "unfinished", "cut by the limit before an answer"
         return Grade(
@@ -59,10 +60,10 @@ class Grader(Pool):
             how=details.pop("how", ""), details=details,
         )  # fmt: skip
 
-    def _unanswered(self, kind: str, gold: Gold) -> dict[str, Any]:
+    def _unanswered(self, kind: str, gold: Gold) -> Mapping[str, Any]:
         """What a row's figures need of a sample without a judged answer: of a translation, the counts of a blank."""
         judged = self.ask(Question(kind=kind, gold=gold, answer="")).judgement if kind == "translation" else None
-        return dict(judged.details) if judged else {}
+        return judged.details if judged else {}
 
     def statements(self, family: str, gold: Gold, text: str) -> list[Statement] | None:
         """Answers stated in ``text`` in order, each judged; None when looking for them took too long."""

@@ -18,26 +18,21 @@ LONGEST = 20_000  # characters of a translation
 
 
 @cache
-def _metrics(tokenize: str = "13a") -> dict[str, Any]:
+def _metrics(tokenize: str = "13a") -> tuple[Any, Any]:
+    """chrF and BLEU."""
     from sacrebleu.metrics.bleu import BLEU
     from sacrebleu.metrics.chrf import CHRF
 
-    return {"chrf": CHRF(), "bleu": BLEU(tokenize=tokenize)}
-
-
-def references(gold: Gold) -> list[str]:
-    """The reference translations of a gold answer, which has one or a list."""
-    given = gold["reference"]
-    return [given] if isinstance(given, str) else list(given)
+    return CHRF(), BLEU(tokenize=tokenize)
 
 
 def check(gold: Gold, answer: str, cut: bool) -> Judgement:
     """The judgement of a visible answer, all of which is the translation; of one that was cut: of none."""
-    text = "" if cut else " ".join(answer[:LONGEST].split())
-    wanted, at_least = [[" ".join(each.split())] for each in references(gold)], float(gold.get("at_least", AT_LEAST))
-    metrics = _metrics(gold.get("tokenize", "13a"))
-    counts = {name: metric._extract_corpus_statistics([text], wanted)[0] for name, metric in metrics.items()}
-    score = float(metrics["chrf"]._compute_score_from_stats(counts["chrf"]).score)
+    text, at_least = "" if cut else " ".join(answer[:LONGEST].split()), float(gold.get("at_least", AT_LEAST))
+    given, metrics = gold["reference"], _metrics(gold.get("tokenize", "13a"))
+    wanted = [[" ".join(each.split())] for each in ([given] if isinstance(given, str) else given)]
+    counts = [metric._extract_corpus_statistics([text], wanted)[0] for metric in metrics]
+    score = float(metrics[0]._compute_score_from_stats(counts[0]).score)
     details = {"chrf": round(score, 2), "counts": counts}
     if not text:
         return Judgement("no_answer", "the answer is empty", details=details)
@@ -47,6 +42,6 @@ def check(gold: Gold, answer: str, cut: bool) -> Judgement:
 
 def corpus(details: Sequence[Mapping[str, Any]]) -> dict[str, float]:
     """chrF and BLEU (0 to 100) of all samples together, from the details of their verdicts."""
-    summed = {name: [sum(of) for of in zip(*(each["counts"][name] for each in details), strict=True)] for name in
-              ("chrf", "bleu")}  # fmt: skip
-    return {name: float(_metrics()[name]._compute_score_from_stats(of).score) for name, of in summed.items()}
+    summed = [[sum(of) for of in zip(*(each["counts"][i] for each in details), strict=True)] for i in (0, 1)]
+    scores = (metric._compute_score_from_stats(of).score for metric, of in zip(_metrics(), summed, strict=True))
+    return dict(zip(("chrf", "bleu"), map(float, scores), strict=True))
