@@ -44,13 +44,19 @@ SHAPES = {
     "qwen2.5-1.5b": {
         "hidden_size": 1536, "intermediate_size": 8960, "num_hidden_layers": 28, "num_attention_heads": 12,
     },
+    "quick": {
+        "hidden_size": 32, "intermediate_size": 96, "num_hidden_layers": 2, "num_attention_heads": 4, "vocab_size": 512,
+    },
 }  # fmt: skip
 
 
-def synthetic(trees: int, rng: random.Random, size: int = 256) -> list[tuple[list[int], list[list[int]]]]:
+def synthetic(
+    trees: int, rng: random.Random, size: int = 256, node: int = 150
+) -> list[tuple[list[int], list[list[int]]]]:
     """Prompts of 300 tokens, nodes of about 150, 8 chains a tree; they hold about 2.8 times their unique tokens.
 
-    That share is what the visited chains of the original's demonstration trees have (2.7 to 2.9).
+    That share is what the visited chains of the original's demonstration trees have (2.7 to 2.9). ``size``: of the
+    vocabulary; ``node``: another mean length of a node, the rest in proportion.
     """
 
     def ids(n: int) -> list[int]:
@@ -62,11 +68,11 @@ def synthetic(trees: int, rng: random.Random, size: int = 256) -> list[tuple[lis
         leaves: list[list[int]] = []
         while len(leaves) < 8:
             text, depth = rng.choice(nodes[-RECENT:])
-            child = (text + ids(rng.randint(100, 200)), depth + 1)
+            child = (text + ids(rng.randint(node * 2 // 3, node * 4 // 3)), depth + 1)
             nodes.append(child)
             if child[1] >= 3:
-                leaves.append(child[0] + ids(rng.randint(20, 60)))
-        out.append((ids(300), leaves))
+                leaves.append(child[0] + ids(rng.randint(node * 2 // 15, node * 2 // 5)))
+        out.append((ids(2 * node), leaves))
     return out
 
 
@@ -128,14 +134,20 @@ def model_of(shape: str) -> Any:
         return load_model(resolve("shipped:student"), dtype=torch.float32, attn_implementation=register())
     torch.manual_seed(0)
     config = Qwen2Config(
-        vocab_size=151936, num_key_value_heads=2, max_position_embeddings=32768, tie_word_embeddings=True,
-        **SHAPES[shape],
-    )  # fmt: skip
-    return Qwen2ForCausalLM._from_config(config, attn_implementation=register(), dtype=torch.float32)
+        **{"vocab_size": 151936, "num_key_value_heads": 2, "max_position_embeddings": 32768} | SHAPES[shape],
+        tie_word_embeddings=True,
+    )
+    with torch.device("cuda" if torch.cuda.is_available() else "cpu"):  # a processor would draw for half a minute
+        return Qwen2ForCausalLM._from_config(config, attn_implementation=register(), dtype=torch.float32)
 
 
-def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = False, layout: str = "auto") -> Any:
-    """A trainer for one pass over ``rows``; ``batch`` counts rows, or trees where ``trees``."""
+def arm(
+    name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = False, layout: str = "auto", parts: int = 1
+) -> Any:
+    """A trainer for one pass over ``rows``; ``batch`` counts rows of a step, or trees where ``trees``.
+
+    ``parts``: micro-batches that a step is cut into.
+    """
     import torch
     from datasets import Dataset, disable_progress_bars
     from trl import DPOConfig, DPOTrainer, SFTConfig, SFTTrainer
@@ -151,13 +163,14 @@ def arm(name: str, rows: Sequence[Any], batch: int, shape: str, trees: bool = Fa
     model, tokenizer = model_of(shape), load_tokenizer(resolve("shipped:student"))
     assert model.config._attn_implementation == NAME
     common: dict[str, Any] = {
-        "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": batch, "num_train_epochs": 1, "seed": 0,
+        "output_dir": tempfile.mkdtemp(), "per_device_train_batch_size": batch // parts,
+        "gradient_accumulation_steps": parts, "num_train_epochs": 1, "seed": 0,
         "learning_rate": 1e-5, "bf16": gpu, "use_cpu": not gpu, "gradient_checkpointing": False, "max_length": None,
         "save_strategy": "no", "report_to": "none", "disable_tqdm": True, "logging_steps": 1,
         "dataloader_pin_memory": False,
     }  # fmt: skip
     ours = {"remove_unused_columns": False, "logging_nan_inf_filter": False}
-    reference = {"precompute_ref_log_probs": True, "precompute_ref_batch_size": batch}
+    reference = {"precompute_ref_log_probs": True, "precompute_ref_batch_size": batch // parts}
     pad = tokenizer.pad_token_id
     if name == "ours sft":
         return ChainSFTTrainer(
@@ -215,33 +228,41 @@ def timed(trainer: Any) -> dict[str, float]:
 Case = tuple[str, Sequence[Any], int, dict[str, Any]]
 
 
-def cases(told: argparse.Namespace, shape: str) -> dict[str, tuple[Case, Case, int]]:
-    """Comparison -> (ours, stock, tokens that the stock rows hold)."""
-    rng = random.Random(0)
-    made = synthetic(told.trees, rng)
+def tree_cases(made: list[tuple[list[int], list[list[int]]]], trees: int) -> dict[str, tuple[Case, Case, int]]:
+    """The comparisons on trees, with so many ``trees`` a step; see ``cases``."""
     rows = [(prompt, chain) for prompt, chains in made for chain in chains]
     sides = [(p, chains[::2], chains[1::2]) for p, chains in made]  # 4 chains called right and 4 wrong
     tree_pairs = [(p, c, wrong[(i + j) % 4]) for p, right, wrong in sides for i, c in enumerate(right) for j in (0, 1)]
     near = [(p, c, max(wrong, key=lambda w: _common(c, w))) for p, right, wrong in sides for c in right]
+    return {
+        "tree_sft": _sft(rows, 8 * trees, trees),
+        "pair": _dpo(near, 4 * trees),
+        "tree_dpo": _dpo(tree_pairs, 8 * trees, trees),
+    }
+
+
+def _sft(data: list[Row], batch: int, trees: int = 0) -> tuple[Case, Case, int]:
+    ours: Case = ("ours sft", data, trees or batch, {"trees": bool(trees)})
+    return ours, ("trl sft", data, batch, {}), sum(len(p) + len(c) for p, c in data)
+
+
+def _dpo(data: list[Pair], batch: int, trees: int = 0, layout: str = "auto") -> tuple[Case, Case, int]:
+    ours: Case = ("ours dpo", data, trees or batch, {"trees": bool(trees), "layout": layout})
+    return ours, ("trl dpo", data, batch, {}), sum(2 * len(p) + len(c) + len(r) for p, c, r in data)
+
+
+def cases(told: argparse.Namespace, shape: str) -> dict[str, tuple[Case, Case, int]]:
+    """Comparison -> (ours, stock, tokens that the stock rows hold)."""
+    rng = random.Random(0)
+    made = synthetic(told.trees, rng)
     apart = [([rng.randrange(1, 256) for _ in range(40)], [rng.randrange(1, 256) for _ in range(rng.randint(200, 400))])
              for _ in range(16 * told.trees)]  # fmt: skip
     apart_pairs = [(p, c, [rng.randrange(1, 256) for _ in range(len(c))]) for p, c in apart[: 8 * told.trees]]
 
-    def sft(data: list[Row], batch: int, trees: int = 0) -> tuple[Case, Case, int]:
-        ours: Case = ("ours sft", data, trees or batch, {"trees": bool(trees)})
-        return ours, ("trl sft", data, batch, {}), sum(len(p) + len(c) for p, c in data)
-
-    def dpo(data: list[Pair], batch: int, trees: int = 0, layout: str = "auto") -> tuple[Case, Case, int]:
-        ours: Case = ("ours dpo", data, trees or batch, {"trees": bool(trees), "layout": layout})
-        return ours, ("trl dpo", data, batch, {}), sum(2 * len(p) + len(c) + len(r) for p, c, r in data)
-
-    out = {
-        "tree_sft": sft(rows, 16, 2),
-        "pair": dpo(near, 8),
-        "tree_dpo": dpo(tree_pairs, 16, 2),
-        "no_sharing_sft": sft(apart, 16),
-        "no_sharing_dpo": dpo(apart_pairs, 8),
-        "stock_overhead": dpo(apart_pairs, 8, layout="rows"),
+    out = tree_cases(made, 2) | {
+        "no_sharing_sft": _sft(apart, 16),
+        "no_sharing_dpo": _dpo(apart_pairs, 8),
+        "stock_overhead": _dpo(apart_pairs, 8, layout="rows"),
     }
     wanted = told.only.split(",") if told.only else []
     if shape == "tiny" and (not wanted or any(name.startswith("searched") for name in wanted)):
@@ -250,8 +271,8 @@ def cases(told: argparse.Namespace, shape: str) -> dict[str, tuple[Case, Case, i
         each = max(round(len(small) / len(found)), 1)
         few = [(p, c, w) for p, right, wrong in found for c, w in zip(right * 4, wrong * 4, strict=False)]
         pairs = list({json.dumps(pair): pair for pair in few}.values())
-        out["searched_tree_sft"] = sft(small, 4 * each, 4)
-        out["searched_tree_dpo"] = dpo(pairs, max(round(4 * len(pairs) / len(found)), 1), 4)
+        out["searched_tree_sft"] = _sft(small, 4 * each, 4)
+        out["searched_tree_dpo"] = _dpo(pairs, max(round(4 * len(pairs) / len(found)), 1), 4)
     return out
 
 

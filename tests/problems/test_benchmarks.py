@@ -2,7 +2,13 @@
 
 from __future__ import annotations
 
+import http.server
 import json
+import os
+import socketserver
+import subprocess
+import sys
+import threading
 from itertools import pairwise
 
 import pytest
@@ -18,11 +24,38 @@ COUNTS = {
 }  # fmt: skip
 
 
+class NoSets(http.server.BaseHTTPRequestHandler):
+    def do_GET(self):
+        self.send_error(404)
+
+    do_HEAD = do_GET
+
+    def log_message(self, *args):
+        """Nothing: the answers are what is tested."""
+
+
 @pytest.mark.parametrize("task", COUNTS)
 def test_counts_and_distinct_ids(task, shared_data):
     found = load(task, data_dir=shared_data)
     assert len(found) == len({problem.id for problem in found}) == COUNTS[task]
     assert all(problem.prompt.strip() for problem in found)
+
+
+@pytest.mark.parametrize("answers", [False, True], ids=["unreachable", "without such sets"])
+def test_a_hub_without_data_is_asked_once(answers, tmp_path):
+    server = socketserver.TCPServer(("127.0.0.1", 0), NoSets if answers else None)
+    endpoint = f"http://127.0.0.1:{server.server_address[1]}"
+    threading.Thread(target=server.serve_forever, daemon=True).start() if answers else server.server_close()
+    hub = {"HF_HUB_OFFLINE": "0", "HF_ENDPOINT": endpoint, "HF_HOME": str(tmp_path)}
+    done = subprocess.run(
+        [sys.executable, "-m", "harness", "check", "--tasks", "gsm8k,math500", "--store", tmp_path],
+        env=os.environ | hub, capture_output=True, text=True, check=False,
+    )  # fmt: skip
+    assert done.returncode == 3
+    assert " ".join(done.stdout.split()).count("the hub gave no data") == 2
+    assert ("OfflineModeIsEnabled" in done.stdout) is not answers
+    assert "Retrying" not in done.stderr
+    server.server_close()
 
 
 def test_missing_and_changed_files_are_named(tmp_path, shared_data):

@@ -2,7 +2,10 @@
 
 from __future__ import annotations
 
+import urllib.error
+import urllib.request
 from collections.abc import Callable
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -52,11 +55,25 @@ def from_hub(name: str, config: str | None = None, split: str = "train") -> list
     """Rows of a hub data set. Raises DataError with one line when the hub gives none."""
     from datasets import load_dataset
 
+    _look_for_hub()
     try:
         return [dict(row) for row in load_dataset(name, config, split=split)]
     except Exception as error:
         why = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise DataError(f"{name}: the hub gave no data ({why}); without network use --data-dir") from error
+
+
+@cache
+def _look_for_hub() -> None:
+    """Where the hub cannot be reached, libraries learn so: else each set is asked for six times over half a minute."""
+    import datasets.config
+    from huggingface_hub import constants
+
+    try:
+        urllib.request.urlopen(constants.ENDPOINT, timeout=10).close()  # noqa: S310 (the user's own endpoint)
+    except OSError as error:
+        if not isinstance(error, urllib.error.HTTPError):  # which is an answer
+            constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
 
 
 def counted(task: str, count: int, rows: list[Row]) -> list[Row]:
