@@ -9,7 +9,7 @@ import re
 import sys
 from ast import literal_eval
 from functools import cache
-from importlib import import_module
+from importlib import import_module, metadata
 from typing import Any
 
 from harness.errors import DataError, nearest
@@ -19,6 +19,7 @@ from harness.grading.limits import beyond
 from harness.grading.messages import Gold, Judgement
 
 GYM = "reasoning_gym:"
+VERSION = "0.1.25"  # for which the lists below hold; another version draws other problems, too
 LONGEST = 20_000  # characters of an answer
 _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Their verifiers give answers to SymPy's parse_expr, which evaluates Python.
@@ -32,11 +33,15 @@ _REFUSED = ("bitwise_arithmetic",)  # evaluates Python that stands in its gold a
 
 
 def package() -> Any:
-    """The package reasoning-gym. Raises DataError where it is not installed."""
+    """The package reasoning-gym. Raises DataError where it is not installed, or another version."""
     try:
-        return import_module("reasoning_gym")
+        found, here = import_module("reasoning_gym"), metadata.version("reasoning-gym")
+        why = "" if here == VERSION else f"this is {here}"
     except ImportError as error:
-        raise DataError(f"needs the package reasoning-gym ({error}): pip install 'harness[reasoning-gym]'") from None
+        why = str(error)
+    if why:
+        raise DataError(f"needs the package reasoning-gym {VERSION} ({why}): pip install 'harness[reasoning-gym]'")
+    return found
 
 
 @cache

@@ -5,6 +5,7 @@ from __future__ import annotations
 import json
 import os
 import sys
+from importlib import metadata
 from importlib.util import find_spec
 from itertools import islice
 
@@ -12,7 +13,9 @@ import pytest
 
 from harness.errors import DataError
 from harness.grading.grade import Grader
-from harness.grading.gym import _FORMULAS, _LITERALS, _REFUSED, data_set
+from harness.grading.gym import _FORMULAS, _LITERALS, _REFUSED, data_set, package
+from harness.pipeline.graph import build
+from harness.pipeline.recipe_files import load_profile, load_recipe
 from harness.problems.load import load
 from harness.problems.reasoning_gym import drawn
 from tests.commands import here
@@ -68,6 +71,9 @@ def stand_in(tmp_path, monkeypatch):
     folder.mkdir(parents=True)
     (folder / "factory.py").write_text(FACTORY)
     (folder / "__init__.py").write_text("from reasoning_gym.factory import create_dataset\n")
+    about = folder.parent / "reasoning_gym-0.1.25.dist-info"
+    about.mkdir()
+    (about / "METADATA").write_text("Name: reasoning-gym\nVersion: 0.1.25\n")
     monkeypatch.setenv("PYTHONPATH", os.pathsep.join([str(folder.parent), *sys.path]))
     monkeypatch.syspath_prepend(folder.parent)
     for name in [name for name in sys.modules if name.partition(".")[0] == "reasoning_gym"]:
@@ -120,6 +126,14 @@ def test_problems_can_be_searched_and_written(stand_in, tmp_path):
     assert json.loads(done.stdout)["problems"] == 2
 
 
+def test_a_recipe_takes_them_into_a_suite_of_its_own(stand_in, tmp_path):
+    tasks = ["mini_math", "reasoning_gym:sums"]
+    recipe = {"extends": "ablation_full", "name": "mine", "suite": "gym", "suites": {"gym": tasks}}
+    (tmp_path / "mine.yaml").write_text(json.dumps(recipe))
+    jobs = build(load_recipe(str(tmp_path / "mine.yaml")), load_profile("tiny")).jobs.values()
+    assert {tuple(job.params["tasks"]) for job in jobs if job.kind == "eval"} == {tuple(tasks)}
+
+
 def test_what_is_read_and_what_it_is_worth(stand_in):
     problem = load("reasoning_gym:sums", limit=1)[0]
     gold, right = problem.gold, problem.gold["entry"]["answer"]
@@ -164,6 +178,10 @@ def test_an_absent_package_and_unknown_names_are_one_line(stand_in, monkeypatch)
     with monkeypatch.context() as absent:
         absent.setitem(sys.modules, "reasoning_gym", None)
         done = here("eval", "--model", "mock", "--backend", "mock", "--tasks", "reasoning_gym:sums", code=2)
+        absent.undo()
+        absent.setattr(metadata, "version", lambda name: "0.1.99")
+        with pytest.raises(DataError, match=r"needs the package reasoning-gym 0\.1\.25 \(this is 0\.1\.99\)"):
+            package()
     assert "pip install 'harness[reasoning-gym]'" in done.stderr
     assert len(done.stderr.strip().splitlines()) == 1
 
