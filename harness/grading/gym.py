@@ -73,6 +73,11 @@ def check(gold: Gold, answer: str, cut: bool) -> Judgement:
         texts = (given, str(entry["answer"]), str(entry["metadata"].get("integrand", "")))
         if (limit := beyond(given)) or not all(map(_FORMULA.fullmatch, texts)):
             return Judgement("wrong", f"not verified: {limit or 'no plain formula'}", given[:100], {"how": how})
-    score = float(data_set(name).score_answer(given, entry))
+    try:
+        score = float(data_set(name).score_answer(given, entry))
+    except (MemoryError, RecursionError):
+        raise
+    except Exception as error:  # some do not expect what they cannot read
+        return Judgement("wrong", f"the verifier of {name} raises {type(error).__name__}", given[:100], {"how": how})
     reason = f"the verifier of {name} gives {score:.3g}"
     return Judgement("correct" if score >= 1 else "wrong", reason, given[:100], {"how": how, "score": score})

@@ -9,7 +9,7 @@ from random import Random
 
 from harness.errors import DataError
 from harness.grading.gym import GYM, check, data_set, package
-from harness.records import Problem, Split
+from harness.records import Gold, Problem, Split
 
 _HALF = {"eval": 0}  # of all questions; other splits have the other
 FORMAT = "\n\nWrite the final answer, and nothing else, between <answer> and </answer>."
@@ -33,11 +33,19 @@ def drawn(task: str, split: Split, seed: int) -> Iterator[Problem]:
             gold = {"dataset": name, "entry": json.loads(json.dumps(entry, default=str))}
             if entry["answer"] is not None:  # some verifiers need none
                 gold["reference"] = f"<answer>{entry['answer']}</answer>"
-                if not before and len(seen) == 1 and check(gold, gold["reference"], False).verdict != "correct":
-                    raise DataError(f"{task}: its verifier refuses its own answer where problems are kept as JSON")
+            if len(seen) == 1 and (fault := _fault(gold)):
+                raise DataError(f"{task}: {fault}")
             yield Problem(
                 id=f"{name}-{key}", family="reasoning_gym", prompt=question + FORMAT, gold=gold, split=split,
                 source=question,
             )  # fmt: skip
         if len(seen) == before:
             raise DataError(f"{task}: has {len(seen)} different questions of this split, and no more")
+
+
+def _fault(gold: Gold) -> str:
+    """Why a verifier is of no use; empty if it is."""
+    if "reference" in gold and check(gold, gold["reference"], False).verdict != "correct":
+        return "its verifier refuses its own answer where problems are kept as JSON"
+    nonsense = check(gold, "<answer>~ no ~ answer ~</answer>", False).verdict
+    return "its verifier calls any answer right" if nonsense == "correct" else ""

@@ -53,10 +53,18 @@ class Hanging(Sums):
     def score_answer(self, answer, entry):
         while answer == "hang":
             pass
+        return float(answer == entry["answer"])
+
+class Agreeing(Sums):
+    def score_answer(self, answer, entry):
         return 1.0
 
+class Raising(Sums):
+    def score_answer(self, answer, entry):
+        return float(int(answer) == int(entry["answer"]))
+
 KINDS = {"sums": Sums, "countdown": Evaluating, "n_queens": Evaluating, "hangs": Hanging,
-         "tuples": InTuples, "blank": WithoutAnswer}
+         "tuples": InTuples, "blank": WithoutAnswer, "agrees": Agreeing, "raises": Raising}
 DATASETS = {name: (kind, None) for name, kind in KINDS.items()}
 
 def create_dataset(name, seed):
@@ -101,10 +109,12 @@ def test_gold_answers_pass_and_rows_are_made(stand_in, tmp_path):
     command = ["eval", "--model", "mock", "--backend", "mock", "--tasks", "reasoning_gym:sums,letter_count"]
     done = here(*command, "--limit", 3, "--store", tmp_path, "--json", code=0)
     assert [row["n"] for row in json.loads(done.stdout)["rows"]] == [3, 3]
-    done = here("check", "--tasks", "reasoning_gym:blank,reasoning_gym:tuples", "--limit", 2, code=3)
+    names = "reasoning_gym:blank,reasoning_gym:tuples,reasoning_gym:agrees"
+    done = here("check", "--tasks", names, "--limit", 2, code=3)
     said = " ".join(done.stdout.split())
     assert "2 without a reference" in said
     assert "refuses its own answer" in said
+    assert "calls any answer right" in said
     problem = load("reasoning_gym:sums", limit=1)[0]
     (tmp_path / "in.jsonl").write_text(json.dumps({"id": problem.id, "response": problem.gold["reference"]}) + "\n")
     score = ["score", "--task", "reasoning_gym:sums", "--responses", tmp_path / "in.jsonl", "--json"]
@@ -169,6 +179,8 @@ def test_a_verifier_that_hangs_costs_its_limit(stand_in):
     with Grader() as grader:
         assert grader.grade("reasoning_gym", gold, "<answer>hang</answer>").verdict == "grader_timeout"
         assert grader.grade("reasoning_gym", gold, "<answer>3</answer>").verdict == "correct"
+        unread = grader.grade("reasoning_gym", gold | {"dataset": "raises"}, "<answer>three</answer>")
+        assert (unread.verdict, unread.reason) == ("wrong", "the verifier of raises raises ValueError")
 
 
 def test_an_absent_package_and_unknown_names_are_one_line(stand_in, monkeypatch):
