@@ -25,7 +25,7 @@ _TAG = re.compile(r"<answer>(.*?)</answer>", re.DOTALL)
 # Their verifiers give answers to SymPy's parse_expr, which evaluates Python.
 _FORMULAS = ("countdown", "puzzle24", "simple_integration", "intermediate_integration", "polynomial_multiplication")
 _FORMULA = re.compile(
-    r"(?:\d+\.?\d*|\.\d+|\b(?:a?(?:sin|cos|tan)h?|exp|log|ln|sqrt|pi|[A-Za-z])\b|[-+*/^(),\s])*", re.ASCII
+    r"(?:\d++(?:\.\d*+)?+|\.\d++|\b(?:a?(?:sin|cos|tan)h?|exp|log|ln|sqrt|pi|[A-Za-z])\b|[-+*/^(),\s])*+", re.ASCII
 )
 # Theirs give answers to ``eval``, to read lists.
 _LITERALS = ("binary_matrix", "n_queens", "spiral_matrix", "string_insertion")

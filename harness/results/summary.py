@@ -130,4 +130,4 @@ def _measured(samples: Sequence[Sample]) -> Data:
         out[f"prompt_{rule}"] = sum(all(one) for one in lists) / len(lists)
         out[f"instruction_{rule}"] = sum(followed) / len(followed)
     counted = [s.grade.details for s in samples if "counts" in s.grade.details]
-    return out | (translation.corpus(counted) if counted else {})
+    return out | ({**translation.corpus(counted), "translations": len(counted)} if counted else {})

@@ -117,7 +117,7 @@ def _translated(task: str, f: Summary) -> list[str]:
     if "chrf" not in found:
         return []
     scores = f"chrF {number(found['chrf'], '{:.1f}')}, BLEU {number(found['bleu'], '{:.1f}')}"
-    return [f"{task}: {scores} of all {f.samples} translations; one that was not given or cut counts as empty"]
+    return [f"{task}: {scores} of {found['translations']:.0f} translations; one that is missing or cut counts as empty"]
 
 
 def _longer(tokens: float | None) -> str:

@@ -169,8 +169,13 @@ def test_no_answer_is_evaluated(stand_in, name, tmp_path):
     canary = tmp_path / "canary"
     with Grader() as grader:
         assert grader.grade("reasoning_gym", gold, "<answer>(1 + 2)</answer>").correct == (name == "countdown")
-        for code in (f"open('{canary}', 'w')", f"(lambda: open({str(canary)!r}, 'w'))()", "().__class__", "exit()"):
-            assert grader.grade("reasoning_gym", gold, f"<answer>{code}</answer>").verdict in ("wrong", "infra_error")
+        for code in (
+            f"open('{canary}', 'w')",
+            f"(lambda: open({str(canary)!r}, 'w'))()",
+            "().__class__",
+            "9" * 55 + "!",
+        ):
+            assert grader.grade("reasoning_gym", gold, f"<answer>{code}</answer>").verdict == "wrong"
     assert not canary.exists()
 
 
