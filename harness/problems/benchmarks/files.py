@@ -6,6 +6,7 @@ import urllib.error
 import urllib.request
 from collections.abc import Callable
 from functools import cache
+from http.client import HTTPException
 from pathlib import Path
 from typing import Any
 
@@ -55,25 +56,29 @@ def from_hub(name: str, config: str | None = None, split: str = "train") -> list
     """Rows of a hub data set. Raises DataError with one line when the hub gives none."""
     from datasets import load_dataset
 
-    _look_for_hub()
+    is_there = _find_hub()
     try:
         return [dict(row) for row in load_dataset(name, config, split=split)]
     except Exception as error:
-        why = f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
+        why = "it is out of reach" if not is_there else f"{type(error).__name__}: {' '.join(str(error).split())[:120]}"
         raise DataError(f"{name}: the hub gave no data ({why}); without network use --data-dir") from error
 
 
 @cache
-def _look_for_hub() -> None:
-    """Where the hub cannot be reached, libraries learn so: else each set is asked for six times over half a minute."""
+def _find_hub() -> bool:
+    """Whether the hub answers. If not, libraries learn so: else they ask for each set six times over half a minute."""
     import datasets.config
     from huggingface_hub import constants
 
+    if constants.HF_HUB_OFFLINE:  # HF_HUB_OFFLINE=1
+        return False
     try:
         urllib.request.urlopen(constants.ENDPOINT, timeout=10).close()  # noqa: S310 (the user's own endpoint)
-    except OSError as error:
+    except (OSError, HTTPException) as error:
         if not isinstance(error, urllib.error.HTTPError):  # which is an answer
             constants.HF_HUB_OFFLINE = datasets.config.HF_HUB_OFFLINE = True
+            return False
+    return True
 
 
 def counted(task: str, count: int, rows: list[Row]) -> list[Row]:
