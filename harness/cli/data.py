@@ -12,15 +12,17 @@ from harness.cli import options
 from harness.cli.options import DataDir, Json
 from harness.cli.specs import Options
 from harness.errors import Usage, nearest
+from harness.grading.gym import GYM
 from harness.problems import overlap
 from harness.problems.dataset import DataRules, write_data
 from harness.problems.file import read_problems
+from harness.problems.reasoning_gym import drawn
 from harness.problems.sources import SOURCES
 from harness.view import problem_card
 
 
 def data(
-    source: Annotated[str, Argument(help=f"{', '.join(SOURCES)}, or a file of your own.")],
+    source: Annotated[str, Argument(help=f"{', '.join(SOURCES)}, {GYM}NAME, or a file of your own.")],
     out: Annotated[Path, Argument(help="Folder for problems.jsonl and its data card.")],
     rules: Annotated[DataRules, Options()],
     family: Annotated[str | None, Option(help="Family or grader of a file's rows without one.")] = None,
@@ -34,6 +36,8 @@ def data(
     problem_card.check_place(out)
     if source in SOURCES:
         problems = SOURCES[source](rules.seed, str(data_dir) if data_dir else None)
+    elif source.startswith(GYM):
+        problems = drawn(source, "search", rules.seed)
     elif Path(source).exists():
         problems = read_problems(Path(source), family)
     else:

@@ -30,9 +30,7 @@ from harness.view import evaluation as view
 def score(
     responses: Annotated[Path, Option(help="JSONL with 'id' (or 'key', 'prompt') and 'response'; see --from.")],
     task: Annotated[str | None, Option(help="The task whose problems were answered.")] = None,
-    grader: Annotated[
-        str | None, Option(help="For rows with 'gold': number, math, plan, instructions or premise.")
-    ] = None,
+    grader: Annotated[str | None, Option(help=f"For rows with 'gold': {', '.join(KINDS)}.")] = None,
     out: Annotated[Path | None, Option(help="Write one verdict row per input row here.")] = None,
     metrics: Annotated[bool, Option("--metrics", help="Over-thinking metrics in every row, too.")] = False,
     form: Annotated[str, Option("--from", help=f"Whose file it is: {', '.join(FORMATS)}.")] = "jsonl",

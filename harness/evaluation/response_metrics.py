@@ -14,25 +14,13 @@ from functools import cached_property, partial
 from itertools import pairwise
 from typing import Any, Literal, NamedTuple
 
+from harness.evaluation.reflection_words import reflection_words
 from harness.grading.families import kind_of
 from harness.grading.grade import Grader
 from harness.grading.messages import Statement
 from harness.grading.thinking import Parts, split
 from harness.records import ErrorType, Finish, Grade, MetricValue, Problem, ResponseMetrics, Verdict
 from harness.thoughts import Tags, strip_tags
-
-# The word list of arXiv 2506.08343 as far as it is published; whole words, any case.
-REFLECTION_WORDS = (
-    "wait", "alternatively", "hmm", "but", "however", "alternative", "another", "check", "double-check", "oh", "maybe",
-    "verify", "other", "again",
-)  # fmt: skip
-# The same kinds of word in Chinese, which has no word boundaries (our list; none is published).
-REFLECTION_CHINESE = (
-    "等等", "等一下", "不对", "但是", "然而", "或者说", "另一种", "另外", "检查",
-    "验证", "再想", "重新", "让我再", "也许", "可能不",
-)  # fmt: skip
-_WORDS = rf"(?<![\w-])(?:{'|'.join(REFLECTION_WORDS)})(?![\w-])"
-_REFLECTION = re.compile("|".join((_WORDS, *REFLECTION_CHINESE)), re.IGNORECASE | re.ASCII)
 
 # Phrases that open another line of thought, as EvalScope and THINK-Bench count them; "check" or "but" also occur in a
 # plain calculation or in a problem's own words.
@@ -85,11 +73,6 @@ def _tokens_of(text: str, backend: Any) -> Tokens:
         return Tokens(encoded.ids, [end for _, end in encoded.offsets])
     pieces = list(_PIECE.finditer(text))
     return Tokens([hash(m.group()) for m in pieces], [m.end() for m in pieces], "words and marks")
-
-
-def reflection_words(thinking: str) -> int:
-    """Count of reflection words, English and Chinese; tags of thoughts do not count."""
-    return len(_REFLECTION.findall(strip_tags(thinking)))
 
 
 def switches(thinking: str) -> int:

@@ -13,6 +13,7 @@ from lm_eval.tasks import TaskManager
 
 from harness.errors import DataError
 from harness.evaluation.plan import EvalPlan, has_grader
+from harness.grading.gym import GYM
 from harness.problems.file import check_documents
 from harness.problems.load import is_ours, process_results
 from harness.problems.registry import include_paths
@@ -33,6 +34,8 @@ def quiet_lm_eval() -> Iterator[None]:
 
 def load_tasks(plan: EvalPlan) -> dict[str, Any]:
     """lm-eval's task objects by their lm-eval names, set to this run's number of samples. Raises DataError."""
+    if drawn := [task.name for task in plan.tasks if task.name.startswith(GYM)]:
+        raise DataError(f"{drawn[0]}: has no task file for lm-eval, which --few-shot and tasks not of ours need")
     with quiet_lm_eval():
         manager = TaskManager(
             include_path=[str(path) for path in include_paths(plan.task_paths)],

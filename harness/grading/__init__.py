@@ -10,8 +10,9 @@ from pathlib import Path
 # Libraries whose versions change verdicts: antlr and langdetect, too (docs/graders.md).
 PACKAGES = (
     "math-verify", "latex2sympy2_extended", "sympy", "antlr4-python3-runtime", "lm-eval", "langdetect", "nltk",
-    "unified-planning",
+    "unified-planning", "sacrebleu",
 )  # fmt: skip
+_OPTIONAL = ("reasoning-gym",)  # named where they are installed
 
 
 @cache
@@ -22,7 +23,7 @@ def grader_version() -> dict[str, str]:
     files = sorted(Path(__file__).parent.glob("*.py"))
     code = hashlib.sha256(b"".join(file.name.encode() + file.read_bytes() for file in files))
     versions = {"code": code.hexdigest()[:12], **dict.fromkeys(PACKAGES, "missing")}
-    for package in PACKAGES:
+    for package in (*PACKAGES, *_OPTIONAL):
         with suppress(metadata.PackageNotFoundError):
             versions[package] = metadata.version(package)
     return versions

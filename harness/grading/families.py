@@ -9,14 +9,16 @@ from harness.errors import DataError, NoGrader, nearest
 from harness.grading.numbers import value
 from harness.grading.pddl import actions
 from harness.grading.simulators import VOCABULARIES
+from harness.grading.translation import TOKENIZERS
 from harness.grading.wording import compiled
 from harness.records import Gold
 
-KINDS = ("number", "math", "plan", "instructions", "premise")
+KINDS = ("number", "math", "plan", "instructions", "premise", "reasoning_gym", "translation")
 FAMILIES = {
     "mini_math": "number", "mini_blocks": "plan", "mini_rules": "instructions", "mini_premise": "premise",
-    "gsm8k": "number", "aime": "number", "letter_count": "number", "math500": "math", "blocksworld": "plan",
-    "mystery_blocksworld": "plan", "logistics": "plan", "ifeval": "instructions", "multi_if": "instructions",
+    "gsm8k": "number", "aime": "number", "letter_count": "number", "mgsm": "number", "math500": "math",
+    "blocksworld": "plan", "mystery_blocksworld": "plan", "logistics": "plan", "ifeval": "instructions",
+    "multi_if": "instructions",
     **{kind: kind for kind in KINDS},
 }  # fmt: skip
 
@@ -38,10 +40,13 @@ _ARITY = {"on": 2, "ontable": 1, "clear": 1, "handempty": 0, "holding": 1}
 
 
 def kind_of(family: str, gold: Gold | None = None) -> str:
-    """The grader of a family (a grader's own name is one, too), "pddl" for a plan in PDDL. Raises NoGrader."""
+    """The grader of a family (a grader's own name is one, too), "pddl" for a plan in PDDL, "reasoning_gym:NAME" for
+    an answer to that data set. Raises NoGrader."""
     if family not in FAMILIES:
         known = ", ".join(sorted(FAMILIES))
         raise NoGrader(f"no grader for family {family!r}{nearest(family, FAMILIES)}; known: {known}")
+    if FAMILIES[family] == "reasoning_gym" and "dataset" in (gold or {}):
+        return f"reasoning_gym:{(gold or {})['dataset']}"
     return "pddl" if FAMILIES[family] == "plan" and "domain" in (gold or {}) else FAMILIES[family]
 
 
@@ -52,6 +57,12 @@ def gold_defect(family: str, gold: Gold) -> str:
         return _premise(gold)
     if kind in ("instructions", "plan"):
         return _instructions(gold) if kind == "instructions" else _plan(gold)
+    if kind == "reasoning_gym":
+        entry, of = gold.get("entry"), str(gold.get("dataset"))
+        usable = of.isidentifier() and isinstance(entry, dict) and {"answer", "metadata"} <= entry.keys()
+        return "" if usable else "the gold answer needs dataset, a name, and entry, an object of reasoning-gym"
+    if kind == "translation":
+        return _translation(gold)
     if answer is None:
         return "the gold answer has nothing under answer"
     if isinstance(answer, dict | list) or not str(answer).strip():
@@ -59,6 +70,17 @@ def gold_defect(family: str, gold: Gold) -> str:
     if kind == "number" and value(str(answer)) is None:
         return f"the gold answer {str(answer)[:40]!r} is not a number"
     return ""
+
+
+def _translation(gold: Gold) -> str:
+    given, at_least = gold.get("reference"), gold.get("at_least", 0)
+    wanted = given if isinstance(given, list) else [given]
+    if not wanted or not all(isinstance(each, str) and each.strip() for each in wanted):
+        return "the gold answer's reference is a translation, or a list of them"
+    if gold.get("tokenize", TOKENIZERS[0]) not in TOKENIZERS:
+        return f"the gold answer's tokenize is one of {', '.join(TOKENIZERS)}"
+    usable = isinstance(at_least, int | float) and 0 <= at_least <= 100
+    return "" if usable else "the gold answer's at_least is a chrF, a number from 0 to 100"
 
 
 def _premise(gold: Gold) -> str:

@@ -6,9 +6,12 @@ cannot decide within its limits gets ``grader_timeout``, which is neither right 
 
 from __future__ import annotations
 
+from collections.abc import Mapping
 from functools import cache
+from typing import Any
 
 from harness.grading.families import kind_of
+from harness.grading.gym import GYM
 from harness.grading.messages import Judgement, Question, Reply, Statement
 from harness.grading.pool import Pool
 from harness.grading.thinking import split
@@ -36,7 +39,8 @@ class Grader(Pool):
         """
         kind = kind_of(family, gold)
         if finish == "error":
-            return Grade(verdict="infra_error", reason="the model call failed")
+            blank = dict(self._unanswered(kind, gold))
+            return Grade(verdict="infra_error", reason="the model call failed", details=blank)
         cut = finish in ("length", "context")
         state, _, text, _ = split(response, tags, prefilled, thought)
         if state == "unclosed":
@@ -48,7 +52,7 @@ class Grader(Pool):
             reply = self.ask(Question(kind=kind, gold=gold, answer=text, cut=cut))
         assert reply.judgement is not None
         verdict, reason, answer, found = reply.judgement
-        details = dict(found)
+        details = dict(found or self._unanswered(kind, gold))
         if cut and verdict == "no_answer":
             verdict, reason = "unfinished", "cut by the limit before an answer"
         return Grade(
@@ -56,10 +60,15 @@ class Grader(Pool):
             how=details.pop("how", ""), details=details,
         )  # fmt: skip
 
+    def _unanswered(self, kind: str, gold: Gold) -> Mapping[str, Any]:
+        """What a row's figures need of a sample without a judged answer: of a translation, the counts of a blank."""
+        judged = self.ask(Question(kind=kind, gold=gold, answer="")).judgement if kind == "translation" else None
+        return judged.details if judged else {}
+
     def statements(self, family: str, gold: Gold, text: str) -> list[Statement] | None:
         """Answers stated in ``text`` in order, each judged; None when looking for them took too long."""
         kind = kind_of(family, gold)
-        if kind == "instructions" or not text:
+        if kind in ("instructions", "translation") or kind.startswith(GYM) or not text:
             return []
         return self.ask(Question(kind=kind, gold=gold, answer=text, statements=True)).statements
 

@@ -4,6 +4,7 @@ from __future__ import annotations
 
 import re
 from typing import NamedTuple
+from unicodedata import normalize
 
 from harness.grading.sentences import sentences
 
@@ -31,11 +32,14 @@ _OTHERS = (
     r"|\b(?:het )?antwoord[^.\n:=]{0,20}?(?:\bis\b|:)|\bsvar(?:et)?\s*(?:är|er|:)"
     r"|\bcevap\s*:|\bjawaban(?:nya)?\s*(?:adalah|:)|đáp (?:án|số)[^.\n:=]{0,12}?(?:là|:)"
     r"|(?:答案|最终结果|最后结果|正解)[^。\n:=是为]{0,6}?(?:应该是|应为|是|为|:|=)\s*:?"
-    r"|(?:^|(?<=[\n。#* ]))答\s*:|(?:故|应|所以)选择?\s*:?|答え(?:は|:)|정답(?:은|:)"
-    r"|(?:^|(?<=\n))답(?:은|:)"
+    r"|(?:^|(?<=[\n。#* ]))答\s*:|(?:故|应|所以)选择?\s*:?|(?:答え?|解答|回答)(?:は|:)|정답(?:은|:)"
+    r"|(?:^|(?<=\n))답(?:은|:)|\bjibu(?: la mwisho)?\s*(?:ni\b|:|=)|উত্তর(?:টি)?\s*(?:হলো|হল|হবে|হচ্ছে|:|=)"
+    r"|సమాధానం\s*[:=]?|คำตอบ(?:สุดท้าย)?\s*(?:คือ|:|=)"
 )
 _HASHES = r"####(?!#)"
-_MARK = re.compile(rf"(?:{_ENGLISH}|{_OTHERS}|<answer>|{_HASHES}|(?:^|(?<=\n))A:(?= ))[ \t*_:\"]*", re.IGNORECASE)
+_MARK = re.compile(
+    rf"(?:{_ENGLISH}|{normalize('NFKC', _OTHERS)}|<answer>|{_HASHES}|(?:^|(?<=\n))A:(?= ))[ \t*_:\"]*", re.IGNORECASE
+)
 _BEHIND = re.compile(
     r" (?:is|are) (?:therefore |thus |indeed |then )?(?:the|our|my) (?:final |correct |right )?answers?\b",
     re.IGNORECASE,
@@ -84,7 +88,7 @@ def marked(text: str) -> list[Marked]:
 
 def _statement(text: str, end: int, match: re.Match[str]) -> Marked | None:
     before = text[max(0, match.start() - 60) : match.start()]
-    if _LED.search(before) or _ANY.search(before):
+    if _LED.search(before) or (match.group()[:1].isascii() and _ANY.search(before)):
         return None
     if match.re is _BEHIND:
         said = sentences(text[max(0, match.start() - 200) : match.start()].rpartition("\n")[2])

@@ -38,7 +38,7 @@ class Statement(NamedTuple):
 class Question:
     """A visible answer to judge, or (``statements``) a trace in which to look for statements of an answer.
 
-    ``kind``: number, math, plan, pddl or instructions. ``cut``: the answer was cut off by a limit.
+    ``kind``: as ``families.kind_of`` names it. ``cut``: the answer was cut off by a limit.
     """
 
     kind: str

@@ -16,6 +16,18 @@ FUNCTIONS = (
     "max", "min", "gcd", "lcm", "det",
 )  # fmt: skip
 
+# Words that multiply a number, in the languages of MGSM.
+SCALES = {
+    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
+    "百": 100, "千": 1000, "万": 10**4, "億": 10**8, "亿": 10**8,
+    "tausend": 1000, "millionen": 10**6, "mil": 1000, "millón": 10**6, "millones": 10**6, "mille": 1000,
+    "тыс": 1000, "тысяча": 1000, "тысячи": 1000, "тысяч": 1000, "миллион": 10**6, "миллиона": 10**6,
+    "миллионов": 10**6, "হাজার": 1000, "লাখ": 10**5, "লক্ষ": 10**5, "কোটি": 10**7, "వేలు": 1000, "వేల": 1000,
+    "లక్షలు": 10**5, "లక్షల": 10**5, "లక్ష": 10**5, "కోట్లు": 10**7, "కోట్ల": 10**7, "కోటి": 10**7, "พัน": 1000,
+    "หมื่น": 10**4, "แสน": 10**5, "ล้าน": 10**6, "elfu": 1000, "laki": 10**5, "milioni": 10**6,
+}  # fmt: skip
+SCALE = "|".join(sorted(SCALES, key=len, reverse=True))
+
 _RAISED = {"⁰": "0", "¹": "1", "²": "2", "³": "3", "⁺": "+", "⁻": "-", "⁽": "(", "⁾": ")", "ⁿ": "n", "ⁱ": "i",
            **{chr(0x2070 + n): str(n) for n in range(4, 10)}}  # fmt: skip
 _LOWERED = {**{chr(0x2080 + n): str(n) for n in range(10)}, "₊": "+", "₋": "-", "₍": "(", "₎": ")"}
@@ -74,11 +86,19 @@ _PLAIN_PI = re.compile(r"(?<![A-Za-z\\])pi(?![A-Za-z])")
 _E_NOTATION = re.compile(r"(?<![\w.\\])(\d+(?:\.\d+)?)[eE]([+-]?)0{0,3}(\d{1,3})(?![\w.]\w|\w)")
 _OPEN, _CLOSE = "\ue000", "\ue001"  # around text while it is read; private characters of the input are dropped
 _NESTED = 8
+_SCALED = re.compile(r"\b(elfu|laki|milioni) (\d[\d,.]*)(?<![,.])", re.IGNORECASE)  # Swahili: "elfu 70"
+_MYRIADS = re.compile(r"(?<![\d.,])(\d{1,9})[万萬](?=\d)(?:(\d)千)?(\d{1,4})?(?!\d)")  # 1万8000, 7万5千
+_OTHER_DIGIT = re.compile(r"(?![0-9])\d")
 
 
 def plain(text: str) -> str:
     """``text`` in one spelling; LaTeX stays LaTeX, words and line breaks stay where they are. Linear in the length."""
-    return _commands(_characters(text))
+    return _SCALED.sub(r"\2 \1", _commands(_characters(text)))
+
+
+def ascii_digits(text: str) -> str:
+    """The text, as long as before, with the digits of all scripts (Bengali, Thai, wide ones) as 0 to 9."""
+    return text if text.isascii() else _OTHER_DIGIT.sub(lambda m: str(unicodedata.decimal(m.group())), text)
 
 
 def _characters(text: str) -> str:
@@ -91,7 +111,8 @@ def _characters(text: str) -> str:
         out = _PIECES["".join(chars)].sub(lambda m, c=chars, k=mark: f"{k}{{{''.join(c[x] for x in m.group())}}}", out)  # type: ignore[misc]
     out = _VULGAR.sub(lambda m: " " * _digit_before(m) + unicodedata.normalize("NFKC", m.group()), out)
     out = out.replace("º", "°").replace("…", "...").translate(_SETS)
-    out = unicodedata.normalize("NFKC", out).translate(_DASHES)
+    out = ascii_digits(unicodedata.normalize("NFKC", out).translate(_DASHES))
+    out = _MYRIADS.sub(lambda m: str(int(m[1]) * 10**4 + int(m[2] or 0) * 1000 + int(m[3] or 0)), out)
     out = _SLASHED.sub(r"\\frac{\1}{\2}", out)
     out = _PIECES["".join(_SIGNS)].sub(lambda m: "".join(_SIGNS[char] + " " for char in m.group()), out)
     return _ROOT.sub(_root, out)

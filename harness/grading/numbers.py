@@ -5,14 +5,15 @@ from __future__ import annotations
 import re
 from fractions import Fraction
 
-from harness.grading.notation import UNIT_LETTERS, plain
+from harness.grading.notation import SCALE, SCALES, UNIT_LETTERS, plain
 
 LONGEST = 1_000  # characters
 MOST_DIGITS = 100
 _LARGEST_POWER = 300
 
 _GROUP = r"(?:,|\{,\}| |')"
-_DIGITS = rf"(?:\d{{1,3}}(?:{_GROUP}\d{{3}})+(?!\d)|\d+)"
+# Groups of three, or (1,20,000) as in India.
+_DIGITS = rf"(?:\d{{1,3}}(?:{_GROUP}\d{{3}})+(?!\d)|\d{{1,2}}(?:,\d\d)+,\d{{3}}(?!\d)|\d+)"
 _DECIMAL = rf"(?:{_DIGITS}(?:\.\d*(?:\\overline\{{\d+\}}|\(\d+\))?|(?:\{{,\}}\d+))?|\.\d+(?:\\overline\{{\d+\}})?)"
 _FRACTION = rf"\\frac ?\{{ ?([-+]?{_DECIMAL}) ?\}} ?\{{ ?([-+]?{_DECIMAL}) ?\}}"
 _POWER = r"10 ?\^ ?(?:\{ ?([-+]?\d{1,3}) ?\}|(-?\d{1,3}))"
@@ -21,10 +22,7 @@ NUMBER = re.compile(
     rf"|(?P<mixed>\d{{1,15}}[ -]\d{{1,9}}/\d{{1,9}})(?![\d/])|(?P<ten>(?<![\d.]){_POWER})"
     rf"|(?P<decimal>{_DECIMAL})(?: ?(?:\\times|\\cdot|\*|x) ?(?P<power>{_POWER})| ?/ ?(?P<under>{_DECIMAL}))?)"
 )
-_SCALES = {
-    "hundred": 100, "thousand": 1000, "million": 10**6, "billion": 10**9, "trillion": 10**12, "dozen": 12,
-    "百": 100, "千": 1000, "万": 10**4, "亿": 10**8,
-}  # fmt: skip
+_SCALE = re.compile(rf" ?({SCALE})s?(?![a-zа-яё])", re.IGNORECASE)
 _ONES = ["one", "two", "three", "four", "five", "six", "seven", "eight", "nine"]
 _TEENS = ["ten", "eleven", "twelve", "thirteen", "fourteen", "fifteen", "sixteen", "seventeen", "eighteen", "nineteen"]
 _TENS = ["twenty", "thirty", "forty", "fifty", "sixty", "seventy", "eighty", "ninety"]
@@ -37,7 +35,7 @@ _IN_WORDS = re.compile(
     rf"\b(?:({'|'.join(_TENS)})(?:[ -]({'|'.join(_ONES)}))?|({'|'.join(['zero', *_ONES, *_TEENS])}))\b", re.IGNORECASE
 )
 _MONEY = re.compile(r"\\?\$|[£€¥₹₩₽]")
-_WORDS = r"[^\W\d_]"
+_WORDS = r"(?:[^\W\d_]|[\u0900-\u0eff])"  # of Bengali, Telugu and Thai the signs for vowels, too
 _UNIT = (
     rf"(?:{_WORDS}{{2,}}\.?|[\u2e80-\ud7ff]|(?<=[ /\d])[{UNIT_LETTERS}](?!{_WORDS})|[ap]\.m\.?"
     rf"|\b[aA]\b(?= {_WORDS})|[%¢'\"]|\^ ?\\circ ?[CF]?)"
@@ -129,8 +127,8 @@ def _sum(match: re.Match[str]) -> str:
 
 def _scaled(text: str, end: int) -> tuple[int, int]:
     """Where a number that ends at ``end`` ends with "million" or its like, and what this multiplies it by."""
-    match = re.compile(rf" ?({'|'.join(_SCALES)})s?(?![a-z])", re.IGNORECASE).match(text, end)
-    return (match.end(), _SCALES[match[1].lower()]) if match else (end, 1)
+    match = _SCALE.match(text, end)
+    return (match.end(), SCALES[match[1].lower()]) if match else (end, 1)
 
 
 def _exact(match: re.Match[str], scale: int) -> Fraction | None:
@@ -161,7 +159,7 @@ def _exact(match: re.Match[str], scale: int) -> Fraction | None:
 
 def _decimal(written: str) -> Fraction:
     """1,234.5, 0{,}25 and the recurring 0.1\\overline{6} exactly."""
-    text = re.sub(r"\{,\}(?=\d{3}(?!\d))|(?<=\d)[, '](?=\d{3})", "", written).replace("{,}", ".")
+    text = re.sub(r"\{,\}(?=\d{3}(?!\d))|(?<=\d)[, '](?=\d\d)", "", written).replace("{,}", ".")
     head, _, again = re.sub(r"\\overline\{|\(", "|", text).rstrip("})").partition("|")
     out = Fraction(head if head[-1:].isdigit() else head + "0")
     if again:

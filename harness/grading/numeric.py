@@ -7,6 +7,7 @@ import re
 from harness.grading.answers import read
 from harness.grading.boxes import candidates
 from harness.grading.messages import Judgement, Statement
+from harness.grading.notation import ascii_digits
 from harness.grading.numbers import number, value
 
 _NUMBER = r"[-+−]?\$?\d[\d,]*+(?:\.\d++)?(?:/\d++)?(?![\d.,]*+[A-Za-z_]++\d|\d|[.,]\d)"
@@ -31,7 +32,7 @@ def check(gold: str, answer: str, cut: bool) -> Judgement:
 
 def statements(gold: str, text: str) -> list[Statement]:
     """The numbers that a trace states, each judged."""
-    wanted = value(gold)
+    wanted, text = value(gold), ascii_digits(text)
     results = ((m.end(1), m[1]) for m in _RESULT.finditer(text))
     stated = ((end, value(given), marked) for end, given, marked in candidates(text, results))
     return [Statement(end, str(n), n == wanted, marked) for end, n, marked in stated if n is not None]

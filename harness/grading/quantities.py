@@ -9,7 +9,7 @@ from __future__ import annotations
 import re
 from typing import Literal, NamedTuple
 
-from harness.grading.notation import FUNCTIONS, UNIT_LETTERS
+from harness.grading.notation import FUNCTIONS, SCALE, UNIT_LETTERS
 
 
 class Quantity(NamedTuple):
@@ -53,9 +53,8 @@ _WORD_COMMANDS = {
 }
 # What belongs to a number although it is a word: it changes the value.
 _SCALE = re.compile(
-    r"\s*(?:hundred|thousand|million|billion|trillion|dozen|squared|cubed|factorial|and (?:a|one) (?:half|third"
-    r"|quarter)"
-    r"|[万亿千百])s?(?![a-z])|\s*(?:\.\.\.|\\ldots)",
+    rf"\s*(?:{SCALE}|squared|cubed|factorial|and (?:a|one) (?:half|third|quarter))s?(?![a-zа-яё])"
+    r"|\s*(?:\.\.\.|\\ldots)",
     re.IGNORECASE,
 )
 _VALUE = re.compile(r"\d|\\(?:pi|infty|sqrt|frac|emptyset|e|mathbb|begin|alpha|theta|sin|cos|tan|ln|log)(?![a-z])")

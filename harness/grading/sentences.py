@@ -16,9 +16,11 @@ CONCLUDES = re.compile(
     r"|leaves)|we (?:get|have"
     r"|find|conclude)|conclusion|total|answer|result|por lo tanto|por tanto|as[ií] que|entonces|donc|ainsi|also"
     r"|daher|somit|folglich"
-    r"|insgesamt|portanto|logo|quindi|dunque|таким образом|значит|следовательно|итого|dus|daarom|zatem|więc)\b"
+    r"|insgesamt|portanto|logo|quindi|dunque|таким образом|значит|следовательно|итого|dus|daarom|zatem|więc"
+    r"|(?:kwa )?hivyo|jumla)\b"
     r"|[^\w\n]{0,12}(?:所以|因此|因而|故|总共|一共"
-    r"|共|综上|よって|したがって|ゆえに|따라서|그러므로)",
+    r"|共|综上|よって|したがって|ゆえに|따라서|그러므로|সুতরাং|অতএব|তাই|মোট|কাজেই|కాబట్టి|అందువల్ల|మొత్తం"
+    r"|ดังนั้น|รวม|สรุป)",
     re.IGNORECASE,
 )
 _ASIDE = re.compile(
@@ -55,7 +57,7 @@ _SHORT = "".join(
     for word in ("Rs", "rs", "No", "no", "approx", "Approx", "Mr", "Mrs", "Dr", "St", "vs", "e.g", "i.e", "ca")
 )
 _SENTENCE_END = re.compile(
-    rf"{_SHORT}(?:(?<!\.\.)\.|[!?])(?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|。\**|[!?](?=\s)|;(?=\s)|(?<=\d)！"
+    rf"{_SHORT}(?:(?<!\.\.)\.|[!?])(?:[\"')\]*_]{{0,4}})(?:\s+(?![a-z(])|$)|[。।]\**|[!?](?=\s)|;(?=\s)|(?<=\d)！"
 )
 _REASON = re.compile(
     r",? (?P<why>because|since) |(?:, as| as (?:shown|seen|per|computed|calculated|in|\d|\\?\$))\b"

@@ -11,7 +11,7 @@ import resource
 import signal
 import sys
 
-from harness.grading import expressions, instructions, numeric, plans, premise, simulators
+from harness.grading import expressions, gym, instructions, numeric, plans, premise, simulators, translation
 from harness.grading.messages import Judgement, Question, Reply
 from harness.processes import follow_parent
 
@@ -86,12 +86,20 @@ def _load(kind: str) -> None:
         expressions.compare("\\frac{\\pi}{2}", "\\pi/2")
     elif kind == "pddl":
         simulators.load_pddl()
+    elif kind == "translation":
+        translation.check({"reference": "a"}, "a", False)
+    elif kind.startswith(gym.GYM):
+        gym.data_set(kind.removeprefix(gym.GYM))
 
 
 def _serve(question: Question) -> Reply:
     kind, gold, answer = question.kind, question.gold, question.answer
     if kind == "instructions":
         return Reply(instructions.check(gold, answer))
+    if kind == "translation":
+        return Reply(translation.check(gold, answer, question.cut))
+    if kind.startswith(gym.GYM):
+        return Reply(gym.check(gold, answer, question.cut))
     if kind == "premise" and question.statements:
         return Reply(None, premise.statements(gold, answer[:LONGEST_TRACE]))
     if kind == "premise":

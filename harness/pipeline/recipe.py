@@ -9,6 +9,7 @@ from pydantic import AfterValidator, Field, JsonValue, TypeAdapter, create_model
 
 from harness.errors import nearest
 from harness.files import shipped
+from harness.grading.gym import GYM
 from harness.models.spec import ModelSpec
 from harness.pipeline.doses import Doses
 from harness.pipeline.estimates import Gpu
@@ -180,7 +181,7 @@ def findings(recipe: Recipe) -> Iterator[tuple[tuple[str | int, ...], str]]:
             yield ("suites", own), f"suite {own!r} names no task"
         for number, name in enumerate(names):
             at = ("suites", own, number)
-            if name not in known_tasks:
+            if name not in known_tasks and not name.startswith(GYM):
                 yield at, f"suite {own!r}: no task {name!r}{nearest(name, known_tasks)}; 'harness tasks' lists all"
             elif name in names[:number]:
                 yield at, f"suite {own!r}: {name} is named twice"

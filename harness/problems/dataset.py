@@ -15,7 +15,7 @@ from harness.grading.families import gold_defect
 from harness.journal import write_rows
 from harness.problems import overlap
 from harness.problems.overlap import Index
-from harness.problems.registry import SUITES
+from harness.problems.registry import BEYOND, SUITES
 from harness.records import Problem
 from harness.spec import Spec, knob
 
@@ -93,7 +93,7 @@ def write_data(source: str, problems: Iterator[Problem], out: Path, index: Index
         kept += group
         overlaps += found
     write_rows(out / FILE, (problem.document() for problem in kept))
-    asked = overlap.named(rules.against) or [task for suite in SUITES.values() for task in suite]
+    asked = overlap.named(rules.against) or [task for suite, of in SUITES.items() if suite not in BEYOND for task in of]
     pairs = {(each.ours, each.task) for each in overlaps if each.task not in allowed}
     lengths = sorted(len(problem.prompt.split()) for problem in kept)
     return DataFigures(

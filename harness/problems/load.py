@@ -4,18 +4,21 @@ from __future__ import annotations
 
 from collections.abc import Callable, Iterator, Mapping
 from functools import partial
+from itertools import islice
 from pathlib import Path
 from typing import Any
 
 from harness.errors import Usage
-from harness.problems.benchmarks import instructions, math, planbench
+from harness.grading.gym import GYM
+from harness.problems import reasoning_gym
+from harness.problems.benchmarks import instructions, math, mgsm, planbench, translation
 from harness.problems.embedded import FAMILIES, mini_premise, problems
 from harness.problems.file import read_problems
 from harness.problems.registry import select
 from harness.records import Problem, Split
 from harness.spec import Spec, knob
 
-_BENCHMARKS = math.LOADERS | planbench.LOADERS | instructions.LOADERS
+_BENCHMARKS = math.LOADERS | mgsm.LOADERS | planbench.LOADERS | instructions.LOADERS | translation.LOADERS
 
 
 def load(
@@ -24,9 +27,9 @@ def load(
 ) -> list[Problem]:  # fmt: skip
     """The problems of one of our tasks (see ``is_ours``), at most ``limit`` of them.
 
-    ``split``, ``count`` (default 300; letter_count 200) and ``problem_seed`` say which problems a generated task draws;
-    a published benchmark is always whole, and read from ``data_dir`` or the hub. Raises DataError when its data are not
-    to be had.
+    ``split``, ``count`` (default 300; letter_count and reasoning_gym:NAME 200) and ``problem_seed`` say which problems
+    a generated task draws; a published benchmark is always whole, and read from ``data_dir`` or the hub. Raises
+    DataError when its data are not to be had.
     """
     if task in FAMILIES:
         return problems(task, split, count or 300, problem_seed)[:limit]
@@ -34,12 +37,14 @@ def load(
         return mini_premise.problems(split, count or 300, problem_seed)[:limit]
     if task == "letter_count":
         return math.letter_count(count or 200, problem_seed)[:limit]
+    if task.startswith(GYM):
+        return list(islice(reasoning_gym.drawn(task, split, problem_seed), min(count or 200, limit or count or 200)))
     return _BENCHMARKS[task](None if data_dir is None else str(data_dir))[:limit]
 
 
 def is_ours(task: str) -> bool:
     """Whether ``load`` knows this task."""
-    return task in (*FAMILIES, mini_premise.NAME, "letter_count") or task in _BENCHMARKS
+    return task in (*FAMILIES, mini_premise.NAME, "letter_count", *_BENCHMARKS) or task.startswith(GYM)
 
 
 class Source(Spec):
@@ -78,7 +83,7 @@ class Problems:
 def _of_tasks(source: Source, warn: Callable[[str], None]) -> Iterator[Problem]:
     limit = source.limit
     for task in select([name.strip() for name in source.tasks.split(",") if name.strip()], None):
-        if task.name not in (*FAMILIES, mini_premise.NAME):
+        if task.name not in (*FAMILIES, mini_premise.NAME) and not task.name.startswith(GYM):
             warn(task.name)
         yield from load(task.name, split="search", count=limit, limit=limit, data_dir=source.data_dir)
 

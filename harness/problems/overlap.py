@@ -19,6 +19,7 @@ from pathlib import Path
 from typing import Any, NamedTuple
 
 from harness.errors import DataError, Usage
+from harness.grading.gym import GYM
 from harness.problems.embedded import FAMILIES, mini_premise
 from harness.problems.load import is_ours, load
 from harness.problems.registry import SUITES, select, tasks
@@ -118,7 +119,8 @@ class Index:
             for key in {*wholes(question)[-2:], *wholes(problem.prompt)[-2:]}:
                 self._wholes.setdefault(key, []).append(len(self._asked))
             self._asked.append(_Asked(task, problem.id, said))
-            compared = len(said) >= SHORTEST and task not in _BY_RULE and not _STATEMENT.search(_plain(question))
+            drawn = task in _BY_RULE or task.startswith(GYM)
+            compared = len(said) >= SHORTEST and not drawn and not _STATEMENT.search(_plain(question))
             for word in said if compared else ():
                 if word not in self._values:
                     self._values[word] = self._draw()

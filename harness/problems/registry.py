@@ -11,13 +11,17 @@ from typing import Any
 
 from harness.errors import Usage, nearest
 from harness.files import read_text, shipped
+from harness.grading.gym import GYM
 
 SUITES: dict[str, tuple[str, ...]] = {
     "embedded": ("mini_math", "mini_blocks", "mini_rules"),
     "overthinking": ("mini_premise",),
     "paper": ("gsm8k", "math500", "aime", "blocksworld", "ifeval", "multi_if_en", "multi_if_zh", "multi_if_other"),
     "quick": ("gsm8k", "blocksworld", "ifeval"),
+    "mgsm": tuple(f"mgsm_{code}" for code in ("bn", "de", "en", "es", "fr", "ja", "ru", "sw", "te", "th", "zh")),
 }
+# Of a file of training problems, these are compared with where they are there; their absence is no failure.
+BEYOND = ("mgsm",)
 
 # Our tasks carry this prefix for lm-eval, whose own tasks have the plain names; users leave it out.
 PREFIX = "harness_"
@@ -105,15 +109,22 @@ def _max_tokens(name: str, entry: dict[str, Any]) -> int | None:
 def select(names: Sequence[str], suite: str | None, extra: Sequence[Path] = (), foreign: bool = False) -> list[Task]:
     """The tasks asked for, in order and without repeats. Raises Usage naming the nearest valid name.
 
-    ``foreign``: names that are not ours are looked up among lm-eval's own tasks (which takes seconds).
+    A suite's name among ``names`` stands for its tasks. ``foreign``: names that are not ours are looked up among
+    lm-eval's own tasks (which takes seconds).
     """
     known = tasks(extra)
     if suite is not None and suite not in SUITES:
         raise Usage(f"no suite {suite!r}{nearest(suite, SUITES)}; suites: {', '.join(SUITES)}")
-    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in (*names, *SUITES.get(suite or "", ()))))
+    given = [task for name in names for task in ((name,) if name in known else SUITES.get(name, (name,)))]
+    wanted = list(dict.fromkeys(name.removeprefix(PREFIX) for name in (*given, *SUITES.get(suite or "", ()))))
     if not wanted:
         raise Usage("no tasks named: use --tasks a,b or --suite NAME ('harness tasks' lists them)")
     for name in wanted:
+        if name.startswith(GYM):
+            known[name] = Task(
+                name=name, lm_eval_name=PREFIX + name, group="reasoning_gym", title=name.removeprefix(GYM),
+                source="reasoning-gym", items="any number", max_tokens=4096,
+            )  # fmt: skip
         if name not in known:
             if not (foreign and not difflib.get_close_matches(name, list(known), 1, 0.8) and _in_lm_eval(name)):
                 raise Usage(f"no task {name!r}{nearest(name, known)}; 'harness tasks' lists all")

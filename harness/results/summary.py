@@ -11,6 +11,7 @@ from typing import Any
 
 from harness.evaluation.plan import EvalPlan, Progress
 from harness.evaluation.response_metrics import METRICS
+from harness.grading import translation
 from harness.grading.answers import GUESSED
 from harness.journal import write_whole
 from harness.models.base import Completer
@@ -114,7 +115,7 @@ def _relocated(samples: Sequence[Sample]) -> float | None:
 
 
 def _measured(samples: Sequence[Sample]) -> Data:
-    """What the metrics of responses sum up to (None: known of no sample), and IFEval's figures where there are any."""
+    """What the metrics of responses sum up to (None: known of no sample), and figures of IFEval and translation."""
     out: Data = {}
     for name, metric in METRICS.items():
         known = [v for s in samples if isinstance(v := getattr(s.metrics, name, None), int | float)]
@@ -128,4 +129,5 @@ def _measured(samples: Sequence[Sample]) -> Data:
         followed = [ok for one in lists for ok in one]
         out[f"prompt_{rule}"] = sum(all(one) for one in lists) / len(lists)
         out[f"instruction_{rule}"] = sum(followed) / len(followed)
-    return out
+    counted = [s.grade.details for s in samples if "counts" in s.grade.details]
+    return out | ({**translation.corpus(counted), "translations": len(counted)} if counted else {})

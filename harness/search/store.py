@@ -112,7 +112,7 @@ class Settings(Spec):
                 grammar, self.goals, seed=seed, policy=POLICIES[self.policy], prompt_tokens=prompt_tokens,
                 reward=self.reward, whole=self.policy == "chain_first",
             )  # fmt: skip
-        tree.quotes = FAMILIES.get(problem.family) not in ("plan", "instructions")
+        tree.quotes = FAMILIES.get(problem.family) not in ("plan", "instructions", "reasoning_gym", "translation")
         return tree
 
     def fold(self, stored: Stored) -> Tree:

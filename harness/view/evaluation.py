@@ -65,7 +65,7 @@ def page(model: str, folders: Sequence[Path], rows: Mapping[str, Summary], left_
     closed = [f"{name} {percent(f.forced, 0)} %{_longer(f.relocated)}" for name, f in rows.items() if f.forced]
     blocks += texts(f"thoughts closed at the thinking budget: {', '.join(closed)}") if closed else []
     for name, f in rows.items():
-        blocks += texts(*_twins(name, f))
+        blocks += texts(*_twins(name, f), *_translated(name, f))
     if left_to_server:
         blocks += texts(f"the server takes no {', '.join(left_to_server)}: its own defaults apply")
     where = folders[0] if len(folders) == 1 else f"{folders[0].parent}/{{{','.join(each.name for each in folders)}}}"
@@ -111,6 +111,15 @@ def _twins(task: str, f: Summary) -> list[str]:
     ]
 
 
+def _translated(task: str, f: Summary) -> list[str]:
+    """Corpus scores of translations, as sacreBLEU gives them."""
+    found = f.model_extra or {}
+    if "chrf" not in found:
+        return []
+    scores = f"chrF {number(found['chrf'], '{:.1f}')}, BLEU {number(found['bleu'], '{:.1f}')}"
+    return [f"{task}: {scores} of {found['translations']:.0f} translations; one that is missing or cut counts as empty"]
+
+
 def _longer(tokens: float | None) -> str:
     """How much longer the answers after closed thoughts are: thinking that moved behind the tag."""
     return "" if tokens is None else f" (answers {tokens:+.0f} tokens)"
@@ -131,7 +140,7 @@ def scored(task: str, f: Summary, samples: Sequence[Sample], out: Path | None, m
     if f.prompt_strict is not None:
         kinds = ("prompt_strict", "prompt_loose", "instruction_strict", "instruction_loose")
         lines.append("  " + ", ".join(f"{kind.replace('_', ' ')} {percent(getattr(f, kind), 2)} %" for kind in kinds))
-    lines += [f"  {line.removeprefix(f'{task}: ')}" for line in _twins(task, f)]
+    lines += [f"  {line.removeprefix(f'{task}: ')}" for line in (*_twins(task, f), *_translated(task, f))]
     sizes = f"median thinking {thinking(f)}, answer {f.median_answer_tokens:g} {samples[0].metrics.unit}"
     lines.append(f"  {sizes}; loops {percent(f.loops)} %, reflection words {f.reflection_per_1000:.1f} per 1,000")
     if metrics:
@@ -203,6 +212,7 @@ def listing(known: Mapping[str, Task], suites: Mapping[str, Sequence[str]]) -> P
             lines += [f"  {task.name:<{width}}  {task.title}", f"  {'':<{width}}  {size}; {task.source}"]
     blocks = texts(*lines[1:], "", wrap=False)
     blocks += [Text(text=hanging(f"suite {name}: ", ", ".join(of)), verbatim=True) for name, of in suites.items()]
+    blocks += texts("and reasoning_gym:NAME, any data set of the package reasoning-gym (docs/evaluation.md)")
     keys = ("group", "title", "items", "source")
     rows = [{"task": task.name, **{key: getattr(task, key) for key in keys}} for task in known.values()]
     data = {"tasks": rows, "suites": {name: list(of) for name, of in suites.items()}}

@@ -3,6 +3,7 @@
 from __future__ import annotations
 
 import json
+import unicodedata
 
 import pytest
 from hypothesis import given
@@ -10,13 +11,13 @@ from hypothesis import strategies as st
 
 from harness.errors import JournalBroken
 from harness.evaluation.plan import load_samples
+from harness.evaluation.reflection_words import reflection_words
 from harness.evaluation.response_metrics import (
     LONGEST,
     LOOP_COPIES,
     LOOP_TOKENS,
     judged,
     of_response,
-    reflection_words,
     suffix_loop,
     switches,
 )  # fmt: skip
@@ -42,6 +43,27 @@ def test_reflection_words_are_whole_words_in_any_case_and_tags_do_not_count():
     assert reflection_words("Wait, let me check again. Hmm, otherwise fine.") == 4
     assert reflection_words("<double-check>fine</double-check><reflection>buttery</reflection>") == 0
     assert reflection_words("a double-check, ALTERNATIVELY another") == 3
+
+
+@pytest.mark.parametrize(
+    ("language", "thought", "words"),
+    [
+        ("bn", "দাঁড়াও, আমি আবার যাচাই করি। কিন্তু উত্তর ১৮।", 4),
+        ("de", "Warte, aber das ist vielleicht falsch. Noch einmal prüfen. Das Haberkorn wartet.", 5),
+        ("es", "Espera, pero quizá otra vez. La esperanza perdura.", 4),
+        ("fr", "Attends, mais vérifions encore une fois. Jamais.", 4),
+        ("ja", "待って、しかし、もう一度確認する。", 4),
+        ("ru", "Подожди, но, возможно, ещё раз проверим. Новый нос.", 5),
+        ("sw", "Subiri, lakini labda tena.", 4),
+        ("te", "ఆగండి, కానీ బహుశా మళ్లీ చూద్దాం.", 4),
+        ("th", "เดี๋ยว แต่บางทีต้องตรวจสอบอีกครั้ง แต่ละวัน ตั้งแต่", 5),
+        ("zh", "等等,wait,但是再检查。", 4),
+        ("en", "She attends school; a moment, mail, tenable, espresso.", 0),
+    ],
+)
+def test_reflection_words_of_the_languages_of_mgsm(language, thought, words):
+    assert reflection_words(thought) == words
+    assert reflection_words(unicodedata.normalize("NFD", thought)) == words
 
 
 def brute(ids):

@@ -45,6 +45,13 @@ def test_variants_of_reported_faults_have_the_verdict_of_a_careful_marker(grader
     assert [why for case, verdict, why in found if (verdict == "correct") != (case["expected"] == "correct")] == []
 
 
+def test_numbers_of_eleven_languages_are_read_as_their_readers_do(grader):
+    """Digits of their scripts, groups, decimal commas, words such as lakh, units, and how each marks an answer."""
+    found = [(case, *read(grader, case)) for case in cases("languages")]
+    assert len({case["id"][:2] for case, _, _ in found}) == 11
+    assert [why for case, verdict, why in found if verdict != case["expected"]] == []
+
+
 def test_answers_in_the_manner_of_six_models_are_read_by_both_graders(grader):
     """Texts of our own as R1, QwQ, s1.1, an R1 distillation, GPT-4o and Qwen2.5 end theirs; most box nothing."""
     texts = cases("styles")

@@ -20,21 +20,36 @@ Loaders = dict[str, Callable[[str | None], list[Problem]]]
 
 # Checksums of the published files by their name under --data-dir, in the form of the program sha256sum.
 _SUMS = Path(__file__).parent / "published.sha256"
+# Where files come from that neither the package nor (of some) a hub has, by their folder.
+_ORIGINS = {
+    "mgsm": ", of github.com/google-research/url-nlp",
+    "ntrex": ", of github.com/MicrosoftTranslator/NTREX",
+    "planbench": ", of github.com/karthikv792/LLMs-Planning",
+}
 
 
 def read(data_dir: str, name: str) -> list[Row]:
-    """Rows of a file (JSONL, CSV, or the ``instances`` of a JSON file) under ``data_dir``.
+    """Rows of a file (JSONL, CSV, MGSM's TSV, lines of text, or the ``instances`` of a JSON file) under ``data_dir``.
 
     Raises DataError when it is missing or its sha256 is not the published one.
     """
     folder = Path(data_dir)
     path = next((p for p in (folder / name, folder / Path(name).name) if p.is_file()), None)
     if path is None:
-        raise DataError(f"{folder / name}: no such file; --data-dir must hold {name}")
+        raise DataError(f"{folder / name}: no such file; --data-dir must hold {_with_origin(name)}")
     sums = {file: checksum for checksum, file in map(str.split, read_text(_SUMS).splitlines())}
     if name in sums and file_digest(path, 64) != sums[name]:
         raise DataError(f"{path}: not the published file (sha256 differs); scores on it would not be comparable")
+    if name.endswith(".tsv"):  # without a header or quotes
+        lines = (line.split("\t") for line in read_text(path).splitlines())
+        return [dict(zip(("question", "answer"), line, strict=True)) for line in lines]
+    if name.endswith(".txt"):
+        return [{"text": line.strip()} for line in read_text(path).rstrip("\n").split("\n")]
     return list(read_json(path)["instances"]) if name.endswith(".json") else [row for _, row in read_rows(path)]
+
+
+def _with_origin(name: str) -> str:
+    return name + _ORIGINS.get(name.partition("/")[0], "")
 
 
 def from_hub(name: str, config: str | None = None, split: str = "train") -> list[Row]:
@@ -78,5 +93,5 @@ def published(task: str, count: int, data_dir: str | None, file: str, *hub: Any,
     if data_dir is not None:
         return counted(task, count, read(data_dir, file))
     if not hub:
-        raise DataError(f"{task} is on no hub; use --data-dir with {file}")
+        raise DataError(f"{task} is on no hub; use --data-dir with {_with_origin(file)}")
     return counted(task, count, [row for row in from_hub(*hub) if all(row[k] == v for k, v in columns.items())])

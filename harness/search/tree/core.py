@@ -30,7 +30,7 @@ class Tree:
     """One problem's tree. ``grammar`` has one pattern; ``prompt_tokens`` count towards its context cap.
 
     ``reward`` "votes": an answer is worth its share among the tree's answers, and no verdict is looked at.
-    ``quotes``: whether prefills may quote a wrong answer; plans and letters are too long for it.
+    ``quotes``: whether prefills may quote a wrong answer; plans, letters and grids are too long for it.
     """
 
     quotes = True
