@@ -12,7 +12,7 @@ from harness.yaml_files import parse
 # Bytes of a parameter: float32 weights, gradient, two moments; frozen weights with adapters; what bfloat16 adds.
 _TRAINED, _ADAPTED, _COPY = 16, 4.5, 2
 # Layers times width of a model of 1e9 parameters, which grow with the power 2/3: fitted to Qwen2.5 and Llama 3, 0.5B to
-# 72B, within a fifth.
+# 72B, within a quarter.
 _WIDTH = 34_400
 # Bytes for each token, layer and unit of width that the backward pass of Qwen2 and Llama needs under bfloat16: of all
 # layers (counted: 61 to 76), or each layer's input in float32 and the one layer that is computed again.
