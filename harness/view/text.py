@@ -90,4 +90,5 @@ def duration(seconds: float | None) -> str:
 def bytes_of(count: int | None) -> str:
     if count is None:
         return MISSING
-    return f"{count / 1e9:.3g} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB" if count else "0"
+    digits = 1 if count < 10e9 else 0
+    return f"{count / 1e9:.{digits}f} GB" if count >= 1e9 else f"{count / 1e6:.0f} MB" if count else "0"
