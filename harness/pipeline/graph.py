@@ -111,6 +111,7 @@ class _Planner:
             at = f"{recipe.name} at profile {profile.name}"
             raise RecipeError(f"{at}: retention: {name} is {trained_on[name]}; name tasks that nothing is trained on")
         self.jobs: dict[str, Job] = {}
+        self._made: dict[tuple[str, int, str], str] = {}
         # So that a run can be looked at before its files are there.
         self._file = cache(lambda path: file_digest(path) if path.is_file() else f"not there yet: {path}")
         self._code = cache(identity.code_of)
@@ -133,8 +134,10 @@ class _Planner:
 
     def stage(self, name: str, seed: int, reader: str = "") -> str:
         stage, origin = self.recipe.stages[name], self.recipe.origin(reader)
-        known = self.model(origin) if origin in self.profile.models else ModelSpec(model=resolve("shipped:student"))
-        return kind_of(stage.kind).jobs(self, name, stage, seed, known if reader else None)
+        if (key := (name, seed, origin if reader else "")) not in self._made:
+            known = self.model(origin) if origin in self.profile.models else ModelSpec(model=resolve("shipped:student"))
+            self._made[key] = kind_of(stage.kind).jobs(self, name, stage, seed, known if reader else None)
+        return self._made[key]
 
     def add(self, job: Job, reads: Sequence[str | Path] = ()) -> str:
         data = [self._file(each) if isinstance(each, Path) else each for each in reads]

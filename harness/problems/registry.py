@@ -6,6 +6,7 @@ import difflib
 import re
 from collections.abc import Sequence
 from dataclasses import dataclass
+from functools import cache
 from pathlib import Path
 from typing import Any
 
@@ -64,7 +65,8 @@ def tasks(extra: Sequence[Path] = ()) -> dict[str, Task]:
     out: dict[str, Task] = {}
     for folder in include_paths(extra):
         for file in sorted(folder.rglob("*.yaml")):
-            if task := _task(file):
+            state = file.stat()
+            if task := _task(file, state.st_mtime_ns, state.st_size):
                 out.setdefault(task.name, task)
     return out
 
@@ -81,8 +83,9 @@ def entry_of(file: Path) -> dict[str, Any]:
     return entry if isinstance(entry, dict) and "task" in entry else {}
 
 
-def _task(file: Path) -> Task | None:
-    """The task of a file; None for a file that holds none. Raises Usage naming a file that cannot be read."""
+@cache
+def _task(file: Path, changed: int, size: int) -> Task | None:
+    """The task of a file in this state; None for one that holds none. Raises Usage naming one that cannot be read."""
     entry = entry_of(file)
     if not entry:
         return None
