@@ -108,7 +108,14 @@ def test_a_launcher_that_fails_or_is_not_there_is_one_line(folder):
             train_sft(folder, folder, TrainingSpec(), 0, launch)
 
 
-@pytest.mark.parametrize("how", ["SIGINT to the group", "SIGTERM", "SIGKILL"])
+@pytest.mark.parametrize(
+    "how",
+    [
+        pytest.param("SIGINT to the group", marks=pytest.mark.slow),
+        "SIGTERM",
+        pytest.param("SIGKILL", marks=pytest.mark.slow),
+    ],
+)
 def test_no_process_outlives_the_run_and_a_second_command_is_locked_out(how, folder):
     worker = subprocess.Popen(
         [sys.executable, "-c", WORKER, str(folder), resolve("shipped:student")], stdout=subprocess.DEVNULL,

@@ -170,7 +170,7 @@ run(job, lambda step, total: os._exit(9) if step == 3 else None, maker_of(job.ob
 """
 
 
-@pytest.mark.parametrize("arm", ARMS)
+@pytest.mark.parametrize("arm", [pytest.param(arm, marks=[pytest.mark.slow] * (arm != "kto")) for arm in ARMS])
 def test_a_killed_training_ends_in_the_same_weights(arm, asked, student, tmp_path):
     """Killed a step after a checkpoint, in the second pass; its model on the way is there once."""
     rows = tmp_path / "rows.jsonl"
