@@ -51,7 +51,7 @@ def check(tmp_path):
             graded = [{"id": f"p{i}", "grade": verdict(i, j)} for i in range(N) for j in range(2)]
             (tmp_path / "verdicts.jsonl").write_text("".join(json.dumps(row) + "\n" for row in graded))
             more = (*more, "--samples", tmp_path / "verdicts.jsonl")
-        done = here("check", "--data", file, "--model", model, *more, code=code)
+        done = here("check", "--data", file.name, "--model", model, *more, code=code, cwd=tmp_path)
         assert len(done.stdout.splitlines()) <= SCREEN
         assert max(map(len, done.stdout.splitlines())) <= 80
         return " ".join(done.stdout.split())
