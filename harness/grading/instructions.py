@@ -28,11 +28,19 @@ class CheckerFailed(RuntimeError):
 @cache
 def load() -> dict[str, Any]:
     """lm-eval's registry of checkers, with its language guesser seeded (it is random otherwise) and loaded."""
-    # Importing the module downloads sentence-splitter data on rank 0; grading never touches the network.
-    os.environ["LOCAL_RANK"] = "1"
     import langdetect
-    from lm_eval.tasks.ifeval import instructions_util
-    from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
+
+    # Importing the module downloads sentence-splitter data on rank 0; grading never touches the network. Put back, for
+    # a trainer in this process would take it for a rank of its own.
+    rank = os.environ.get("LOCAL_RANK")
+    os.environ["LOCAL_RANK"] = "1"
+    try:
+        from lm_eval.tasks.ifeval import instructions_util
+        from lm_eval.tasks.ifeval.instructions_registry import INSTRUCTION_DICT
+    finally:
+        del os.environ["LOCAL_RANK"]
+        if rank is not None:
+            os.environ["LOCAL_RANK"] = rank
 
     langdetect.DetectorFactory.seed = 0
     langdetect.detect("The language profiles are loaded here, before any thread needs them.")

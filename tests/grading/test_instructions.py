@@ -3,7 +3,10 @@
 from __future__ import annotations
 
 import json
+import os
 import random
+import subprocess
+import sys
 from pathlib import Path
 
 import pytest
@@ -20,9 +23,20 @@ def registry():
         import nltk
 
         nltk.data.path.insert(0, str(data))
-    with pytest.MonkeyPatch.context() as patch:  # loading sets it, which trainers of later tests would read
-        patch.setenv("LOCAL_RANK", "1")
-        return instructions.load()
+    return instructions.load()
+
+
+@pytest.mark.parametrize("rank", [None, "3"])
+def test_loading_leaves_the_rank_of_this_process_alone(rank):
+    environment = {key: value for key, value in os.environ.items() if key != "LOCAL_RANK"}
+    code = (
+        "import os; from harness.grading import instructions; instructions.load(); print(os.environ.get('LOCAL_RANK'))"
+    )
+    done = subprocess.run(
+        [sys.executable, "-c", code], env=environment | ({"LOCAL_RANK": rank} if rank else {}), capture_output=True,
+        text=True, check=True,
+    )  # fmt: skip
+    assert done.stdout.strip() == str(rank)
 
 
 @pytest.fixture(scope="module")
